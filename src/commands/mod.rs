@@ -1,0 +1,50 @@
+//! One file per command: arguments in, printed lines and an exit code out. The rooms do the work.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub mod check;
+pub mod demo;
+pub mod detect;
+pub mod embed;
+pub mod engine;
+pub mod explain;
+pub mod identities;
+mod lines;
+pub mod models;
+pub mod replay;
+pub mod rules;
+pub mod run;
+
+/// Why a command ended badly, as its exit code tells it.
+#[derive(Debug)]
+pub enum Failure {
+    /// 1: it did not work.
+    Failed(anyhow::Error),
+    /// 78: the configuration is wrong; every mistake has been put into the message.
+    BadConfiguration(anyhow::Error),
+}
+
+/// What a command gives back.
+pub type CommandResult = Result<ExitCode, Failure>;
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Reads and checks the configuration; its mistakes become exit code 78.
+pub fn load_config(file: Option<&Path>) -> Result<crate::config::Loaded, Failure> {
+    crate::config::load(file).map_err(|errors| Failure::BadConfiguration(errors.into()))
+}
+
+/// Prints one line. When nobody reads any more (`doorward … | head`) the command has done its work and ends.
+pub fn print_line(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let printed = writeln!(out, "{line}").and_then(|()| out.flush());
+    if printed.is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+        std::process::exit(0);
+    }
+}

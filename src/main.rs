@@ -1,0 +1,47 @@
+//! The program: one arm per command, and the one place that reports an error.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use doorward::cli::{Cli, Command};
+use doorward::commands::{self, CommandResult, Failure};
+use doorward::telemetry;
+
+fn main() -> ExitCode {
+    // SAFETY: nothing else has been started; no other thread can be reading the environment.
+    unsafe { doorward::capture::prepare_decoders() };
+    let cli = Cli::parse();
+    telemetry::crypto();
+    let result = match cli.command {
+        Command::Run(args) => block_on(commands::run::run(args)),
+        Command::Check(args) => commands::check::run(args),
+        Command::Demo(args) => block_on(commands::demo::run(args)),
+        Command::Replay(args) => block_on(commands::replay::run(args)),
+        Command::Detect(args) => commands::detect::run(args),
+        Command::Embed(args) => commands::embed::run(args),
+        Command::Explain(args) => commands::explain::run(args),
+        Command::Rules(command) => commands::rules::run(command),
+        Command::Models(command) => commands::models::run(command),
+        Command::Engine(command) => block_on(commands::engine::run(command)),
+        Command::Identities(command) => block_on(commands::identities::run(command)),
+    };
+    result.unwrap_or_else(report)
+}
+
+fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+}
+
+/// Prints the whole chain of an error: what was tried, then why it did not work.
+fn report(failure: Failure) -> ExitCode {
+    let (error, code) = match failure {
+        Failure::Failed(error) => (error, 1),
+        Failure::BadConfiguration(error) => (error, 78),
+    };
+    eprintln!("doorward: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because {cause}");
+    }
+    ExitCode::from(code)
+}
