@@ -1,0 +1,306 @@
+//! Bringing the files of the manifest into the models folder.
+//!
+//! In: which entries, local folders to look in first, and the manifest's sources. Out: per entry what became of it.
+//! A file appears under its name only complete, hashed, prepared and on the disk; what is there and right is never
+//! touched. Everything else happens in a scratch folder beside it that the next pull removes if this one is killed:
+//!
+//! ```text
+//! local folder ┐
+//! addresses    ├─▶ .pull-XXXXXX/raw0…  ─ sha256 ─ prepare ─ sha256 ─▶ .pull-XXXXXX/ready ─ rename ─▶ yunet_n.onnx
+//! packages     ┘
+//! ```
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::error::file;
+use super::fetch::{Checked, Downloads, Patience};
+use super::packages::Packages;
+use super::store::hash_file;
+use super::{Digest, Entry, ModelError, ModelStore, Preparation, Role, Source, prepare};
+
+/// Held by the one pull that may write; the file stays, empty.
+const LOCK: &str = ".lock";
+const SCRATCH: &str = ".pull-";
+
+/// What became of an entry.
+#[derive(Debug)]
+pub struct Pulled {
+    pub name: String,
+    pub role: Role,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was there, with the right hash.
+    Kept,
+    /// It has been fetched from here.
+    Fetched { origin: String },
+    /// No source had it; why, one by one.
+    Missed { reasons: Vec<ModelError> },
+}
+
+/// How a pull gets on, for whoever shows it.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Another pull is writing to the folder; this one goes on when it has ended.
+    Waiting,
+    /// A source is being tried.
+    Trying { name: &'a str, origin: &'a str, bytes: u64 },
+    /// Of the file being downloaded, so far.
+    Received(u64),
+    /// The entry is through.
+    Ended(&'a Pulled),
+}
+
+/// Who hears of the steps.
+pub type Watcher<'a> = &'a mut (dyn FnMut(Step<'_>) + Send);
+
+impl Outcome {
+    /// Whether the file is there now.
+    pub fn is_here(&self) -> bool {
+        !matches!(self, Self::Missed { .. })
+    }
+}
+
+/// Fetches what is missing or damaged of the entries named, or of all this machine can use when none is named.
+/// Folders of `from` are searched, with all below them, before any source of the manifest; a file there is known by
+/// its hash. An entry that cannot be had does not keep the others from coming.
+///
+/// # Errors
+/// An unknown name, a folder of `from` that cannot be read, and a models folder that cannot be written.
+pub async fn pull(
+    store: &ModelStore,
+    names: &[String],
+    from: &[PathBuf],
+    patience: Patience,
+    watcher: Watcher<'_>,
+) -> Result<Vec<Pulled>, ModelError> {
+    let manifest = store.manifest();
+    let entries: Vec<&Entry> = if names.is_empty() {
+        manifest.usable().collect()
+    } else {
+        let named = names.iter().map(|name| manifest.entry(name).ok_or_else(|| manifest.unknown(None, name)));
+        named.collect::<Result<_, _>>()?
+    };
+    // A mistyped folder is told even when nothing is missing.
+    for folder in from {
+        fs::read_dir(folder).map_err(file("search", folder))?;
+    }
+    // Without a lock, a folder or a client as long as nothing is missing: it works offline and read-only.
+    let mut scene: Option<Scene> = None;
+    let mut pulled = Vec::new();
+    for entry in entries {
+        let outcome = if store.verify(entry).is_ok() {
+            Outcome::Kept
+        } else {
+            let scene = match &mut scene {
+                Some(scene) => scene,
+                None => scene.insert(Scene::enter(store, from, patience, watcher)?),
+            };
+            scene.bring(store, entry, watcher).await
+        };
+        let result = Pulled { name: entry.name.clone(), role: entry.role, outcome };
+        watcher(Step::Ended(&result));
+        pulled.push(result);
+    }
+    Ok(pulled)
+}
+
+/// Everything a pull holds while it writes.
+struct Scene {
+    scratch: tempfile::TempDir,
+    local: HashMap<Digest, PathBuf>,
+    /// Made when an address is first tried.
+    downloads: Option<Downloads>,
+    packages: Packages,
+    patience: Patience,
+    /// Let go last, when the scratch folder is gone.
+    _lock: Option<File>,
+}
+
+impl Scene {
+    fn enter(store: &ModelStore, from: &[PathBuf], patience: Patience, watcher: Watcher) -> Result<Self, ModelError> {
+        let dir = store.dir();
+        fs::create_dir_all(dir).map_err(file("create", dir))?;
+        let lock = lock(dir, watcher)?;
+        if lock.is_some() {
+            clean(dir);
+        }
+        let local = search(store, from)?;
+        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir).map_err(file("write to", dir))?;
+        let packages = Packages::new(scratch.path().to_owned(), patience);
+        Ok(Self { scratch, local, downloads: None, packages, patience, _lock: lock })
+    }
+
+    async fn bring(&mut self, store: &ModelStore, entry: &Entry, watcher: Watcher<'_>) -> Outcome {
+        // The pull this one waited for may have brought it.
+        if store.verify(entry).is_ok() {
+            return Outcome::Kept;
+        }
+        let mut reasons = Vec::new();
+        match self.bring_local(store, entry) {
+            Ok(Some(origin)) => return Outcome::Fetched { origin },
+            Ok(None) => {}
+            Err(error) => reasons.push(error),
+        }
+        for source in &entry.sources {
+            let origin = source.origin();
+            let bytes = entry.raw.iter().map(|raw| raw.bytes).sum();
+            watcher(Step::Trying { name: &entry.name, origin: &origin, bytes });
+            match self.bring_remote(store, entry, source, watcher).await {
+                Ok(()) => return Outcome::Fetched { origin },
+                Err(error) => reasons.push(error),
+            }
+        }
+        Outcome::Missed { reasons }
+    }
+
+    /// The folder a file was found in, if there was one.
+    fn bring_local(&self, store: &ModelStore, entry: &Entry) -> Result<Option<String>, ModelError> {
+        let origin = |path: &Path| path.parent().unwrap_or(path).display().to_string();
+        if let Some(path) = self.local.get(&entry.digest) {
+            let ready = self.scratch.path().join("ready");
+            copy(path, entry.digest, &ready)?;
+            install(store, entry, &ready)?;
+            return Ok(Some(origin(path)));
+        }
+        let found: Option<Vec<&PathBuf>> = entry.raw.iter().map(|raw| self.local.get(raw)).collect();
+        let Some(found) = found else { return Ok(None) };
+        let raw = self.raw(entry);
+        for (from, (digest, to)) in found.iter().zip(&raw) {
+            copy(from, *digest, to)?;
+        }
+        self.finish(store, entry, &raw)?;
+        Ok(found.first().map(|path| origin(path)))
+    }
+
+    async fn bring_remote(
+        &mut self,
+        store: &ModelStore,
+        entry: &Entry,
+        source: &Source,
+        watcher: Watcher<'_>,
+    ) -> Result<(), ModelError> {
+        let raw = self.raw(entry);
+        if let Source::Urls(urls) = source {
+            let downloads = match &mut self.downloads {
+                Some(downloads) => downloads,
+                None => self.downloads.insert(Downloads::new(self.patience)?),
+            };
+            let mut before = 0;
+            for (url, (digest, to)) in urls.iter().zip(&raw) {
+                downloads.fetch(url, *digest, to, &mut |bytes| watcher(Step::Received(before + bytes))).await?;
+                before += digest.bytes;
+            }
+        } else {
+            self.packages.extract(source, &raw).await?;
+        }
+        self.finish(store, entry, &raw)
+    }
+
+    /// Where the raw files of an entry go.
+    fn raw(&self, entry: &Entry) -> Vec<(Digest, PathBuf)> {
+        let place = |at: usize| self.scratch.path().join(format!("raw{at}"));
+        entry.raw.iter().enumerate().map(|(at, digest)| (*digest, place(at))).collect()
+    }
+
+    /// From right raw files to the file in its place.
+    fn finish(&self, store: &ModelStore, entry: &Entry, raw: &[(Digest, PathBuf)]) -> Result<(), ModelError> {
+        if let (Preparation::None, [(_, path)]) = (entry.preparation, raw) {
+            return install(store, entry, path);
+        }
+        let read = |(_, path): &(Digest, PathBuf)| fs::read(path).map_err(file("read", path));
+        let files = raw.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let bytes = prepare(entry.preparation, &files)?;
+        let found: [u8; 32] = Sha256::digest(&bytes).into();
+        if found != entry.digest.sha256 {
+            let (expected, found) = (entry.digest.hex(), hex::encode(found));
+            return Err(ModelError::PreparedDifferently { name: entry.name.clone(), expected, found });
+        }
+        let ready = self.scratch.path().join("ready");
+        let mut output = Checked::create(&ready, entry.digest, entry.name.clone())?;
+        output.write(&bytes)?;
+        output.finish()?;
+        install(store, entry, &ready)
+    }
+}
+
+/// Moves a file that is on the disk into its place, in one step.
+fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), ModelError> {
+    let path = store.path(entry);
+    fs::rename(ready, &path).map_err(file("write", &path))?;
+    let dir = store.dir();
+    // The new name must be on the disk as well.
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(file("write to", dir))
+}
+
+fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), ModelError> {
+    let mut input = File::open(from).map_err(file("open", from))?;
+    let mut output = Checked::create(to, expected, from.display().to_string())?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match input.read(&mut buffer).map_err(file("read", from))? {
+            0 => return output.finish(),
+            count => output.write(&buffer[..count])?,
+        }
+    }
+}
+
+/// Waits until no other pull writes to the folder. It blocks its thread: there is nothing else to do meanwhile. `None`
+/// on a file system without locks: two pulls at once then do the same work twice, and nobody tidies up.
+fn lock(dir: &Path, watcher: Watcher) -> Result<Option<File>, ModelError> {
+    let path = dir.join(LOCK);
+    let lock = File::options().create(true).append(true).open(&path).map_err(file("write", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => {
+            watcher(Step::Waiting);
+            lock.lock().map_err(file("lock", &path))?;
+            Ok(Some(lock))
+        }
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(TryLockError::Error(error)) => Err(file("lock", &path)(error)),
+    }
+}
+
+/// Removes what a killed pull left. With the lock held nobody else is at it.
+fn clean(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+            // What cannot be removed only takes room.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Every file under the folders whose length and hash the manifest knows.
+fn search(store: &ModelStore, from: &[PathBuf]) -> Result<HashMap<Digest, PathBuf>, ModelError> {
+    let wanted: Vec<Digest> =
+        store.manifest().entries().iter().flat_map(|entry| entry.raw.iter().chain([&entry.digest]).copied()).collect();
+    let mut found = HashMap::new();
+    let mut folders = from.to_vec();
+    while let Some(folder) = folders.pop() {
+        // A folder below that may not be read, or a stick pulled out meanwhile, is no reason to stop.
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+                continue;
+            }
+            // Only what has a length of the manifest is worth reading. A link may point to a file, not to a folder:
+            // links to folders can go round in circles.
+            let candidate = fs::metadata(&path)
+                .is_ok_and(|found| found.is_file() && wanted.iter().any(|wanted| wanted.bytes == found.len()));
+            if candidate && let Ok(digest) = hash_file(&path) {
+                found.entry(digest).or_insert(path);
+            }
+        }
+    }
+    Ok(found)
+}
