@@ -1,0 +1,78 @@
+//! What can go wrong with a camera, said so that the operator knows what to do next.
+//!
+//! In: the operation, the thing, the cause. Out: [`CaptureError`], whose text never holds a password. It does not
+//! decide whether to try again: `reconnect` always does.
+
+use std::path::PathBuf;
+
+/// A camera or recording that cannot be opened, or that stopped delivering.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    #[error("cannot read the recording {}: check that it is there and that this user may read it", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the folder {} holds no picture (JPEG, PNG, WebP or BMP)", path.display())]
+    NoPictures { path: PathBuf },
+    #[error("none of the {count} pictures in {} can be decoded", path.display())]
+    OnlyBadPictures { path: PathBuf, count: usize },
+    #[error("{} is not a video that FFmpeg can decode", path.display())]
+    NotAVideo { path: PathBuf },
+    #[error("the name of the recording {} is not UTF-8: rename it", path.display())]
+    NotUtf8 { path: PathBuf },
+    #[error("a replay at a fixed pace needs a number of frames per second above 0 and up to 1000, not {fps}")]
+    ImpossiblePace { fps: f64 },
+    #[error("nothing answers at {address}: check the address, the network, and that the camera is on")]
+    NoAnswer {
+        /// Redacted, as everywhere.
+        address: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{address} answers but gives no video: check the path, the user name and the password")]
+    NoVideo { address: String },
+    #[error("the stream {address} broke off")]
+    BrokeOff { address: String },
+    #[error("there is no camera {device}; {cameras}")]
+    NoSuchCamera {
+        device: String,
+        /// Those that are there, for people.
+        cameras: String,
+    },
+    #[error("{device} gives no pictures that doorward can read: is it a camera's metadata device; {cameras}")]
+    NoMode { device: String, cameras: String },
+    #[error(
+        "cannot {operation} the camera {device}: check that it is plugged in, that no other program uses it, \
+         and that this user is in the group `video`"
+    )]
+    Device {
+        operation: &'static str,
+        device: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the camera sends frames of {width}x{height}; at most {limit} pixels are accepted")]
+    TooLarge { width: u32, height: u32, limit: u64 },
+    #[error("no frame for {waited_ms} ms")]
+    Stalled { waited_ms: u128 },
+    #[error("the picture has not changed for {secs} s")]
+    Frozen { secs: u64 },
+    #[error("opening the camera took more than {waited_ms} ms")]
+    OpenTooSlow { waited_ms: u128 },
+    #[error(
+        "{count} earlier connections to the camera hang in its driver or decoder: unplug the camera or restart doorward"
+    )]
+    Stuck { count: usize },
+    #[error("the camera's driver or decoder failed inside: {what}")]
+    Panicked { what: String },
+    #[error("cannot start a thread for the camera")]
+    Thread(#[source] std::io::Error),
+}
+
+/// An error and its causes in one line, as the state and the log show it.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,177 @@
+//! Cameras: from a device, a stream or a recording to [`Frame`]s.
+//!
+//! In: a detector's camera settings. Out: the newest [`Frame`], again and again, whatever the camera does; the
+//! reconnect loop lives here, once, for every source. It knows nothing of faces.
+//!
+//! ```text
+//! CameraSource ──Shot──▶ run (reconnects, dates, counts, watches the lens) ──Frame──▶ channel ──▶ detect
+//!  own thread             the agent's thread         └── CameraState ──▶ status
+//! ```
+
+mod connection;
+mod error;
+mod folder;
+mod health;
+mod jpeg;
+mod news;
+mod reconnect;
+mod redact;
+mod replay;
+#[cfg(test)]
+mod scripted;
+mod slot;
+mod stream;
+mod tally;
+mod transport;
+mod v4l2;
+mod video;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use crate::config::{CameraConfig, DetectorName};
+use crate::picture::Picture;
+
+pub use error::CaptureError;
+pub use health::Lens;
+pub use reconnect::run;
+pub use redact::redacted;
+pub use slot::{FrameReceiver, FrameSender, Sent, channel};
+pub use transport::prepare_decoders;
+
+/// One decoded picture from a camera.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The camera position it comes from.
+    pub detector: DetectorName,
+    /// Counts up by one per frame delivered by the source, across reconnects.
+    pub seq: u64,
+    pub time: CaptureTime,
+    pub picture: Arc<Picture>,
+}
+
+/// When a frame was taken, on the three clocks that matter.
+#[derive(Debug, Clone, Copy)]
+pub struct CaptureTime {
+    /// What the visit is dated with: the wall clock for a camera, the recording's clock for a replay that is
+    /// not live.
+    pub utc: DateTime<Utc>,
+    /// The pipeline's clock: time since this source's first frame; never goes back, also across reconnects.
+    /// Tracking and best-shot decisions use this one alone.
+    pub offset: Duration,
+    /// The moment the frame entered this process, for ages and latencies; never steps.
+    pub arrived: Instant,
+}
+
+/// Something that delivers pictures, opened by [`open`]. It never retries: a fault is an error, and the caller
+/// drops it and opens a new one.
+pub trait CameraSource: Send {
+    /// What was opened, for the log and the status page.
+    fn about(&self) -> About;
+
+    /// Waits for the next picture, in a recording's case until it is due.
+    fn next_shot(&mut self) -> Result<Next, CaptureError>;
+}
+
+/// What a source is, as far as it can be known before its first picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct About {
+    /// For people, without secrets: `/dev/video0 (HD Webcam) MJPEG 1280x720 at 30`, `rtsp://10.0.0.5:554/…`.
+    pub name: String,
+    /// Frames per second by the source's own account; 0 when it gives none.
+    pub fps: f32,
+}
+
+/// What a source answers when it is asked for its next picture.
+#[derive(Debug)]
+pub enum Next {
+    Shot(Shot),
+    /// This picture could not be used, the following ones may be.
+    Skipped(Skipped),
+    /// A finite recording is over.
+    End,
+}
+
+/// One picture and its place in time.
+#[derive(Debug)]
+pub struct Shot {
+    pub picture: Picture,
+    pub time: ShotTime,
+}
+
+/// Which clock dates a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShotTime {
+    /// A camera: the moment it arrives here. (A camera's own clock is not ours, and is often wrong.)
+    Arrival,
+    /// A recording: `position` since its first frame, growing also from round to round of a loop; `utc` is the
+    /// date on the recording's clock, `None` for the wall clock.
+    Recording { position: Duration, utc: Option<DateTime<Utc>> },
+}
+
+/// Why a picture was passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    pub reason: SkipReason,
+    /// What it was, for people, without secrets.
+    pub what: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// Cut short, corrupt, or not a picture.
+    Undecodable,
+    /// More than [`picture::MAX_PIXELS`](crate::picture::MAX_PIXELS).
+    TooLarge,
+}
+
+/// What a camera is doing, for the status page; the newest value is on the watch channel given to [`run`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum CameraState {
+    /// The first connection is being made.
+    Connecting,
+    Streaming {
+        /// Width and height of the frames, in pixels.
+        size: (u32, u32),
+        /// Measured over the last seconds; the source's own figure until then, 0 when it gives none.
+        fps: f32,
+        /// See [`About::name`].
+        source: String,
+        lens: Lens,
+    },
+    /// No frames; reconnecting (or, a recording replayed as fast as possible, over).
+    Failed {
+        /// The whole chain of causes, without secrets.
+        reason: String,
+        /// Since when there are no frames.
+        since: DateTime<Utc>,
+        /// Attempts that failed since then, at least 1.
+        tries: u32,
+    },
+    /// A finite recording is over, or [`run`] was told to stop.
+    Ended,
+}
+
+/// Opens the configured camera. Blocks until it is ready to deliver, for a stream up to twice its `stall_ms`
+/// (at least 2 s; with both transports in use,
+/// 4 s more). Errors say what to do next and never hold a password.
+pub fn open(config: &CameraConfig) -> Result<Box<dyn CameraSource>, CaptureError> {
+    match config {
+        CameraConfig::V4l2(config) => Ok(Box::new(v4l2::V4l2::open(config)?)),
+        CameraConfig::Stream(config) => Ok(Box::new(stream::Stream::open(config)?)),
+        CameraConfig::Replay(config) => Ok(Box::new(replay::Replay::open(config)?)),
+    }
+}
+
+/// How long opening a camera may take, from the silence that counts as a fault: a stream has to wait for a key
+/// frame as well.
+fn open_limit(stall: Duration) -> Duration {
+    (2 * stall).max(Duration::from_secs(2))
+}
+
+/// The configured `stall_ms`, within what every driver and decoder takes.
+fn stall_limit(stall_ms: u64) -> Duration {
+    Duration::from_millis(stall_ms.clamp(100, 3_600_000))
+}

@@ -1,0 +1,124 @@
+//! What the world hears of a camera: its state on the watch channel, and few lines in the log.
+//!
+//! In: frames' sizes and looks, faults, the end. Out: the newest [`CameraState`], a log line when something changed
+//! that the operator should know, and once a minute while it stays bad. It does not decide what is done about it.
+
+use std::time::Instant;
+
+use chrono::Utc;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::error::chain;
+use super::tally::Complaints;
+use super::{CameraState, CaptureError, Lens};
+
+/// Publishes one camera's state.
+pub(super) struct News {
+    state: watch::Sender<CameraState>,
+    complaints: Complaints,
+}
+
+impl News {
+    pub fn new(state: watch::Sender<CameraState>) -> Self {
+        state.send_replace(CameraState::Connecting);
+        Self { state, complaints: Complaints::default() }
+    }
+
+    /// Publishes a state of streaming when it is news, and logs what the operator should know of the change.
+    pub fn streaming(&mut self, now: CameraState) {
+        if *self.state.borrow() == now {
+            return;
+        }
+        let CameraState::Streaming { size: (width, height), source, lens, .. } = &now else { return };
+        let before = self.state.borrow().clone();
+        match before {
+            CameraState::Streaming { size, lens: lens_before, .. } => {
+                if size != (*width, *height) {
+                    info!("the camera now sends frames of {width}x{height}");
+                }
+                if lens_before != *lens {
+                    tell_of_lens(*lens);
+                }
+            }
+            CameraState::Failed { since, tries, .. } => {
+                let away_secs = (Utc::now() - since).num_seconds();
+                if self.complaints.relieved() {
+                    info!(tries, away_secs, "the camera is back after {away_secs} s: {source}, {width}x{height}");
+                } else {
+                    debug!(tries, away_secs, "the camera is back after {away_secs} s");
+                }
+            }
+            CameraState::Connecting | CameraState::Ended => {
+                info!("the camera is streaming: {source}, {width}x{height}");
+            }
+        }
+        self.state.send_replace(now);
+    }
+
+    /// Publishes and logs a fault; the same trouble is told once a minute.
+    pub fn failed(&mut self, fault: &CaptureError) {
+        let reason = chain(fault);
+        let (since, tries) = match &*self.state.borrow() {
+            CameraState::Failed { since, tries, .. } => (*since, tries + 1),
+            _ => (Utc::now(), 1),
+        };
+        match self.complaints.due(Instant::now()) {
+            Some(0) => warn!(tries, "the camera gives no frames: {reason}"),
+            Some(kept) => warn!(tries, "the camera failed {} times since the last message, now: {reason}", kept + 1),
+            None => debug!(tries, "the camera gives no frames: {reason}"),
+        }
+        self.state.send_replace(CameraState::Failed { reason, since, tries });
+    }
+
+    pub fn ended(&mut self) {
+        self.state.send_replace(CameraState::Ended);
+    }
+}
+
+fn tell_of_lens(lens: Lens) {
+    match lens {
+        Lens::Clear => info!("the picture is clear again"),
+        _ => warn!("the picture is {lens}: nobody can be seen; look at the camera"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_counts_its_tries_and_keeps_its_beginning() {
+        let (state, seen) = watch::channel(CameraState::Ended);
+        let mut news = News::new(state);
+        assert_eq!(*seen.borrow(), CameraState::Connecting);
+        let streaming =
+            CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens: Lens::Clear };
+        let failed = |news: &mut News| {
+            news.failed(&CaptureError::Stalled { waited_ms: 5000 });
+            match &*seen.borrow() {
+                CameraState::Failed { reason, since, tries } => (reason.clone(), *since, *tries),
+                other => panic!("{other:?}"),
+            }
+        };
+        let first = failed(&mut news);
+        assert_eq!((first.0.as_str(), first.2), ("no frame for 5000 ms", 1));
+        let second = failed(&mut news);
+        assert_eq!((second.1, second.2), (first.1, 2));
+        news.streaming(streaming.clone());
+        assert_eq!(*seen.borrow(), streaming);
+        assert_eq!(failed(&mut news).2, 1, "a new outage");
+    }
+
+    #[test]
+    fn readers_are_woken_only_by_news() {
+        let (state, mut seen) = watch::channel(CameraState::Ended);
+        let mut news = News::new(state);
+        let streaming = |lens| CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens };
+        for (lens, changed) in [(Lens::Clear, true), (Lens::Clear, false), (Lens::Dark, true), (Lens::Dark, false)] {
+            seen.mark_unchanged();
+            news.streaming(streaming(lens));
+            assert_eq!(seen.has_changed().ok(), Some(changed), "{lens:?}");
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! The one loop that keeps a camera going, whatever it does: open, read, and on a fault wait and open again.
+//!
+//! In: a camera's configuration. Out: dated [`Frame`]s into the channel, and a [`CameraState`]. Each connection
+//! lives on a thread of its own, because drivers and decoders can block for ever: then it is left behind. It does
+//! not know what kind of camera it is.
+//!
+//! ```text
+//! Connecting ──frame──▶ Streaming ──fault, or silent for stall_ms──▶ Failed ──pause──▶ (open again)
+//!                           ▲   └──end of a finite recording──▶ Ended      │
+//!                           └──────────────────frame───────────────────────┘
+//! ```
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use chrono::Utc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info_span, warn};
+
+use super::connection::{CANCEL_POLL, Connection, Event, Opener, Waited};
+use super::health::{FROZEN_AFTER, LensWatch};
+use super::news::News;
+use super::tally::{Clock, Counters, Meter};
+use super::transport;
+use super::{
+    About, CameraState, CaptureError, CaptureTime, Frame, FrameSender, Lens, Sent, Shot, ShotTime, SkipReason,
+};
+use crate::config::{CameraConfig, DetectorName, Pace};
+
+/// Keeps the camera's frames coming until `cancel`, until nobody receives them, or until a finite recording is
+/// over. Blocks: the agent gives it a thread. Nothing a camera does ends it, with one exception: a recording that
+/// is replayed as fast as possible fails for good, because a second try would tell its story twice. The last
+/// state is then [`CameraState::Failed`], and otherwise [`CameraState::Ended`].
+pub fn run(
+    detector: DetectorName,
+    config: &CameraConfig,
+    frames: FrameSender,
+    cancel: CancellationToken,
+    state: watch::Sender<CameraState>,
+) {
+    let limits = Limits::of(config);
+    let config = config.clone();
+    Reconnect::new(detector, Arc::new(move || super::open(&config)), limits, frames, cancel, state).run();
+}
+
+/// How patient the loop is.
+#[derive(Debug, Clone)]
+struct Limits {
+    /// Opening may take this long.
+    open: Option<Duration>,
+    /// No frame for this long is a fault.
+    stall: Option<Duration>,
+    /// Whether a fault is followed by another try.
+    again: bool,
+    pauses: ExponentialBuilder,
+}
+
+/// The shortest and the longest pause between two tries, before jitter, which at most doubles them.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// A connection that delivered frames for this long was a good one: after it, the pauses start small again.
+const GOOD_CONNECTION: Duration = Duration::from_secs(20);
+/// Connections left behind because they hang. Each may hold a device, a socket and a decoder's memory.
+const MOST_ABANDONED: usize = 4;
+
+impl Limits {
+    fn of(config: &CameraConfig) -> Self {
+        let stall = match config {
+            CameraConfig::V4l2(config) => Some(config.stall_ms),
+            CameraConfig::Stream(config) => Some(config.stall_ms),
+            CameraConfig::Replay(_) => None,
+        }
+        .map(super::stall_limit);
+        Self {
+            // The source has the same limits and should strike first: it can put its camera away in order. A stream
+            // may also wait for its transport before, and look for the reason afterwards.
+            open: stall.map(|stall| super::open_limit(stall) + transport::LONGEST_WAIT + Duration::from_secs(4)),
+            stall: stall.map(|stall| stall + Duration::from_millis(250)),
+            again: !matches!(config, CameraConfig::Replay(replay) if replay.pace == Pace::Fast),
+            pauses: ExponentialBuilder::new()
+                .with_min_delay(FIRST_PAUSE)
+                .with_max_delay(LONGEST_PAUSE)
+                .without_max_times()
+                .with_jitter(),
+        }
+    }
+}
+
+/// Why the loop ends.
+enum End {
+    Recording,
+    Cancelled,
+    NobodyReceives,
+}
+
+struct Reconnect {
+    detector: DetectorName,
+    open: Arc<Opener>,
+    limits: Limits,
+    frames: FrameSender,
+    cancel: CancellationToken,
+    news: News,
+    counters: Counters,
+    clock: Clock,
+    seq: u64,
+    lens: LensWatch,
+    /// When the picture was last seen frozen, on the pipeline's clock, until it has moved for a while.
+    frozen: Option<Duration>,
+    pauses: ExponentialBackoff,
+    abandoned: Vec<JoinHandle<()>>,
+}
+
+impl Reconnect {
+    fn new(
+        detector: DetectorName,
+        open: Arc<Opener>,
+        limits: Limits,
+        frames: FrameSender,
+        cancel: CancellationToken,
+        state: watch::Sender<CameraState>,
+    ) -> Self {
+        Self {
+            counters: Counters::new(&detector),
+            pauses: limits.pauses.build(),
+            detector,
+            open,
+            limits,
+            frames,
+            cancel,
+            news: News::new(state),
+            clock: Clock::default(),
+            seq: 0,
+            lens: LensWatch::new(),
+            frozen: None,
+            abandoned: Vec::new(),
+        }
+    }
+
+    fn run(mut self) {
+        let span = info_span!("camera", detector = %self.detector);
+        let _entered = span.enter();
+        loop {
+            match self.run_once() {
+                Ok(end) => {
+                    debug!(reason = end.why(), "the camera's loop has ended");
+                    self.news.ended();
+                    return;
+                }
+                Err(fault) => self.news.failed(&fault),
+            }
+            if !self.limits.again {
+                return;
+            }
+            // The pauses never run out.
+            let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
+            if !self.pause(pause) {
+                self.news.ended();
+                return;
+            }
+            self.counters.reconnects.increment(1);
+        }
+    }
+
+    /// One connection, from opening to its end or fault.
+    fn run_once(&mut self) -> Result<End, CaptureError> {
+        self.abandoned.retain(|thread| !thread.is_finished());
+        if self.abandoned.len() >= MOST_ABANDONED {
+            return Err(CaptureError::Stuck { count: self.abandoned.len() });
+        }
+        let connection = Connection::start(&self.detector, self.open.clone())?;
+        let over = self.follow(&connection);
+        self.abandoned.extend(connection.close());
+        over
+    }
+
+    /// Takes what the connection delivers until it is over.
+    fn follow(&mut self, connection: &Connection) -> Result<End, CaptureError> {
+        let about = match connection.wait(self.limits.open.map(|limit| Instant::now() + limit), &self.cancel) {
+            Waited::Event(Event::Opened(about)) => about,
+            Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),
+            Waited::Cancelled => return Ok(End::Cancelled),
+            // A connection says nothing else before it is open.
+            Waited::Event(Event::Shot(..) | Event::Skipped(_)) | Waited::Silence => {
+                let waited_ms = self.limits.open.unwrap_or_default().as_millis();
+                return Err(CaptureError::OpenTooSlow { waited_ms });
+            }
+        };
+        debug!(source = about.name, fps = about.fps, "the camera is open");
+        self.clock.reopened(about.fps);
+        self.lens.restart();
+        let mut meter = Meter::new(about.fps);
+        let mut first_shot = None;
+        let mut silent_since = Instant::now();
+        let mut told_of_skips = false;
+        loop {
+            let waited = connection.wait(self.limits.stall.map(|stall| silent_since + stall), &self.cancel);
+            let silent = silent_since.elapsed();
+            match waited {
+                Waited::Cancelled => return Ok(End::Cancelled),
+                Waited::Silence => return Err(CaptureError::Stalled { waited_ms: silent.as_millis() }),
+                Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),
+                Waited::Event(Event::Shot(shot, arrived)) => {
+                    if arrived - *first_shot.get_or_insert(arrived) >= GOOD_CONNECTION {
+                        self.pauses = self.limits.pauses.build();
+                    }
+                    let fps = meter.frame(arrived);
+                    if self.deliver(shot, arrived, &about, fps)? == Sent::Closed {
+                        return Ok(End::NobodyReceives);
+                    }
+                    // From here, and not from the shot: a lossless channel may have held us back.
+                    silent_since = Instant::now();
+                }
+                Waited::Event(Event::Skipped(skipped)) => {
+                    self.counters.skipped(skipped.reason).increment(1);
+                    if !std::mem::replace(&mut told_of_skips, true) {
+                        warn!("{} was passed over: {} (more are only counted)", skipped.what, skipped.reason.why());
+                    }
+                    // Only frames break the silence: a camera that sends nothing but rubbish has to be reopened.
+                    if self.limits.stall.is_some_and(|stall| silent >= stall) {
+                        return Err(CaptureError::Stalled { waited_ms: silent.as_millis() });
+                    }
+                }
+                Waited::Event(Event::Opened(_)) => {}
+            }
+        }
+    }
+
+    /// Dates a shot, watches the lens, sends the frame on, and shows the state.
+    fn deliver(&mut self, shot: Shot, arrived: Instant, about: &About, fps: f32) -> Result<Sent, CaptureError> {
+        let (utc, offset) = match shot.time {
+            ShotTime::Arrival => (Utc::now(), self.clock.arrival(arrived)),
+            ShotTime::Recording { position, utc } => (utc.unwrap_or_else(Utc::now), self.clock.recording(position)),
+        };
+        let lens = self.lens.observe(&shot.picture, offset);
+        if shot.time == ShotTime::Arrival && self.reopens_frozen(lens, offset) {
+            return Err(CaptureError::Frozen { secs: FROZEN_AFTER.as_secs() });
+        }
+        let size = (shot.picture.width(), shot.picture.height());
+        self.news.streaming(CameraState::Streaming { size, fps, source: about.name.clone(), lens });
+
+        let time = CaptureTime { utc, offset, arrived };
+        let frame = Frame { detector: self.detector.clone(), seq: self.seq, time, picture: Arc::new(shot.picture) };
+        self.seq += 1;
+        self.counters.frames.increment(1);
+        let sent = self.frames.send(frame);
+        if sent == Sent::Replaced {
+            self.counters.busy.increment(1);
+        }
+        Ok(sent)
+    }
+
+    /// Whether a frozen picture is a reason to open the camera again: once, because that helps against an encoder
+    /// that hangs, and not against a camera that looks at something perfectly still.
+    fn reopens_frozen(&mut self, lens: Lens, offset: Duration) -> bool {
+        if lens != Lens::Frozen {
+            self.frozen = self.frozen.filter(|&since| offset.saturating_sub(since) < 2 * FROZEN_AFTER);
+            return false;
+        }
+        let first = self.frozen.is_none();
+        self.frozen = Some(offset);
+        first
+    }
+
+    /// Waits; `false` when told to stop meanwhile.
+    fn pause(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while !self.cancel.is_cancelled() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            thread::sleep(left.min(CANCEL_POLL));
+        }
+        false
+    }
+}
+
+impl End {
+    fn why(&self) -> &'static str {
+        match self {
+            Self::Recording => "the recording is over",
+            Self::Cancelled => "told to stop",
+            Self::NobodyReceives => "nobody receives its frames",
+        }
+    }
+}
+
+impl SkipReason {
+    /// As in "it was passed over: …".
+    fn why(self) -> &'static str {
+        match self {
+            Self::Undecodable => "it cannot be decoded",
+            Self::TooLarge => "it has too many pixels",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::capture::scripted::{Scripted, Step};
+    use crate::capture::{FrameReceiver, channel};
+    use crate::config::{ReplayConfig, StreamConfig};
+
+    /// A loop around one script per connection (`None`: it cannot be opened); after the last one the camera hangs.
+    struct Rig {
+        frames: FrameReceiver,
+        states: watch::Receiver<CameraState>,
+        cancel: CancellationToken,
+        thread: JoinHandle<()>,
+        opened: Arc<Mutex<usize>>,
+        release: mpsc::Sender<()>,
+    }
+
+    fn rig(fast: bool, scripts: Vec<Option<Vec<Step>>>) -> Rig {
+        let pace = if fast { Pace::Fast } else { Pace::Recorded };
+        let replay = ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None };
+        let (sender, frames) = channel(&CameraConfig::Replay(replay.clone()));
+        let (state, states) = watch::channel(CameraState::Connecting);
+        let (release, hang) = mpsc::channel();
+        let (hang, opened) = (Arc::new(Mutex::new(hang)), Arc::new(Mutex::new(0)));
+        let count = opened.clone();
+        let open: Arc<Opener> = Arc::new(move || {
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            let steps = scripts.get(*count - 1).cloned().unwrap_or(Some(vec![Step::Hang]));
+            let steps = steps.ok_or(CaptureError::NotAVideo { path: "scripted".into() })?.into();
+            Ok(Box::new(Scripted { steps, hang: hang.clone() }))
+        });
+        let limits = Limits {
+            open: Some(Duration::from_millis(500)),
+            stall: Some(Duration::from_millis(80)),
+            pauses: ExponentialBuilder::new().with_min_delay(Duration::from_millis(1)).without_max_times(),
+            ..Limits::of(&CameraConfig::Replay(replay))
+        };
+        let cancel = CancellationToken::new();
+        let name = DetectorName::new("door").unwrap();
+        let reconnect = Reconnect::new(name, open, limits, sender, cancel.clone(), state);
+        Rig { frames, states, cancel, thread: thread::spawn(|| reconnect.run()), opened, release }
+    }
+
+    impl Rig {
+        fn wait_for(&mut self, wanted: impl Fn(&CameraState) -> bool) -> CameraState {
+            let until = Instant::now() + Duration::from_secs(10);
+            loop {
+                let state = self.states.borrow().clone();
+                if wanted(&state) {
+                    return state;
+                }
+                assert!(Instant::now() < until, "still {state:?}");
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+
+        fn seqs(&self) -> Vec<u64> {
+            std::iter::from_fn(|| self.frames.recv()).map(|frame| frame.seq).collect()
+        }
+    }
+
+    #[test]
+    fn a_finite_recording_ends_the_loop_after_its_last_frame() {
+        let rig = rig(true, vec![Some(vec![Step::At(0), Step::Rubbish, Step::At(100), Step::At(200), Step::End])]);
+        let frames: Vec<Frame> = std::iter::from_fn(|| rig.frames.recv()).collect();
+        let seen: Vec<_> = frames.iter().map(|frame| (frame.seq, frame.time.offset.as_millis())).collect();
+        assert_eq!(seen, [(0, 0), (1, 100), (2, 200)]);
+        rig.thread.join().unwrap();
+        assert_eq!(*rig.states.borrow(), CameraState::Ended);
+    }
+
+    #[test]
+    fn every_kind_of_fault_is_followed_by_another_try() {
+        for fault in [Step::Fault, Step::Panic, Step::Hang, Step::RubbishForEver] {
+            let scripts = vec![Some(vec![Step::Shot, fault]), None, None, Some(vec![Step::Shot])];
+            let mut rig = rig(false, scripts);
+            let failed = |wanted: u32| move |state: &CameraState| matches!(state, CameraState::Failed { tries, .. } if *tries == wanted);
+            rig.wait_for(failed(3));
+            rig.wait_for(|state| matches!(state, CameraState::Failed { tries: 1, reason, .. } if reason.contains("scripted fault")));
+            let last = rig.frames.recv().map(|frame| frame.seq);
+            assert_eq!(last, Some(1), "{fault:?}: numbers go on across connections");
+            rig.cancel.cancel();
+            rig.thread.join().unwrap();
+            assert_eq!(*rig.states.borrow(), CameraState::Ended);
+        }
+    }
+
+    #[test]
+    fn connections_that_hang_are_left_behind_but_not_without_end() {
+        let mut rig = rig(false, vec![]);
+        let state =
+            rig.wait_for(|state| matches!(state, CameraState::Failed { reason, .. } if reason.contains("hang in")));
+        let CameraState::Failed { tries, reason, .. } = state else { unreachable!() };
+        assert!(tries > MOST_ABANDONED as u32 && reason.contains("restart doorward"), "{reason}");
+        assert_eq!(*rig.opened.lock().unwrap(), MOST_ABANDONED);
+        // When the driver lets go again, so does the limit.
+        drop(rig.release);
+        let until = Instant::now() + Duration::from_secs(10);
+        while *rig.opened.lock().unwrap() == MOST_ABANDONED {
+            assert!(Instant::now() < until);
+            thread::sleep(Duration::from_millis(1));
+        }
+        rig.cancel.cancel();
+        rig.thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_recording_told_as_fast_as_possible_is_not_told_twice() {
+        let rig = rig(true, vec![Some(vec![Step::At(0), Step::Fault])]);
+        assert_eq!(rig.seqs(), [0]);
+        rig.thread.join().unwrap();
+        assert!(matches!(&*rig.states.borrow(), CameraState::Failed { tries: 1, .. }));
+        assert_eq!(*rig.opened.lock().unwrap(), 1);
+    }
+
+    #[test]
+    fn the_loop_ends_when_nobody_receives_or_when_told() {
+        let rig = rig(true, vec![Some(vec![Step::Shot; 50])]);
+        drop(rig.frames);
+        rig.thread.join().unwrap();
+        assert_eq!(*rig.states.borrow(), CameraState::Ended);
+    }
+
+    #[test]
+    fn only_a_recording_told_as_fast_as_possible_is_given_up() {
+        let replay = |pace| ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None };
+        let url = "rtsp://127.0.0.1:9/x".to_owned().into();
+        let stream = StreamConfig { url, transport: Default::default(), stall_ms: 5000 };
+        for (config, again) in [
+            (CameraConfig::Replay(replay(Pace::Fast)), false),
+            (CameraConfig::Replay(replay(Pace::Recorded)), true),
+            (CameraConfig::Stream(stream), true),
+        ] {
+            assert_eq!(Limits::of(&config).again, again, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn a_frozen_camera_is_reopened_once_until_it_has_moved_again() {
+        let (sender, _frames) = channel(&CameraConfig::Replay(ReplayConfig {
+            path: "x".into(),
+            pace: Pace::Recorded,
+            fps: None,
+            looped: false,
+            starts_at: None,
+        }));
+        let mut reconnect = Reconnect::new(
+            DetectorName::new("door").unwrap(),
+            Arc::new(|| Err(CaptureError::Stuck { count: 0 })),
+            Limits { open: None, stall: None, again: true, pauses: ExponentialBuilder::new() },
+            sender,
+            CancellationToken::new(),
+            watch::channel(CameraState::Connecting).0,
+        );
+        for (secs, lens, reopened) in [
+            (10, Lens::Clear, false),
+            (40, Lens::Frozen, true),
+            (45, Lens::Clear, false),
+            (75, Lens::Frozen, false),
+            (100, Lens::Frozen, false),
+            (101, Lens::Clear, false),
+            (161, Lens::Clear, false),
+            (200, Lens::Frozen, true),
+        ] {
+            assert_eq!(reconnect.reopens_frozen(lens, Duration::from_secs(secs)), reopened, "at {secs} s");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! A recording as a camera: a video file, a folder of pictures, or one picture.
+//!
+//! In: the path, the pace, once or looped. Out: shots with their position on the recording's clock, when they are
+//! due. It does not know who waits for them; a picture that cannot be decoded is passed over.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::folder::{Folder, is_picture};
+use super::video::{Read, Video, is_rate};
+use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, Skipped};
+use crate::config::{Pace, ReplayConfig};
+use crate::picture::Picture;
+
+/// A recording being replayed.
+pub(super) struct Replay {
+    config: ReplayConfig,
+    recording: Recording,
+    /// Frames per second of the recording's clock.
+    fps: f64,
+    /// What the recording's clock showed at its first frame.
+    starts_at: DateTime<Utc>,
+    clock: Clock,
+    /// When the first frame was due, for a replay that is paced.
+    began: Option<Instant>,
+    /// Shots of this round of a loop.
+    shots_in_round: u64,
+}
+
+enum Recording {
+    Video(Video),
+    Folder(Folder),
+}
+
+/// A folder of pictures has no clock of its own.
+const FOLDER_FPS: f64 = 10.0;
+/// For a container that gives no rate.
+const VIDEO_FPS: f64 = 25.0;
+/// A longer pause between two frames of a recording is taken for a broken time stamp.
+const LONGEST_PAUSE_MS: f64 = 3_600_000.0;
+
+impl Replay {
+    /// Opens the recording; its first frame is due when it is first asked for.
+    pub fn open(config: &ReplayConfig) -> Result<Self, CaptureError> {
+        if config.fps.is_some_and(|fps| !is_rate(fps)) {
+            return Err(CaptureError::ImpossiblePace { fps: config.fps.unwrap_or_default() });
+        }
+        let recording = Recording::open(&config.path)?;
+        let fps = match &recording {
+            Recording::Folder(_) => config.fps.unwrap_or(FOLDER_FPS),
+            Recording::Video(video) => match config.pace {
+                Pace::Fixed => config.fps.or(video.fps()).unwrap_or(VIDEO_FPS),
+                Pace::Recorded | Pace::Fast => video.fps().unwrap_or(VIDEO_FPS),
+            },
+        };
+        Ok(Self {
+            starts_at: config.starts_at.unwrap_or_else(Utc::now),
+            config: config.clone(),
+            recording,
+            clock: Clock::new(1000.0 / fps),
+            fps,
+            began: None,
+            shots_in_round: 0,
+        })
+    }
+
+    /// Where the frame just read lies on the recording's clock, in milliseconds; `None` when it does not say, or
+    /// when the pace was given.
+    fn stamp_ms(&self) -> Option<f64> {
+        match &self.recording {
+            Recording::Video(video) if self.config.pace != Pace::Fixed => video.position_ms(),
+            _ => None,
+        }
+    }
+
+    fn shot(&mut self, picture: Picture) -> Shot {
+        let position = self.clock.next(self.stamp_ms());
+        self.shots_in_round += 1;
+        let paced = self.config.pace != Pace::Fast;
+        if paced {
+            let began = *self.began.get_or_insert_with(Instant::now);
+            std::thread::sleep((began + position).saturating_duration_since(Instant::now()));
+        }
+        let dated = !paced || self.config.starts_at.is_some();
+        let since_start = TimeDelta::from_std(position).unwrap_or(TimeDelta::MAX);
+        let utc = dated.then(|| self.starts_at.checked_add_signed(since_start)).flatten();
+        Shot { picture, time: ShotTime::Recording { position, utc } }
+    }
+
+    /// At the end of a round: the next round, or the end.
+    fn finish_round(&mut self) -> Result<Next, CaptureError> {
+        if self.shots_in_round == 0 {
+            let path = self.config.path.clone();
+            return Err(match &self.recording {
+                Recording::Folder(folder) => CaptureError::OnlyBadPictures { path, count: folder.len() },
+                Recording::Video(_) => CaptureError::NotAVideo { path },
+            });
+        }
+        if !self.config.looped {
+            return Ok(Next::End);
+        }
+        self.shots_in_round = 0;
+        self.clock.start_round();
+        self.recording = Recording::open(&self.config.path)?;
+        self.next_shot()
+    }
+}
+
+impl CameraSource for Replay {
+    fn about(&self) -> About {
+        About { name: format!("replay of {}", self.config.path.display()), fps: self.fps as f32 }
+    }
+
+    fn next_shot(&mut self) -> Result<Next, CaptureError> {
+        let read = match &mut self.recording {
+            Recording::Video(video) => match video.read() {
+                Read::Picture(picture) => Ok(picture),
+                Read::Nothing => return self.finish_round(),
+                Read::Unusable(reason) => {
+                    Err(Skipped { reason, what: format!("a frame of {}", self.config.path.display()) })
+                }
+            },
+            Recording::Folder(folder) => match folder.read() {
+                Some(read) => read,
+                None => return self.finish_round(),
+            },
+        };
+        match read {
+            Ok(picture) => Ok(Next::Shot(self.shot(picture))),
+            Err(skipped) => {
+                // It would have been shown: the following pictures keep their places in time.
+                self.clock.next(self.stamp_ms());
+                Ok(Next::Skipped(skipped))
+            }
+        }
+    }
+}
+
+impl Recording {
+    fn open(path: &Path) -> Result<Self, CaptureError> {
+        let unreadable = |source| CaptureError::Unreadable { path: path.into(), source };
+        if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+            return Ok(Self::Folder(Folder::open(path)?));
+        }
+        if is_picture(path) {
+            return Ok(Self::Folder(Folder::of_one(path)));
+        }
+        // FFmpeg would say nothing of a missing permission, and takes `name:` at the beginning for a protocol.
+        std::fs::File::open(path).map_err(unreadable)?;
+        let whole: PathBuf = std::path::absolute(path).map_err(unreadable)?;
+        let name = whole.to_str().ok_or_else(|| CaptureError::NotUtf8 { path: path.into() })?;
+        let video = Video::open(name, None)?;
+        video.map(Self::Video).ok_or_else(|| CaptureError::NotAVideo { path: path.into() })
+    }
+}
+
+/// The recording's clock: positions that always grow, from stamps that may be missing, jump or start again.
+struct Clock {
+    step_ms: f64,
+    /// The stamp of the frame before.
+    stamp: Option<f64>,
+    /// The position of the frame before.
+    position_ms: Option<f64>,
+}
+
+impl Clock {
+    fn new(step_ms: f64) -> Self {
+        Self { step_ms, stamp: None, position_ms: None }
+    }
+
+    /// The position of the next frame. Without a believable stamp it lies one step after the frame before.
+    fn next(&mut self, stamp: Option<f64>) -> Duration {
+        let position = self.position_ms.map_or(0.0, |before| {
+            let passed = stamp.zip(self.stamp).map(|(now, before)| now - before);
+            before + passed.filter(|&passed| passed > 0.0 && passed <= LONGEST_PAUSE_MS).unwrap_or(self.step_ms)
+        });
+        self.stamp = stamp;
+        self.position_ms = Some(position);
+        Duration::from_micros((position * 1000.0).round() as u64)
+    }
+
+    /// The recording starts again: its next stamp says nothing of the time since the last one.
+    fn start_round(&mut self) {
+        self.stamp = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opencv::core::Size;
+    use opencv::prelude::*;
+    use opencv::videoio::{CAP_FFMPEG, VideoWriter};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A clip of `frames` grey pictures, each `10 * index` bright, at `fps`.
+    fn clip(dir: &TempDir, frames: u8, fps: f64) -> PathBuf {
+        let path = dir.path().join("clip.avi");
+        let fourcc = VideoWriter::fourcc('M', 'J', 'P', 'G').unwrap();
+        let name = path.to_str().unwrap();
+        let mut writer = VideoWriter::new_with_backend(name, CAP_FFMPEG, fourcc, fps, Size::new(64, 48), true).unwrap();
+        for index in 0..frames {
+            writer.write(&Picture::filled(64, 48, [10 * index; 3]).mat().unwrap()).unwrap();
+        }
+        writer.release().unwrap();
+        path
+    }
+
+    fn config(path: impl Into<PathBuf>, pace: Pace) -> ReplayConfig {
+        ReplayConfig { path: path.into(), pace, fps: None, looped: false, starts_at: None }
+    }
+
+    /// Positions (ms) and brightness of up to `limit` shots, and how it ended.
+    fn watch(replay: &mut Replay, limit: usize) -> (Vec<(u128, u8)>, usize, bool) {
+        let (mut shots, mut skipped) = (Vec::new(), 0);
+        while shots.len() < limit {
+            match replay.next_shot().unwrap() {
+                Next::Shot(Shot { picture, time: ShotTime::Recording { position, .. } }) => {
+                    shots.push((position.as_millis(), picture.bgr()[0]));
+                }
+                Next::Shot(shot) => panic!("a recording has its own clock: {:?}", shot.time),
+                Next::Skipped(_) => skipped += 1,
+                Next::End => return (shots, skipped, true),
+            }
+        }
+        (shots, skipped, false)
+    }
+
+    fn near(shots: &[(u128, u8)], expected: &[(u128, u8)]) -> bool {
+        let close = |a: &(u128, u8), b: &(u128, u8)| a.0.abs_diff(b.0) <= 1 && a.1.abs_diff(b.1) <= 3;
+        shots.len() == expected.len() && shots.iter().zip(expected).all(|(a, b)| close(a, b))
+    }
+
+    #[test]
+    fn a_video_gives_every_frame_on_the_recordings_clock_and_ends() {
+        let dir = TempDir::new().unwrap();
+        let start = "2024-03-01T12:00:00Z".parse().unwrap();
+        let config = ReplayConfig { starts_at: Some(start), ..config(clip(&dir, 5, 12.5), Pace::Fast) };
+        let mut replay = Replay::open(&config).unwrap();
+        assert_eq!(replay.about().fps, 12.5);
+        let (shots, _, ended) = watch(&mut replay, 99);
+        assert!(near(&shots, &[(0, 0), (80, 10), (160, 20), (240, 30), (320, 40)]) && ended, "{shots:?}");
+
+        let mut replay = Replay::open(&config).unwrap();
+        let dates: Vec<DateTime<Utc>> = std::iter::from_fn(|| match replay.next_shot().unwrap() {
+            Next::Shot(Shot { time: ShotTime::Recording { utc, .. }, .. }) => utc,
+            _ => None,
+        })
+        .collect();
+        let expected: Vec<_> = (0..5).map(|index| start + TimeDelta::milliseconds(80 * index)).collect();
+        assert_eq!(dates, expected);
+    }
+
+    #[test]
+    fn a_loop_goes_on_in_time() {
+        let dir = TempDir::new().unwrap();
+        let config = ReplayConfig { looped: true, ..config(clip(&dir, 3, 10.0), Pace::Fast) };
+        let (shots, _, ended) = watch(&mut Replay::open(&config).unwrap(), 7);
+        let expected = [(0, 0), (100, 10), (200, 20), (300, 0), (400, 10), (500, 20), (600, 0)];
+        assert!(near(&shots, &expected) && !ended, "{shots:?}");
+    }
+
+    #[test]
+    fn the_pace_is_kept_and_a_given_one_replaces_the_recorded_one() {
+        let dir = TempDir::new().unwrap();
+        let path = clip(&dir, 4, 20.0);
+        let fixed = ReplayConfig { fps: Some(40.0), ..config(&path, Pace::Fixed) };
+        for (config, step_ms) in [(config(&path, Pace::Recorded), 50), (fixed, 25)] {
+            let mut replay = Replay::open(&config).unwrap();
+            let began = Instant::now();
+            let (shots, ..) = watch(&mut replay, 99);
+            let steps: Vec<u128> = shots.iter().map(|shot| shot.0).collect();
+            assert_eq!(steps, [0, step_ms, 2 * step_ms, 3 * step_ms]);
+            assert!(began.elapsed().as_millis() >= 3 * step_ms, "the last frame came before it was due");
+        }
+    }
+
+    #[test]
+    fn a_live_replay_is_dated_by_the_wall_clock_unless_told_otherwise() {
+        let dir = TempDir::new().unwrap();
+        let path = clip(&dir, 1, 20.0);
+        let start = "2024-03-01T12:00:00Z".parse().ok();
+        for (starts_at, pace, dated) in
+            [(None, Pace::Recorded, false), (start, Pace::Recorded, true), (None, Pace::Fast, true)]
+        {
+            let config = ReplayConfig { starts_at, ..config(&path, pace) };
+            match Replay::open(&config).unwrap().next_shot().unwrap() {
+                Next::Shot(Shot { time: ShotTime::Recording { utc, .. }, .. }) => {
+                    assert_eq!(utc.is_some(), dated, "{pace:?} {starts_at:?}");
+                    assert!(starts_at.is_none() || utc == starts_at);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_is_shown_in_its_natural_order_and_bad_pictures_keep_their_place_in_time() {
+        let dir = TempDir::new().unwrap();
+        for (name, brightness) in [("shot 10.jpg", 100), ("shot 9.png.jpg", 90), ("shot 2.JPG", 20)] {
+            let jpeg = Picture::filled(16, 16, [brightness; 3]).jpeg(95).unwrap();
+            std::fs::write(dir.path().join(name), jpeg).unwrap();
+        }
+        std::fs::write(dir.path().join("shot 3.jpg"), b"not a picture").unwrap();
+        std::fs::write(dir.path().join("notes.txt"), b"not looked at").unwrap();
+        std::fs::create_dir(dir.path().join("folder.jpg")).unwrap();
+        let mut replay = Replay::open(&config(dir.path(), Pace::Fast)).unwrap();
+        let (shots, skipped, ended) = watch(&mut replay, 99);
+        assert!(near(&shots, &[(0, 20), (200, 90), (300, 100)]) && ended, "{shots:?}");
+        assert_eq!(skipped, 1);
+
+        let mut one = Replay::open(&config(dir.path().join("shot 10.jpg"), Pace::Fast)).unwrap();
+        assert!(near(&watch(&mut one, 99).0, &[(0, 100)]), "one picture is a recording of one frame");
+    }
+
+    #[test]
+    fn what_cannot_be_replayed_is_named() {
+        let dir = TempDir::new().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::create_dir(path("empty")).unwrap();
+        std::fs::write(path("text.mp4"), "this is no video").unwrap();
+        std::fs::write(path("nothing.avi"), "").unwrap();
+        for (name, hint) in [
+            ("missing.mp4", "check that it is there"),
+            ("empty", "holds no picture"),
+            ("text.mp4", "not a video"),
+            ("nothing.avi", "not a video"),
+        ] {
+            let error = Replay::open(&config(path(name), Pace::Fast)).err().unwrap().to_string();
+            assert!(error.contains(hint) && error.contains(name), "{error}");
+        }
+        std::fs::create_dir(path("bad")).unwrap();
+        std::fs::write(path("bad/1.jpg"), "no picture").unwrap();
+        let config = ReplayConfig { looped: true, ..config(path("bad"), Pace::Fast) };
+        let mut replay = Replay::open(&config).unwrap();
+        assert!(matches!(replay.next_shot(), Ok(Next::Skipped(_))));
+        assert!(matches!(replay.next_shot(), Err(CaptureError::OnlyBadPictures { count: 1, .. })), "no endless loop");
+    }
+
+    #[test]
+    fn stamps_that_make_no_sense_are_replaced_by_the_recordings_rate() {
+        for (name, stamps, expected) in [
+            ("sound", [500.0, 540.0, 600.0, 640.0].map(Some), [0, 40, 100, 140]),
+            ("missing", [None; 4], [0, 40, 80, 120]),
+            ("standing still", [Some(0.0); 4], [0, 40, 80, 120]),
+            ("going back", [900.0, 940.0, 0.0, 50.0].map(Some), [0, 40, 80, 130]),
+            ("a jump of years", [0.0, 40.0, 9e12, 9e12 + 40.0].map(Some), [0, 40, 80, 120]),
+        ] {
+            let mut clock = Clock::new(40.0);
+            let positions = stamps.map(|stamp| clock.next(stamp).as_micros() / 1000);
+            assert_eq!(positions, expected, "{name}");
+        }
+    }
+}
