@@ -1,0 +1,71 @@
+//! `doorward embed`: the largest face of each picture as a vector.
+//!
+//! In: image files. Out: one line per image, JSON if wanted; a picture without a face gives a line that says so, and
+//! the next one is looked at all the same.
+
+use std::path::Path;
+
+use super::CommandResult;
+use super::detect::still;
+use super::lines::{Lines, bbox, read};
+use crate::cli::EmbedArgs;
+use crate::detect::{self, FaceDetector};
+use crate::embed::{self, FaceEmbedder};
+use crate::models::ModelStore;
+
+/// Embeds the largest face of every image with one model.
+pub fn run(args: EmbedArgs) -> CommandResult {
+    let store = ModelStore::locate(None);
+    let mut embedder = embed::load(&store, &args.model, 1)?;
+    let mut detector = detect::load(&store, &still("auto"), 1)?;
+    let mut lines = Lines::new(args.json);
+    for image in &args.images {
+        lines.print(image, look(detector.as_mut(), embedder.as_mut(), image))?;
+        if lines.gone() {
+            break;
+        }
+    }
+    Ok(lines.exit())
+}
+
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    file: String,
+    model: &'a str,
+    metric: &'a str,
+    threshold: f32,
+    #[serde(rename = "box")]
+    bbox: [f64; 4],
+    embedding: &'a [f32],
+}
+
+/// The line of one image: for people, and as JSON.
+fn look(
+    detector: &mut dyn FaceDetector,
+    embedder: &mut dyn FaceEmbedder,
+    image: &Path,
+) -> anyhow::Result<(String, String)> {
+    let picture = read(image)?;
+    let faces = detector.detect(&picture)?;
+    let Some(face) = faces.first() else {
+        anyhow::bail!("{} finds no face in it", detector.name());
+    };
+    let embedding = embedder.embed(&picture, face)?;
+    let line = Line {
+        file: image.display().to_string(),
+        model: embedder.name(),
+        metric: embedder.metric().name(),
+        threshold: embedder.threshold(),
+        bbox: bbox(&face.bbox),
+        embedding: &embedding.values,
+    };
+    let [x, y, width, height] = line.bbox;
+    let text = format!(
+        "{width:.0}x{height:.0} at {x:.0},{y:.0}: {} values of {}, {} threshold {}",
+        embedding.values.len(),
+        line.model,
+        line.metric,
+        line.threshold
+    );
+    Ok((text, serde_json::to_string(&line)?))
+}

@@ -1,0 +1,101 @@
+//! What the commands that go through images print: one line per image, to a reader that may go away.
+//!
+//! In: what was found in an image, or why nothing could be. Out: JSON lines on standard output; or text there and
+//! the failures on standard error. It remembers whether anything failed.
+
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::detect::Rect;
+use crate::picture::{MAX_PIXELS, Picture};
+
+/// The lines of one run.
+pub(super) struct Lines {
+    json: bool,
+    failed: bool,
+    gone: bool,
+}
+
+impl Lines {
+    pub fn new(json: bool) -> Self {
+        Self { json, failed: false, gone: false }
+    }
+
+    /// Prints what became of an image: its text and its JSON, or the failure.
+    pub fn print(&mut self, image: &Path, result: anyhow::Result<(String, String)>) -> std::io::Result<()> {
+        let file = image.display();
+        self.failed |= result.is_err();
+        match (self.json, result) {
+            (true, Ok((_, line))) => self.out(format_args!("{line}")),
+            (true, Err(error)) => {
+                self.out(format_args!("{}", json!({"file": file.to_string(), "error": format!("{error:#}")})))
+            }
+            (false, Ok((text, _))) => self.out(format_args!("{file}: {text}")),
+            (false, Err(error)) => {
+                // Nobody is left to tell when standard error is closed.
+                let _ = writeln!(std::io::stderr(), "{file}: {error:#}");
+                Ok(())
+            }
+        }
+    }
+
+    /// 1 when any image failed.
+    pub fn exit(&self) -> ExitCode {
+        if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+
+    /// Whether the reader has closed its end (`| head -1`): no reason to go on, and none to complain.
+    pub fn gone(&self) -> bool {
+        self.gone
+    }
+
+    fn out(&mut self, line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
+        match writeln!(std::io::stdout(), "{line}") {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(())
+            }
+            written => written,
+        }
+    }
+}
+
+/// Reads an image; the error does not repeat the file's name, which every line begins with.
+pub(super) fn read(image: &Path) -> anyhow::Result<Picture> {
+    let encoded = std::fs::read(image).context("cannot read it")?;
+    Ok(Picture::decode(&encoded, MAX_PIXELS)?)
+}
+
+/// `[x, y, width, height]`.
+pub(super) fn bbox(rect: &Rect) -> [f64; 4] {
+    [rect.x, rect.y, rect.width, rect.height].map(|value| rounded(value.into()))
+}
+
+/// Three digits after the point: finer than a pixel or a millisecond is worth.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        let rect = Rect { x: -0.12345, y: 10.0, width: 1.0 / 3.0, height: 99.9996 };
+        assert_eq!(bbox(&rect), [-0.123, 10.0, 0.333, 100.0]);
+    }
+
+    #[test]
+    fn a_failure_is_remembered() {
+        let mut lines = Lines::new(true);
+        assert_eq!(lines.exit(), ExitCode::SUCCESS);
+        lines.print(Path::new("a.jpg"), Err(anyhow::anyhow!("broken"))).unwrap();
+        lines.print(Path::new("b.jpg"), Ok(("fine".into(), "{}".into()))).unwrap();
+        assert_eq!(lines.exit(), ExitCode::FAILURE);
+    }
+}

@@ -1,0 +1,187 @@
+//! `doorward embed` as its users see it: who is taken for whom, with every detector and every embedder.
+
+mod support;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use doorward::embed::Metric;
+use doorward::models::ModelStore;
+use doorward::picture::{Interpolation, Picture};
+use serde_json::Value;
+use support::{doorward, json_lines, run, shared};
+
+const DETECTORS: [&str; 3] = ["yunet_n", "yunet_s", "centerface"];
+
+/// A models folder in which `auto` has but one detector to take.
+fn only(detector: &str) -> tempfile::TempDir {
+    let all = ModelStore::locate(None);
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(all.dir()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let another = DETECTORS.iter().any(|other| *other != detector && name == format!("{other}.onnx"));
+        if !another {
+            std::os::unix::fs::symlink(&path, folder.path().join(name)).unwrap();
+        }
+    }
+    folder
+}
+
+/// What `doorward embed` gives for these images.
+fn embed(models: &Path, model: &str, images: &[PathBuf]) -> Vec<Value> {
+    let mut command = doorward();
+    command.env("DOORWARD_MODELS_DIR", models).args(["embed", "--json", "--model", model]).args(images);
+    let lines = json_lines(&run(&mut command));
+    assert_eq!(lines.len(), images.len());
+    lines
+}
+
+fn values(line: &Value) -> Vec<f32> {
+    line["embedding"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
+}
+
+fn metric(line: &Value) -> Metric {
+    match line["metric"].as_str() {
+        Some("cosine") => Metric::Cosine,
+        Some("l2") => Metric::L2,
+        other => panic!("{other:?} is no metric"),
+    }
+}
+
+/// Whether the command's own metric and threshold make two lines the same person.
+fn same(a: &Value, b: &Value) -> bool {
+    let metric = metric(a);
+    metric.accepts(metric.score(&values(a), &values(b)), a["threshold"].as_f64().unwrap() as f32)
+}
+
+fn package_picture(name: &str) -> PathBuf {
+    ModelStore::locate(None).extra(name).expect("the pictures are there after `make models`")
+}
+
+#[test]
+fn few_pairs_of_photos_are_taken_for_what_they_are_not() {
+    let Some(folder) = shared("photos/johns") else { return };
+    // One photo is there twice; a pair with itself proves nothing.
+    let mut contents = HashSet::new();
+    let mut photos: Vec<(String, PathBuf)> = Vec::new();
+    let mut people: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    people.sort();
+    for person in people {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&person).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for file in files {
+            if contents.insert(std::fs::read(&file).unwrap()) {
+                photos.push((person.display().to_string(), file));
+            }
+        }
+    }
+    assert_eq!(photos.len(), 54);
+    let images: Vec<PathBuf> = photos.iter().map(|(_, file)| file.clone()).collect();
+    for detector in DETECTORS {
+        let models = only(detector);
+        for (embedder, most) in [("mobilefacenet", 2), ("faceapi_resnet", 10)] {
+            let lines = embed(models.path(), embedder, &images);
+            let (mut pairs, mut strangers, mut missed) = (0, 0, 0);
+            for (i, a) in lines.iter().enumerate() {
+                for (j, b) in lines.iter().enumerate().skip(i + 1) {
+                    pairs += 1;
+                    match (photos[i].0 == photos[j].0, same(a, b)) {
+                        (true, false) => missed += 1,
+                        (false, true) => strangers += 1,
+                        _ => {}
+                    }
+                }
+            }
+            println!("{embedder} with {detector}: {strangers} strangers taken for one, {missed} missed, of {pairs}");
+            assert_eq!(pairs, 1431);
+            assert!(strangers + missed <= most, "{embedder} with {detector}: {strangers} + {missed} wrong");
+        }
+    }
+}
+
+#[test]
+fn a_person_is_known_in_other_pictures_and_strangers_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = Picture::read(&package_picture("astronaut")).unwrap();
+    let write = |name: &str, picture: &Picture, quality: u8| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, picture.jpeg(quality).unwrap()).unwrap();
+        file
+    };
+    let sized = |side: u32, method| photo.resized(side, side, method).unwrap();
+    let dark: Vec<u8> = photo.bgr().iter().map(|value| value / 3).collect();
+    let others = [
+        write("small.jpg", &sized(330, Interpolation::Area), 85),
+        write("large.jpg", &sized(1500, Interpolation::Linear), 90),
+        write("poor.jpg", &photo, 25),
+        write("dark.jpg", &Picture::new(photo.width(), photo.height(), dark).unwrap(), 90),
+    ];
+    let strangers = ["sample3", "sample4", "sample5", "sample6"].map(package_picture);
+    let models = ModelStore::locate(None).dir().to_path_buf();
+    for model in ["mobilefacenet", "faceapi_resnet"] {
+        let known = &embed(&models, model, &[package_picture("astronaut")])[0];
+        for line in embed(&models, model, &others) {
+            assert!(same(known, &line), "{model} does not know the astronaut in {}", line["file"]);
+        }
+        for line in embed(&models, model, &strangers) {
+            assert!(!same(known, &line), "{model} takes {} for the astronaut", line["file"]);
+        }
+    }
+}
+
+#[test]
+fn a_line_has_the_promised_shape() {
+    let image = package_picture("astronaut");
+    let models = ModelStore::locate(None).dir().to_path_buf();
+    for (wanted, model, metric, threshold, unit) in [
+        ("auto", "mobilefacenet", "cosine", 0.43, true),
+        ("mobilefacenet", "mobilefacenet", "cosine", 0.43, true),
+        ("faceapi_resnet", "faceapi_resnet", "l2", 0.6, false),
+    ] {
+        let line = &embed(&models, wanted, std::slice::from_ref(&image))[0];
+        let keys: Vec<&String> = line.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["box", "embedding", "file", "metric", "model", "threshold"]);
+        assert_eq!(line["file"], image.display().to_string());
+        assert_eq!((line["model"].as_str(), line["metric"].as_str()), (Some(model), Some(metric)));
+        assert_eq!(line["threshold"].as_f64(), Some(threshold));
+        let [x, y, width, height] = [0, 1, 2, 3].map(|n| line["box"][n].as_f64().unwrap());
+        assert!((x - 178.0).abs() < 12.0 && (y - 65.0).abs() < 15.0, "{line}");
+        assert!((width - 91.0).abs() < 15.0 && (height - 111.0).abs() < 20.0, "{line}");
+        let values = values(line);
+        let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+        assert_eq!(values.len(), 128);
+        assert_eq!((length - 1.0).abs() < 1e-4, unit, "{model}: length {length}");
+    }
+}
+
+#[test]
+fn a_picture_without_a_face_is_named_and_the_others_are_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let (nobody, broken) = (folder.path().join("nobody.jpg"), folder.path().join("broken.png"));
+    std::fs::write(&nobody, Picture::filled(300, 200, [80, 90, 100]).jpeg(90).unwrap()).unwrap();
+    std::fs::write(&broken, b"\x89PNG\r\n").unwrap();
+    let good = package_picture("astronaut");
+    let output = doorward().args(["embed", "--json"]).args([&nobody, &broken, &good]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let lines = json_lines(&output);
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["file"], nobody.display().to_string());
+    assert!(lines[0]["error"].as_str().unwrap().contains("no face"), "{}", lines[0]);
+    assert!(lines[1]["error"].as_str().unwrap().contains("not a picture"), "{}", lines[1]);
+    assert_eq!(lines[2]["embedding"].as_array().unwrap().len(), 128);
+
+    let output = doorward().arg("embed").args([&nobody, &good]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(err.contains("nobody.jpg") && err.contains("no face"), "{err}");
+    assert!(out.contains("astronaut.png") && out.contains("128 values of mobilefacenet"), "{out}");
+}
+
+#[test]
+fn an_unknown_model_is_answered_with_the_nearest_name() {
+    let output = doorward().args(["embed", "--model", "mobilfacenet", "x.jpg"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("did you mean `mobilefacenet`?"), "{err}");
+}
