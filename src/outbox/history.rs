@@ -1,0 +1,407 @@
+//! What became of every visit: its shots, their answers, its actions.
+//!
+//! In: what happened, as it happens. Out: a [`VisitRecord`] for `doorward explain`, also while the process that writes
+//! it is running. It holds ids, times and outcomes; no picture, and of a person only the engine's id.
+
+use std::path::Path;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::error::{OutboxError, storage};
+use super::{Answered, DropReason, Dropped, open};
+use crate::config::DetectorName;
+use crate::crop::Sighting;
+use crate::track::VisitId;
+
+/// The end of a visit, as the agent counts it.
+#[derive(Debug, Clone)]
+pub struct VisitClosed {
+    pub visit: VisitId,
+    pub detector: DetectorName,
+    pub first_seen: DateTime<Utc>,
+    pub last_seen: DateTime<Utc>,
+    /// Its one outcome in a word.
+    pub outcome: &'static str,
+    pub reason: Option<String>,
+    /// Whatever else is worth telling (shots with their quality, say), without names; `Null` for nothing.
+    pub detail: Value,
+}
+
+/// A visit as `explain` tells it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VisitRecord {
+    pub visit: String,
+    pub detector: String,
+    pub first_seen: String,
+    pub last_seen: String,
+    /// `pending` while a sighting of it waits, `open` while the visitor may still be there.
+    pub outcome: String,
+    pub reason: Option<String>,
+    pub shots: Vec<ShotRecord>,
+    pub actions: Vec<ActionRecord>,
+    pub detail: Value,
+}
+
+/// A shot of a visit that became a sighting.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShotRecord {
+    pub sighting: String,
+    pub shot: u8,
+    pub seen_at: String,
+    pub quality: f32,
+    pub stored_at: String,
+    /// `pending`, what the engine answered, or `dropped`.
+    pub outcome: String,
+    /// Why it was refused or dropped, or why it waits.
+    pub reason: Option<String>,
+    /// Failed tries.
+    pub tries: u32,
+    pub person: Option<String>,
+    pub confidence: Option<f32>,
+    pub late: bool,
+    /// From being stored to being settled.
+    pub settled_after_ms: Option<i64>,
+}
+
+/// An action of a visit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ActionRecord {
+    pub key: String,
+    pub rule: String,
+    pub action: String,
+    pub person: Option<String>,
+    /// `planned`, `claimed` (under way), `done`, `expired`, `failed`, `interrupted`.
+    pub state: String,
+    pub reason: Option<String>,
+    /// From being planned to its end.
+    pub ended_after_ms: Option<i64>,
+}
+
+/// Somebody seen in a visit, as the rules' memory needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastSight {
+    pub detector: DetectorName,
+    /// `None` for somebody the engine does not know.
+    pub person: Option<String>,
+    pub visit: VisitId,
+    pub seen_at: DateTime<Utc>,
+}
+
+/// Visits told at once.
+const MOST_VISITS: u32 = 20;
+/// Visits forgotten in one transaction.
+const FORGET_AT_ONCE: u32 = 200;
+
+/// The visits whose id starts so, newest first, at most twenty; of the outbox below `state_dir`, whether a doorward is
+/// running on it or not.
+pub fn explain(state_dir: &Path, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
+    visits(&open::open_to_read(state_dir)?, prefix)
+}
+
+/// A sighting was stored; false when it had been before.
+pub(super) fn shot_taken(tx: &Transaction<'_>, s: &Sighting, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let visit = s.visit.to_string();
+    let rows = tx
+        .prepare_cached(
+            "INSERT INTO shot (sighting, visit, shot, seen_ms, quality, stored_ms) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (sighting) DO NOTHING",
+        )?
+        .execute(params![
+            s.id.to_string(),
+            visit,
+            s.shot,
+            s.seen_at.timestamp_millis(),
+            if s.quality.is_nan() { 0.0 } else { s.quality },
+            now.timestamp_millis(),
+        ])?;
+    if rows == 1 {
+        touch(tx, &visit, s.detector.as_str(), s.seen_at, s.seen_at, now)?;
+    }
+    Ok(rows == 1)
+}
+
+/// Who was seen since then, known or not: one per visit and person, oldest first.
+pub(super) fn recent_sights(db: &Connection, since: DateTime<Utc>) -> Result<Vec<PastSight>, OutboxError> {
+    let failed = storage("read past visits");
+    let sql = "SELECT visit.detector, shot.person, shot.visit, MAX(shot.seen_ms) AS last FROM shot
+               JOIN visit ON visit.id = shot.visit
+               WHERE shot.outcome IN ('known', 'unknown') AND shot.stored_ms >= ?
+               GROUP BY visit.detector, shot.person, shot.visit ORDER BY last";
+    let mut statement = db.prepare_cached(sql).map_err(failed)?;
+    let read = |row: &Row<'_>| {
+        let (detector, visit): (String, String) = (row.get(0)?, row.get(2)?);
+        let parts =
+            (DetectorName::new(&detector).ok(), visit.parse().ok(), DateTime::from_timestamp_millis(row.get(3)?));
+        let (Some(detector), Some(visit), Some(seen_at)) = parts else { return Ok(None) };
+        Ok(Some(PastSight { detector, person: row.get(1)?, visit: VisitId(visit), seen_at }))
+    };
+    let found = statement.query_map([since.timestamp_millis()], read).map_err(failed)?;
+    found.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(failed)
+}
+
+/// A try failed.
+pub(super) fn shot_waits(db: &Connection, sighting: Uuid, tries: u32, reason: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE shot SET tries = ?, reason = ? WHERE sighting = ? AND outcome IS NULL")?
+        .execute(params![tries, reason, sighting.to_string()])
+        .map(drop)
+}
+
+/// A sighting was answered; false when it had been settled before, or never stored.
+pub(super) fn shot_answered(
+    tx: &Transaction<'_>,
+    answered: &Answered,
+    tries: u32,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<bool> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE shot SET outcome = ?, reason = ?, person = ?, confidence = ?, late = ?, tries = ?, settled_ms = ?
+             WHERE sighting = ? AND outcome IS NULL",
+        )?
+        .execute(params![
+            answered.outcome,
+            answered.reason,
+            answered.person,
+            answered.confidence.filter(|confidence| !confidence.is_nan()),
+            answered.late,
+            tries,
+            now.timestamp_millis(),
+            answered.sighting.to_string(),
+        ])?;
+    Ok(rows == 1)
+}
+
+/// A sighting ended without an answer; `None` when it had been settled before.
+pub(super) fn shot_dropped(
+    tx: &Transaction<'_>,
+    sighting: Uuid,
+    reason: DropReason,
+    tries: u32,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<Option<Dropped>> {
+    let visit = tx
+        .prepare_cached(
+            "UPDATE shot SET outcome = 'dropped', reason = ?, tries = ?, settled_ms = ?
+             WHERE sighting = ? AND outcome IS NULL
+             RETURNING visit, (SELECT detector FROM visit WHERE id = shot.visit)",
+        )?
+        .query_row(params![reason.reason(), tries, now.timestamp_millis(), sighting.to_string()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
+        })
+        .optional()?;
+    Ok(visit.and_then(|(visit, detector)| {
+        let visit = VisitId(visit.parse().ok()?);
+        Some(Dropped { sighting, visit, detector: detector.unwrap_or_default(), reason })
+    }))
+}
+
+/// A visit was closed. One that is closed again, by an answer after a restart, keeps the better outcome.
+pub(super) fn visit_closed(db: &mut Connection, closed: &VisitClosed, now: DateTime<Utc>) -> Result<(), OutboxError> {
+    let mut write = || {
+        let db = db.transaction()?;
+        let visit = closed.visit.to_string();
+        let before: Option<String> = db
+            .prepare_cached("SELECT outcome FROM visit WHERE id = ?")?
+            .query_row([&visit], |row| row.get(0))
+            .optional()?
+            .flatten();
+        touch(&db, &visit, closed.detector.as_str(), closed.first_seen, closed.last_seen, now)?;
+        if before.is_none_or(|before| rank(closed.outcome) >= rank(&before)) {
+            let detail = Some(&closed.detail).filter(|detail| !detail.is_null()).map(Value::to_string);
+            db.prepare_cached("UPDATE visit SET outcome = ?, reason = ?, detail = COALESCE(?, detail) WHERE id = ?")?
+                .execute(params![closed.outcome, closed.reason, detail, visit])?;
+        }
+        db.commit()
+    };
+    write().map_err(storage("record a visit"))
+}
+
+/// Forgets visits of which nothing has been written since, with their shots and actions; those that wait for something
+/// stay.
+pub(super) fn forget(db: &mut Connection, before: DateTime<Utc>) -> Result<(), OutboxError> {
+    let failed = storage("forget old visits");
+    loop {
+        let tx = db.transaction().map_err(failed)?;
+        let ids: Vec<String> = tx
+            .prepare_cached(
+                "SELECT id FROM visit WHERE told_ms < ?
+                 AND NOT EXISTS (SELECT 1 FROM shot WHERE visit = visit.id AND outcome IS NULL)
+                 AND NOT EXISTS (SELECT 1 FROM action WHERE visit = visit.id AND state IN ('planned', 'claimed'))
+                 LIMIT ?",
+            )
+            .and_then(|mut statement| {
+                let rows = statement.query_map(params![before.timestamp_millis(), FORGET_AT_ONCE], |row| row.get(0))?;
+                rows.collect()
+            })
+            .map_err(failed)?;
+        for id in &ids {
+            for sql in [
+                "DELETE FROM shot WHERE visit = ?",
+                "DELETE FROM action WHERE visit = ?",
+                "DELETE FROM visit WHERE id = ?",
+            ] {
+                tx.prepare_cached(sql).and_then(|mut statement| statement.execute([id])).map_err(failed)?;
+            }
+        }
+        tx.commit().map_err(failed)?;
+        if ids.len() < FORGET_AT_ONCE as usize {
+            return Ok(());
+        }
+    }
+}
+
+/// See [`explain`].
+pub(super) fn visits(db: &Connection, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
+    let Some(prefix) = id_prefix(prefix) else { return Ok(Vec::new()) };
+    let failed = storage("read the history");
+    let read = || -> rusqlite::Result<Vec<VisitRecord>> {
+        // Ids are lower-case hexadecimal digits and dashes: all that start with the prefix sort before this.
+        let end = format!("{prefix}g");
+        let mut statement =
+            db.prepare_cached("SELECT * FROM visit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?")?;
+        let visits = statement.query_map(params![prefix, end, MOST_VISITS], visit)?;
+        visits.map(|record| complete(db, record?)).collect()
+    };
+    read().map_err(failed)
+}
+
+fn touch(
+    db: &Connection,
+    visit: &str,
+    detector: &str,
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO visit (id, detector, first_ms, last_ms, told_ms) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET first_ms = MIN(first_ms, excluded.first_ms),
+             last_ms = MAX(last_ms, excluded.last_ms), told_ms = excluded.told_ms",
+    )?
+    .execute(params![visit, detector, first.timestamp_millis(), last.timestamp_millis(), now.timestamp_millis()])
+    .map(drop)
+}
+
+fn visit(row: &Row<'_>) -> rusqlite::Result<VisitRecord> {
+    let detail: Option<String> = row.get("detail")?;
+    Ok(VisitRecord {
+        visit: row.get("id")?,
+        detector: row.get("detector")?,
+        first_seen: time(row.get("first_ms")?),
+        last_seen: time(row.get("last_ms")?),
+        outcome: row.get::<_, Option<String>>("outcome")?.unwrap_or_default(),
+        reason: row.get("reason")?,
+        shots: Vec::new(),
+        actions: Vec::new(),
+        detail: detail.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null),
+    })
+}
+
+/// Adds shots and actions, and the outcome of a visit that has not been closed.
+fn complete(db: &Connection, mut record: VisitRecord) -> rusqlite::Result<VisitRecord> {
+    let mut shots = db.prepare_cached("SELECT * FROM shot WHERE visit = ? ORDER BY shot, seen_ms, sighting")?;
+    record.shots = shots.query_map([&record.visit], shot)?.collect::<Result<_, _>>()?;
+    let mut actions = db.prepare_cached("SELECT * FROM action WHERE visit = ? ORDER BY planned_ms, key")?;
+    record.actions = actions.query_map([&record.visit], action)?.collect::<Result<_, _>>()?;
+    if record.outcome.is_empty() {
+        // `pending` ranks below every answer, but as long as one is out nothing is settled.
+        let waits = record.shots.iter().find(|shot| shot.outcome == PENDING);
+        let best = waits.or_else(|| record.shots.iter().max_by_key(|shot| rank(&shot.outcome)));
+        record.outcome = best.map_or_else(|| "open".into(), |shot| shot.outcome.clone());
+        record.reason = best.and_then(|shot| shot.reason.clone());
+    }
+    Ok(record)
+}
+
+fn shot(row: &Row<'_>) -> rusqlite::Result<ShotRecord> {
+    let (stored, settled): (i64, Option<i64>) = (row.get("stored_ms")?, row.get("settled_ms")?);
+    Ok(ShotRecord {
+        sighting: row.get("sighting")?,
+        shot: row.get("shot")?,
+        seen_at: time(row.get("seen_ms")?),
+        quality: row.get("quality")?,
+        stored_at: time(stored),
+        outcome: row.get::<_, Option<String>>("outcome")?.unwrap_or_else(|| PENDING.into()),
+        reason: row.get("reason")?,
+        tries: row.get("tries")?,
+        person: row.get("person")?,
+        confidence: row.get("confidence")?,
+        late: row.get("late")?,
+        settled_after_ms: settled.map(|settled| settled - stored),
+    })
+}
+
+fn action(row: &Row<'_>) -> rusqlite::Result<ActionRecord> {
+    let (planned, ended): (i64, Option<i64>) = (row.get("planned_ms")?, row.get("ended_ms")?);
+    Ok(ActionRecord {
+        key: row.get("key")?,
+        rule: row.get("rule")?,
+        action: row.get("action")?,
+        person: row.get("person")?,
+        state: row.get("state")?,
+        reason: row.get("reason")?,
+        ended_after_ms: ended.map(|ended| ended - planned),
+    })
+}
+
+const PENDING: &str = "pending";
+
+/// A better answer replaces a poorer one: the second shot may be recognised where the first was not.
+fn rank(outcome: &str) -> u8 {
+    match outcome {
+        "known" => 6,
+        "unknown" => 5,
+        "accepted" => 4,
+        "no_face" => 3,
+        "refused" => 2,
+        PENDING => 0,
+        _ => 1,
+    }
+}
+
+fn time(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// The start of an id as ids are written: lower case, dashes where they belong, also when they were left out. `None` for
+/// what starts no id.
+fn id_prefix(text: &str) -> Option<String> {
+    let digits: String = text.trim().chars().filter(|c| *c != '-').collect::<String>().to_ascii_lowercase();
+    if digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut prefix = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if matches!(n, 8 | 12 | 16 | 20) {
+            prefix.push('-');
+        }
+        prefix.push(digit);
+    }
+    Some(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_read_with_and_without_dashes() {
+        for (text, prefix) in [
+            ("", Some("")),
+            ("0199", Some("0199")),
+            ("0199ABCDE", Some("0199abcd-e")),
+            ("0199abcd-e", Some("0199abcd-e")),
+            ("0199abcdef0171238abc", Some("0199abcd-ef01-7123-8abc")),
+            (" 0199abcd-ef01-7123-8abc-0123456789ab\n", Some("0199abcd-ef01-7123-8abc-0123456789ab")),
+            ("0199abcd-ef01-7123-8abc-0123456789abc", None),
+            ("zz", None),
+            ("%", None),
+        ] {
+            assert_eq!(id_prefix(text).as_deref(), prefix, "{text}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Bounded by bytes and by age: the oldest go first, each with its outcome.
+
+use doorward::outbox::DropReason;
+
+use super::*;
+
+#[test]
+fn when_it_is_full_the_oldest_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = OutboxConfig { max_bytes: 20_000, ..OutboxConfig::default() };
+    let outbox = Outbox::open(dir.path(), &config).unwrap();
+    let mut dropped = Vec::new();
+    for n in 1..=40 {
+        let accepted = outbox.accept(&sighting(n, 2000)).unwrap();
+        assert!(accepted.new);
+        assert!(accepted.dropped.iter().all(|d| d.reason == DropReason::Full && d.detector == "Front door"));
+        dropped.extend(accepted.dropped.iter().map(|d| d.sighting.as_u128() as u64));
+        assert!(outbox.bytes() <= config.max_bytes, "{} bytes", outbox.bytes());
+    }
+    let mut kept = drain(&outbox);
+    kept.sort_unstable();
+    assert_eq!(dropped.iter().chain(&kept).copied().collect::<Vec<_>>(), (1..=40).collect::<Vec<_>>());
+    assert_eq!(kept.len(), 7, "2.8 kB each");
+    let told = outbox.explain(&VisitId(Uuid::from_u128(1 << 64)).to_string()).unwrap();
+    assert_eq!(told[0].shots[0].outcome, "dropped");
+    assert!(told[0].shots[0].reason.as_ref().unwrap().contains("outbox.max_bytes"));
+}
+
+#[test]
+fn what_is_in_flight_is_never_dropped_for_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(dir.path(), &OutboxConfig { max_bytes: 3000, ..OutboxConfig::default() }).unwrap();
+    outbox.accept(&sighting(1, 1000)).unwrap();
+    let flying = outbox.next(Instant::now()).unwrap().unwrap().sighting;
+    let accepted = outbox.accept(&sighting(2, 1000)).unwrap();
+    assert_eq!(accepted.dropped[0].sighting, Uuid::from_u128(2), "there is no room but that in flight");
+    assert!(outbox.answered(&known(flying.id), &[]).unwrap().first);
+    assert!(outbox.accept(&sighting(3, 1000)).unwrap().dropped.is_empty());
+}
+
+#[test]
+fn one_that_fits_in_no_way_has_an_outcome_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(dir.path(), &OutboxConfig { max_bytes: 3000, ..OutboxConfig::default() }).unwrap();
+    let accepted = outbox.accept(&sighting(1, 5000)).unwrap();
+    assert!(accepted.new && accepted.dropped[0].sighting == Uuid::from_u128(1));
+    assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
+    assert!(!outbox.accept(&sighting(1, 5000)).unwrap().new);
+}
+
+#[test]
+fn what_is_too_old_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    for n in 1..=40 {
+        outbox.accept(&sighting(n, 10)).unwrap();
+    }
+    let future = Utc::now() + chrono::TimeDelta::hours(73);
+    assert_eq!(outbox.tidy(future).unwrap(), [], "a clock that stepped makes nothing old that this process stored");
+    drop(outbox);
+    let outbox = open(dir.path());
+    assert_eq!(outbox.tidy(Utc::now() + chrono::TimeDelta::hours(71)).unwrap(), []);
+    let flying = outbox.next(Instant::now()).unwrap().unwrap().sighting;
+    let dropped = outbox.tidy(future).unwrap();
+    assert_eq!(dropped.len(), 39);
+    assert!(dropped.iter().all(|dropped| dropped.reason == DropReason::TooOld && dropped.sighting != flying.id));
+    assert_eq!((outbox.len(), drain(&outbox)), (1, vec![]));
+}
+
+#[test]
+fn disk_space_comes_back_after_an_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    for n in 1..=100 {
+        outbox.accept(&sighting(n, 50_000)).unwrap();
+    }
+    let size = || {
+        let files = std::fs::read_dir(dir.path().join("outbox")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>()
+    };
+    assert!(size() > 5_000_000);
+    for n in 1..=100 {
+        outbox.answered(&known(Uuid::from_u128(n)), &[]).unwrap();
+    }
+    outbox.tidy(Utc::now()).unwrap();
+    assert!(size() < 500_000, "{} bytes are left", size());
+}
