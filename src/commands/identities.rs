@@ -1,0 +1,180 @@
+//! `doorward identities`: talking to an Identities engine from the command line.
+//!
+//! In: how to reach the engine, and what to do there. Out: what was done, for people or as JSON. A password comes from
+//! the configuration's credential, a file or the prompt, never from an argument.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail};
+use secrecy::SecretString;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{CommandResult, Failure, print_line};
+use crate::cli::{EngineAccess, EnrollArgs, IdentitiesCommand};
+use crate::config::IdentitiesConfig;
+use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert};
+use crate::identities::{Client, ClientError};
+
+/// A photo larger than this is a mistake; engines refuse it anyway.
+const MAX_PHOTO_BYTES: u64 = 32 << 20;
+
+pub async fn run(command: IdentitiesCommand) -> CommandResult {
+    match command {
+        IdentitiesCommand::Enroll(args) => enroll(args).await,
+    }
+}
+
+/// What `enroll` did.
+#[derive(Serialize)]
+struct Enrolled {
+    person_id: String,
+    /// A new person, not another photo of a known one.
+    new: bool,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    tags: Vec<String>,
+}
+
+async fn enroll(args: EnrollArgs) -> CommandResult {
+    let photo = read_photo(&args.photo)?;
+    let client = connect(&args.access)?;
+    let query = FaceEnrollQuery { person_id: args.person_id.clone(), force_enrollment: args.force };
+    let request = FaceEnrollRequest { face_image: Base64::from(photo), photo_reference_id: None };
+    let enrolled = client.face_enroll(&query, &request).await;
+    let person = enrolled.map_err(|error| refused_photo(error, &args))?.person_id;
+
+    describe(&client, &person, &args).await.with_context(|| {
+        let photo = args.photo.display();
+        format!("{photo} is enrolled as person {person}, but what else was asked for was not done")
+    })?;
+    let done = Enrolled {
+        person_id: person,
+        new: args.person_id.is_none(),
+        first_name: args.first_name,
+        last_name: args.last_name,
+        tags: args.tag,
+    };
+    print(&done, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names and tags. What a known person has already is not given twice.
+async fn describe(client: &Client, person: &str, args: &EnrollArgs) -> anyhow::Result<()> {
+    let known = args.person_id.is_some();
+    if args.first_name.is_some() || args.last_name.is_some() {
+        let same = |alias: &PersonAlias| alias.first_name == args.first_name && alias.last_name == args.last_name;
+        if !(known && client.person(person).await?.aliases.iter().any(same)) {
+            let alias = PersonAlias {
+                person_alias_id: Some(Uuid::new_v4().to_string()),
+                first_name: args.first_name.clone(),
+                last_name: args.last_name.clone(),
+                ..PersonAlias::default()
+            };
+            client.put_alias(person, &alias).await.context("the name was not set")?;
+        }
+    }
+    for name in &args.tag {
+        tag(client, person, name, known).await.with_context(|| format!("the tag `{name}` was not set"))?;
+    }
+    Ok(())
+}
+
+async fn tag(client: &Client, person: &str, name: &str, known: bool) -> Result<(), ClientError> {
+    let now = chrono::Utc::now();
+    if known {
+        let tags = client.person_tags(person, Some(name)).await?;
+        if tags.iter().any(|tag| tag.name() == Some(name) && tag.expires.is_none_or(|expires| expires > now)) {
+            return Ok(());
+        }
+    }
+    let tag = PersonTagUpsert {
+        person_tag_id: Some(Uuid::new_v4().to_string()),
+        tag_id: client.ensure_tag(name).await?,
+        expires: None,
+    };
+    client.put_person_tag(person, &tag).await.map(drop)
+}
+
+fn print(done: &Enrolled, json: bool) -> Result<(), Failure> {
+    if json {
+        print_line(&serde_json::to_string(done)?);
+        return Ok(());
+    }
+    print_line(&format!("person  {}{}", done.person_id, if done.new { "" } else { " (one more photo)" }));
+    let name: Vec<_> = [&done.first_name, &done.last_name].into_iter().flatten().map(String::as_str).collect();
+    if !name.is_empty() {
+        print_line(&format!("name    {}", name.join(" ")));
+    }
+    if !done.tags.is_empty() {
+        print_line(&format!("tags    {}", done.tags.join(", ")));
+    }
+    Ok(())
+}
+
+/// What to do about a photo the engine would not take.
+fn refused_photo(error: ClientError, args: &EnrollArgs) -> anyhow::Error {
+    let advice = match &error {
+        ClientError::Rejected { .. } if args.force => "is there one face in it, upright and not covered?",
+        ClientError::Rejected { .. } => {
+            "take one with one face, sharp, from the front and at least 100 pixels high, or add --force"
+        }
+        ClientError::NotFound { .. } if args.person_id.is_some() => "no person has that id",
+        _ => return error.into(),
+    };
+    anyhow!(error).context(format!("{} was not enrolled; {advice}", args.photo.display()))
+}
+
+/// A client for the engine that was named, or the configured one.
+fn connect(access: &EngineAccess) -> Result<Client, Failure> {
+    let config = match (&access.url, &access.username) {
+        (Some(url), Some(username)) => {
+            let password = match &access.password_file {
+                Some(file) => password_of(file)?,
+                None => ask_password(username)?,
+            };
+            IdentitiesConfig::new(url.clone(), username, password)
+        }
+        _ => {
+            let settings = super::load_config(access.config.config.as_deref())?.settings;
+            settings
+                .identities
+                .ok_or_else(|| anyhow!("no engine is configured; fill in [identities], or give --url and --username"))?
+        }
+    };
+    Ok(Client::new(&config)?)
+}
+
+/// The first line of a file, or of standard input for `-`.
+fn password_of(file: &Path) -> anyhow::Result<SecretString> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin()).context("cannot read the password from standard input")?
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read the password file {}", file.display()))?
+    };
+    let password = text.lines().next().unwrap_or_default();
+    if password.is_empty() {
+        bail!("the first line of the password file {} is empty", file.display());
+    }
+    Ok(password.into())
+}
+
+fn ask_password(username: &str) -> anyhow::Result<SecretString> {
+    let password = rpassword::prompt_password(format!("Password of {username}: "));
+    Ok(password.context("cannot ask for the password here; give --password-file")?.into())
+}
+
+fn read_photo(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    if size > MAX_PHOTO_BYTES {
+        bail!("{} has {size} bytes; a photo has at most {MAX_PHOTO_BYTES}", file.display());
+    }
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let kind = imagesize::image_type(&bytes);
+    use imagesize::ImageType::{Bmp, Jpeg, Png, Webp};
+    match kind {
+        Ok(Jpeg | Png | Webp | Bmp) => Ok(bytes),
+        _ => bail!("{} is not a picture this can send (JPEG, PNG, WebP and BMP are)", file.display()),
+    }
+}

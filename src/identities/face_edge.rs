@@ -1,0 +1,122 @@
+//! faceEdge: the calls an edge detector makes for each face it sees.
+//!
+//! In: wire requests. Out: wire answers; nobody recognised is `None`, not an error.
+
+use bytes::Bytes;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Body, Method};
+
+use super::client::Client;
+use super::error::ClientError;
+use super::transport::{Operation, Reply};
+use super::wire::{
+    EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
+    FaceEdgeRecognizeWithOptions, lookup_part,
+};
+
+const PUBLISH_WITH_RESPONSE: Operation = Operation {
+    name: "faceEdge/publishWithResponse",
+    method: Method::POST,
+    permission: "Face Publishing",
+    faults_are_final: false,
+};
+const PUBLISH: Operation = Operation {
+    name: "faceEdge/publish",
+    method: Method::POST,
+    permission: "Face Publishing",
+    faults_are_final: false,
+};
+const RECOGNIZE: Operation = Operation {
+    name: "faceEdge/recognize",
+    method: Method::POST,
+    permission: "Face Recognize",
+    faults_are_final: false,
+};
+const LOOKUP: Operation =
+    Operation { name: "faceEdge/lookup", method: Method::POST, permission: "Face Recognize", faults_are_final: false };
+
+/// What lookup sends.
+#[derive(Clone)]
+pub struct LookupForm {
+    /// The aligned face, JPEG.
+    pub cropped_aligned: Bytes,
+    /// A ready-made embedding and the name of its model.
+    pub embedding: Option<(Vec<f32>, String)>,
+}
+
+/// An answer and the engine's own clock when it gave it, where it tells.
+pub struct Dated<T> {
+    pub answer: T,
+    pub date: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl Client {
+    /// Sends a picture and waits for the faces found in it.
+    pub async fn publish_with_response(
+        &self,
+        request: &FaceEdgeRecognizeWithOptions,
+    ) -> Result<Dated<FaceEdgePublishResponse>, ClientError> {
+        let path = ["api", "v1", "faceEdge", "publishWithResponse"];
+        let reply = self.call(&PUBLISH_WITH_RESPONSE, &path, |call| call.json(request)).await?;
+        let reply = reply.success(&PUBLISH_WITH_RESPONSE)?;
+        Ok(Dated { date: reply.date(), answer: reply.json(&PUBLISH_WITH_RESPONSE)? })
+    }
+
+    /// Sends a picture without waiting for a result.
+    pub async fn publish(&self, request: &FaceEdgePublishRequest) -> Result<(), ClientError> {
+        let reply = self.call(&PUBLISH, &["api", "v1", "faceEdge", "publish"], |call| call.json(request)).await?;
+        reply.success(&PUBLISH).map(drop)
+    }
+
+    /// Whose face this is; `None` when there is no face in it or nobody matches.
+    pub async fn recognize(
+        &self,
+        request: &FaceEdgeRecognizeRequest,
+    ) -> Result<Option<Dated<EdgePerson>>, ClientError> {
+        let reply = self.call(&RECOGNIZE, &["api", "v1", "faceEdge", "recognize"], |call| call.json(request)).await?;
+        somebody(&RECOGNIZE, reply)
+    }
+
+    /// Whose face this is, sent as a form; `None` when there is no face in it or nobody matches.
+    pub async fn lookup(&self, form: &LookupForm) -> Result<Option<Dated<EdgePerson>>, ClientError> {
+        let reply =
+            self.call(&LOOKUP, &["api", "v1", "faceEdge", "lookup"], |call| call.multipart(form.parts())).await?;
+        somebody(&LOOKUP, reply)
+    }
+}
+
+impl LookupForm {
+    fn parts(&self) -> Form {
+        let face = file_part(self.cropped_aligned.clone(), "face.jpg", "image/jpeg");
+        let form = Form::new().part(lookup_part::CROPPED_ALIGNED, face);
+        match &self.embedding {
+            None => form,
+            Some((values, model)) => form
+                .part(
+                    lookup_part::EMBEDDINGS,
+                    file_part(little_endian(values), "embedding.bin", "application/octet-stream"),
+                )
+                .text(lookup_part::RECOGNITION_MODEL, model.clone()),
+        }
+    }
+}
+
+/// 404 is the ordinary answer "nobody"; that the address is right, the login before it has proved.
+fn somebody(operation: &Operation, reply: Reply) -> Result<Option<Dated<EdgePerson>>, ClientError> {
+    if reply.status == 404 {
+        return Ok(None);
+    }
+    let reply = reply.success(operation)?;
+    Ok(Some(Dated { date: reply.date(), answer: reply.json(operation)? }))
+}
+
+/// float32, little-endian, nothing else.
+fn little_endian(values: &[f32]) -> Bytes {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+}
+
+fn file_part(bytes: Bytes, name: &'static str, kind: &'static str) -> Part {
+    let length = bytes.len() as u64;
+    let headers = [(reqwest::header::CONTENT_TYPE, reqwest::header::HeaderValue::from_static(kind))];
+    Part::stream_with_length(Body::from(bytes), length).file_name(name).headers(headers.into_iter().collect())
+}

@@ -1,0 +1,118 @@
+//! The typed client of the Identities REST API.
+//!
+//! In: a [`Sighting`](crate::crop::Sighting). Out: a [`Recognition`]. It knows endpoints, tokens, retries and TLS, and is the
+//! only room that does. Every group of endpoints has a file here and one for its JSON under [`wire`].
+
+mod auth;
+mod client;
+mod error;
+mod face_edge;
+mod faces;
+mod identify;
+mod people;
+mod retry;
+mod tags;
+mod transport;
+pub mod wire;
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::config::DetectorName;
+use crate::track::VisitId;
+
+pub use client::Client;
+pub use error::{BrokenAnswer, ClientError};
+pub use face_edge::{Dated, LookupForm};
+pub use identify::{IdentifyError, wants_aligned, wants_embedding};
+pub use retry::{Backoff, Verdict};
+
+/// What the engine said of a sighting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognition {
+    pub sighting: Uuid,
+    pub visit: VisitId,
+    pub detector: DetectorName,
+    /// The sighting's own time, on the pipeline's clock.
+    pub seen_at: DateTime<Utc>,
+    /// When its frame entered this process; `None` after a restart.
+    pub arrived: Option<Instant>,
+    /// 1 for the first shot of the visit, 2 for the better one.
+    pub shot: u8,
+    pub answer: Answer,
+}
+
+/// The answer, whatever endpoint it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Known(Known),
+    /// A face that matches nobody.
+    Unknown {
+        /// How sure the engine is of the face, 0 to 1, where it says so.
+        confidence: Option<f32>,
+    },
+    /// The engine found no face in the picture.
+    NoFace,
+    /// Taken in without an answer (`publish`).
+    Accepted,
+    /// The engine turned the sighting down for good.
+    Refused {
+        reason: String,
+    },
+}
+
+/// A recognised person, with what the engine told of them.
+#[derive(Clone, PartialEq)]
+pub struct Known {
+    pub person: Person,
+    /// Tags that had not expired when the answer was read.
+    pub tags: Vec<Tag>,
+    pub fields: Vec<Field>,
+    /// 0 to 1, where the endpoint gives one.
+    pub confidence: Option<f32>,
+    /// The engine's ids of the face and of this detection, opaque.
+    pub face_id: Option<String>,
+    pub detect_id: Option<String>,
+}
+
+/// Who.
+#[derive(Clone, PartialEq)]
+pub struct Person {
+    /// A GUID by contract, read as text.
+    pub id: String,
+    /// What to call them: the friendly name, else first and last name of the first alias.
+    pub name: Option<String>,
+}
+
+/// A tag on a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tag {
+    pub name: String,
+    pub expires: Option<DateTime<Utc>>,
+}
+
+/// A custom field of a person.
+#[derive(Clone, PartialEq)]
+pub struct Field {
+    pub name: String,
+    pub value: FieldValue,
+}
+
+/// The value of a custom field.
+#[derive(Clone, PartialEq)]
+pub enum FieldValue {
+    Text(String),
+    Date(DateTime<Utc>),
+    Number(f64),
+    Bool(bool),
+    Empty,
+}
+
+impl std::fmt::Debug for Known {
+    /// The id only: names do not belong in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Known({}, {} tags, {} fields)", self.person.id, self.tags.len(), self.fields.len())
+    }
+}

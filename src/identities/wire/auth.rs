@@ -1,0 +1,98 @@
+//! authenticate, renewToken, user profile.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::scalar::{self, Hidden, null_is_empty};
+
+/// `POST /api/v1/authenticate`
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AuthenticateRequest {
+    pub username: String,
+    pub password: String,
+}
+
+/// The answer of authenticate and renewToken.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AuthenticateResponse {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub username: String,
+    /// A JWT, sent as the bearer token of every other call.
+    pub token: String,
+}
+
+/// `GET /auth/v1/user/profile`; the documents name three properties and show no sample.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct UserProfile {
+    #[serde(default)]
+    pub email: Option<String>,
+    /// Text by assumption; read as whatever they are.
+    #[serde(default, deserialize_with = "scalar::list")]
+    pub roles: Vec<Value>,
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+impl UserProfile {
+    /// The roles as text: the item itself, or the name of an object that has one.
+    pub fn role_names(&self) -> Vec<String> {
+        let name = |role: &Value| match role {
+            Value::String(name) => name.clone(),
+            Value::Object(o) => match o.get("name").or_else(|| o.get("roleName")).and_then(Value::as_str) {
+                Some(name) => name.to_owned(),
+                None => role.to_string(),
+            },
+            other => other.to_string(),
+        };
+        self.roles.iter().map(name).collect()
+    }
+}
+
+impl fmt::Debug for AuthenticateRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticateRequest")
+            .field("password", &Hidden(!self.password.is_empty()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AuthenticateResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticateResponse").field("token", &Hidden(!self.token.is_empty())).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UserProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserProfile")
+            .field("roles", &self.role_names())
+            .field("token", &Hidden(self.token.is_some()))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_may_be_anything_or_nothing() {
+        for (text, roles) in [
+            ("{}", vec![]),
+            (r#"{"roles":null,"email":null}"#, vec![]),
+            (r#"{"roles":["Edge Publisher",{"name":"Viewer"},7]}"#, vec!["Edge Publisher", "Viewer", "7"]),
+        ] {
+            assert_eq!(serde_json::from_str::<UserProfile>(text).unwrap().role_names(), roles);
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let request = AuthenticateRequest { username: "gate".into(), password: "hunter2".into() };
+        let answer = AuthenticateResponse { username: "gate".into(), token: "hunter3".into() };
+        let profile = UserProfile { token: Some("hunter4".into()), ..UserProfile::default() };
+        assert!(!format!("{request:?}{answer:?}{profile:?}").contains("hunter"));
+    }
+}

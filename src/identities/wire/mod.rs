@@ -1,0 +1,34 @@
+//! The wire types of the Identities REST API: what goes over the network, in the API's own names.
+//!
+//! In and out: JSON. Both ends use them: the client writes requests and reads answers, the embedded engine the other
+//! way round. Writing is strict (times end in `Z`, what the contract says to leave out is left out); reading is
+//! tolerant (unknown properties are ignored, an absent list or `null` is empty, a time without an offset is UTC). They
+//! hold no behaviour and no domain type; one file per group of endpoints. `Debug` never shows passwords, tokens,
+//! pictures, embeddings or names.
+
+mod auth;
+mod detections;
+mod face_edge;
+mod faces;
+mod people;
+mod problem;
+mod scalar;
+mod tags;
+
+pub use auth::{AuthenticateRequest, AuthenticateResponse, UserProfile};
+pub use detections::{DetectionItem, DetectionsQuery};
+pub use face_edge::{
+    DetectedFace, EdgePerson, EdgeTag, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
+    FaceEdgeRecognizeWithOptions, MatchedPerson, lookup_part,
+};
+pub use faces::{
+    CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectItem, FaceDetectRequest,
+    FaceDetectResponse, FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse,
+};
+pub use people::{
+    EntityField, IdentityPersonItem, PeopleQuery, PersonAddress, PersonAlias, PersonNote, PersonTag, PersonTagUpsert,
+    TagSummary,
+};
+pub use problem::ProblemDetails;
+pub use scalar::{Base64, BoundingBox, TimeSpan, parse_time};
+pub use tags::{Tag, TagWrite};

@@ -1,0 +1,78 @@
+//! The client against an engine that misbehaves, over real sockets, and the bytes it sends.
+
+mod answers;
+mod enroll;
+mod fake;
+mod requests;
+mod tls;
+mod tokens;
+
+use std::time::{Duration, Instant};
+
+use doorward::config::{Call, DetectorName, IdentifyConfig, IdentitiesConfig};
+use doorward::crop::Sighting;
+use doorward::detect::Rect;
+use doorward::embed::Embedding;
+use doorward::identities::{Client, IdentifyError, Recognition};
+use doorward::track::VisitId;
+use fake::{Fake, Reply, Request};
+use uuid::Uuid;
+
+const PASSWORD: &str = "correct-horse-battery";
+
+fn config(url: &str) -> IdentitiesConfig {
+    let mut config = IdentitiesConfig::new(url.parse().unwrap(), "gate", PASSWORD);
+    config.connect_timeout_ms = 2000;
+    config
+}
+
+fn client(fake: &Fake) -> Client {
+    Client::new(&config(&fake.url())).unwrap()
+}
+
+fn call(call: Call) -> IdentifyConfig {
+    IdentifyConfig { call, ..IdentifyConfig::default() }
+}
+
+fn sighting() -> Sighting {
+    Sighting {
+        id: Uuid::from_u128(1),
+        visit: VisitId(Uuid::from_u128(2)),
+        detector: DetectorName::new("gate-2-edge").unwrap(),
+        time_zone: chrono_tz::Europe::Helsinki,
+        seen_at: "2026-03-04T05:06:07.250Z".parse().unwrap(),
+        arrived: Some(Instant::now()),
+        shot: 2,
+        quality: 0.75,
+        expanded: b"expanded".to_vec().into(),
+        face: Rect { x: 10.0, y: 20.0, width: 30.0, height: 40.0 },
+        aligned: Some(b"aligned".to_vec().into()),
+        embedding: Some(Embedding { model: "mobilefacenet".into(), values: vec![1.0, -0.5] }),
+    }
+}
+
+/// One try; also looks that an error tells no secret.
+async fn identify(client: &Client, config: &IdentifyConfig) -> Result<Recognition, IdentifyError> {
+    let tried = tokio::time::timeout(Duration::from_secs(60), client.identify(&sighting(), config)).await;
+    let result = tried.expect("a try ends by itself");
+    if let Err(error) = &result {
+        let mut text = format!("{error} {error:?} {}", error.reason());
+        let mut cause = std::error::Error::source(error);
+        while let Some(next) = cause {
+            text += &format!(" {next}");
+            cause = next.source();
+        }
+        for secret in [PASSWORD, "token-1", "token-2", "ZXhwYW5kZWQ"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+    result
+}
+
+/// The cause of a failure and whether another try was advised.
+fn failed(result: Result<Recognition, IdentifyError>) -> (bool, Option<Duration>, String) {
+    match result.unwrap_err() {
+        IdentifyError::Retry { after, source } => (true, after, source.to_string()),
+        IdentifyError::Final { source } => (false, None, source.to_string()),
+    }
+}
