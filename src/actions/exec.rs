@@ -1,0 +1,251 @@
+//! The `exec` action: a program of the operator's, without a shell.
+//!
+//! In: an event, as arguments and environment (templates, each one value whatever it renders to) and as JSON on standard
+//! input. Out: done when it exits with 0; else its exit code or signal. It runs in a process group of its own, in a clean
+//! environment, and nothing of that group outlives the action: it is ended at the time limit, when the program exits, and
+//! when the action is dropped.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::{AccessFlags, access};
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::template::{Place, Template, context};
+use super::{ActionError, Said};
+use crate::config::ExecConfig;
+use crate::rules::ActionRequest;
+
+/// Kept of each output stream for `explain`; what comes after is read and dropped.
+const OUTPUT_BYTES: usize = 64 << 10;
+/// From SIGTERM to SIGKILL.
+const GRACE: Duration = Duration::from_millis(500);
+/// After everything of the group was killed, its pipes close at once, unless something left the group and holds them.
+const DRAIN: Duration = Duration::from_millis(100);
+/// Where programs are looked for when doorward itself has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Environment variable and the event's key it holds; a key that is `null` gives an empty one.
+const ENVIRONMENT: [(&str, &str); 16] = [
+    ("DOORWARD_ID", "/id"),
+    ("DOORWARD_RULE", "/rule"),
+    ("DOORWARD_ACTION", "/action"),
+    ("DOORWARD_DETECTOR", "/detector"),
+    ("DOORWARD_TIME_ZONE", "/time_zone"),
+    ("DOORWARD_SEEN_AT", "/seen_at"),
+    ("DOORWARD_LOCAL_TIME", "/local_time"),
+    ("DOORWARD_VISIT", "/visit"),
+    ("DOORWARD_SIGHTING", "/sighting"),
+    ("DOORWARD_OUTCOME", "/outcome"),
+    ("DOORWARD_LATE", "/late"),
+    ("DOORWARD_QUALITY", "/quality"),
+    ("DOORWARD_CONFIDENCE", "/confidence"),
+    ("DOORWARD_REASON", "/reason"),
+    ("DOORWARD_PERSON_ID", "/person/id"),
+    ("DOORWARD_PERSON_NAME", "/person/name"),
+];
+
+/// A program made ready.
+pub struct Exec {
+    program: PathBuf,
+    args: Vec<Template>,
+    env: Vec<(String, Template)>,
+    timeout: Duration,
+}
+
+/// A running group; dropping it kills what is left of it.
+struct Group {
+    leader: Box<dyn ChildWrapper>,
+    ended: bool,
+}
+
+impl Exec {
+    /// Finds the program and compiles the templates.
+    pub fn new(action: &str, config: &ExecConfig) -> Result<Self, ActionError> {
+        let template = |key: &str, source: &str| ActionError::template(action, key, Template::new(source, Place::Text));
+        let program = find(&config.program).map_err(|problem| ActionError::wrong(action, "program", problem))?;
+        let mut env = Vec::new();
+        for (name, source) in &config.env {
+            let key = format!("env.{name}");
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(ActionError::wrong(action, &key, "it is not the name of an environment variable"));
+            }
+            env.push((name.clone(), template(&key, source)?));
+        }
+        let args = config.args.iter().enumerate();
+        let args = args.map(|(n, source)| template(&format!("args[{n}]"), source)).collect::<Result<_, _>>()?;
+        Ok(Self { program, args, env, timeout: Duration::from_millis(config.timeout_ms) })
+    }
+
+    /// Runs it to its end, or to the time limit. What it printed comes back either way.
+    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
+        let started = self.command(request).and_then(|mut command| {
+            command.spawn().map_err(|error| format!("cannot start {}: {error}", self.program.display()))
+        });
+        match started {
+            Ok(leader) => self.run(Group { leader, ended: false }, request.inputs.to_string()).await,
+            Err(reason) => (Err(reason), None),
+        }
+    }
+
+    fn command(&self, request: &ActionRequest) -> Result<CommandWrap, String> {
+        let event = context(&request.inputs);
+        let render = |key: &str, template: &Template| {
+            let text = template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))?;
+            match text.contains('\0') {
+                true => Err(format!("cannot fill in `{key}`: a value holds a NUL byte, which no program can be given")),
+                false => Ok(text),
+            }
+        };
+        let mut args = Vec::new();
+        for (n, template) in self.args.iter().enumerate() {
+            args.push(render(&format!("args[{n}]"), template)?);
+        }
+        let mut env = Vec::new();
+        for (name, template) in &self.env {
+            env.push((name, render(&format!("env.{name}"), template)?));
+        }
+        let mut command = CommandWrap::with_new(&self.program, |command| {
+            command
+                .args(args)
+                .env_clear()
+                .env("PATH", search_path())
+                .envs(ENVIRONMENT.map(|(name, pointer)| (name, environment_value(&request.inputs, pointer))))
+                .envs(env)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+        });
+        command.wrap(ProcessGroup::leader()).wrap(KillOnDrop);
+        Ok(command)
+    }
+
+    async fn run(&self, mut group: Group, event: String) -> (Result<(), String>, Said) {
+        let end = Instant::now() + self.timeout;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (stdin, out, err) =
+            (group.leader.stdin().take(), group.leader.stdout().take(), group.leader.stderr().take());
+        let write = async {
+            // A program that does not read, or not to the end, is within its rights.
+            if let Some(mut stdin) = stdin {
+                let _ = stdin.write_all(event.as_bytes()).await;
+            }
+        };
+        let result = {
+            // Together with the program, which waits for a full pipe; and no longer than it, because what it started may
+            // hold them open.
+            let pipes = async { tokio::join!(write, keep(out, &mut stdout), keep(err, &mut stderr)) };
+            let (mut pipes, mut drained) = (pin!(pipes), false);
+            let result = {
+                let mut ended = pin!(group.end(end, self.timeout));
+                loop {
+                    tokio::select! {
+                        result = &mut ended => break result,
+                        _ = &mut pipes, if !drained => drained = true,
+                    }
+                }
+            };
+            group.kill();
+            if !drained {
+                // Not closed even now: what was read so far is what there is.
+                let _ = timeout(DRAIN, pipes).await;
+            }
+            result
+        };
+        stdout.extend_from_slice(&stderr);
+        let said = (!stdout.is_empty()).then(|| String::from_utf8_lossy(&stdout).into_owned());
+        (result, said)
+    }
+}
+
+impl Group {
+    /// Waits for the leader until `end`; then SIGTERM to the whole group, and SIGKILL to what does not listen.
+    async fn end(&mut self, end: Instant, limit: Duration) -> Result<(), String> {
+        // The leader alone: waiting for its whole group would wait for whatever it left behind.
+        let failed = |error: std::io::Error| format!("cannot learn how it ended: {error}");
+        if let Ok(ended) = timeout_at(end, self.leader.inner_mut().wait()).await {
+            return told(ended.map_err(failed)?);
+        }
+        let _ = self.leader.signal(Signal::SIGTERM as i32);
+        let over = format!("it did not end within {} ms", limit.as_millis());
+        if timeout(GRACE, self.leader.inner_mut().wait()).await.is_ok() {
+            return Err(format!("{over} and was ended"));
+        }
+        let _ = self.leader.start_kill();
+        match timeout(GRACE, self.leader.inner_mut().wait()).await {
+            Ok(_) => Err(format!("{over} and was killed")),
+            Err(_) => Err(format!("{over} and could not be killed: it waits for a device")),
+        }
+    }
+
+    /// SIGKILL to all that is left. The leader may have been reaped by now, and its number is only free for another
+    /// group when nothing is left of this one; numbers are handed out in turn, so not within this moment.
+    fn kill(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            // "No such process" is the usual answer: nothing was left.
+            let _ = self.leader.start_kill();
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn told(status: ExitStatus) -> Result<(), String> {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(format!("it ended with exit code {code}")),
+        (None, Some(signal)) => {
+            let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
+            Err(format!("it was ended by {name} ({signal})"))
+        }
+        (None, None) => Err("it ended, nobody knows how".into()),
+    }
+}
+
+/// Reads to the end, keeping the first [`OUTPUT_BYTES`].
+async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
+    let mut chunk = vec![0; 8192];
+    while let Ok(length @ 1..) = stream.read(&mut chunk).await {
+        let room = OUTPUT_BYTES - kept.len();
+        kept.extend_from_slice(&chunk[..length.min(room)]);
+    }
+}
+
+fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
+}
+
+/// A path as it is, a bare name from the first folder of `PATH` that has it; executable in any case.
+fn find(program: &Path) -> Result<PathBuf, &'static str> {
+    let executable = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    if program.components().count() == 1 && !program.is_absolute() {
+        let path = search_path();
+        let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
+        return found.find(|path| executable(path)).ok_or("no folder of PATH has a program of this name");
+    }
+    match program {
+        path if executable(path) => Ok(path.to_owned()),
+        path if path.is_file() => Err("it may not be executed: `chmod +x` it, or check its owner"),
+        _ => Err("there is no such file"),
+    }
+}
+
+/// A value of the event as an environment variable, which cannot hold a NUL byte (standard input has it all).
+fn environment_value(event: &serde_json::Value, pointer: &str) -> String {
+    match event.pointer(pointer) {
+        None | Some(serde_json::Value::Null) => String::new(),
+        Some(serde_json::Value::String(text)) => text.replace('\0', ""),
+        Some(value) => value.to_string(),
+    }
+}

@@ -1,0 +1,190 @@
+//! What is done: one file per action.
+//!
+//! In: an [`ActionRequest`]. Out: an [`Outcome`], always: done, expired, or failed with a reason. It knows receivers,
+//! programs and files; it does not know why something is to be done, only until when.
+//!
+//! ```text
+//! perform: known action? ─▶ room in its queue? ─▶ its turn ─▶ still in time? ─▶ journal | webhook | exec ─▶ Outcome
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::config::ActionConfig;
+use crate::rules::ActionRequest;
+
+mod exec;
+mod journal;
+mod sign;
+mod template;
+mod webhook;
+
+pub use template::TemplateError;
+
+/// Performed at once, per action: a slow receiver must not take every connection of the box.
+const AT_ONCE: usize = 4;
+/// Waiting and performed, per action. A receiver that is down for a minute at a busy door collects dozens; beyond this
+/// the newest fails at once, with that reason.
+const IN_ALL: usize = 256;
+
+/// How an action ended.
+#[derive(Clone)]
+pub struct Outcome {
+    pub action: String,
+    pub key: String,
+    pub result: ActionResult,
+    /// From the request to its end.
+    pub took: Duration,
+    /// What the receiver answered or the program printed, up to 128 KiB; for `explain`, never for a log.
+    pub said: Option<String>,
+}
+
+/// The three ends an action can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActionResult {
+    Done,
+    /// Its time had passed before it could be performed.
+    Expired,
+    Failed {
+        reason: String,
+    },
+}
+
+/// Why the actions cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    #[error("action `{action}`: `{key}` is wrong: {problem}")]
+    Wrong { action: String, key: String, problem: String },
+    #[error("action `{action}`: `{key}` is not a template that can be filled in")]
+    Template {
+        action: String,
+        key: String,
+        #[source]
+        source: TemplateError,
+    },
+    #[error("action `{action}`: cannot set up HTTPS")]
+    Client {
+        action: String,
+        #[source]
+        source: reqwest::Error,
+    },
+}
+
+/// Every configured action, ready to be performed.
+pub struct Actions {
+    by_name: BTreeMap<String, Action>,
+}
+
+struct Action {
+    kind: Kind,
+    actuator: bool,
+    at_once: Semaphore,
+    in_all: Semaphore,
+}
+
+enum Kind {
+    Journal(journal::Journal),
+    Webhook(Box<webhook::Webhook>),
+    Exec(exec::Exec),
+}
+
+/// What came back from a receiver or a program, as text.
+type Said = Option<String>;
+
+impl Actions {
+    /// Compiles every template and looks for every program; nothing is written or sent.
+    pub fn new(configs: &BTreeMap<String, ActionConfig>) -> Result<Self, ActionError> {
+        let mut writers = journal::Writers::default();
+        let mut by_name = BTreeMap::new();
+        for (name, config) in configs {
+            let kind = match config {
+                ActionConfig::Journal(config) => Kind::Journal(journal::Journal::new(config, &mut writers)),
+                ActionConfig::Webhook(config) => Kind::Webhook(Box::new(webhook::Webhook::new(name, config)?)),
+                ActionConfig::Exec(config) => Kind::Exec(exec::Exec::new(name, config)?),
+            };
+            let actuator = config.is_actuator();
+            let (at_once, in_all) = (Semaphore::new(AT_ONCE), Semaphore::new(IN_ALL));
+            by_name.insert(name.clone(), Action { kind, actuator, at_once, in_all });
+        }
+        Ok(Self { by_name })
+    }
+
+    /// Whether the action moves something in the world; `false` for a name nobody configured.
+    pub fn is_actuator(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|action| action.actuator)
+    }
+
+    /// Performs a request, when its turn comes and if it is still in time. An actuator is only in time with a moment to
+    /// expire at, so never when the request is late or from before a restart. Dropping the future gives up: a program is
+    /// killed, a try of a webhook broken off.
+    pub async fn perform(&self, request: ActionRequest) -> Outcome {
+        let started = Instant::now();
+        let (result, said) = match self.by_name.get(&request.action) {
+            Some(action) => action.perform(&request).await,
+            None => (failed("no action of this name is configured (any more)"), None),
+        };
+        let took = started.elapsed();
+        let label = match result {
+            ActionResult::Done => "done",
+            ActionResult::Expired => "expired",
+            ActionResult::Failed { .. } => "failed",
+        };
+        let action = request.action.clone();
+        metrics::counter!("doorward_actions_performed_total", "action" => action.clone(), "result" => label)
+            .increment(1);
+        metrics::histogram!("doorward_actions_duration_seconds", "action" => action).record(took.as_secs_f64());
+        Outcome { action: request.action, key: request.key, result, took, said }
+    }
+}
+
+impl Action {
+    async fn perform(&self, request: &ActionRequest) -> (ActionResult, Said) {
+        let Ok(_place) = self.in_all.try_acquire() else {
+            return (failed(&format!("{IN_ALL} requests are already waiting for this action")), None);
+        };
+        if self.expired(request) {
+            return (ActionResult::Expired, None);
+        }
+        // The semaphores are never closed; an error would mean the turn is ours.
+        let _turn = self.at_once.acquire().await;
+        if self.expired(request) {
+            return (ActionResult::Expired, None);
+        }
+        let (result, said) = match &self.kind {
+            Kind::Journal(journal) => (journal.perform(request).await, None),
+            Kind::Webhook(webhook) => webhook.perform(request).await,
+            Kind::Exec(exec) => exec.perform(request).await,
+        };
+        (result.map_or_else(|reason| failed(&reason), |()| ActionResult::Done), said)
+    }
+
+    fn expired(&self, request: &ActionRequest) -> bool {
+        match request.expires_at {
+            Some(moment) => Instant::now() >= moment || (self.actuator && request.late),
+            None => self.actuator,
+        }
+    }
+}
+
+impl ActionError {
+    fn wrong(action: &str, key: &str, problem: &str) -> Self {
+        Self::Wrong { action: action.into(), key: key.into(), problem: problem.into() }
+    }
+
+    fn template<T>(action: &str, key: &str, result: Result<T, TemplateError>) -> Result<T, Self> {
+        result.map_err(|source| Self::Template { action: action.into(), key: key.into(), source })
+    }
+}
+
+impl std::fmt::Debug for Outcome {
+    /// Without what was said.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Outcome({}: {:?} after {:?}, key {})", self.action, self.result, self.took, self.key)
+    }
+}
+
+fn failed(reason: &str) -> ActionResult {
+    ActionResult::Failed { reason: reason.into() }
+}

@@ -1,0 +1,207 @@
+//! The event document: what templates, programs and receivers see of a recognition.
+//!
+//! In: a recognition and the rule that fired. Out: one JSON object with always the same keys ([`KEYS`]); what does not
+//! apply is `null`. Expired tags are left out of it.
+
+use chrono::SecondsFormat;
+use chrono_tz::Tz;
+use serde_json::{Map, Value, json};
+
+use super::RuleClock;
+use super::matchers::tag_is_valid;
+use crate::config::OutcomeKind;
+use crate::identities::{Answer, Field, FieldValue, Known, Recognition};
+
+/// The document's keys.
+pub const KEYS: [&str; 17] = [
+    "event",
+    "id",
+    "rule",
+    "action",
+    "detector",
+    "time_zone",
+    "seen_at",
+    "local_time",
+    "visit",
+    "sighting",
+    "shot",
+    "outcome",
+    "late",
+    "quality",
+    "confidence",
+    "reason",
+    "person",
+];
+/// The keys of its `person`, which is `null` when nobody was recognised.
+pub const PERSON_KEYS: [&str; 4] = ["id", "name", "tags", "fields"];
+
+/// ```json
+/// { "event": "recognition", "id": "VISIT-HASH", "rule": "greet", "action": "hall",
+///   "detector": "Front door", "time_zone": "Europe/Helsinki",
+///   "seen_at": "2026-03-04T05:06:07.250Z", "local_time": "2026-03-04T07:06:07.250+02:00",
+///   "visit": "UUID", "sighting": "UUID", "shot": 1, "outcome": "known", "late": false,
+///   "quality": 0.81, "confidence": 0.93, "reason": null,
+///   "person": { "id": "GUID", "name": "Ann Example",
+///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } } }
+/// ```
+#[allow(clippy::too_many_arguments)] // one for each independent part of the document; its only caller has them at hand
+pub fn document(
+    recognition: &Recognition,
+    rule: &str,
+    action: &str,
+    key: &str,
+    quality: f32,
+    late: bool,
+    now: RuleClock,
+    zone: Tz,
+) -> Value {
+    let (confidence, reason, person) = match &recognition.answer {
+        Answer::Known(known) => (known.confidence, None, Some(person(known, recognition, now))),
+        Answer::Unknown { confidence } => (*confidence, None, None),
+        Answer::Refused { reason } => (None, Some(reason), None),
+        Answer::NoFace | Answer::Accepted => (None, None, None),
+    };
+    json!({
+        "event": "recognition",
+        "id": key,
+        "rule": rule,
+        "action": action,
+        "detector": recognition.detector,
+        "time_zone": zone.name(),
+        "seen_at": recognition.seen_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "local_time": recognition.seen_at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Millis, false),
+        "visit": recognition.visit.0,
+        "sighting": recognition.sighting,
+        "shot": recognition.shot,
+        "outcome": outcome(&recognition.answer),
+        "late": late,
+        "quality": share(quality),
+        "confidence": confidence.map(share),
+        "reason": reason,
+        "person": person,
+    })
+}
+
+/// The answer's kind, as rules name it.
+pub fn outcome(answer: &Answer) -> OutcomeKind {
+    match answer {
+        Answer::Known(_) => OutcomeKind::Known,
+        Answer::Unknown { .. } => OutcomeKind::Unknown,
+        Answer::NoFace => OutcomeKind::NoFace,
+        Answer::Refused { .. } => OutcomeKind::Refused,
+        Answer::Accepted => OutcomeKind::Accepted,
+    }
+}
+
+fn person(known: &Known, recognition: &Recognition, now: RuleClock) -> Value {
+    let tags = known.tags.iter().filter(|tag| tag_is_valid(tag, recognition, now));
+    let tags: Vec<_> = tags
+        .map(|tag| json!({ "name": tag.name, "expires": tag.expires.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)) }))
+        .collect();
+    let mut fields = Map::new();
+    for Field { name, value } in &known.fields {
+        fields.entry(name.as_str()).or_insert_with(|| field_value(value));
+    }
+    json!({ "id": known.person.id, "name": known.person.name, "tags": tags, "fields": fields })
+}
+
+fn field_value(value: &FieldValue) -> Value {
+    match value {
+        FieldValue::Text(text) => json!(text),
+        FieldValue::Date(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        FieldValue::Number(number) => json!(number),
+        FieldValue::Bool(bool) => json!(bool),
+        FieldValue::Empty => Value::Null,
+    }
+}
+
+/// 0 to 1 with four decimals: single precision would otherwise read 0.8999999761581421.
+fn share(value: f32) -> Value {
+    if value.is_finite() { json!((f64::from(value) * 1e4).round() / 1e4) } else { Value::Null }
+}
+
+/// A name in a template or an `if` that no event has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownName {
+    name: String,
+    nearest: Option<&'static str>,
+    has: &'static [&'static str],
+}
+
+/// Every name a template or an `if` uses must be one an event has; names are as `person.name`, or `person.fields.Badge`.
+pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), UnknownName> {
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    for name in names {
+        let mut parts = name.split('.');
+        let (first, second) = (parts.next().unwrap_or_default(), parts.next());
+        let (has, wrong): (&'static [&'static str], _) = match second {
+            _ if !KEYS.contains(&first) => (&KEYS, first),
+            Some(second) if first == "person" && !PERSON_KEYS.contains(&second) => (&PERSON_KEYS, second),
+            _ => continue,
+        };
+        let near = has.iter().map(|key| (strsim::jaro_winkler(key, wrong), *key));
+        let near = near.filter(|(similarity, _)| *similarity > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+        return Err(UnknownName { name: name.clone(), nearest: near.map(|(_, key)| key), has });
+    }
+    Ok(())
+}
+
+impl std::fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an event has no `{}`", self.name)?;
+        if let Some(nearest) = self.nearest {
+            write!(f, " (did you mean `{nearest}`?)")?;
+        }
+        write!(f, "; it has {}", self.has.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use uuid::Uuid;
+
+    use super::super::cases::{Case, rules};
+    use super::*;
+
+    #[test]
+    fn the_event_document() {
+        let inputs = |case: &str| {
+            let case = Case::parse(case);
+            let toml =
+                "[[rule]]\nname = 'greet'\nactions = ['hall']\nwhen = { outcome = ['known', 'unknown', 'refused'] }";
+            let request = rules(toml, case.zone).evaluate(&case.recognition, case.quality, case.clock()).remove(0);
+            assert_eq!(request.inputs["id"], json!(request.key));
+            let mut inputs = request.inputs;
+            inputs["id"] = json!("KEY");
+            inputs
+        };
+        let id = |n| Uuid::from_u128(n).to_string();
+        assert_eq!(
+            inputs(
+                "known tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 bool:B=true date:D=2020-01-01T00:00:00Z empty:E"
+            ),
+            json!({
+                "event": "recognition", "id": "KEY", "rule": "greet", "action": "hall", "detector": "Door",
+                "time_zone": "Europe/Berlin", "seen_at": "2026-06-10T10:00:00.000Z",
+                "local_time": "2026-06-10T12:00:00.000+02:00", "visit": id(2), "sighting": id(1), "shot": 1,
+                "outcome": "known", "late": false, "quality": 0.8, "confidence": 0.9, "reason": null,
+                "person": {
+                    "id": "ann", "name": "Ann Example", "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
+                    "fields": {"Badge": "C", "N": 2.5, "B": true, "D": "2020-01-01T00:00:00Z", "E": null},
+                },
+            })
+        );
+        let refused = inputs("refused late");
+        assert_eq!(
+            (&refused["reason"], &refused["late"], &refused["person"]),
+            (&json!("too small"), &json!(true), &Value::Null)
+        );
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        let listed = |keys: &[&str]| keys.iter().map(|key| key.to_string()).collect::<BTreeSet<_>>();
+        assert_eq!(keys(&refused), listed(&KEYS));
+        assert_eq!(keys(&inputs("known")["person"]), listed(&PERSON_KEYS));
+    }
+}

@@ -1,0 +1,173 @@
+//! What the rules ask for: one action, once, with everything it needs.
+//!
+//! In: what fired. Out: [`ActionRequest`], which the outbox stores as a record and gives back, after a restart, as a late
+//! one; and its key, by which it is performed at most once.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::matchers::folded;
+use super::memory::Part;
+use super::{Firing, RuleError};
+use crate::config::DetectorName;
+use crate::track::VisitId;
+
+/// One action to perform, once.
+#[derive(Clone, PartialEq)]
+pub struct ActionRequest {
+    /// The configured action's name.
+    pub action: String,
+    /// The rule that asked for it.
+    pub rule: String,
+    pub detector: DetectorName,
+    pub visit: VisitId,
+    pub sighting: Uuid,
+    /// The recognised person's id; `None` for everybody else.
+    pub person: Option<String>,
+    /// The sighting's own time, on the pipeline's clock.
+    pub seen_at: DateTime<Utc>,
+    /// The same for the same rule, visit, person and action: performed at most once. The visit's id, a dash and 16
+    /// hexadecimal digits of a hash of the rest, so it fits in any header.
+    pub key: String,
+    /// The event as the action's templates see it; `config/doorward.toml` documents the shape.
+    pub inputs: Value,
+    /// The expanded crop, for actions that carry a picture.
+    pub picture: Option<Bytes>,
+    /// The answer came too late to act on, or the request comes from before a restart: no actuator performs it.
+    pub late: bool,
+    /// Not after this moment; `None` where lateness does not matter, and for everything from before a restart (an
+    /// actuator performs nothing without a moment here).
+    pub expires_at: Option<Instant>,
+}
+
+impl ActionRequest {
+    /// The firing this request is part of, to be remembered across a restart.
+    pub fn firing(&self) -> Firing {
+        Firing {
+            rule: self.rule.clone(),
+            detector: self.detector.clone(),
+            person: self.person.clone(),
+            visit: self.visit,
+            seen_at: self.seen_at,
+        }
+    }
+
+    /// For the outbox: everything but the picture and the moment it expires, neither of which outlives the process.
+    pub fn to_record(&self) -> Value {
+        json!({
+            "action": self.action,
+            "rule": self.rule,
+            "detector": self.detector,
+            "visit": self.visit.0,
+            "sighting": self.sighting,
+            "person": self.person,
+            "seen_at": self.seen_at,
+            "key": self.key,
+            "inputs": self.inputs,
+        })
+    }
+
+    /// A request from before a restart: late, also in its event, and without a moment to expire at.
+    pub fn from_record(record: &Value) -> Result<Self, RuleError> {
+        let text = |key| record[key].as_str().ok_or(RuleError::BadRecord { key });
+        let uuid = |key| text(key)?.parse::<Uuid>().map_err(|_| RuleError::BadRecord { key });
+        let mut inputs = record["inputs"].clone();
+        let event = inputs.as_object_mut().ok_or(RuleError::BadRecord { key: "inputs" })?;
+        event.insert("late".into(), true.into());
+        Ok(Self {
+            action: text("action")?.into(),
+            rule: text("rule")?.into(),
+            detector: DetectorName::new(text("detector")?).map_err(|_| RuleError::BadRecord { key: "detector" })?,
+            visit: VisitId(uuid("visit")?),
+            sighting: uuid("sighting")?,
+            person: record["person"].as_str().map(str::to_owned),
+            seen_at: text("seen_at")?.parse().map_err(|_| RuleError::BadRecord { key: "seen_at" })?,
+            key: text("key")?.into(),
+            inputs,
+            picture: None,
+            late: true,
+            expires_at: None,
+        })
+    }
+}
+
+impl std::fmt::Debug for ActionRequest {
+    /// Ids only: names and pictures do not belong in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ActionRequest({} for rule {}, visit {}, key {})", self.action, self.rule, self.visit, self.key)
+    }
+}
+
+/// `VISIT-HASH`: the hash is over rule, person and action, each told apart from the next by its length, and a person
+/// told apart from nobody, ids folded as the memory folds them. What is withheld must not use up the key of what is not.
+pub fn key(firing: &Firing, part: Part, action: &str) -> String {
+    let mut hash = Sha256::new();
+    let person = firing.person.as_ref().map(|id| folded(id));
+    for text in [Some(firing.rule.as_str()), person.as_deref(), Some(action)] {
+        hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
+        hash.update(text.unwrap_or_default());
+    }
+    if part == Part::Withheld {
+        hash.update(b"withheld");
+    }
+    format!("{}-{}", firing.visit, hex::encode(&hash.finalize()[..8]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use chrono_tz::Europe::Berlin;
+
+    use super::super::cases::{Case, rules};
+    use super::super::firing;
+    use super::*;
+
+    const KNOWN: &str = "[[rule]]\nname = 'known'\nactions = ['log', 'door']\n";
+
+    #[test]
+    fn requests_survive_the_outbox_as_late_ones() {
+        let case = Case::parse("known tag=Staff text:Badge=C-1187");
+        for request in rules(KNOWN, Berlin).evaluate(&case.recognition, case.quality, case.clock()) {
+            assert_eq!(request.expires_at.is_some(), request.action == "door");
+            let stored = serde_json::to_string(&request.to_record()).unwrap();
+            let restored = ActionRequest::from_record(&serde_json::from_str(&stored).unwrap()).unwrap();
+            let mut inputs = request.inputs.clone();
+            inputs["late"] = true.into();
+            assert_eq!(restored, ActionRequest { late: true, expires_at: None, inputs, ..request });
+        }
+        let error = ActionRequest::from_record(&json!({"action": "a", "inputs": {}})).unwrap_err().to_string();
+        assert_eq!(error, "cannot read a stored action request: `rule` is missing or not what it should be");
+    }
+
+    #[test]
+    fn keys_differ_where_anything_does() {
+        let key = |rule: &str, case: &str, part, action: &str| {
+            key(&firing(rule, &Case::parse(case).recognition), part, action)
+        };
+        let usual = key("r", "known", Part::Tell, "a");
+        assert_eq!(
+            usual,
+            key("r", "known id=ANN shot=2 at=2026-06-10T10:00:09Z", Part::Move, "a"),
+            "the same visit and person"
+        );
+        let others = [
+            key("r", "known", Part::Tell, "b"),
+            key("s", "known", Part::Tell, "a"),
+            key("r", "known visit=3", Part::Tell, "a"),
+            key("r", "known id=bob", Part::Tell, "a"),
+            key("r", "unknown", Part::Tell, "a"),
+            key("r", "known id=unknown", Part::Tell, "a"),
+            key("r", "known", Part::Withheld, "a"),
+            key("ra", "known", Part::Tell, ""),
+            key("", "known", Part::Tell, "ra"),
+        ];
+        assert_eq!(others.iter().chain([&usual]).collect::<HashSet<_>>().len(), others.len() + 1);
+        assert!(others.iter().all(|key| key.len() == 53 && key.chars().all(|c| c.is_ascii_hexdigit() || c == '-')));
+    }
+}

@@ -1,0 +1,135 @@
+//! `doorward rules test` through the real binary.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+const MAIN: &str = "
+[detector]
+time_zone = \"Europe/Berlin\"
+holidays = [\"12-25\"]
+[action.log]
+type = \"journal\"
+path = \"/nonexistent/journal\"
+[action.open]
+type = \"exec\"
+program = \"/nonexistent/open\"
+actuator = true
+[[rule]]
+name = \"staff\"
+actions = [\"log\", \"open\"]
+when = { tags_any = [\"Staff\"], between = [\"08:00-18:00\"] }
+unless = { holiday = true }
+[[rule]]
+name = \"stranger\"
+actions = [\"log\"]
+when = { outcome = [\"unknown\"] }
+[[rule]]
+name = \"sure\"
+actions = [\"log\"]
+if = \"confidence >= 0.9\"
+";
+
+fn test(events: &str, more: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("detectors")).unwrap();
+    let main = folder.path().join("doorward.toml");
+    std::fs::write(&main, MAIN).unwrap();
+    std::fs::write(folder.path().join("detectors/door.toml"), "[camera]\ntype = \"replay\"\npath = \"/\"\n").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
+        .args(["rules", "test", "-", "--config"])
+        .arg(&main)
+        .args(more)
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(events.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// The rules that fire at each event.
+fn fired(events: &Value) -> Vec<Vec<String>> {
+    let output = test(&events.to_string(), &["--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let line = |line: &str| serde_json::from_str::<Value>(line).unwrap()["fired"].clone();
+    String::from_utf8(output.stdout).unwrap().lines().map(|text| serde_json::from_value(line(text)).unwrap()).collect()
+}
+
+#[test]
+fn events_go_through_the_rules_in_their_order() {
+    let noon = "2026-06-10T10:00:00Z";
+    let staff = json!({"id": "p1", "tags": ["Staff"]});
+    assert_eq!(
+        fired(&json!([
+            {"seen_at": noon, "visit": "a", "person": staff},
+            {"seen_at": noon, "visit": "a", "shot": 2, "person": staff, "confidence": 0.95},
+            {"seen_at": noon, "person": {"id": "p2", "tags": [{"name": "staff", "expires": "2026-06-10T09:00:00Z"}]}},
+            {"seen_at": "2026-12-25T10:00:00Z", "person": staff},
+            {"seen_at": "2026-06-10T20:00:00Z", "person": staff},
+            {"outcome": "unknown"},
+            {},
+            {"outcome": "no_face"},
+        ])),
+        [vec!["staff"], vec!["sure"], vec![], vec![], vec![], vec!["stranger"], vec!["stranger"], vec![]]
+    );
+}
+
+#[test]
+fn it_tells_why() {
+    let event = json!({"seen_at": "2026-06-10T20:00:00Z", "person": {"id": "p1"}, "confidence": 0.5});
+    let output = test(&event.to_string(), &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "staff: no, tags_any wants staff, found none; between wants 08:00-18:00, found wed 22:00:00 +02:00",
+        "stranger: no, outcome wants unknown, found known",
+        "sure: no, if wants confidence >= 0.9, found false",
+    ] {
+        assert!(text.lines().any(|told| told.trim() == line), "{line}\n{text}");
+    }
+    let late = json!({"seen_at": "2026-06-10T10:00:00Z", "person": {"tags": ["Staff"]}, "late": true});
+    let text = String::from_utf8(test(&late.to_string(), &[]).stdout).unwrap();
+    assert!(text.contains("staff: fires log (withheld, being late: open)"), "{text}");
+}
+
+#[test]
+fn expectations_are_a_test() {
+    let met = test("{\"expect\": [\"stranger\"]}\n{\"outcome\": \"no_face\", \"expect\": []}\n", &[]);
+    assert!(met.status.success(), "{met:?}");
+    let unmet = test("{\"expect\": [\"stranger\", \"staff\"]}", &[]);
+    assert_eq!(unmet.status.code(), Some(1));
+    let text = String::from_utf8(unmet.stdout).unwrap();
+    assert!(text.contains("NOT as expected: stranger, staff should fire, stranger does"), "{text}");
+}
+
+/// What a journal holds can be tested again.
+#[test]
+fn a_line_of_the_journal_is_an_event() {
+    let line = json!({
+        "event": "recognition", "id": "KEY", "rule": "r", "action": "a", "detector": "door", "time_zone": "Europe/Berlin",
+        "seen_at": "2026-06-10T10:00:00.000Z", "local_time": "2026-06-10T12:00:00.000+02:00",
+        "visit": "0190a8c0-0000-7000-8000-000000000001", "sighting": "0190a8c0-0000-7000-8000-000000000002", "shot": 1,
+        "outcome": "known", "late": false, "quality": 0.8, "confidence": 0.95, "reason": null,
+        "person": {"id": "p1", "name": null, "tags": [{"name": "Staff", "expires": null}], "fields": {"N": 1, "D": "2026-01-01T00:00:00Z", "E": null}},
+    });
+    assert_eq!(fired(&json!([line])), [["staff", "sure"]]);
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    for (events, wanted) in [
+        ("", "holds no event"),
+        ("{", "is not JSON"),
+        ("{\"persn\": {}}", "unknown field `persn`"),
+        ("{\"detector\": \"gate\"}", "there is no detector `gate`; there are `door`"),
+        ("{\"outcome\": \"unknown\", \"person\": {}}", "only `known` has a person"),
+    ] {
+        let output = test(events, &[]);
+        assert_eq!(output.status.code(), Some(1), "{events}");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(wanted), "{events}: {told}");
+    }
+}
