@@ -1,0 +1,474 @@
+//! The board: what the agent knows of itself, for whoever asks.
+//!
+//! In: what happened, from every part of the agent, with the moment it happened. Out: one [`Snapshot`], with the health
+//! it implies. It holds ids and tags, never names or pictures, and asks no clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::health::{self, Health};
+use crate::config::DetectorName;
+
+/// Visits and actions shown, newest first; older ones are for `doorward explain`.
+const LINES: usize = 50;
+
+/// Rates are averages over this many whole seconds.
+const RATE_SECONDS: u64 = 10;
+
+/// A cheap handle; all clones are the same board.
+#[derive(Clone)]
+pub struct Board(Arc<Mutex<State>>);
+
+/// Everything on the board.
+#[derive(Debug)]
+pub(super) struct State {
+    pub started: Instant,
+    pub detectors: BTreeMap<DetectorName, Detector>,
+    pub engine: Engine,
+    pub outbox: OutboxLine,
+    pub outbox_fault: Option<Since>,
+    visits: VecDeque<VisitLine>,
+    actions: VecDeque<ActionLine>,
+}
+
+/// One detector, by the monotonic clock.
+#[derive(Debug)]
+pub(super) struct Detector {
+    pub phase: CameraPhase,
+    pub phase_since: Since,
+    pub last_frame: Option<Instant>,
+    pub last_searched: Option<Instant>,
+    /// Dark, frozen or covered.
+    pub lens: Option<Since>,
+    /// The built-in face is no longer found.
+    pub canary: Option<Since>,
+    received: Rate,
+    searched: Rate,
+    dropped: Rate,
+}
+
+/// The engine, by the monotonic clock.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub state: EngineState,
+    pub since: Since,
+    pub last_answer: Option<Instant>,
+}
+
+/// Since when, and why.
+#[derive(Debug, Clone)]
+pub(super) struct Since {
+    pub at: Instant,
+    pub reason: String,
+}
+
+/// Where a camera is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraPhase {
+    /// Not opened yet.
+    Starting,
+    /// Frames come.
+    Live,
+    /// It is gone, and tried again.
+    Lost,
+    /// A recording that has come to its end; nothing more is expected of it.
+    Ended,
+}
+
+/// Whether the engine answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineState {
+    /// None is configured, or nothing is expected of it (a dry run).
+    None,
+    /// It has not been asked yet.
+    Unknown,
+    /// It answered the last time; an answer that refuses is an answer.
+    Answering,
+    /// It did not answer the last time.
+    Silent,
+}
+
+/// A visit, in ids.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VisitLine {
+    pub visit: String,
+    pub detector: DetectorName,
+    pub first_seen: DateTime<Utc>,
+    pub last_seen: DateTime<Utc>,
+    /// In the words of the record: known, unknown, too small …; `None` while the visit lasts.
+    pub outcome: Option<String>,
+    /// Why that outcome.
+    pub why: Option<String>,
+    pub person_id: Option<String>,
+    pub tags: Vec<String>,
+    /// Pictures sent.
+    pub shots: u8,
+    /// Of the best shot, 0 to 1.
+    pub quality: Option<f32>,
+    /// Of the answer, 0 to 1.
+    pub confidence: Option<f32>,
+}
+
+/// What became of one action.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ActionLine {
+    pub at: DateTime<Utc>,
+    pub action: String,
+    pub rule: String,
+    pub detector: DetectorName,
+    pub visit: String,
+    /// done, expired or failed.
+    pub result: String,
+    pub reason: Option<String>,
+    pub took_ms: u64,
+}
+
+/// What waits to be sent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct OutboxLine {
+    pub pending: u64,
+    pub bytes: u64,
+    /// When the oldest waiting face was seen.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// The whole board at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    pub version: &'static str,
+    pub now: DateTime<Utc>,
+    pub up_secs: u64,
+    pub health: Health,
+    pub detectors: Vec<DetectorView>,
+    pub engine: EngineView,
+    pub outbox: OutboxLine,
+    /// Newest first.
+    pub visits: Vec<VisitLine>,
+    /// Newest first.
+    pub actions: Vec<ActionLine>,
+}
+
+/// A detector as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct DetectorView {
+    pub name: DetectorName,
+    pub camera: CameraPhase,
+    pub camera_since: DateTime<Utc>,
+    /// Why the camera is in this phase; empty when all is well.
+    pub camera_reason: String,
+    pub last_frame: Option<DateTime<Utc>>,
+    /// Since the start: frames the camera gave, frames searched for faces, frames dropped.
+    pub received: u64,
+    pub searched: u64,
+    pub dropped: u64,
+    /// The same per second, over the last seconds.
+    pub received_fps: f64,
+    pub searched_fps: f64,
+    pub dropped_fps: f64,
+}
+
+/// The engine as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct EngineView {
+    pub state: EngineState,
+    pub since: DateTime<Utc>,
+    pub reason: String,
+    pub last_answer: Option<DateTime<Utc>>,
+}
+
+impl Board {
+    /// A board with these detectors, whose cameras are about to be opened.
+    pub fn new(now: Instant, detectors: impl IntoIterator<Item = DetectorName>) -> Self {
+        let since = Since { at: now, reason: String::new() };
+        Self(Arc::new(Mutex::new(State {
+            started: now,
+            detectors: detectors.into_iter().map(|name| (name, Detector::new(now))).collect(),
+            engine: Engine { state: EngineState::None, since, last_answer: None },
+            outbox: OutboxLine::default(),
+            outbox_fault: None,
+            visits: VecDeque::new(),
+            actions: VecDeque::new(),
+        })))
+    }
+
+    /// The camera's phase, with a reason when it is lost. The time a phase lasts runs from its first report.
+    pub fn camera(&self, name: &DetectorName, phase: CameraPhase, reason: impl Into<String>, at: Instant) {
+        self.detector(name, at, |detector| {
+            let reason = reason.into();
+            let since = if detector.phase == phase { detector.phase_since.at } else { at };
+            detector.phase = phase;
+            detector.phase_since = Since { at: since, reason };
+        });
+    }
+
+    /// A frame came from the camera.
+    pub fn received(&self, name: &DetectorName, at: Instant) {
+        self.detector(name, at, |detector| {
+            detector.received.add(1, at);
+            detector.last_frame = Some(at);
+        });
+    }
+
+    /// A frame was searched for faces.
+    pub fn searched(&self, name: &DetectorName, at: Instant) {
+        self.detector(name, at, |detector| {
+            detector.searched.add(1, at);
+            detector.last_searched = Some(at);
+        });
+    }
+
+    /// Frames came from the camera and were dropped in favour of newer ones.
+    pub fn dropped(&self, name: &DetectorName, count: u64, at: Instant) {
+        self.detector(name, at, |detector| {
+            detector.received.add(count, at);
+            detector.dropped.add(count, at);
+        });
+    }
+
+    /// What is wrong with the picture (dark, frozen, covered), or `None` when it is fine again.
+    pub fn lens(&self, name: &DetectorName, problem: Option<String>, at: Instant) {
+        self.detector(name, at, |detector| set_problem(&mut detector.lens, problem, at));
+    }
+
+    /// Whether the detector model still finds the built-in face; to be tried at least every half minute.
+    pub fn canary(&self, name: &DetectorName, outcome: Result<(), String>, at: Instant) {
+        self.detector(name, at, |detector| set_problem(&mut detector.canary, outcome.err(), at));
+    }
+
+    /// Whether the engine answers. With an engine configured: `Unknown` at the start, then the result of every request,
+    /// and of a probe when there was none for half a minute.
+    pub fn engine(&self, state: EngineState, reason: impl Into<String>, at: Instant) {
+        let mut board = self.lock();
+        let engine = &mut board.engine;
+        let since = if engine.state == state { engine.since.at } else { at };
+        engine.since = Since { at: since, reason: reason.into() };
+        engine.state = state;
+        if state == EngineState::Answering {
+            engine.last_answer = Some(at);
+        }
+    }
+
+    pub fn outbox(&self, line: OutboxLine) {
+        self.lock().outbox = line;
+    }
+
+    /// The outbox cannot write, or `None` when it can again.
+    pub fn outbox_problem(&self, problem: Option<String>, at: Instant) {
+        set_problem(&mut self.lock().outbox_fault, problem, at);
+    }
+
+    /// A new visit, or the new state of one that is shown.
+    pub fn visit(&self, line: VisitLine) {
+        let mut board = self.lock();
+        match board.visits.iter_mut().find(|shown| shown.visit == line.visit) {
+            Some(shown) => *shown = line,
+            None => push(&mut board.visits, line),
+        }
+    }
+
+    pub fn action(&self, line: ActionLine) {
+        push(&mut self.lock().actions, line);
+    }
+
+    /// Whether all is well, at this moment of the monotonic clock.
+    pub fn health(&self, now: Instant) -> Health {
+        health::judge(&self.lock(), now)
+    }
+
+    /// Everything, at this moment by both clocks.
+    pub fn snapshot(&self, now: Instant, utc: DateTime<Utc>) -> Snapshot {
+        let board = self.lock();
+        let date = |at: Instant| utc - now.saturating_duration_since(at);
+        let detectors = board.detectors.iter().map(|(name, detector)| DetectorView {
+            name: name.clone(),
+            camera: detector.phase,
+            camera_since: date(detector.phase_since.at),
+            camera_reason: detector.phase_since.reason.clone(),
+            last_frame: detector.last_frame.map(date),
+            received: detector.received.total,
+            searched: detector.searched.total,
+            dropped: detector.dropped.total,
+            received_fps: detector.received.per_second(now),
+            searched_fps: detector.searched.per_second(now),
+            dropped_fps: detector.dropped.per_second(now),
+        });
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION"),
+            now: utc,
+            up_secs: now.saturating_duration_since(board.started).as_secs(),
+            health: health::judge(&board, now),
+            detectors: detectors.collect(),
+            engine: EngineView {
+                state: board.engine.state,
+                since: date(board.engine.since.at),
+                reason: board.engine.since.reason.clone(),
+                last_answer: board.engine.last_answer.map(date),
+            },
+            outbox: board.outbox.clone(),
+            visits: board.visits.iter().cloned().collect(),
+            actions: board.actions.iter().cloned().collect(),
+        }
+    }
+
+    fn detector(&self, name: &DetectorName, now: Instant, change: impl FnOnce(&mut Detector)) {
+        change(self.lock().detectors.entry(name.clone()).or_insert_with(|| Detector::new(now)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves every line whole: the board is still worth reading.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Board")
+    }
+}
+
+impl Detector {
+    fn new(now: Instant) -> Self {
+        Self {
+            phase: CameraPhase::Starting,
+            phase_since: Since { at: now, reason: String::new() },
+            last_frame: None,
+            last_searched: None,
+            lens: None,
+            canary: None,
+            received: Rate::new(now),
+            searched: Rate::new(now),
+            dropped: Rate::new(now),
+        }
+    }
+}
+
+/// A count, and how fast it grows.
+#[derive(Debug)]
+struct Rate {
+    started: Instant,
+    total: u64,
+    /// Counts by second since the start; those that have left the window are gone.
+    seconds: VecDeque<(u64, u64)>,
+}
+
+impl Rate {
+    fn new(started: Instant) -> Self {
+        Self { started, total: 0, seconds: VecDeque::new() }
+    }
+
+    fn add(&mut self, count: u64, at: Instant) {
+        let second = at.saturating_duration_since(self.started).as_secs();
+        self.total += count;
+        match self.seconds.back_mut() {
+            // A report that comes late counts for the newest second.
+            Some((newest, sum)) if *newest >= second => *sum += count,
+            _ => self.seconds.push_back((second, count)),
+        }
+        while self.seconds.front().is_some_and(|(oldest, _)| *oldest + RATE_SECONDS < second) {
+            self.seconds.pop_front();
+        }
+    }
+
+    /// Over the last whole seconds; the one under way does not count, or the rate would flicker.
+    fn per_second(&self, now: Instant) -> f64 {
+        let second = now.saturating_duration_since(self.started).as_secs();
+        let window = second.min(RATE_SECONDS);
+        if window == 0 {
+            return 0.0;
+        }
+        let inside = self.seconds.iter().filter(|(at, _)| *at < second && at + window >= second);
+        inside.map(|(_, count)| *count as f64).sum::<f64>() / window as f64
+    }
+}
+
+impl Since {
+    pub fn lasts(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.at)
+    }
+}
+
+/// A problem keeps its first moment while its wording may change.
+fn set_problem(place: &mut Option<Since>, problem: Option<String>, at: Instant) {
+    *place = problem.map(|reason| Since { at: place.as_ref().map_or(at, |since| since.at), reason });
+}
+
+fn push<T>(lines: &mut VecDeque<T>, line: T) {
+    lines.push_front(line);
+    lines.truncate(LINES);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub fn visit(id: &str, outcome: Option<&str>) -> VisitLine {
+        VisitLine {
+            visit: id.into(),
+            detector: DetectorName::new("front").unwrap(),
+            first_seen: DateTime::UNIX_EPOCH,
+            last_seen: DateTime::UNIX_EPOCH,
+            outcome: outcome.map(Into::into),
+            why: None,
+            person_id: None,
+            tags: Vec::new(),
+            shots: 1,
+            quality: None,
+            confidence: None,
+        }
+    }
+
+    #[test]
+    fn rates_are_averages_over_whole_seconds() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut rate = Rate::new(start);
+        // 15 a second for 20 seconds, then none.
+        (0..300).for_each(|n| rate.add(1, at(n * 1000 / 15)));
+        for (ms, expected) in [(500, 0.0), (1_000, 15.0), (1_999, 15.0), (20_000, 15.0), (25_000, 7.5), (31_000, 0.0)] {
+            // Before the window is full the later frames are not yet there: count them afresh.
+            let mut until = Rate::new(start);
+            (0..300).map(|n| n * 1000 / 15).filter(|frame| *frame < ms).for_each(|frame| until.add(1, at(frame)));
+            assert!((until.per_second(at(ms)) - expected).abs() < 0.2, "at {ms}: {}", until.per_second(at(ms)));
+        }
+        assert_eq!(rate.total, 300);
+        assert!(rate.seconds.len() as u64 <= RATE_SECONDS + 1);
+    }
+
+    #[test]
+    fn lines_are_replaced_by_visit_and_bounded() {
+        let board = Board::new(Instant::now(), []);
+        for n in 0..60 {
+            board.visit(visit(&n.to_string(), None));
+        }
+        board.visit(visit("59", Some("known")));
+        board.visit(visit("30", Some("unknown")));
+        let shown = board.snapshot(Instant::now(), Utc::now()).visits;
+        assert_eq!(shown.len(), LINES);
+        assert_eq!((shown[0].visit.as_str(), shown[0].outcome.as_deref()), ("59", Some("known")));
+        assert_eq!((shown[29].visit.as_str(), shown[29].outcome.as_deref()), ("30", Some("unknown")));
+    }
+
+    #[test]
+    fn moments_are_dated_by_the_clock_of_the_snapshot() {
+        let start = Instant::now();
+        let name = DetectorName::new("front").unwrap();
+        let board = Board::new(start, [name.clone()]);
+        board.camera(&name, CameraPhase::Live, "", start + Duration::from_secs(2));
+        board.camera(&name, CameraPhase::Live, "", start + Duration::from_secs(5));
+        board.received(&name, start + Duration::from_secs(9));
+        board.dropped(&name, 3, start + Duration::from_secs(9));
+        let utc = DateTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let snapshot = board.snapshot(start + Duration::from_secs(10), utc);
+        let detector = &snapshot.detectors[0];
+        assert_eq!(detector.camera_since, DateTime::UNIX_EPOCH + Duration::from_secs(992));
+        assert_eq!(detector.last_frame, Some(DateTime::UNIX_EPOCH + Duration::from_secs(999)));
+        assert_eq!((detector.received, detector.dropped), (4, 3));
+        assert_eq!(snapshot.up_secs, 10);
+    }
+}

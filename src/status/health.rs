@@ -1,0 +1,261 @@
+//! Whether the agent does its work.
+//!
+//! In: the board and the moment. Out: [`Health`]: no fault, or each fault with its reason. Silence is not health: a
+//! camera without frames, a dark or frozen picture, a detector that no longer finds the built-in face and an engine
+//! that does not answer are faults within a minute.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::board::{CameraPhase, Detector, EngineState, State};
+
+/// No frame, or none searched, for this long is a fault; also while a camera is opened for the first time.
+const NO_FRAMES: Duration = Duration::from_secs(30);
+/// A dark, frozen or covered picture for this long is a fault: somebody standing close to the lens is not.
+const BAD_PICTURE: Duration = Duration::from_secs(30);
+/// An engine that does not answer for this long is a fault: a restart of it is not.
+const NO_ANSWER: Duration = Duration::from_secs(45);
+
+/// The verdict, and what it rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    pub ok: bool,
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// `camera`, `picture`, `detection`, `engine` or `outbox`.
+    pub part: &'static str,
+    pub detector: Option<String>,
+    pub reason: String,
+    /// How long it has lasted.
+    pub for_secs: u64,
+}
+
+impl Health {
+    /// One line for a service manager: all is well, or the first fault and how many more there are.
+    pub fn summary(&self) -> String {
+        let Some(first) = self.faults.first() else { return "all is well".into() };
+        let at = first.detector.as_ref().map(|name| format!(" at {name}")).unwrap_or_default();
+        let more = match self.faults.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        format!("{}{at}: {}{more}", first.part, first.reason)
+    }
+}
+
+pub(super) fn judge(board: &State, now: Instant) -> Health {
+    let mut faults = Vec::new();
+    for (name, detector) in &board.detectors {
+        let found = detector_faults(detector, now);
+        faults.extend(found.into_iter().map(|fault| Fault { detector: Some(name.to_string()), ..fault }));
+    }
+    let silent = board.engine.since.lasts(now);
+    match board.engine.state {
+        EngineState::Silent if silent >= NO_ANSWER => {
+            faults.push(fault("engine", or(&board.engine.since.reason, "the engine does not answer"), silent));
+        }
+        EngineState::Unknown if silent >= NO_ANSWER => {
+            faults.push(fault("engine", "the engine has not answered since the start", silent));
+        }
+        // Nobody has asked it for so long that nobody knows.
+        EngineState::Answering => {
+            let last = board.engine.last_answer.unwrap_or(board.engine.since.at);
+            let unheard = now.saturating_duration_since(last);
+            if unheard >= NO_ANSWER {
+                faults.push(fault("engine", "nothing was heard of the engine", unheard));
+            }
+        }
+        _ => {}
+    }
+    if let Some(problem) = &board.outbox_fault {
+        faults.push(fault("outbox", &problem.reason, problem.lasts(now)));
+    }
+    Health { ok: faults.is_empty(), faults }
+}
+
+fn detector_faults(detector: &Detector, now: Instant) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if detector.phase == CameraPhase::Ended {
+        return faults;
+    }
+    let since_frame = now.saturating_duration_since(detector.last_frame.unwrap_or(detector.phase_since.at));
+    if since_frame >= NO_FRAMES {
+        faults.push(fault("camera", or(&detector.phase_since.reason, "no frames come from the camera"), since_frame));
+    } else if detector.phase == CameraPhase::Live && detector.last_frame.is_some() {
+        let since_searched = now.saturating_duration_since(detector.last_searched.unwrap_or(detector.phase_since.at));
+        if since_searched >= NO_FRAMES {
+            faults.push(fault("detection", "frames come, but none is searched for faces", since_searched));
+        }
+    }
+    if let Some(lens) = detector.lens.as_ref().filter(|lens| lens.lasts(now) >= BAD_PICTURE) {
+        faults.push(fault("picture", &lens.reason, lens.lasts(now)));
+    }
+    // No grace: a model that misses a clear face will not get better by waiting.
+    if let Some(canary) = &detector.canary {
+        faults.push(fault("detection", &canary.reason, canary.lasts(now)));
+    }
+    faults
+}
+
+fn fault(part: &'static str, reason: impl Into<String>, lasts: Duration) -> Fault {
+    Fault { part, detector: None, reason: reason.into(), for_secs: lasts.as_secs() }
+}
+
+fn or<'a>(reason: &'a str, otherwise: &'a str) -> &'a str {
+    if reason.is_empty() { otherwise } else { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Board;
+    use super::*;
+    use crate::config::DetectorName;
+
+    /// What happens at the start, with a moment to place later events, and what is wrong a minute later.
+    type Case =
+        (&'static str, fn(&Board, &DetectorName, &dyn Fn(u64) -> Instant), &'static [(&'static str, &'static str)]);
+
+    #[test]
+    fn silence_is_a_fault_within_a_minute() {
+        fn frames(board: &Board, name: &DetectorName, at: &dyn Fn(u64) -> Instant) {
+            board.camera(name, CameraPhase::Live, "", at(0));
+            board.engine(EngineState::Answering, "", at(50));
+            for second in 0..60 {
+                board.received(name, at(second));
+                board.searched(name, at(second));
+            }
+        }
+        let cases: &[Case] = &[
+            ("all is well", frames, &[]),
+            ("the camera never opens", |_, _, _| {}, &[("camera", "no frames come from the camera")]),
+            (
+                "the camera is lost",
+                |board, name, at| {
+                    board.received(name, at(10));
+                    board.camera(name, CameraPhase::Lost, "no such device", at(12));
+                },
+                &[("camera", "no such device")],
+            ),
+            (
+                "the camera was lost a moment ago",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.camera(name, CameraPhase::Lost, "no such device", at(59));
+                },
+                &[],
+            ),
+            (
+                "a recording has ended",
+                |board, name, at| {
+                    board.received(name, at(1));
+                    board.camera(name, CameraPhase::Ended, "", at(2));
+                },
+                &[],
+            ),
+            (
+                "nobody searches",
+                |board, name, at| {
+                    board.camera(name, CameraPhase::Live, "", at(0));
+                    (0..60).for_each(|second| board.received(name, at(second)));
+                },
+                &[("detection", "frames come, but none is searched for faces")],
+            ),
+            (
+                "the lens is covered",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.lens(name, Some("the picture is dark".into()), at(5));
+                    board.lens(name, Some("the picture is black".into()), at(55));
+                },
+                &[("picture", "the picture is black")],
+            ),
+            (
+                "the lens was covered and is free again",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.lens(name, Some("the picture is dark".into()), at(5));
+                    board.lens(name, None, at(50));
+                    board.lens(name, Some("the picture is dark".into()), at(55));
+                },
+                &[],
+            ),
+            (
+                "the built-in face is not found",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.canary(name, Err("the built-in face is not found".into()), at(59));
+                },
+                &[("detection", "the built-in face is not found")],
+            ),
+            (
+                "the engine is silent",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.engine(EngineState::Silent, "connection refused", at(10));
+                    board.engine(EngineState::Silent, "connection reset", at(40));
+                },
+                &[("engine", "connection reset")],
+            ),
+            (
+                "the engine was never heard",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.engine(EngineState::Unknown, "", at(0));
+                },
+                &[("engine", "the engine has not answered since the start")],
+            ),
+            (
+                "the engine is not asked any more",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.engine(EngineState::None, "", at(0));
+                    board.engine(EngineState::Answering, "", at(5));
+                },
+                &[("engine", "nothing was heard of the engine")],
+            ),
+            (
+                "no engine is wanted",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.engine(EngineState::None, "", at(0));
+                },
+                &[],
+            ),
+            (
+                "the disk is full",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.outbox_problem(Some("no space left".into()), at(60));
+                },
+                &[("outbox", "no space left")],
+            ),
+        ];
+        for (what, happens, expected) in cases {
+            let start = Instant::now();
+            let at = |seconds| start + Duration::from_secs(seconds);
+            let name = DetectorName::new("front").unwrap();
+            let board = Board::new(start, [name.clone()]);
+            happens(&board, &name, &at);
+            let health = board.health(at(60));
+            let found: Vec<_> = health.faults.iter().map(|fault| (fault.part, fault.reason.as_str())).collect();
+            assert_eq!(found, *expected, "{what}");
+            assert_eq!(health.ok, expected.is_empty(), "{what}");
+            let at_door = health.faults.iter().all(|f| f.detector.is_some() != ["engine", "outbox"].contains(&f.part));
+            assert!(at_door, "{what}: {health:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_is_given_its_time() {
+        let start = Instant::now();
+        let board = Board::new(start, [DetectorName::new("front").unwrap()]);
+        board.engine(EngineState::Unknown, "", start);
+        assert!(board.health(start + Duration::from_secs(29)).ok);
+        assert!(!board.health(start + Duration::from_secs(30)).ok);
+    }
+}

@@ -1,0 +1,14 @@
+//! Health, metrics and a live page.
+//!
+//! In: the [`Board`] the agent keeps up to date, and the metrics. Out: `/health`, `/metrics`, `/status.json` and a page
+//! that shows them, read-only, without names or pictures. It does not know the parts it shows.
+
+mod board;
+mod health;
+mod server;
+
+pub use board::{
+    ActionLine, Board, CameraPhase, DetectorView, EngineState, EngineView, OutboxLine, Snapshot, VisitLine,
+};
+pub use health::{Fault, Health};
+pub use server::{StatusView, serve};
