@@ -1,0 +1,78 @@
+//! An analyser without models, for tests: every vertical band of a picture that is not dark is a face, and its colour
+//! is who it is.
+//!
+//! In: pictures of bands 40 pixels wide. Out: one face per bright band, the brightest first; two bands of about the
+//! same colour are the same person. A picture less than 40 pixels high is a poor one.
+
+use super::{AnalyzeError, Analyzed, FaceAnalyzer, FaceModel, Wanted};
+use crate::detect::{Face, Point, Rect};
+use crate::embed::{Embedding, Metric};
+use crate::picture::Picture;
+use crate::quality::{Part, Quality};
+
+const BAND: u32 = 40;
+
+pub struct FakeAnalyzer {
+    model: FaceModel,
+}
+
+impl FakeAnalyzer {
+    pub fn boxed(model: &str) -> Box<dyn FaceAnalyzer> {
+        let model = FaceModel { name: model.into(), dimensions: 3, metric: Metric::Cosine, threshold: 0.95 };
+        Box::new(Self { model })
+    }
+
+    fn embedding(&self, [b, g, r]: [u8; 3]) -> Embedding {
+        let values: Vec<f32> = [b, g, r].iter().map(|value| f32::from(*value) - 128.0).collect();
+        let length = values.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-3);
+        Embedding { model: self.model.name.clone(), values: values.iter().map(|value| value / length).collect() }
+    }
+}
+
+impl FaceAnalyzer for FakeAnalyzer {
+    fn model(&self) -> &FaceModel {
+        &self.model
+    }
+
+    fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, AnalyzeError> {
+        let height = picture.height();
+        let score = if height < BAND { 0.1 } else { 0.9 };
+        let part = Part { score, value: height as f32 };
+        let row = picture.row(height / 2);
+        let mut found: Vec<_> = (0..picture.width().div_ceil(BAND))
+            .filter_map(|band| {
+                let x = (band * BAND + BAND / 2).min(picture.width() - 1) as usize * 3;
+                let colour = [row[x], row[x + 1], row[x + 2]];
+                let brightest = *colour.iter().max()?;
+                (brightest > 40).then(|| {
+                    let bbox = Rect {
+                        x: (band * BAND) as f32,
+                        y: 0.0,
+                        width: BAND as f32,
+                        // The brighter, the larger.
+                        height: height as f32 * f32::from(brightest) / 255.0,
+                    };
+                    let face = Face { bbox, landmarks: [Point { x: 0.0, y: 0.0 }; 5], score: 0.8 };
+                    let quality = Quality {
+                        total: score,
+                        size: part,
+                        sharpness: part,
+                        pose: part,
+                        exposure: part,
+                        truncation: part,
+                    };
+                    Analyzed { face, embedding: self.embedding(colour), quality }
+                })
+            })
+            .collect();
+        found.sort_by(|a, b| b.face.bbox.area().total_cmp(&a.face.bbox.area()));
+        if wanted == Wanted::Largest {
+            found.truncate(1);
+        }
+        Ok(found)
+    }
+
+    fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, AnalyzeError> {
+        Ok(self.analyze(crop, Wanted::Largest)?.pop().map(|found| found.embedding))
+    }
+}

@@ -1,0 +1,323 @@
+//! An Identities engine of our own: the REST API of the contract over one data folder.
+//!
+//! In: HTTP requests with pictures and records. Out: who is in the pictures, and the records. It reuses the agent's
+//! models and the wire types of its client; nothing in the agent's flow knows it exists.
+//!
+//! ```text
+//! http ──▶ auth (who asks) ──▶ faces / people ──▶ store (SQLite, on disk before the answer)
+//!  │ guard, limits, JSON          │   ▲
+//!  ▼                              ▼   │ nearest
+//! problem+json              analyzer  gallery (vectors in memory)
+//! ```
+
+mod analyzer;
+mod auth;
+mod error;
+mod faces;
+mod gallery;
+mod http;
+pub mod index;
+mod permission;
+mod refusal;
+mod server;
+mod store;
+
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+pub use error::EngineError;
+pub use permission::Permission;
+pub use server::serve;
+
+use crate::models::ModelStore;
+use analyzer::{Analyzers, FaceAnalyzer};
+use auth::Auth;
+use gallery::Gallery;
+use refusal::Refusal;
+use store::{FolderLock, Store};
+
+/// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
+/// the threads.
+const BLOCKING: usize = 16;
+
+/// Pictures analysed at once: as many as there are cores, but no more than this. Each has its own copy of the models.
+const MOST_ANALYZERS: usize = 4;
+
+/// A running engine; clones are the same one.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    auth: Auth,
+    gallery: RwLock<Gallery>,
+    analyzers: Arc<Analyzers>,
+    /// Permits for blocking work, and for hashing a password: one log-in after the other, or many clients at once
+    /// could guess oftener than the throttle allows, and use up every core.
+    blocking: Arc<Semaphore>,
+    hashing: Arc<Semaphore>,
+    /// The folder is ours until the last clone is gone.
+    _lock: FolderLock,
+}
+
+impl Engine {
+    /// Opens the data folder, making it if need be, with the detector and embedding model of the manifest (`auto` or
+    /// a name for the latter). Enrolled photos that model has not seen yet are analysed first. Blocks, for seconds.
+    pub fn open(data: &Path, models: &ModelStore, model: &str) -> Result<Self, EngineError> {
+        // The folder first: what is wrong with it is known at once, the models take seconds.
+        let (store, lock) = (Store::open(data)?, Store::lock(data)?);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::assemble(store, lock, analyzer::load(models, model, cores.min(MOST_ANALYZERS))?)
+    }
+
+    fn assemble(store: Store, lock: FolderLock, analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
+        let mut analyzers = analyzers.into_iter();
+        let mut first = analyzers.next().ok_or(EngineError::NoAnalyzer)?;
+        gallery::embed_missing(&store, first.as_mut())?;
+        let gallery = Gallery::load(&store, first.model().clone())?;
+        let auth = Auth::new(&store)?;
+        let inner = Inner {
+            store,
+            auth,
+            gallery: RwLock::new(gallery),
+            analyzers: Arc::new(Analyzers::new(first, analyzers.collect())),
+            blocking: Arc::new(Semaphore::new(BLOCKING)),
+            hashing: Arc::new(Semaphore::new(1)),
+            _lock: lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Adds a user, or gives an existing one this role and password.
+    pub fn add_user(&self, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
+        Ok(auth::put_user(&self.inner.store, username, role, password)?)
+    }
+
+    /// Makes an administrator with a random password if there is none yet, and gives name and password, which nobody
+    /// will see again.
+    pub fn first_administrator(&self) -> Result<Option<(String, SecretString)>, EngineError> {
+        Ok(auth::first_administrator(&self.inner.store)?)
+    }
+
+    /// Photos enrolled, and unknown faces that are recognised again.
+    pub fn faces(&self) -> (usize, usize) {
+        self.inner.gallery().sizes()
+    }
+
+    /// Does blocking work on a thread that may block, a bounded number at once. Work once begun is finished even if
+    /// nobody waits for it any more.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.limited(&self.inner.blocking, work).await
+    }
+
+    async fn limited<T: Send + 'static>(
+        &self,
+        limit: &Arc<Semaphore>,
+        work: impl FnOnce(&Inner) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let permit = limit.clone().acquire_owned().await.map_err(|_| EngineError::Interrupted)?;
+        let inner = self.inner.clone();
+        let worked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&inner)
+        });
+        worked.await.map_err(|_| EngineError::Interrupted)?
+    }
+}
+
+/// Adds a user to a data folder, or gives an existing one this role and password; works while an engine serves it.
+pub fn add_user(data: &Path, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
+    Ok(auth::put_user(&Store::open(data)?, username, role, password)?)
+}
+
+/// A GUID as the contract writes them: 8-4-4-4-12 hexadecimal digits.
+fn guid(text: &str) -> Result<Uuid, Refusal> {
+    match Uuid::parse_str(text) {
+        Ok(id) if text.len() == 36 => Ok(id),
+        _ => Err(Refusal::bad_input("an id must be a GUID like 2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::{TimeDelta, Utc};
+    use rusqlite::Connection;
+
+    use super::analyzer::fake::FakeAnalyzer;
+    use super::faces::{Enrolment, Include, Published};
+    use super::*;
+    use crate::picture::Picture;
+
+    const RED: [u8; 3] = [60, 60, 250];
+    const GREEN: [u8; 3] = [60, 240, 60];
+    const BLUE: [u8; 3] = [230, 60, 60];
+    const DARK: [u8; 3] = [0, 0, 0];
+
+    fn engine(folder: &Path, model: &str) -> Engine {
+        let (store, lock) = (Store::open(folder).unwrap(), Store::lock(folder).unwrap());
+        Engine::assemble(store, lock, vec![FakeAnalyzer::boxed(model), FakeAnalyzer::boxed(model)]).unwrap()
+    }
+
+    /// A picture the fake analyser sees one face per colour in.
+    fn picture(height: u32, colours: &[[u8; 3]]) -> Bytes {
+        let row: Vec<u8> = colours.iter().flat_map(|colour| colour.repeat(40)).collect();
+        let picture = Picture::new(colours.len() as u32 * 40, height, row.repeat(height as usize)).unwrap();
+        picture.jpeg(95).unwrap().into()
+    }
+
+    async fn caller(engine: &Engine) -> auth::Caller {
+        engine.add_user("root", "Administrator", &"password".into()).unwrap();
+        let inner = engine.inner.clone();
+        let (_, token) = inner.auth.log_in(&inner.store, [127, 0, 0, 1].into(), "root", &"password".into()).unwrap();
+        inner.auth.caller(&inner.store, &token).unwrap()
+    }
+
+    fn enrolment(colour: [u8; 3]) -> Enrolment {
+        Enrolment { picture: picture(80, &[colour]), person: None, photo_reference: None, force: false }
+    }
+
+    fn published(picture: Bytes) -> Published {
+        Published {
+            picture,
+            detector: "gate".into(),
+            time_zone: "UTC".into(),
+            time: Utc::now(),
+            largest_only: false,
+            allow_double: true,
+            include: Include { person: true, ..Include::default() },
+        }
+    }
+
+    async fn who(engine: &Engine, caller: &auth::Caller, colours: &[[u8; 3]]) -> Vec<Option<String>> {
+        let faces = engine.publish(caller, published(picture(80, colours))).await.unwrap();
+        faces.into_iter().map(|face| face.person.map(|person| person.person_id)).collect()
+    }
+
+    #[tokio::test]
+    async fn everybody_in_a_picture_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path(), "one");
+        let caller = caller(&engine).await;
+        let red = engine.enroll(&caller, enrolment(RED)).await.unwrap().to_string();
+        let green = engine.enroll(&caller, enrolment(GREEN)).await.unwrap().to_string();
+        assert_eq!(who(&engine, &caller, &[BLUE, DARK, GREEN, RED]).await, [Some(red), Some(green), None]);
+        assert_eq!(engine.faces(), (2, 1));
+        assert_eq!(who(&engine, &caller, &[DARK]).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_restart_forgets_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = engine(folder.path(), "one");
+        let asking = caller(&first).await;
+        let red = first.enroll(&asking, enrolment(RED)).await.unwrap().to_string();
+        let stranger = first.publish(&asking, published(picture(80, &[BLUE]))).await.unwrap().remove(0).face_id;
+        assert!(matches!(Store::lock(folder.path()), Err(EngineError::InUse { .. })));
+        drop(first);
+        let second = engine(folder.path(), "one");
+        let asking = caller(&second).await;
+        assert_eq!(who(&second, &asking, &[RED]).await, [Some(red)]);
+        assert_eq!(second.publish(&asking, published(picture(80, &[BLUE]))).await.unwrap()[0].face_id, stranger);
+    }
+
+    #[tokio::test]
+    async fn another_model_sees_the_enrolled_photos_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = engine(folder.path(), "one");
+        let asking = caller(&first).await;
+        let red = first.enroll(&asking, enrolment(RED)).await.unwrap().to_string();
+        first.publish(&asking, published(picture(80, &[BLUE]))).await.unwrap();
+        drop(first);
+        let second = engine(folder.path(), "two");
+        assert_eq!(second.faces(), (1, 0));
+        let asking = caller(&second).await;
+        assert_eq!(who(&second, &asking, &[RED]).await, [Some(red.clone())]);
+        drop(second);
+        // The first model's vectors are still there to go back to.
+        let third = engine(folder.path(), "one");
+        assert_eq!(third.faces(), (1, 1));
+        let asking = caller(&third).await;
+        assert_eq!(who(&third, &asking, &[RED]).await, [Some(red)]);
+    }
+
+    #[tokio::test]
+    async fn strangers_are_forgotten_in_time_and_their_history_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path(), "one");
+        let caller = caller(&engine).await;
+        engine.publish(&caller, published(picture(80, &[BLUE]))).await.unwrap();
+        assert_eq!(engine.faces(), (0, 1));
+        let long_ago = store::millis(Utc::now() - TimeDelta::days(31));
+        let database = Connection::open(folder.path().join("engine.db")).unwrap();
+        database.execute("UPDATE faces SET last_seen = ?", [long_ago]).unwrap();
+        // The first cleaning took place at the first stranger; the next is due in an hour.
+        engine.inner.gallery.write().unwrap().clean_soon();
+        engine.publish(&caller, published(picture(80, &[GREEN]))).await.unwrap();
+        assert_eq!(engine.faces(), (0, 1));
+        let count = |table: &str| {
+            database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!((count("faces"), count("embeddings"), count("detections")), (2, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn poor_and_doubtful_photos_are_turned_down_unless_forced() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path(), "one");
+        let caller = caller(&engine).await;
+        for (photo, forced) in
+            [(picture(30, &[RED]), true), (picture(80, &[RED, GREEN]), true), (picture(80, &[DARK]), false)]
+        {
+            for force in [false, true] {
+                let enrolment = Enrolment { picture: photo.clone(), force, ..enrolment(RED) };
+                let enrolled = engine.enroll(&caller, enrolment).await;
+                assert_eq!(enrolled.is_ok(), force && forced);
+                assert!(matches!(enrolled, Ok(_) | Err(Refusal::TurnedDown(_))));
+            }
+        }
+        assert_eq!(engine.faces(), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn the_first_administrator_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path(), "one");
+        engine.add_user("admin", "Viewer", &"taken".into()).unwrap();
+        let (name, _) = engine.first_administrator().unwrap().unwrap();
+        assert_eq!(name, "admin-2");
+        assert!(engine.first_administrator().unwrap().is_none());
+        for (username, role, password) in
+            [("x", "nothing", "p"), ("x", "Viewer", ""), ("", "Viewer", "p"), (" x", "Viewer", "p")]
+        {
+            assert!(add_user(folder.path(), username, role, &password.into()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_database_of_something_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("engine.db");
+        Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert!(matches!(Store::open(folder.path()), Err(EngineError::NotOurDatabase { .. })));
+        std::fs::write(&file, "not a database at all, but long enough to look at").unwrap();
+        assert!(matches!(Store::open(folder.path()), Err(EngineError::OpenDatabase { .. })));
+    }
+
+    #[test]
+    fn only_guids_in_their_usual_form_are_ids() {
+        assert!(guid("2C9F9A4E-6d0c-4b57-b3f8-0b9a7f7f2e10").is_ok());
+        for wrong in ["", "x", "2c9f9a4e6d0c4b57b3f80b9a7f7f2e10", "{2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e1}"] {
+            assert!(matches!(guid(wrong), Err(Refusal::BadInput(_))), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Why a request does not get what it asked for.
+//!
+//! In: what went wrong, in the engine's own terms. Out: a [`Refusal`], whose text may be shown to the caller. It does
+//! not know HTTP; `http/problem.rs` turns it into a status and a body.
+
+use super::EngineError;
+use super::permission::Permission;
+
+/// A request answered with something else than a result.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The input is malformed, incomplete or contradicts itself.
+    BadInput(String),
+    /// Nobody is known to be asking.
+    Unauthenticated(Unauthenticated),
+    /// The caller holds none of these.
+    Forbidden(&'static [Permission]),
+    /// There is no such thing, named here.
+    NotFound(&'static str),
+    /// The picture can be read but not used.
+    TurnedDown(String),
+    /// The engine is at fault; the caller learns nothing more than that.
+    Internal(EngineError),
+}
+
+/// Why the caller is nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unauthenticated {
+    NoToken,
+    /// Expired, forged, or made void by a new password or the user's removal.
+    BadToken,
+    BadCredentials,
+    /// Too many wrong passwords from this client; `retry_secs` from now it may try again.
+    Throttled {
+        retry_secs: u64,
+    },
+}
+
+impl Refusal {
+    pub fn bad_input(detail: impl Into<String>) -> Self {
+        Self::BadInput(detail.into())
+    }
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        Self::Internal(error)
+    }
+}

@@ -1,0 +1,44 @@
+//! Files attached to people, addressed by the person and the uploader's own id.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Transaction};
+use uuid::Uuid;
+
+use super::millis;
+
+/// A file as uploaded.
+pub struct Document {
+    pub person: Uuid,
+    pub public_id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub file_name: Option<String>,
+    pub media_type: Option<String>,
+    pub bytes: bytes::Bytes,
+}
+
+/// A file as downloaded.
+pub struct Download {
+    pub media_type: Option<String>,
+    pub bytes: Vec<u8>,
+}
+
+/// Stores the file; one of the same person and id is replaced.
+pub fn put(transaction: &Transaction, document: &Document, now: DateTime<Utc>) -> Result<(), rusqlite::Error> {
+    let Document { person, public_id, name, description, file_name, media_type, bytes } = document;
+    transaction
+        .execute(
+            "INSERT OR REPLACE INTO documents \
+             (person_id, public_id, name, description, file_name, media_type, created, bytes) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (person.to_string(), public_id, name, description, file_name, media_type, millis(now), bytes.as_ref()),
+        )
+        .map(drop)
+}
+
+pub fn read(connection: &Connection, person: Uuid, public_id: &str) -> Result<Option<Download>, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT media_type, bytes FROM documents WHERE person_id = ? AND public_id = ?")?
+        .query_row((person.to_string(), public_id), |row| Ok(Download { media_type: row.get(0)?, bytes: row.get(1)? }))
+        .optional()
+}

@@ -1,0 +1,205 @@
+//! The data folder: one SQLite database that holds everything, and the rules of using it.
+//!
+//! In: closures over a connection. Out: what they return, read from one consistent snapshot or written in one
+//! transaction that is on disk (WAL, synchronous=FULL) before the caller goes on. Every call blocks; the files beside
+//! this one hold the statements, one file per kind of record.
+
+pub mod audit;
+pub mod detections;
+pub mod documents;
+pub mod faces;
+pub mod people;
+mod schema;
+pub mod settings;
+pub mod tags;
+pub mod users;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use nix::fcntl::{Flock, FlockArg};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::EngineError;
+use super::refusal::Refusal;
+
+const DATABASE: &str = "engine.db";
+const LOCK: &str = "engine.lock";
+
+/// How long a statement waits for another process (`engine user add`) to finish its transaction.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+
+/// An open data folder.
+pub struct Store {
+    database: PathBuf,
+    /// SQLite has one writer at a time; so have we, and requests wait here rather than in its busy handler.
+    writer: Mutex<Connection>,
+    /// Idle connections for reading; as many are opened as read at once, which the caller bounds.
+    readers: Mutex<Vec<Connection>>,
+}
+
+/// Kept by the one process that serves a data folder.
+pub struct FolderLock {
+    _file: Flock<File>,
+}
+
+/// What ends a closure early: a refusal, or a statement that failed.
+pub enum Stop {
+    Refused(Refusal),
+    Sql(rusqlite::Error),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl Store {
+    /// Opens the folder, making it (for its owner alone) and its database where they are missing, and brings the
+    /// database up to date. A folder of a newer version, or one with other things in it, is left as it is.
+    pub fn open(folder: &Path) -> Result<Self, EngineError> {
+        prepare_folder(folder)?;
+        let database = folder.join(DATABASE);
+        let mut writer = connect(&database)?;
+        schema::migrate(&mut writer, &database)?;
+        Ok(Self { database, writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+    }
+
+    /// Makes sure that this process is the only one serving `folder`, until the lock is dropped.
+    pub fn lock(folder: &Path) -> Result<FolderLock, EngineError> {
+        let path = folder.join(LOCK);
+        let failed = |source: io::Error| EngineError::Folder { operation: "lock", path: path.clone(), source };
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(FolderLock { _file: file }),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(EngineError::InUse { path: folder.to_owned() }),
+            Err((_, errno)) => Err(failed(errno.into())),
+        }
+    }
+
+    /// Reads from one snapshot. `operation` completes "cannot …" should it fail.
+    pub fn read<T>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Connection) -> Result<T, Stop>,
+    ) -> Result<T, Refusal> {
+        let idle = lock(&self.readers).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.database)?,
+        };
+        let result = connection
+            .transaction_with_behavior(TransactionBehavior::Deferred)
+            .map_err(Stop::Sql)
+            .and_then(|transaction| read(&transaction));
+        // A connection that failed may be at fault itself: the next reader opens a new one.
+        if !matches!(result, Err(Stop::Sql(_))) {
+            lock(&self.readers).push(connection);
+        }
+        result.map_err(|stop| stop.into_refusal(operation))
+    }
+
+    /// Writes in one transaction: all of it is on disk when this returns, or nothing of it ever was. `operation`
+    /// completes "cannot …" should it fail.
+    pub fn write<T>(
+        &self,
+        operation: &'static str,
+        write: impl FnOnce(&Transaction) -> Result<T, Stop>,
+    ) -> Result<T, Refusal> {
+        self.write_then(operation, write, |result| result)
+    }
+
+    /// Like [`write`](Self::write); `then` runs after the commit and before the next writer, so that what is kept in
+    /// memory follows the database in its order.
+    pub fn write_then<T, U>(
+        &self,
+        operation: &'static str,
+        write: impl FnOnce(&Transaction) -> Result<T, Stop>,
+        then: impl FnOnce(T) -> U,
+    ) -> Result<U, Refusal> {
+        let mut connection = lock(&self.writer);
+        let attempt = || {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = write(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        attempt().map(then).map_err(|stop: Stop| stop.into_refusal(operation))
+    }
+}
+
+impl Stop {
+    fn into_refusal(self, operation: &'static str) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal,
+            Self::Sql(source) => Refusal::Internal(EngineError::Database { operation, source }),
+        }
+    }
+}
+
+/// A moment as the database keeps it: milliseconds since 1970 in UTC.
+pub fn millis(time: DateTime<Utc>) -> i64 {
+    time.timestamp_millis()
+}
+
+/// A moment read back; what no calendar knows becomes 1970.
+pub fn moment(millis: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}
+
+/// A lock whose holder panicked is still good: a transaction is rolled back when it is dropped.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connect(database: &Path) -> Result<Connection, EngineError> {
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(database, flags)?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    open().map_err(|source| EngineError::OpenDatabase { path: database.to_owned(), source })
+}
+
+/// Makes the folder, or checks that it is ours, and closes it to everybody but its owner: faces are in it.
+fn prepare_folder(folder: &Path) -> Result<(), EngineError> {
+    let failed =
+        |operation| move |source: io::Error| EngineError::Folder { operation, path: folder.to_owned(), source };
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            let ours = names.iter().any(|name| name == DATABASE || name == LOCK);
+            if !names.is_empty() && !ours {
+                return Err(EngineError::NotAFolderOfOurs { path: folder.to_owned() });
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("make"));
+        }
+        Err(error) => return Err(failed("read")(error)),
+    }
+    let mode = fs::metadata(folder).map_err(failed("read"))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed("restrict access to"))?;
+    }
+    Ok(())
+}

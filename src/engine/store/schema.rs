@@ -1,0 +1,184 @@
+//! The tables, and how a database of any earlier version becomes one of this version.
+//!
+//! In: an open database. Out: the same, at version [`VERSION`], or an error that leaves it untouched. A schema that
+//! has been released is never edited; a change is a new entry in [`MIGRATIONS`].
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::users;
+use crate::engine::EngineError;
+
+/// Tells an engine's database from any other SQLite file: "door" in ASCII.
+const APPLICATION_ID: i32 = 0x646f_6f72;
+
+/// The schema this build reads and writes.
+const VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// `MIGRATIONS[n]` takes version `n` to `n + 1`.
+///
+/// Ids are UUIDs in their usual text form; times are milliseconds since 1970 in UTC; vectors are float32, little
+/// endian. `rowid` keeps lists in the order they were made in.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE roles (
+        role_id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        built_in INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE role_permissions (
+        role_id INTEGER NOT NULL REFERENCES roles ON DELETE CASCADE,
+        category TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (role_id, category, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE users (
+        user_id TEXT PRIMARY KEY,
+        username TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        password_hash TEXT NOT NULL,
+        role_id INTEGER NOT NULL REFERENCES roles,
+        -- Counts up with each new password: older tokens are void.
+        token_version INTEGER NOT NULL,
+        created INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE audit (
+        audit_id INTEGER PRIMARY KEY,
+        time INTEGER NOT NULL,
+        username TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        subject TEXT
+    ) STRICT;
+
+    CREATE TABLE people (
+        person_id TEXT NOT NULL UNIQUE,
+        created INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE aliases (
+        alias_id TEXT NOT NULL UNIQUE,
+        person_id TEXT NOT NULL REFERENCES people (person_id) ON DELETE CASCADE,
+        first_name TEXT, last_name TEXT, middle_name TEXT, title TEXT
+    ) STRICT;
+    CREATE INDEX aliases_of_person ON aliases (person_id);
+    CREATE TABLE addresses (
+        address_id TEXT NOT NULL UNIQUE,
+        person_id TEXT NOT NULL REFERENCES people (person_id) ON DELETE CASCADE,
+        street TEXT, street2 TEXT, city TEXT, state TEXT, postal_code TEXT, country TEXT
+    ) STRICT;
+    CREATE INDEX addresses_of_person ON addresses (person_id);
+    CREATE TABLE notes (
+        note_id TEXT NOT NULL UNIQUE,
+        person_id TEXT NOT NULL REFERENCES people (person_id) ON DELETE CASCADE,
+        summary TEXT, body TEXT, author TEXT, shared_id TEXT
+    ) STRICT;
+    CREATE INDEX notes_of_person ON notes (person_id);
+    CREATE TABLE entity_fields (
+        field_id TEXT NOT NULL UNIQUE,
+        person_id TEXT NOT NULL REFERENCES people (person_id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        string_value TEXT, date_value INTEGER, number_value REAL, bool_value INTEGER,
+        UNIQUE (person_id, name)
+    ) STRICT;
+    CREATE INDEX entity_fields_by_name ON entity_fields (name, string_value);
+    CREATE TABLE tags (
+        tag_id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL UNIQUE,
+        disabled INTEGER NOT NULL,
+        description TEXT,
+        default_expire_secs INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE person_tags (
+        person_tag_id TEXT NOT NULL UNIQUE,
+        person_id TEXT NOT NULL REFERENCES people (person_id) ON DELETE CASCADE,
+        tag_id TEXT NOT NULL REFERENCES tags (tag_id) ON DELETE CASCADE,
+        created INTEGER NOT NULL,
+        expires INTEGER,
+        UNIQUE (person_id, tag_id)
+    ) STRICT;
+    CREATE INDEX person_tags_by_tag ON person_tags (tag_id);
+    CREATE TABLE documents (
+        person_id TEXT NOT NULL REFERENCES people (person_id) ON DELETE CASCADE,
+        public_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        description TEXT,
+        file_name TEXT,
+        media_type TEXT,
+        created INTEGER NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (person_id, public_id)
+    ) STRICT;
+    CREATE TABLE entity_field_settings (
+        entity_type TEXT NOT NULL,
+        field_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (entity_type, field_id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE photos (
+        photo_id INTEGER PRIMARY KEY,
+        jpeg BLOB NOT NULL
+    ) STRICT;
+    -- A face is an enrolled photo of a person, or somebody seen whom nobody knows (no person).
+    CREATE TABLE faces (
+        face_id TEXT NOT NULL UNIQUE,
+        person_id TEXT REFERENCES people (person_id) ON DELETE CASCADE,
+        -- Enrolled faces only: the id of the enrolment itself, its photo, and the caller's key for it.
+        detect_id TEXT UNIQUE,
+        photo_id INTEGER REFERENCES photos,
+        photo_reference TEXT UNIQUE,
+        quality REAL NOT NULL,
+        created INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX faces_of_person ON faces (person_id);
+    CREATE TABLE embeddings (
+        face_id TEXT NOT NULL REFERENCES faces (face_id) ON DELETE CASCADE,
+        model TEXT NOT NULL,
+        vector BLOB NOT NULL,
+        PRIMARY KEY (face_id, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE detections (
+        detect_id TEXT NOT NULL UNIQUE,
+        face_id TEXT NOT NULL REFERENCES faces (face_id) ON DELETE CASCADE,
+        person_id TEXT REFERENCES people (person_id) ON DELETE CASCADE,
+        detector TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        time_zone TEXT NOT NULL,
+        confidence REAL NOT NULL,
+        quality REAL NOT NULL,
+        x INTEGER NOT NULL, y INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+        photo_id INTEGER NOT NULL REFERENCES photos
+    ) STRICT;
+    CREATE INDEX detections_of_face ON detections (face_id, time);
+    CREATE INDEX detections_of_person ON detections (person_id, time) WHERE person_id IS NOT NULL;
+"];
+
+/// Brings the database to [`VERSION`], all steps in one transaction.
+pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), EngineError> {
+    let failed = |source| EngineError::Database { operation: "bring the database up to date", source };
+    // Immediate: of two processes that start on a new folder, one waits for the other.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let number = |pragma| transaction.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(failed);
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    let foreign = application != APPLICATION_ID && (application != 0 || tables != 0);
+    if foreign || version < 0 {
+        return Err(EngineError::NotOurDatabase { path: path.to_owned() });
+    }
+    if version > VERSION {
+        return Err(EngineError::NewerDatabase { path: path.to_owned(), found: version, known: VERSION });
+    }
+    for step in &MIGRATIONS[version as usize..] {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+    users::refresh_built_in_roles(&transaction).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
