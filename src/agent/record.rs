@@ -1,0 +1,185 @@
+//! What the rooms after the outbox say, in the outbox's and the status page's own words: neither knows them.
+
+use anyhow::Result;
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::visits::{SentShot, VisitSummary};
+use crate::actions::{ActionResult, Outcome};
+use crate::capture::{CameraState, Lens};
+use crate::config::DetectorName;
+use crate::identities::{Answer, Recognition};
+use crate::outbox::{ActionEnd, Answered, Outbox, PastSight, Planned, VisitClosed};
+use crate::quality::{Part, Quality};
+use crate::rules::{ActionRequest, Firing, Seen};
+use crate::status::{ActionLine, CameraPhase, VisitLine};
+
+/// How far back the rules' memory is filled after a restart. A cooldown longer than this starts anew.
+const REMEMBERED: TimeDelta = TimeDelta::days(1);
+
+/// How far back a rule can ask who was seen (`absent_secs`), as far as the history goes.
+const SEEN: TimeDelta = TimeDelta::days(30);
+
+/// An answer and the actions that follow from it.
+pub fn settled(recognition: &Recognition, late: bool, requests: &[ActionRequest]) -> (Answered, Vec<Planned>) {
+    let (outcome, reason, known) = match &recognition.answer {
+        Answer::Known(known) => ("known", None, Some(known)),
+        Answer::Unknown { .. } => ("unknown", None, None),
+        Answer::NoFace => ("no_face", None, None),
+        Answer::Accepted => ("accepted", None, None),
+        Answer::Refused { reason } => ("refused", Some(reason.clone()), None),
+    };
+    let confidence = match &recognition.answer {
+        Answer::Known(known) => known.confidence,
+        Answer::Unknown { confidence } => *confidence,
+        _ => None,
+    };
+    let person = known.map(|known| known.person.id.clone());
+    let planned = |request: &ActionRequest| Planned {
+        key: request.key.clone(),
+        visit: request.visit,
+        sighting: request.sighting,
+        detector: request.detector.clone(),
+        rule: request.rule.clone(),
+        action: request.action.clone(),
+        person: request.person.clone(),
+        seen_at: request.seen_at,
+        request: request.to_record(),
+    };
+    let answered = Answered { sighting: recognition.sighting, outcome, reason, person, confidence, late };
+    (answered, requests.iter().map(planned).collect())
+}
+
+/// How an action ended.
+pub fn end(result: &ActionResult) -> ActionEnd {
+    match result {
+        ActionResult::Done => ActionEnd::Done,
+        ActionResult::Expired => ActionEnd::Expired,
+        ActionResult::Failed { reason } => ActionEnd::Failed { reason: reason.clone() },
+    }
+}
+
+/// What one detector's rules fired before a restart.
+pub fn firings(outbox: &Outbox, detector: &DetectorName) -> Result<Vec<Firing>> {
+    let past = outbox.recent_firings(Utc::now() - REMEMBERED)?.into_iter();
+    Ok(past
+        .filter(|firing| firing.detector == *detector)
+        .map(|firing| Firing {
+            rule: firing.rule,
+            detector: firing.detector,
+            person: firing.person,
+            visit: firing.visit,
+            seen_at: firing.seen_at,
+        })
+        .collect())
+}
+
+/// Who one detector saw before a restart.
+pub fn seen(outbox: &Outbox, detector: &DetectorName) -> Result<Vec<Seen>> {
+    let past = outbox.recent_sights(Utc::now() - SEEN)?.into_iter();
+    Ok(past
+        .filter(|sight| sight.detector == *detector)
+        .map(|PastSight { detector, person, visit, seen_at }| Seen { detector, person, visit, seen_at })
+        .collect())
+}
+
+/// A closed visit for the status page: ids and tags only.
+pub fn visit_line(summary: &VisitSummary) -> VisitLine {
+    let known = summary.known.as_ref();
+    VisitLine {
+        visit: summary.visit.to_string(),
+        detector: summary.detector.clone(),
+        first_seen: summary.first_seen,
+        last_seen: summary.last_seen,
+        outcome: Some(summary.outcome.label().into()),
+        why: summary.outcome.reason().map(str::to_string),
+        person_id: known.map(|known| known.person.id.clone()),
+        tags: known.map(|known| known.tags.iter().map(|tag| tag.name.clone()).collect()).unwrap_or_default(),
+        shots: summary.sent.len().min(u8::MAX.into()) as u8,
+        quality: summary.sent.iter().map(|shot| shot.quality.total).reduce(f32::max),
+        confidence: known.and_then(|known| known.confidence),
+    }
+}
+
+/// An action that ended, for the status page.
+pub fn action_line(request: &ActionRequest, outcome: &Outcome) -> ActionLine {
+    let (result, reason) = match end(&outcome.result) {
+        ActionEnd::Done => ("done", None),
+        ActionEnd::Expired => ("expired", None),
+        ActionEnd::Failed { reason } => ("failed", Some(reason)),
+    };
+    ActionLine {
+        at: Utc::now(),
+        action: outcome.action.clone(),
+        rule: request.rule.clone(),
+        detector: request.detector.clone(),
+        visit: request.visit.to_string(),
+        result: result.into(),
+        reason,
+        took_ms: outcome.took.as_millis() as u64,
+    }
+}
+
+/// What a camera is doing, in the status page's words: its phase and why, and what is wrong with its picture.
+pub fn camera(state: &CameraState) -> (CameraPhase, String, Option<String>) {
+    match state {
+        CameraState::Connecting => (CameraPhase::Starting, String::new(), None),
+        CameraState::Streaming { lens, .. } => (CameraPhase::Live, String::new(), lens_problem(*lens)),
+        CameraState::Failed { reason, .. } => (CameraPhase::Lost, reason.clone(), None),
+        CameraState::Ended => (CameraPhase::Ended, String::new(), None),
+    }
+}
+
+fn lens_problem(lens: Lens) -> Option<String> {
+    let problem = match lens {
+        Lens::Clear => return None,
+        Lens::Dark => "the picture is dark: light the door, or take the cap off",
+        Lens::Covered => "the lens is covered: the picture shows nothing",
+        Lens::Frozen => "the picture is frozen: the camera sends the same one again and again",
+    };
+    Some(problem.into())
+}
+
+/// A closed visit for the history: with its shots, without anybody's name.
+pub fn closed(summary: &VisitSummary) -> VisitClosed {
+    let shot = |shot: &SentShot| {
+        json!({
+            "sighting": shot.sighting,
+            "frame": shot.frame,
+            "at_ms": shot.at_ms,
+            "box": [shot.bbox.x, shot.bbox.y, shot.bbox.width, shot.bbox.height],
+            "quality": quality(&shot.quality),
+        })
+    };
+    VisitClosed {
+        visit: summary.visit,
+        detector: summary.detector.clone(),
+        first_seen: summary.first_seen,
+        last_seen: summary.last_seen,
+        outcome: summary.outcome.label(),
+        reason: summary.outcome.reason().map(str::to_string),
+        detail: json!({
+            "sent": summary.sent.iter().map(shot).collect::<Vec<_>>(),
+            "best": summary.best.as_ref().map(quality),
+            "largest_px": summary.largest_px,
+        }),
+    }
+}
+
+/// A quality with its parts, as every JSON of the agent shows it.
+pub fn quality(quality: &Quality) -> Value {
+    let part = |part: Part| json!({ "score": rounded(part.score), "value": rounded(part.value) });
+    json!({
+        "total": rounded(quality.total),
+        "size": part(quality.size),
+        "sharpness": part(quality.sharpness),
+        "pose": part(quality.pose),
+        "exposure": part(quality.exposure),
+        "truncation": part(quality.truncation),
+    })
+}
+
+/// Three decimals: finer than any of it is measured.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1e3).round() / 1e3
+}

@@ -1,0 +1,402 @@
+//! `doorward demo`: everything at work on this machine, for a newcomer to watch.
+//!
+//! An engine on loopback with a throw-away data folder, a person with a tag enrolled from one picture, a recording of visitors
+//! who walk up to the camera, and the real agent between them: nothing here is known to any other room.
+
+pub mod walk;
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::walk::Walk;
+use super::{CommandResult, print_line};
+use crate::agent::{self, AgentEvent, VisitOutcome};
+use crate::cli::DemoArgs;
+use crate::config::{
+    ActionConfig, CameraConfig, DetectConfig, DetectorConfig, DetectorName, IdentitiesConfig, JournalConfig,
+    OutcomeKind, Pace, ReplayConfig, RuleConfig, Settings, WebhookConfig, WhenConfig,
+};
+use crate::detect::{self, Face, FaceDetector};
+use crate::engine::{self, Engine};
+use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert};
+use crate::identities::{Answer, Client};
+use crate::models::{ModelStore, Role};
+use crate::picture::Picture;
+use crate::telemetry;
+
+/// The person the engine knows. The picture is NASA's portrait of her, in the public domain.
+const KNOWN: (&str, &str, &str) = ("Eileen", "Collins", "VIP");
+/// A picture with strangers in it.
+const STRANGERS: &str = "sample3";
+/// Frames nobody is in between two visitors: longer than a visit waits for a face that is gone.
+const GAP_FRAMES: u32 = 26;
+const WALK_FRAMES: u32 = 34;
+const DETECTOR: &str = "demo-door";
+const USER: &str = "demo-door";
+
+pub async fn run(args: DemoArgs) -> CommandResult {
+    let mut settings = Settings::default();
+    settings.log.filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
+    telemetry::start(&settings.log)?;
+    let tell = Teller { json: args.json, started: Instant::now() };
+    let scratch = tempfile::tempdir().context("cannot make a throw-away folder")?;
+    let store = ModelStore::locate(None);
+
+    tell.note("models", &models(&store)?);
+    let stop = agent::stop_on_signal();
+    let engine = DemoEngine::start(&scratch.path().join("engine"), &store, stop.child_token()).await?;
+    tell.note("engine", &format!("{} with an empty data folder", engine.config.url));
+    let photo = store.extra("astronaut").context("the demo's known person")?;
+    engine.enroll(&photo).await?;
+    tell.note("enrolled", &format!("{} {} with the tag {}, from one picture", KNOWN.0, KNOWN.1, KNOWN.2));
+    let (folder, pictures) = (scratch.path().join("recording"), store.clone());
+    let frames = tokio::task::spawn_blocking(move || record(&pictures, &photo, &folder).map(|n| (n, folder)));
+    let (frames, folder) = frames.await??;
+    tell.note(
+        "recorded",
+        &format!(
+            "{frames} frames: {} walks up, then a stranger, then {} again, mirrored in dim light",
+            KNOWN.0, KNOWN.0
+        ),
+    );
+    let desk = FrontDesk::open(stop.child_token()).await?;
+    configure(&mut settings, &engine, scratch.path(), folder, &desk.url, !args.once)?;
+
+    let (events, mut happened) = tokio::sync::mpsc::unbounded_channel();
+    let options = agent::Options { events: Some(events), dry_run: false, ends_with_recording: true, metrics: None };
+    let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop.clone()));
+    tell.note("watching", "press Ctrl-C to stop");
+    let mut summary = Summary::default();
+    while let Some(event) = happened.recv().await {
+        summary.note(&event);
+        tell.event(&event);
+    }
+    agent.await.context("the agent ended badly")??;
+    stop.cancel();
+    tell.summary(&summary);
+    Ok(if summary.visits > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Which models will be used.
+fn models(store: &ModelStore) -> Result<String> {
+    let detector = store.choose(Role::Detector, "auto")?;
+    let embedder = store.choose(Role::Embedder, "auto")?;
+    Ok(format!("{} finds faces, {} tells them apart", detector.name, embedder.name))
+}
+
+/// The embedded engine, served on loopback.
+struct DemoEngine {
+    config: IdentitiesConfig,
+    client: Client,
+}
+
+impl DemoEngine {
+    async fn start(data: &Path, store: &ModelStore, stop: CancellationToken) -> Result<Self> {
+        let password = uuid::Uuid::new_v4().to_string();
+        let (data, store, given) = (data.to_path_buf(), store.clone(), password.clone());
+        let opened = tokio::task::spawn_blocking(move || -> Result<Engine> {
+            let engine = Engine::open(&data, &store, "auto")?;
+            engine.add_user(USER, "Administrator", &SecretString::from(given))?;
+            Ok(engine)
+        });
+        let engine = opened.await??;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
+        let url = format!("http://{}", listener.local_addr()?).parse()?;
+        tokio::spawn(engine::serve(listener, engine, async move { stop.cancelled().await }));
+        let config = IdentitiesConfig::new(url, USER, SecretString::from(password));
+        let client = Client::new(&config)?;
+        Ok(Self { config, client })
+    }
+
+    /// Over HTTP, as anybody would.
+    async fn enroll(&self, photo: &Path) -> Result<()> {
+        let photo = tokio::fs::read(photo).await.with_context(|| format!("cannot read {}", photo.display()))?;
+        let request = FaceEnrollRequest { face_image: Base64(photo.into()), photo_reference_id: None };
+        let person = self.client.face_enroll(&FaceEnrollQuery::default(), &request).await?.person_id;
+        let alias =
+            PersonAlias { first_name: Some(KNOWN.0.into()), last_name: Some(KNOWN.1.into()), ..PersonAlias::default() };
+        self.client.put_alias(&person, &alias).await?;
+        let tag = PersonTagUpsert { tag_id: self.client.ensure_tag(KNOWN.2).await?, ..PersonTagUpsert::default() };
+        self.client.put_person_tag(&person, &tag).await?;
+        Ok(())
+    }
+}
+
+/// Stands in for the reception's own system: an HTTP receiver for the webhook.
+struct FrontDesk {
+    url: String,
+}
+
+impl FrontDesk {
+    async fn open(stop: CancellationToken) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
+        let url = format!("http://{}/visitors", listener.local_addr()?);
+        let app = axum::Router::new().route("/visitors", axum::routing::post(|| async { "noted" }));
+        let server = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
+        tokio::spawn(async move { server.await });
+        Ok(Self { url })
+    }
+}
+
+fn configure(
+    settings: &mut Settings,
+    engine: &DemoEngine,
+    scratch: &Path,
+    recording: PathBuf,
+    desk: &str,
+    looped: bool,
+) -> Result<()> {
+    settings.state_dir = scratch.join("state");
+    settings.status.listen = None;
+    settings.identities = Some(engine.config.clone());
+    let mut actions = BTreeMap::new();
+    actions.insert("journal".to_string(), ActionConfig::Journal(JournalConfig::new(scratch.join("visits.jsonl"))));
+    actions.insert("front-desk".to_string(), ActionConfig::Webhook(WebhookConfig::new(desk.to_string())));
+    settings.actions = actions;
+    let camera = ReplayConfig { path: recording, pace: Pace::Recorded, fps: Some(walk::FPS), looped, starts_at: None };
+    let name = DetectorName::new(DETECTOR).map_err(|error| anyhow!(error))?;
+    let mut detector = DetectorConfig::new(name, CameraConfig::Replay(camera));
+    let rule = |name: &str, when, action: &str| RuleConfig {
+        when,
+        cooldown_secs: 5,
+        ..RuleConfig::new(name, vec![action.into()])
+    };
+    detector.rules = vec![
+        rule("vip", WhenConfig { tags_any: vec![KNOWN.2.into()], ..WhenConfig::default() }, "front-desk"),
+        rule(
+            "everybody",
+            WhenConfig { outcome: vec![OutcomeKind::Known, OutcomeKind::Unknown], ..WhenConfig::default() },
+            "journal",
+        ),
+    ];
+    settings.detectors = vec![detector];
+    Ok(())
+}
+
+/// Makes the recording: a folder of pictures. Blocks.
+fn record(store: &ModelStore, known: &Path, folder: &Path) -> Result<u32> {
+    std::fs::create_dir_all(folder)?;
+    let mut detector = detect::load(store, &DetectConfig::default(), 2)?;
+    let known = Picture::read(known)?;
+    let known_face = largest(detector.as_mut(), &known)?;
+    let group = Picture::read(&store.extra(STRANGERS).context("the demo's stranger")?)?;
+    let face = largest(detector.as_mut(), &group)?;
+    // Close enough to leave the neighbours out.
+    let side = face.bbox.height * 1.7;
+    let centre = face.bbox.centre();
+    let stranger =
+        group.cropped((centre.x - side / 2.0) as i64, (centre.y - side / 2.0) as i64, side as u32, side as u32)?;
+    let stranger_face = largest(detector.as_mut(), &stranger)?;
+
+    let first = Walk {
+        picture: &known,
+        face: &known_face,
+        face_px: (54.0, 125.0),
+        light: 0.9,
+        sway_degrees: 8.0,
+        blur: 1.0,
+        mirrored: false,
+        frames: WALK_FRAMES,
+    };
+    let walks = [
+        Walk { light: 0.9, ..first },
+        Walk { picture: &stranger, face: &stranger_face, sway_degrees: 6.0, ..first },
+        Walk { light: 0.55, sway_degrees: 12.0, blur: 1.6, mirrored: true, face_px: (50.0, 105.0), ..first },
+    ];
+    let doorway = walk::doorway();
+    let mut frames = 0;
+    let mut save = |picture: &Picture| -> Result<()> {
+        std::fs::write(folder.join(format!("{frames:05}.jpg")), picture.jpeg(92)?)?;
+        frames += 1;
+        Ok(())
+    };
+    for walk in &walks {
+        for _ in 0..GAP_FRAMES / 2 {
+            save(&doorway)?;
+        }
+        for n in 0..walk.frames {
+            save(&walk.frame(n, &doorway)?)?;
+        }
+        for _ in 0..GAP_FRAMES / 2 {
+            save(&doorway)?;
+        }
+    }
+    Ok(frames)
+}
+
+fn largest(detector: &mut dyn FaceDetector, picture: &Picture) -> Result<Face> {
+    detector.detect(picture)?.into_iter().next().context("the detector finds no face in the demo's picture")
+}
+
+/// What the last line tells.
+#[derive(Default)]
+struct Summary {
+    visits: u32,
+    recognised: u32,
+    unknown: u32,
+    actions: u32,
+    first_faces: BTreeMap<crate::track::VisitId, Instant>,
+    /// From a visit's first face to its first action's end.
+    first_face_to_action: Vec<Duration>,
+}
+
+impl Summary {
+    fn note(&mut self, event: &AgentEvent) {
+        match event {
+            AgentEvent::Sent { visit, first_face, .. } => {
+                self.first_faces.entry(*visit).or_insert(*first_face);
+            }
+            AgentEvent::Acted { visit, done: true, at, .. } => {
+                self.actions += 1;
+                if let Some(first) = self.first_faces.remove(visit) {
+                    self.first_face_to_action.push(at.saturating_duration_since(first));
+                }
+            }
+            AgentEvent::Closed(visit) => {
+                self.visits += 1;
+                match visit.outcome {
+                    VisitOutcome::Known => self.recognised += 1,
+                    VisitOutcome::Unknown => self.unknown += 1,
+                    _ => {}
+                }
+            }
+            AgentEvent::Recognised(_) | AgentEvent::Acted { .. } => {}
+        }
+    }
+
+    /// The middle and the longest, in milliseconds; nothing where no action was fired.
+    fn times(&self) -> (Option<u64>, Option<u64>) {
+        let mut sorted: Vec<_> = self.first_face_to_action.iter().map(|time| time.as_millis() as u64).collect();
+        sorted.sort_unstable();
+        (sorted.get(sorted.len().saturating_sub(1) / 2).copied(), sorted.last().copied())
+    }
+}
+
+/// Prints what happens, for people or for programs.
+struct Teller {
+    json: bool,
+    started: Instant,
+}
+
+impl Teller {
+    fn note(&self, word: &str, text: &str) {
+        if self.json {
+            print_line(&json!({ "event": word, "text": text }).to_string());
+        } else {
+            self.line(word, text, "");
+        }
+    }
+
+    fn event(&self, event: &AgentEvent) {
+        if self.json {
+            print_line(&event_json(event).to_string());
+            return;
+        }
+        match event {
+            AgentEvent::Sent { visit, shot, quality, .. } => {
+                let which = if *shot == 1 { "first" } else { "better" };
+                self.line("sent", &format!("{which} shot of visit {}, quality {quality:.2}", short(visit)), "");
+            }
+            AgentEvent::Recognised(recognition) => match &recognition.answer {
+                Answer::Known(known) => {
+                    let name = known.person.name.as_deref().unwrap_or(&known.person.id);
+                    let tags: Vec<_> = known.tags.iter().map(|tag| tag.name.as_str()).collect();
+                    let sure = known.confidence.map(|sure| format!(", confidence {sure:.2}")).unwrap_or_default();
+                    self.line("known", &format!("{name} [{}]{sure}", tags.join(", ")), "32");
+                }
+                Answer::Unknown { .. } => self.line("unknown", "the engine knows nobody with this face", "33"),
+                other => self.line("answer", &format!("{other:?}"), "33"),
+            },
+            AgentEvent::Acted { rule, action, done, .. } => {
+                let end = if *done { "done" } else { "not done" };
+                self.line("action", &format!("rule {rule}: {action} {end}"), "36");
+            }
+            AgentEvent::Closed(visit) => {
+                let seconds = (visit.last_seen - visit.first_seen).as_seconds_f32();
+                let text = format!("visit {} after {seconds:.1} s: {}", short(&visit.visit), visit.outcome.label());
+                self.line("left", &text, "");
+            }
+        }
+    }
+
+    fn summary(&self, summary: &Summary) {
+        let (p50, max) = summary.times();
+        if self.json {
+            let line = json!({ "summary": {
+                "visits": summary.visits,
+                "recognised": summary.recognised,
+                "unknown": summary.unknown,
+                "actions": summary.actions,
+                "first_face_to_action_ms": { "p50": p50, "max": max },
+            }});
+            print_line(&line.to_string());
+            return;
+        }
+        let milliseconds = |time: Option<u64>| time.map_or("none".to_string(), |ms| format!("{ms} ms"));
+        let text = format!(
+            "{} visits: {} recognised, {} unknown; {} actions fired; first face to action p50 {}, max {}",
+            summary.visits,
+            summary.recognised,
+            summary.unknown,
+            summary.actions,
+            milliseconds(p50),
+            milliseconds(max)
+        );
+        self.line("summary", &text, "1");
+    }
+
+    fn line(&self, word: &str, text: &str, colour: &str) {
+        let seconds = self.started.elapsed().as_secs_f32();
+        if colour.is_empty() || !std::io::stdout().is_terminal() {
+            print_line(&format!("{seconds:6.1} s  {word:<9} {text}"));
+        } else {
+            print_line(&format!("{seconds:6.1} s  \x1b[{colour}m{word:<9}\x1b[0m {text}"));
+        }
+    }
+}
+
+fn short(visit: &crate::track::VisitId) -> String {
+    visit.to_string().chars().skip(24).collect()
+}
+
+fn event_json(event: &AgentEvent) -> serde_json::Value {
+    match event {
+        AgentEvent::Sent { visit, detector, shot, quality, .. } => {
+            json!({ "event": "sent", "visit": visit.to_string(), "detector": detector, "shot": shot, "quality": quality })
+        }
+        AgentEvent::Recognised(recognition) => {
+            let (person, tags, confidence) = match &recognition.answer {
+                Answer::Known(known) => (
+                    known.person.name.clone(),
+                    known.tags.iter().map(|tag| tag.name.clone()).collect(),
+                    known.confidence,
+                ),
+                _ => (None, Vec::new(), None),
+            };
+            json!({
+                "event": "recognised",
+                "visit": recognition.visit.to_string(),
+                "outcome": VisitOutcome::from(&recognition.answer).label(),
+                "person": person,
+                "tags": tags,
+                "confidence": confidence,
+            })
+        }
+        AgentEvent::Acted { visit, rule, action, done, .. } => {
+            json!({ "event": "acted", "visit": visit.to_string(), "rule": rule, "action": action, "done": done })
+        }
+        AgentEvent::Closed(visit) => {
+            json!({ "event": "closed", "visit": visit.visit.to_string(), "outcome": visit.outcome.label() })
+        }
+    }
+}

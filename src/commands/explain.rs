@@ -1,0 +1,94 @@
+//! `doorward explain`: what became of a visit, and why.
+//!
+//! In: the beginning of a visit's id. Out: its shots with their quality, what the engine said, which actions followed and how each
+//! ended, from the history of the state directory, whether the service is running or not.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::{CommandResult, print_line};
+use crate::cli::ExplainArgs;
+use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
+
+pub fn run(args: ExplainArgs) -> CommandResult {
+    let settings = super::load_config(args.config.config.as_deref())?.settings;
+    let visits = outbox::explain(&settings.state_dir, &args.visit)?;
+    if visits.is_empty() {
+        let days = settings.outbox.history_days;
+        return Err(
+            anyhow::anyhow!("no visit of the last {days} days has an id that starts with `{}`", args.visit).into()
+        );
+    }
+    for visit in &visits {
+        if args.json {
+            print_line(&serde_json::to_string(visit)?);
+        } else {
+            tell(visit);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(visit: &VisitRecord) {
+    print_line(&format!(
+        "visit {} at {}: {}",
+        visit.visit,
+        visit.detector,
+        with_reason(&visit.outcome, visit.reason.as_deref())
+    ));
+    print_line(&format!("  seen      {} to {}", visit.first_seen, visit.last_seen));
+    if let Some(px) = visit.detail["largest_px"].as_f64() {
+        print_line(&format!("  face      {px:.0} px at its largest"));
+    }
+    if visit.shots.is_empty() && visit.detail["best"].is_object() {
+        print_line(&format!("  best      {}", parts(&visit.detail["best"])));
+    }
+    for shot in &visit.shots {
+        tell_shot(shot, &visit.detail);
+    }
+    for action in &visit.actions {
+        tell_action(action);
+    }
+}
+
+fn tell_shot(shot: &ShotRecord, detail: &Value) {
+    print_line(&format!(
+        "  shot {}    {} at {}",
+        shot.shot,
+        with_reason(&shot.outcome, shot.reason.as_deref()),
+        shot.seen_at
+    ));
+    let sent = detail["sent"].as_array().into_iter().flatten().find(|sent| sent["sighting"] == *shot.sighting);
+    if let Some(sent) = sent {
+        print_line(&format!("    quality {}", parts(&sent["quality"])));
+    }
+    if let Some(person) = &shot.person {
+        let sure = shot.confidence.map(|sure| format!(", confidence {sure:.3}")).unwrap_or_default();
+        print_line(&format!("    person  {person}{sure}"));
+    }
+    if let Some(ms) = shot.settled_after_ms {
+        let late = if shot.late { ", too late for an actuator" } else { "" };
+        print_line(&format!("    answer  after {ms} ms, {} failed tries{late}", shot.tries));
+    }
+}
+
+fn tell_action(action: &ActionRecord) {
+    let after = action.ended_after_ms.map(|ms| format!(" after {ms} ms")).unwrap_or_default();
+    let end = with_reason(&action.state, action.reason.as_deref());
+    print_line(&format!("  action    {} (rule {}): {end}{after}", action.action, action.rule));
+}
+
+fn with_reason(word: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(|| word.to_string(), |reason| format!("{word}, {reason}"))
+}
+
+/// `0.71 (size 0.80 at 64, …)`.
+fn parts(quality: &Value) -> String {
+    let part = |name: &str| {
+        let (score, value) = (&quality[name]["score"], &quality[name]["value"]);
+        Some(format!("{name} {:.2} ({:.4})", score.as_f64()?, value.as_f64()?))
+    };
+    let parts: Vec<_> = ["size", "sharpness", "pose", "exposure", "truncation"].into_iter().filter_map(part).collect();
+    format!("{:.2}: {}", quality["total"].as_f64().unwrap_or_default(), parts.join(", "))
+}

@@ -1,0 +1,169 @@
+//! `doorward replay`: a recording through the whole agent, one line per visit.
+//!
+//! In: a video file or a folder of pictures, and the settings of a detector. Out: what was sent, what the engine said, what was
+//! done. The recording runs as fast as it can be searched, on its own clock, with a state directory of its own: a running service
+//! is not disturbed.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::{CommandResult, Failure};
+use crate::agent::{self, AgentEvent, VisitSummary, quality_json};
+use crate::cli::ReplayArgs;
+use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
+use crate::identities::Known;
+use crate::telemetry;
+
+/// The detector's name when no configuration gives one.
+const NAME: &str = "replay";
+
+pub async fn run(args: ReplayArgs) -> CommandResult {
+    let mut settings = settings(&args)?;
+    if std::env::var_os("RUST_LOG").is_none() {
+        // The lines of the visits say what there is to say.
+        settings.log.filter = "warn".into();
+    }
+    telemetry::start(&settings.log)?;
+    let state = tempfile::tempdir().context("cannot make a folder for the replay's state")?;
+    settings.state_dir = state.path().to_path_buf();
+    settings.status.listen = None;
+
+    let (events, mut happened) = tokio::sync::mpsc::unbounded_channel();
+    let options =
+        agent::Options { events: Some(events), dry_run: args.dry_run, ends_with_recording: true, metrics: None };
+    let stop = agent::stop_on_signal();
+    let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop));
+    let mut visits = 0u32;
+    while let Some(event) = happened.recv().await {
+        if let AgentEvent::Closed(visit) = event {
+            visits += 1;
+            super::print_line(&if args.json { visit_json(&visit).to_string() } else { visit_text(&visit) });
+        }
+    }
+    let report = agent.await.context("the agent ended badly")??;
+    if let Some(fault) = report.camera_fault {
+        return Err(anyhow::anyhow!("{}: {fault}", args.input.display()).into());
+    }
+    if !args.json {
+        super::print_line(&format!("{visits} visits in {} frames", report.frames));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configured detector, or one of defaults in a dry run, watching the recording.
+fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
+    let configured = args.config.config.is_some() || config::SEARCHED.iter().any(|file| Path::new(file).exists());
+    if !configured && !args.dry_run {
+        return Err(Failure::BadConfiguration(anyhow::anyhow!(
+            "a replay sends to the configured engine and there is no configuration: name one with --config, or see what would \
+             be sent with --dry-run"
+        )));
+    }
+    let mut settings =
+        if configured { super::load_config(args.config.config.as_deref())?.settings } else { Settings::default() };
+    let mut detector = pick(&settings, args)?;
+    // The clock of a folder of pictures, and the date of the recording, are the detector's to say where it is a replay itself.
+    let (fps, starts_at) = match &detector.camera {
+        CameraConfig::Replay(replay) => (replay.fps, replay.starts_at),
+        _ => (None, None),
+    };
+    let path = args.input.clone();
+    detector.camera = CameraConfig::Replay(ReplayConfig { path, pace: Pace::Fast, fps, looped: false, starts_at });
+    if let Some(subject) = args.subject {
+        detector.track.subject = subject;
+    }
+    settings.detectors = vec![detector];
+    Ok(settings)
+}
+
+/// The detector asked for; without a name the only one, or one of defaults when none is configured.
+fn pick(settings: &Settings, args: &ReplayArgs) -> Result<DetectorConfig, Failure> {
+    let all = &settings.detectors;
+    let there = || all.iter().map(|detector| format!("`{}`", detector.name)).collect::<Vec<_>>().join(", ");
+    let found = match &args.detector {
+        Some(name) => all.iter().find(|detector| detector.name == *name),
+        None => all.first().filter(|_| all.len() == 1),
+    };
+    match (found, &args.detector) {
+        (Some(detector), _) => Ok(detector.clone()),
+        (None, wanted) if all.is_empty() => {
+            let name = wanted.clone().map_or_else(|| DetectorName::new(NAME), Ok).map_err(anyhow::Error::msg)?;
+            Ok(DetectorConfig::new(name, CameraConfig::Replay(ReplayConfig::new(&args.input))))
+        }
+        (None, Some(name)) => {
+            Err(Failure::BadConfiguration(anyhow::anyhow!("no detector is named `{name}`; there are {}", there())))
+        }
+        (None, None) => Err(Failure::BadConfiguration(anyhow::anyhow!(
+            "several detectors are configured: say whose settings apply with --detector ({})",
+            there()
+        ))),
+    }
+}
+
+fn visit_json(visit: &VisitSummary) -> Value {
+    let sent: Vec<_> = visit
+        .sent
+        .iter()
+        .map(|shot| {
+            let face = shot.bbox;
+            let bbox = [face.x, face.y, face.width, face.height].map(rounded);
+            json!({
+                "at_ms": shot.at_ms,
+                "frame": shot.frame,
+                "box": bbox,
+                "quality": quality_json(&shot.quality),
+            })
+        })
+        .collect();
+    let actions: Vec<_> = visit
+        .actions
+        .iter()
+        .map(|line| json!({ "rule": line.rule, "action": line.action, "result": line.result_label(), "reason": line.reason() }))
+        .collect();
+    json!({
+        "visit": visit.visit.to_string(),
+        "detector": visit.detector,
+        "first_seen_ms": visit.first_seen_ms,
+        "last_seen_ms": visit.last_seen_ms,
+        "sent": sent,
+        "outcome": visit.outcome.label(),
+        "reason": visit.outcome.reason(),
+        "person": visit.known.as_ref().map(person_json),
+        "actions": actions,
+    })
+}
+
+fn person_json(known: &Known) -> Value {
+    let tags: Vec<_> = known.tags.iter().map(|tag| tag.name.as_str()).collect();
+    json!({ "id": known.person.id, "name": known.person.name, "tags": tags, "confidence": known.confidence })
+}
+
+/// A tenth of a pixel.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 10.0).round() / 10.0
+}
+
+fn visit_text(visit: &VisitSummary) -> String {
+    let seconds = |ms: u64| ms as f64 / 1000.0;
+    let who = match &visit.known {
+        Some(known) => format!("known as {}", known.person.name.as_deref().unwrap_or(&known.person.id)),
+        None => match visit.outcome.reason() {
+            Some(reason) => format!("{} ({reason})", visit.outcome.label()),
+            None => visit.outcome.label().to_string(),
+        },
+    };
+    let actions: Vec<_> = visit.actions.iter().map(|line| format!("{} {}", line.action, line.result_label())).collect();
+    format!(
+        "{:7.2} s to {:7.2} s  {} sent  {who}  {}",
+        seconds(visit.first_seen_ms),
+        seconds(visit.last_seen_ms),
+        visit.sent.len(),
+        actions.join(", ")
+    )
+    .trim_end()
+    .to_string()
+}

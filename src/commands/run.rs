@@ -1,0 +1,38 @@
+//! `doorward run`: the service.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::{CommandResult, Failure};
+use crate::agent;
+use crate::cli::RunArgs;
+use crate::telemetry;
+
+pub async fn run(args: RunArgs) -> CommandResult {
+    let loaded = super::load_config(args.config.config.as_deref())?;
+    let mut settings = loaded.settings;
+    let bad = |message: String| Failure::BadConfiguration(anyhow::anyhow!(message));
+    for name in &args.detector {
+        if !settings.detectors.iter().any(|detector| detector.name == *name) {
+            let there: Vec<_> = settings.detectors.iter().map(|detector| format!("`{}`", detector.name)).collect();
+            return Err(bad(format!("no detector is named `{name}`; there are {}", there.join(", "))));
+        }
+    }
+    if !args.detector.is_empty() {
+        settings.detectors.retain(|detector| args.detector.contains(&detector.name));
+    }
+    if settings.detectors.is_empty() {
+        return Err(bad("no detector is configured: add one file per detector to the `detectors` folder".into()));
+    }
+    if settings.identities.is_none() {
+        return Err(bad("no engine is configured: add [identities] with url, username and password".into()));
+    }
+    let metrics = telemetry::start(&settings.log)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let stop = agent::stop_on_signal();
+    agent::run(Arc::new(settings), agent::Options { metrics: Some(metrics), ..agent::Options::default() }, stop)
+        .await?;
+    Ok(ExitCode::SUCCESS)
+}

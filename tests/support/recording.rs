@@ -1,0 +1,48 @@
+//! Recordings made on the spot, from the pictures the demo uses.
+
+use std::path::{Path, PathBuf};
+
+use doorward::commands::demo::walk::{self, Walk};
+use doorward::config::DetectConfig;
+use doorward::detect;
+use doorward::models::ModelStore;
+use doorward::picture::Picture;
+
+/// The picture of the person the tests enrol.
+pub fn known_person() -> PathBuf {
+    ModelStore::locate(None).extra("astronaut").expect("`make models` fetches the demo's pictures")
+}
+
+/// The known person walks up to the camera and leaves: a folder of pictures, ten a second.
+pub fn visit(folder: &Path) {
+    let store = ModelStore::locate(None);
+    let mut detector = detect::load(&store, &DetectConfig::default(), 2).unwrap();
+    let picture = Picture::read(&known_person()).unwrap();
+    let face = detector.detect(&picture).unwrap().remove(0);
+    let walk = Walk {
+        picture: &picture,
+        face: &face,
+        face_px: (40.0, 120.0),
+        light: 0.9,
+        sway_degrees: 6.0,
+        blur: 1.0,
+        mirrored: false,
+        frames: 20,
+    };
+    let doorway = walk::doorway();
+    std::fs::create_dir_all(folder).unwrap();
+    let frames = (0..3).map(|_| doorway.clone()).chain((0..walk.frames).map(|n| walk.frame(n, &doorway).unwrap()));
+    let frames = frames.chain((0..25).map(|_| doorway.clone()));
+    for (n, frame) in frames.enumerate() {
+        std::fs::write(folder.join(format!("{n:04}.jpg")), frame.jpeg(92).unwrap()).unwrap();
+    }
+}
+
+/// Nobody comes.
+pub fn nobody(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let doorway = walk::doorway().jpeg(92).unwrap();
+    for n in 0..10 {
+        std::fs::write(folder.join(format!("{n:04}.jpg")), &doorway).unwrap();
+    }
+}
