@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use doorward::detect::Rect;
-use doorward::models::ModelStore;
+use doorward::models::{ModelStore, Role};
 use doorward::picture::{Interpolation, Picture};
 use serde_json::Value;
-use support::{doorward, json_lines, run, shared};
+use support::{auto, doorward, here, json_lines, run, shared};
 
 const YUNETS: [&str; 2] = ["yunet_n", "yunet_s"];
 
@@ -64,7 +64,7 @@ fn every_annotated_face_is_found_and_dogs_are_none() {
     let annotations: Vec<Value> =
         serde_json::from_slice(&std::fs::read(folder.join("annotations.json")).unwrap()).unwrap();
     let images: Vec<PathBuf> = annotations.iter().map(|photo| folder.join(photo["file"].as_str().unwrap())).collect();
-    for model in ["yunet_n", "yunet_s", "centerface"] {
+    for model in here(Role::Detector, &["yunet_n", "yunet_s", "centerface"]) {
         let (mut all, mut loose, mut tight) = (0, 0, 0);
         for (photo, line) in annotations.iter().zip(detect(model, &images)) {
             let wanted: Vec<Rect> = photo["boxes"].as_array().unwrap().iter().map(rect).collect();
@@ -91,7 +91,7 @@ fn boxes_and_scores_agree_with_opencv() {
         let photos = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         images.extend(photos.filter(|path| path.extension().is_some_and(|ending| ending == "jpg")));
     }
-    for model in YUNETS {
+    for model in here(Role::Detector, &YUNETS) {
         let file = ModelStore::locate(None).dir().join(format!("{model}.onnx"));
         let mut opencv = Command::new(&python);
         opencv.arg("tests/facedetectoryn.py").arg(file).args(["1280", "0.6", "0.3"]).args(&images);
@@ -179,7 +179,7 @@ fn faces_of_any_size_are_found_once() {
         }
     }
     let images: Vec<PathBuf> = wanted.iter().map(|(file, _)| file.clone()).collect();
-    for model in YUNETS {
+    for model in here(Role::Detector, &YUNETS) {
         for ((file, at), line) in wanted.iter().zip(detect(model, &images)) {
             let found = faces(&line);
             assert_eq!(found.len(), 1, "{model} in {}: {found:?}", file.display());
@@ -200,7 +200,7 @@ fn a_picture_of_any_size_gets_an_answer() {
             file
         })
         .collect();
-    for model in ["yunet_n", "yunet_s", "centerface"] {
+    for model in here(Role::Detector, &["yunet_n", "yunet_s", "centerface"]) {
         for ((width, height), line) in sizes.iter().zip(detect(model, &images)) {
             assert_eq!((line["width"].as_u64(), line["height"].as_u64()), (Some(*width as u64), Some(*height as u64)));
             assert_eq!(line["faces"].as_array().unwrap().len(), 0, "{model} sees a face in one colour: {line}");
@@ -216,7 +216,7 @@ fn a_line_has_the_promised_shape_with_the_largest_face_first() {
     assert_eq!(keys, ["faces", "file", "height", "model", "width"]);
     assert_eq!(line["file"], image.display().to_string());
     assert_eq!((line["width"].as_u64(), line["height"].as_u64()), (Some(1920), Some(1350)));
-    assert_eq!(line["model"], "yunet_n");
+    assert_eq!(line["model"], auto(Role::Detector));
     let found = faces(line);
     assert!(found.len() >= 3, "{found:?}");
     assert!(found.is_sorted_by(|a, b| a.0.area() >= b.0.area()), "{found:?}");

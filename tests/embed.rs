@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use doorward::embed::Metric;
-use doorward::models::ModelStore;
+use doorward::models::{ModelStore, Role};
 use doorward::picture::{Interpolation, Picture};
 use serde_json::Value;
-use support::{doorward, json_lines, run, shared};
+use support::{auto, doorward, here, json_lines, run, shared};
 
 const DETECTORS: [&str; 3] = ["yunet_n", "yunet_s", "centerface"];
 
@@ -119,7 +119,7 @@ fn a_person_is_known_in_other_pictures_and_strangers_are_not() {
     ];
     let strangers = ["sample3", "sample4", "sample5", "sample6"].map(package_picture);
     let models = ModelStore::locate(None).dir().to_path_buf();
-    for model in ["mobilefacenet", "faceapi_resnet"] {
+    for model in here(Role::Embedder, &["mobilefacenet", "faceapi_resnet"]) {
         let known = &embed(&models, model, &[package_picture("astronaut")])[0];
         for line in embed(&models, model, &others) {
             assert!(same(known, &line), "{model} does not know the astronaut in {}", line["file"]);
@@ -134,11 +134,15 @@ fn a_person_is_known_in_other_pictures_and_strangers_are_not() {
 fn a_line_has_the_promised_shape() {
     let image = package_picture("astronaut");
     let models = ModelStore::locate(None).dir().to_path_buf();
-    for (wanted, model, metric, threshold, unit) in [
-        ("auto", "mobilefacenet", "cosine", 0.43, true),
-        ("mobilefacenet", "mobilefacenet", "cosine", 0.43, true),
-        ("faceapi_resnet", "faceapi_resnet", "l2", 0.6, false),
-    ] {
+    let models_here = here(Role::Embedder, &["mobilefacenet", "faceapi_resnet"]);
+    let wanted = models_here.iter().copied().chain(["auto"]);
+    for wanted in wanted {
+        let auto = auto(Role::Embedder);
+        let model = if wanted == "auto" { auto.as_str() } else { wanted };
+        let (metric, threshold, unit) = match model {
+            "mobilefacenet" => ("cosine", 0.43, true),
+            _ => ("l2", 0.6, false),
+        };
         let line = &embed(&models, wanted, std::slice::from_ref(&image))[0];
         let keys: Vec<&String> = line.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["box", "embedding", "file", "metric", "model", "threshold"]);
@@ -175,7 +179,7 @@ fn a_picture_without_a_face_is_named_and_the_others_are_done() {
     assert_eq!(output.status.code(), Some(1));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(err.contains("nobody.jpg") && err.contains("no face"), "{err}");
-    assert!(out.contains("astronaut.png") && out.contains("128 values of mobilefacenet"), "{out}");
+    assert!(out.contains("astronaut.png") && out.contains(&format!("128 values of {}", auto(Role::Embedder))), "{out}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use doorward::models::{ModelStore, Role};
+
 /// The program under test.
 pub fn doorward() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
@@ -23,6 +25,26 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     }
     eprintln!("shared test data is missing: ../shared/{path}; what it shows was not checked");
     None
+}
+
+/// Those of these models that are here. Some have a public address alone, which not every machine reaches; one of each role always
+/// is here after `make models`.
+pub fn here(role: Role, names: &[&'static str]) -> Vec<&'static str> {
+    let store = ModelStore::locate(None);
+    store.choose(role, "auto").expect("`make models` fetches one model of each role");
+    let is_here = |name: &&'static str| match store.choose(role, name) {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("{name} was not checked: {error}");
+            false
+        }
+    };
+    names.iter().copied().filter(is_here).collect()
+}
+
+/// The model that `auto` takes.
+pub fn auto(role: Role) -> String {
+    ModelStore::locate(None).choose(role, "auto").expect("`make models` fetches one model of each role").name
 }
 
 /// Runs a command to its end; a failure shows all it said.

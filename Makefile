@@ -1,0 +1,69 @@
+# doorward. On a fresh Debian 12 machine with a Rust toolchain:
+#   make demo    watch it recognise a visitor and act
+#   make test    run every test
+# Both install what they need (root or sudo), are quick the second time, and then work offline.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+DOORWARD := target/release/doorward
+VENV := target/venv
+# Whose test data is used when it is there; nothing fails when it is not.
+SHARED := $(wildcard ../shared)
+
+# To build, and to fetch models: OpenCV, the compiler its bindings are made with, pip and npm for model packages.
+BUILD_PACKAGES := build-essential clang libclang-dev libopencv-dev pkg-config python3 python3-pip
+# For the tests: a broker, a browser, an RTSP server.
+TEST_PACKAGES := python3-venv python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+
+help: ## What can be made
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: models ## Watch doorward recognise a visitor and act
+	$(DOORWARD) demo --once
+
+build: build-packages ## Build the release binary
+	$(CARGO) build --release --locked
+
+models: build ## Fetch the model files that are missing
+	@packaging/pull-models $(DOORWARD) $(SHARED:%=%/models)
+
+test: lint models $(VENV)/.ready ## Check the formatting, lint, and run every test
+	$(CARGO) test --release --locked
+
+lint: build-packages test-packages fmt-check ## Lint
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+
+fmt: ## Format the code
+	$(CARGO) fmt
+
+fmt-check:
+	$(CARGO) fmt --check
+
+bench: models $(VENV)/.ready ## Run every benchmark
+	$(CARGO) bench --locked
+	$(VENV)/bin/python benches/detect_vs_opencv.py $(DOORWARD)
+
+test-vm: build-packages ## Test the V4L2 source against a test camera in a virtual machine
+	tests/vm/test-vm.sh
+
+build-packages:
+	@packaging/install-packages $(BUILD_PACKAGES)
+	@command -v npm >/dev/null || packaging/install-packages npm
+
+test-packages:
+	@packaging/install-packages $(TEST_PACKAGES)
+
+# Python packages the tests compare with (OpenCV's own face detector).
+$(VENV)/.ready: tests/requirements.txt | test-packages
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	touch $@
+
+clean: ## Remove what was built; fetched models stay
+	$(CARGO) clean
+
+.PHONY: help demo build models test lint fmt fmt-check bench test-vm build-packages test-packages clean

@@ -1,0 +1,218 @@
+//! The rules of the house, held against the source itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The rooms in the order of the flow; a room may import from those before it.
+const FLOW: &[&str] = &[
+    "picture",
+    "config",
+    "telemetry",
+    "models",
+    "onnx",
+    "capture",
+    "detect",
+    "align",
+    "quality",
+    "track",
+    "embed",
+    "crop",
+    "outbox",
+    "identities",
+    "rules",
+    "actions",
+    "status",
+];
+/// Outside the flow: they may import from everywhere.
+const OUTSIDE: &[&str] = &["agent", "cli", "commands", "engine", "lib", "main"];
+
+/// Who alone may use what.
+const RESERVED: &[(&str, &[&str], &str)] = &[
+    ("opencv::", &["picture", "capture"], "cameras, decoders and image operations"),
+    ("nokhwa::", &["capture"], "cameras"),
+    ("v4l::", &["capture"], "cameras"),
+    ("ort::", &["onnx", "detect", "embed"], "ONNX Runtime"),
+    ("rusqlite::", &["outbox", "engine"], "the state directory"),
+    ("reqwest::", &["identities", "actions", "models"], "outgoing requests"),
+    ("process_wrap::", &["actions"], "child processes"),
+    ("std::process::Command", &["actions", "models"], "child processes"),
+    ("tokio::process", &["actions", "models"], "child processes"),
+    ("TcpListener", &["status", "engine", "agent", "commands"], "listening"),
+    ("tokio::signal", &["agent", "commands"], "signals"),
+    ("sd_notify", &["agent"], "the service manager"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below `dir` with one of these endings.
+fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(dir)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The room a source file belongs to, and its text without the unit tests.
+fn rooms() -> BTreeMap<PathBuf, (String, String)> {
+    let only_for_tests = test_modules();
+    let rooms: BTreeMap<_, _> = files("src", &[".rs"])
+        .into_iter()
+        .filter(|path| !only_for_tests.contains(path))
+        .map(|path| {
+            let inside = path.strip_prefix(root().join("src")).unwrap().to_path_buf();
+            let room = inside.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_string();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_string();
+            (inside, (room, code))
+        })
+        .collect();
+    assert!(rooms.len() > FLOW.len(), "the source was not found");
+    rooms
+}
+
+/// Files that a `#[cfg(test)] mod NAME;` brings in.
+fn test_modules() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in files("src", &[".rs"]) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for after in text.split("#[cfg(test)]\n").skip(1) {
+            let line = after.lines().next().unwrap_or_default();
+            let name = line.split_once("mod ").and_then(|(_, name)| name.strip_suffix(';'));
+            found.extend(name.map(|name| path.with_file_name(format!("{name}.rs"))));
+        }
+    }
+    found
+}
+
+fn code_lines(code: &str) -> impl Iterator<Item = (usize, &str)> {
+    code.lines().enumerate().map(|(n, line)| (n + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn rooms_import_upstream_only() {
+    let mut wrong = Vec::new();
+    for (file, (room, code)) in rooms() {
+        if OUTSIDE.contains(&room.as_str()) {
+            continue;
+        }
+        let place = FLOW.iter().position(|r| *r == room);
+        let place = place.unwrap_or_else(|| panic!("{} is in no room of the flow: add it to FLOW", file.display()));
+        for (n, line) in code_lines(&code) {
+            for import in line.split("crate::").skip(1) {
+                let name: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let upstream = FLOW.iter().position(|r| *r == name).is_some_and(|p| p <= place);
+                if !upstream && !name.is_empty() {
+                    wrong.push(format!("src/{}:{n} imports {name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports against the flow:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_tool_is_used_in_its_own_rooms() {
+    let mut wrong = Vec::new();
+    for (file, (room, code)) in rooms() {
+        for (n, line) in code_lines(&code) {
+            for (tool, allowed, what) in RESERVED {
+                let used = line.match_indices(tool).any(|(at, _)| {
+                    let before = line[..at].chars().next_back();
+                    !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+                });
+                if used && !allowed.contains(&room.as_str()) {
+                    wrong.push(format!("src/{}:{n} uses {tool} ({what} belong to {allowed:?})", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "tools outside their rooms:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    for path in files("src", &[".rs"]) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} has no module documentation", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let marks = ["TODO", "FIXME", "todo!(", "unimplemented!(", "#[ignore"];
+    for path in ["src", "tests", "benches", "config", "systemd", "packaging"].iter().flat_map(|dir| files(dir, &[""])) {
+        if path.ends_with("tests/repository.rs") {
+            continue;
+        }
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for (n, line) in text.lines().enumerate() {
+            for mark in marks {
+                assert!(!line.contains(mark), "{}:{} says {mark}", path.display(), n + 1);
+            }
+        }
+    }
+}
+
+/// A call that ends the process belongs in tests alone, unless a sentence says why it cannot fail.
+#[test]
+fn nothing_panics_without_saying_why_it_cannot() {
+    let mut wrong = Vec::new();
+    for (file, (_, code)) in rooms() {
+        let lines: Vec<&str> = code.lines().collect();
+        for (n, line) in code_lines(&code) {
+            let calls = [".unwrap()", "panic!(", "unreachable!()"].iter().any(|call| line.contains(call));
+            let explained = lines[n.saturating_sub(3)..n].iter().any(|l| l.contains("//"));
+            if calls && !explained {
+                wrong.push(format!("src/{}:{n}: {}", file.display(), line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these may panic and say nothing about it:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_readme_names_only_commands_that_exist() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let mut named = 0;
+    let mut in_code = false;
+    for line in readme.lines().map(str::trim) {
+        if line.starts_with("```") {
+            in_code = !in_code;
+        }
+        if !in_code {
+            continue;
+        }
+        if let Some(target) = line.strip_prefix("make ") {
+            let target = target.split_whitespace().next().unwrap();
+            assert!(
+                makefile.contains(&format!("\n{target}:")),
+                "the README says `make {target}`, the Makefile does not"
+            );
+            named += 1;
+        }
+        let command = line.strip_prefix("sudo ").unwrap_or(line);
+        let command = command.strip_prefix("target/release/").unwrap_or(command);
+        if let Some(arguments) = command.strip_prefix("doorward ") {
+            let words: Vec<&str> =
+                arguments.split_whitespace().take_while(|w| w.chars().all(char::is_lowercase)).collect();
+            let help =
+                std::process::Command::new(env!("CARGO_BIN_EXE_doorward")).args(&words).arg("--help").output().unwrap();
+            assert!(help.status.success(), "the README says `{command}`, which the program does not know");
+            named += 1;
+        }
+    }
+    assert!(named >= 5, "only {named} commands found in the README");
+}
