@@ -250,15 +250,7 @@ impl Delivery {
                 metrics::counter!("doorward_identities_failures_total", "kind" => error.kind()).increment(1);
                 tracing::warn!(sighting = %sighting.id, reason, "the engine refused a sighting for good");
                 self.engine_state(EngineState::Answering, &reason);
-                let recognition = Recognition {
-                    sighting: sighting.id,
-                    visit: sighting.visit,
-                    detector: sighting.detector.clone(),
-                    seen_at: sighting.seen_at,
-                    arrived: sighting.arrived,
-                    shot: sighting.shot,
-                    answer: Answer::Refused { reason },
-                };
+                let recognition = Recognition::of(&sighting, Answer::Refused { reason });
                 self.settle(recognition, &sighting, kept).await;
             }
             Err(error @ IdentifyError::Retry { .. }) => self.postpone(&error, sighting, kept).await,

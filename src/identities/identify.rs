@@ -47,15 +47,7 @@ impl Client {
     /// Asks the engine once (a refused token is replaced and the question repeated once).
     pub async fn identify(&self, sighting: &Sighting, config: &IdentifyConfig) -> Result<Recognition, IdentifyError> {
         let answer = self.ask(sighting, config).await.map_err(IdentifyError::from)?;
-        Ok(Recognition {
-            sighting: sighting.id,
-            visit: sighting.visit,
-            detector: sighting.detector.clone(),
-            seen_at: sighting.seen_at,
-            arrived: sighting.arrived,
-            shot: sighting.shot,
-            answer,
-        })
+        Ok(Recognition::of(sighting, answer))
     }
 
     async fn ask(&self, sighting: &Sighting, config: &IdentifyConfig) -> Result<Answer, ClientError> {
@@ -77,6 +69,21 @@ impl Client {
                 let found = self.lookup(&lookup(sighting, config)?).await?;
                 Ok(edge_answer(found.map(|found| (found.answer, found.date.unwrap_or_else(Utc::now)))))
             }
+        }
+    }
+}
+
+impl Recognition {
+    /// What was said of this sighting.
+    pub fn of(sighting: &Sighting, answer: Answer) -> Self {
+        Self {
+            sighting: sighting.id,
+            visit: sighting.visit,
+            detector: sighting.detector.clone(),
+            seen_at: sighting.seen_at,
+            arrived: sighting.arrived,
+            shot: sighting.shot,
+            answer,
         }
     }
 }
