@@ -4,14 +4,11 @@
 //! are those of Xu, Yan, Sun, Yang, Cheng, Luo: "CenterFace: Joint Face Detection and Alignment Using Face as Point"
 //! (2019): every face is a peak of a heat map, with its size, its offset and its landmarks at the same place.
 
-use std::time::{Duration, Instant};
-
 use ort::session::Session;
-use ort::value::TensorRef;
 
-use super::input::{Channels, Input};
-use super::{DetectError, Face, FaceDetector, Limits, Point, Rect, boxes, discarded, output};
-use crate::picture::Picture;
+use super::input::Channels;
+use super::pass::{Layout, Outputs};
+use super::{DetectError, Face, Point, Rect, boxes};
 
 /// Pixels of the input per cell of the outputs.
 const STRIDE: usize = 4;
@@ -19,14 +16,8 @@ const STRIDE: usize = 4;
 /// each output, which come in this order and have no telling names.
 const PLANES: [usize; 4] = [1, 2, 2, 10];
 
-/// A CenterFace with its session and its memory.
-pub(super) struct CenterFace {
-    name: String,
-    session: Session,
-    input: Input,
-    limits: Limits,
-    network: Duration,
-}
+/// The layout of CenterFace's four outputs.
+pub(super) struct CenterFace;
 
 /// The four outputs, `PLANES` planes of `cells` values each.
 struct Maps<'a> {
@@ -38,42 +29,29 @@ struct Maps<'a> {
 }
 
 impl CenterFace {
-    pub fn new(name: &str, session: Session, limits: Limits) -> Result<Self, DetectError> {
-        if session.outputs().len() != PLANES.len() {
-            return Err(DetectError::Layout { model: name.into(), missing: "exactly four outputs".into() });
+    /// Holds the outputs of a session of the model `name` against the layout.
+    pub fn new(name: &str, session: &Session) -> Result<Self, DetectError> {
+        match session.outputs().len() == PLANES.len() {
+            true => Ok(Self),
+            false => Err(DetectError::Layout { model: name.into(), missing: "exactly four outputs".into() }),
         }
-        let input = Input::new(Channels::Rgb);
-        Ok(Self { name: name.into(), session, input, limits, network: Duration::ZERO })
     }
 }
 
-impl FaceDetector for CenterFace {
-    fn name(&self) -> &str {
-        &self.name
-    }
+impl Layout for CenterFace {
+    const CHANNELS: Channels = Channels::Rgb;
 
-    fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
-        self.input.fill(picture);
-        let (width, height) = (self.input.width() as usize, self.input.height() as usize);
-        let run = |source| DetectError::Run { model: self.name.clone(), source };
-        let started = Instant::now();
-        let tensor = TensorRef::from_array_view((self.input.shape(), self.input.values())).map_err(run)?;
-        let outputs = self.session.run(ort::inputs![tensor]).map_err(run)?;
-        self.network = started.elapsed();
-
+    fn decode(
+        &self,
+        outputs: &Outputs<'_>,
+        (width, height): (usize, usize),
+        min_score: f32,
+        faces: &mut Vec<Face>,
+    ) -> Result<u64, DetectError> {
         let (columns, rows) = (width / STRIDE, height / STRIDE);
-        let map = |n: usize| output(&self.name, &outputs, n, columns * rows * PLANES[n]);
+        let map = |n: usize| outputs.get(n, columns * rows * PLANES[n]);
         let maps = Maps { columns, heat: map(0)?, scale: map(1)?, offset: map(2)?, points: map(3)? };
-        let mut faces = Vec::new();
-        let bad = maps.decode(self.limits.min_score, width.max(height) as f32, &mut faces);
-        discarded(&self.name, bad);
-        let mut faces = boxes::suppress(faces, self.limits.nms_iou);
-        boxes::largest_first(&mut faces);
-        Ok(faces)
-    }
-
-    fn network_time(&self) -> Duration {
-        self.network
+        Ok(maps.decode(min_score, width.max(height) as f32, faces))
     }
 }
 

@@ -7,6 +7,7 @@ mod boxes;
 mod canary;
 mod centerface;
 mod input;
+mod pass;
 mod search;
 mod shrink;
 mod yunet;
@@ -15,13 +16,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ort::session::SessionOutputs;
-
 use crate::capture::Frame;
 use crate::config::DetectConfig;
 use crate::models::{ModelError, ModelStore, Role};
 use crate::onnx::{self, OnnxError};
 use crate::picture::{Picture, PictureError};
+use pass::Pass;
 use search::Search;
 
 /// A point in pixels of the frame, `x` to the right, `y` down.
@@ -159,36 +159,20 @@ pub fn open(
 
 /// A model that looks at a picture once, at the picture's own size.
 fn model(name: &str, file: &Path, limits: Limits, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
-    let session = || onnx::session(file, threads).map_err(|source| DetectError::Load { model: name.into(), source });
+    let open = || onnx::session(file, threads).map_err(|source| DetectError::Load { model: name.into(), source });
     Ok(match name {
-        "yunet_n" | "yunet_s" => Box::new(yunet::Yunet::new(name, session()?, limits)?),
-        "centerface" => Box::new(centerface::CenterFace::new(name, session()?, limits)?),
+        "yunet_n" | "yunet_s" => {
+            let session = open()?;
+            let layout = yunet::Yunet::new(name, &session)?;
+            Box::new(Pass::new(name, session, layout, limits))
+        }
+        "centerface" => {
+            let session = open()?;
+            let layout = centerface::CenterFace::new(name, &session)?;
+            Box::new(Pass::new(name, session, layout, limits))
+        }
         _ => return Err(DetectError::Unknown { model: name.into() }),
     })
-}
-
-/// One output of a network as plain values, which must be `len` of them.
-fn output<'a>(
-    model: &str,
-    outputs: &'a SessionOutputs<'_>,
-    index: usize,
-    len: usize,
-) -> Result<&'a [f32], DetectError> {
-    let (_, values) = outputs[index]
-        .try_extract_tensor::<f32>()
-        .map_err(|source| DetectError::Run { model: model.into(), source })?;
-    if values.len() != len {
-        let missing = format!("an output {index} of {len} values (it has {})", values.len());
-        return Err(DetectError::Layout { model: model.into(), missing });
-    }
-    Ok(values)
-}
-
-/// Counts what a network gave that is no number or no box: it is dropped, and it should not happen.
-fn discarded(model: &str, count: u64) {
-    if count > 0 {
-        metrics::counter!("doorward_detect_discarded_total", "model" => model.to_owned()).increment(count);
-    }
 }
 
 impl Rect {

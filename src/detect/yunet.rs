@@ -4,30 +4,19 @@
 //! `yunet_n` and `yunet_s` in libfacedetection.train (Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector",
 //! 2023); the decoding is that of OpenCV's `FaceDetectorYN`, so that the two agree box for box.
 
-use std::time::{Duration, Instant};
-
 use ort::session::Session;
-use ort::value::TensorRef;
 
-use super::input::{Channels, Input};
-use super::{DetectError, Face, FaceDetector, Limits, Point, Rect, boxes, discarded, output};
-use crate::picture::Picture;
+use super::input::Channels;
+use super::pass::{Layout, Outputs};
+use super::{DetectError, Face, Point, Rect, boxes};
 
 /// One grid of cells per stride, in pixels of the input.
 const STRIDES: [usize; 3] = [8, 16, 32];
 /// What the network gives for every cell of a grid, and how many values each has.
 const PARTS: [(&str, usize); 4] = [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)];
 
-/// A YuNet with its session and its memory.
-pub(super) struct Yunet {
-    name: String,
-    session: Session,
-    input: Input,
-    /// Where each part of each stride is among the session's outputs.
-    outputs: [[usize; 4]; 3],
-    limits: Limits,
-    network: Duration,
-}
+/// Where each part of each stride is among the session's outputs.
+pub(super) struct Yunet([[usize; 4]; 3]);
 
 /// One stride's outputs: `cells` rows of one, one, four and ten values.
 #[derive(Clone, Copy)]
@@ -41,7 +30,8 @@ struct Grid<'a> {
 }
 
 impl Yunet {
-    pub fn new(name: &str, session: Session, limits: Limits) -> Result<Self, DetectError> {
+    /// Looks the outputs of a session of the model `name` up.
+    pub fn new(name: &str, session: &Session) -> Result<Self, DetectError> {
         let mut outputs = [[0; 4]; 3];
         for (places, stride) in outputs.iter_mut().zip(STRIDES) {
             for (place, (part, _)) in places.iter_mut().zip(PARTS) {
@@ -53,41 +43,28 @@ impl Yunet {
                     .ok_or_else(|| DetectError::Layout { model: name.into(), missing: wanted })?;
             }
         }
-        let input = Input::new(Channels::Bgr);
-        Ok(Self { name: name.into(), session, input, outputs, limits, network: Duration::ZERO })
+        Ok(Self(outputs))
     }
 }
 
-impl FaceDetector for Yunet {
-    fn name(&self) -> &str {
-        &self.name
-    }
+impl Layout for Yunet {
+    const CHANNELS: Channels = Channels::Bgr;
 
-    fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
-        self.input.fill(picture);
-        let (width, height) = (self.input.width() as usize, self.input.height() as usize);
-        let run = |source| DetectError::Run { model: self.name.clone(), source };
-        let started = Instant::now();
-        let tensor = TensorRef::from_array_view((self.input.shape(), self.input.values())).map_err(run)?;
-        let outputs = self.session.run(ort::inputs![tensor]).map_err(run)?;
-        self.network = started.elapsed();
-
-        let mut faces = Vec::new();
+    fn decode(
+        &self,
+        outputs: &Outputs<'_>,
+        (width, height): (usize, usize),
+        min_score: f32,
+        faces: &mut Vec<Face>,
+    ) -> Result<u64, DetectError> {
         let mut bad = 0;
-        for (places, stride) in self.outputs.iter().zip(STRIDES) {
+        for (places, stride) in self.0.iter().zip(STRIDES) {
             let (columns, rows) = (width / stride, height / stride);
-            let part = |n: usize| output(&self.name, &outputs, places[n], columns * rows * PARTS[n].1);
+            let part = |n: usize| outputs.get(places[n], columns * rows * PARTS[n].1);
             let grid = Grid { stride, columns, class: part(0)?, object: part(1)?, boxes: part(2)?, points: part(3)? };
-            bad += grid.decode(self.limits.min_score, width.max(height) as f32, &mut faces);
+            bad += grid.decode(min_score, width.max(height) as f32, faces);
         }
-        discarded(&self.name, bad);
-        let mut faces = boxes::suppress(faces, self.limits.nms_iou);
-        boxes::largest_first(&mut faces);
-        Ok(faces)
-    }
-
-    fn network_time(&self) -> Duration {
-        self.network
+        Ok(bad)
     }
 }
 
