@@ -16,23 +16,16 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use reqwest::Method;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::client::Client;
 use super::error::{BrokenAnswer, ClientError};
+use super::operation::{AUTHENTICATE, Operation, RENEW_TOKEN, USER_PROFILE};
 use super::retry::status_is_transient;
-use super::transport::{Operation, Reply, Transport};
+use super::transport::{Reply, Transport};
 use super::wire::{AuthenticateRequest, AuthenticateResponse, UserProfile};
-
-const AUTHENTICATE: Operation =
-    Operation { name: "authenticate", method: Method::POST, permission: "", faults_are_final: false };
-const RENEW_TOKEN: Operation =
-    Operation { name: "renewToken", method: Method::GET, permission: "", faults_are_final: false };
-const USER_PROFILE: Operation =
-    Operation { name: "user/profile", method: Method::GET, permission: "", faults_are_final: false };
 
 /// After a login that was refused the next one waits this long, doubling: an account must not get locked.
 const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(2);
@@ -87,9 +80,20 @@ impl Client {
         self.auth().log_in_anew(self.transport()).await
     }
 
+    /// Swaps the token for a newer one, without the password.
+    pub async fn renew_token(&self) -> Result<(), ClientError> {
+        self.auth().renew_now(self.transport()).await
+    }
+
+    /// How much longer the token at hand is good; `None` without one, or when it does not tell.
+    pub fn token_left(&self) -> Option<Duration> {
+        let ends_at = self.auth().current()?.life?.ends_at;
+        Some(ends_at.saturating_duration_since(Instant::now()))
+    }
+
     /// Who the engine takes us for.
     pub async fn user_profile(&self) -> Result<UserProfile, ClientError> {
-        let reply = self.call(&USER_PROFILE, &["auth", "v1", "user", "profile"], |request| request).await?;
+        let reply = self.call(&USER_PROFILE, &[], |request| request).await?;
         reply.success(&USER_PROFILE)?.json(&USER_PROFILE)
     }
 }
@@ -143,14 +147,12 @@ impl Auth {
             Some(token) => token,
             None => return self.log_in(transport, logins).await,
         };
-        let path = ["api", "v1", "renewToken"];
-        let sent = transport.send(&RENEW_TOKEN, &path, Some(token.header()), |request| request).await;
-        if sent.as_ref().is_ok_and(|reply| reply.status == 401) {
-            self.forget();
-            return self.log_in(transport, logins).await;
-        }
-        match sent.and_then(|reply| Token::read(&RENEW_TOKEN, &reply.success(&RENEW_TOKEN)?)) {
+        match renewed(transport, &token).await {
             Ok(renewed) => Ok(self.keep(renewed)),
+            Err(ClientError::Unauthorised { .. }) => {
+                self.forget();
+                self.log_in(transport, logins).await
+            }
             Err(error) => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
@@ -161,6 +163,13 @@ impl Auth {
         }
     }
 
+    async fn renew_now(&self, transport: &Transport) -> Result<(), ClientError> {
+        let token = self.token(transport).await?;
+        let _only_one = self.flight.lock().await;
+        self.keep(renewed(transport, &token).await?);
+        Ok(())
+    }
+
     async fn log_in(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>, ClientError> {
         let now = Instant::now();
         if let Some(after) = logins.not_before.and_then(|at| at.checked_duration_since(now)).filter(|d| !d.is_zero()) {
@@ -168,8 +177,7 @@ impl Auth {
         }
         let request =
             AuthenticateRequest { username: self.username.clone(), password: self.password.expose_secret().to_owned() };
-        let path = ["api", "v1", "authenticate"];
-        let sent = transport.send(&AUTHENTICATE, &path, None, |call| call.json(&request)).await;
+        let sent = transport.send(&AUTHENTICATE, &[], None, |call| call.json(&request)).await;
         let error = match sent.and_then(|reply| login_answer(&reply)) {
             Ok(token) => {
                 *logins = Logins::default();
@@ -213,7 +221,7 @@ impl Token {
     /// The token of an answer of authenticate or renewToken.
     fn read(operation: &Operation, reply: &Reply) -> Result<Self, ClientError> {
         let answer: AuthenticateResponse = reply.json(operation)?;
-        let broken = || ClientError::Broken { operation: operation.name, source: BrokenAnswer::Token };
+        let broken = || ClientError::Broken { operation: operation.id, source: BrokenAnswer::Token };
         if answer.token.is_empty() || answer.token.len() > LONGEST_TOKEN {
             return Err(broken());
         }
@@ -249,7 +257,12 @@ impl Life {
     }
 }
 
-fn login_answer(reply: &Reply) -> Result<Token, ClientError> {
+async fn renewed(transport: &Transport, token: &Token) -> Result<Token, ClientError> {
+    let reply = transport.send(&RENEW_TOKEN, &[], Some(token.header()), |request| request).await?;
+    Token::read(&RENEW_TOKEN, &reply.success(&RENEW_TOKEN)?)
+}
+
+pub(super) fn login_answer(reply: &Reply) -> Result<Token, ClientError> {
     match reply.status {
         404 => Err(ClientError::WrongBase),
         _ if reply.is_success() => Token::read(&AUTHENTICATE, reply),

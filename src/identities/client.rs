@@ -5,12 +5,17 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use reqwest::RequestBuilder;
+use reqwest::header::HeaderValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::auth::Auth;
 use super::error::ClientError;
+use super::operation::Operation;
 use super::retry::Backoff;
-use super::transport::{Operation, Reply, Transport};
+use super::transport::{Reply, Transport};
 use crate::config::IdentitiesConfig;
 
 /// A client of one Identities engine.
@@ -48,6 +53,11 @@ impl Client {
         self.0.transport.host()
     }
 
+    /// When the certificate the engine showed last ends; `None` before the first connection, and without TLS.
+    pub fn certificate_ends(&self) -> Option<DateTime<Utc>> {
+        self.0.transport.certificate_ends()
+    }
+
     pub(super) fn auth(&self) -> &Auth {
         &self.0.auth
     }
@@ -56,21 +66,81 @@ impl Client {
         &self.0.transport
     }
 
-    /// One call with a token. A 401 costs one new login and one repetition; the reply to that one counts, whatever it
-    /// is. `fill` may be called twice.
+    /// One call with a token; `given` are the variable segments of its path. `fill` may be called twice.
     pub(super) async fn call(
         &self,
         operation: &Operation,
-        path: &[&str],
+        given: &[&str],
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply, ClientError> {
+        let fill = &fill;
+        self.with_token(move |token| self.transport().send(operation, given, Some(token), fill)).await
+    }
+
+    /// One call whose answer is a value.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        operation: &Operation,
+        given: &[&str],
+    ) -> Result<T, ClientError> {
+        self.call(operation, given, |call| call).await?.success(operation)?.json(operation)
+    }
+
+    /// One call whose answer is a list; `null` is an empty one.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        operation: &Operation,
+        given: &[&str],
+        query: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<T>, ClientError> {
+        let reply = self.call(operation, given, |call| call.query(query)).await?;
+        let list: Option<Vec<T>> = reply.success(operation)?.json(operation)?;
+        Ok(list.unwrap_or_default())
+    }
+
+    /// One call that stores a value; `None` where the answer is empty.
+    pub(super) async fn store<T: DeserializeOwned>(
+        &self,
+        operation: &Operation,
+        given: &[&str],
+        value: &impl Serialize,
+    ) -> Result<Option<T>, ClientError> {
+        self.call(operation, given, |call| call.json(value)).await?.success(operation)?.optional_json(operation)
+    }
+
+    /// One call that deletes; whether there was something to.
+    pub(super) async fn delete(&self, operation: &Operation, given: &[&str]) -> Result<bool, ClientError> {
+        match self.call(operation, given, |call| call).await?.success(operation) {
+            Ok(_) => Ok(true),
+            Err(ClientError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs an exchange with a token. A 401 costs one new login and one repetition; the reply to that one counts,
+    /// whatever it is. Nothing else is ever repeated here: a 401 is the one failure that proves that nothing was done.
+    pub(super) async fn with_token<R: Answered, F>(&self, exchange: impl Fn(HeaderValue) -> F) -> Result<R, ClientError>
+    where
+        F: Future<Output = Result<R, ClientError>>,
+    {
         let token = self.auth().token(self.transport()).await?;
-        let reply = self.transport().send(operation, path, Some(token.header()), &fill).await?;
-        if reply.status != 401 {
+        let reply = exchange(token.header()).await?;
+        if reply.status() != 401 {
             return Ok(reply);
         }
         let token = self.auth().replace(self.transport(), &token).await?;
-        self.transport().send(operation, path, Some(token.header()), &fill).await
+        exchange(token.header()).await
+    }
+}
+
+/// What has a status.
+pub(super) trait Answered {
+    fn status(&self) -> u16;
+}
+
+impl Answered for Reply {
+    fn status(&self) -> u16 {
+        self.status
     }
 }
 

@@ -4,8 +4,10 @@
 //! name, a picture, a token or a URL. Whether a failure is worth another try is in `retry`, apart from here.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::time::Duration;
+
+use super::operation::{AnyOf, Permission};
+use crate::trust::TrustError;
 
 /// Why a call to the engine failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,15 +16,14 @@ pub enum ClientError {
         "identities.url cannot be used: {why}; it is like https://customer.econnectcloud.com/identities or https://host:5009"
     )]
     BadUrl { why: &'static str },
-    #[error("cannot read {}, which identities.ca_file names", file.display())]
-    CaFile {
-        file: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("{}, which identities.ca_file names, holds no certificate in PEM form", file.display())]
-    CaFormat { file: PathBuf },
-    #[error("cannot set up TLS; install the system's certificates (package ca-certificates) or set identities.ca_file")]
+    #[error(
+        "passwords and faces would travel unencrypted to {host}; use https, or allow it with \
+         identities.allow_plain_http (--allow-plain-http)"
+    )]
+    PlainHttp { host: String },
+    #[error(transparent)]
+    Trust(TrustError),
+    #[error("cannot set up HTTP")]
     Setup {
         #[source]
         source: reqwest::Error,
@@ -34,8 +35,9 @@ pub enum ClientError {
         source: reqwest::Error,
     },
     #[error(
-        "no trusted TLS connection to the engine at {host}; for an on-premises server put the certificate of its \
-         authority into a PEM file and name it in identities.ca_file"
+        "no trusted TLS connection to the engine at {host}; `doorward identities trust https://{host}` shows its \
+         certificate and what to write for an on-premise server: identities.pin_sha256, or its authority as \
+         identities.ca_file"
     )]
     Tls {
         host: String,
@@ -66,11 +68,18 @@ pub enum ClientError {
     #[error(
         "{operation}: the account lacks {}; give its role that permission in the web application under System, \
          System settings, Roles",
-        Permission(permission)
+        AnyOf(permissions)
     )]
-    Forbidden { operation: &'static str, permission: &'static str },
-    #[error("{operation}: the engine knows no such record (status 404)")]
-    NotFound { operation: &'static str },
+    Forbidden { operation: &'static str, permissions: &'static [Permission] },
+    /// An answer: the address is right, and there is none.
+    #[error("{operation}: there is no such {what} (status 404)")]
+    NotFound { operation: &'static str, what: &'static str },
+    /// No answer: the call itself is not there.
+    #[error(
+        "{operation}: the engine does not know this call (status 404); it may be too old for it, or something in \
+         between changes addresses"
+    )]
+    NoSuchCall { operation: &'static str },
     #[error("{operation}: the engine turned the request down (status {status}){}", Said(text))]
     Rejected { operation: &'static str, status: u16, text: Option<String> },
     #[error("{operation}: the engine is not able to answer now (status {status}){}", Said(text))]
@@ -86,6 +95,12 @@ pub enum ClientError {
         operation: &'static str,
         #[source]
         source: BrokenAnswer,
+    },
+    #[error("{operation}: cannot read or write the file here")]
+    File {
+        operation: &'static str,
+        #[source]
+        source: std::io::Error,
     },
     #[error("identify.call = \"{call}\" needs {lacks}, which this sighting was stored without; it works for new ones")]
     Incomplete { call: &'static str, lacks: &'static str },
@@ -149,18 +164,6 @@ pub(super) fn is_tls(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The names of a contract row, of which any one suffices.
-struct Permission<'a>(&'a str);
-
-impl std::fmt::Display for Permission<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            "" => f.write_str("a permission this call needs"),
-            name => write!(f, "the permission \"{name}\""),
-        }
-    }
-}
-
 /// What the engine said, if anything.
 struct Said<'a>(&'a Option<String>);
 
@@ -196,12 +199,18 @@ mod tests {
 
     #[test]
     fn messages_say_what_to_do_next() {
-        let forbidden = ClientError::Forbidden { operation: "faceEdge/lookup", permission: "Face Recognize" };
-        assert_eq!(
-            forbidden.to_string(),
-            "faceEdge/lookup: the account lacks the permission \"Face Recognize\"; give its role that permission in \
-             the web application under System, System settings, Roles"
-        );
+        use super::super::operation::{CHECK_IMAGE_REFERENCE, LOOKUP};
+        for (operation, says) in [
+            (LOOKUP, "faceEdgeLookup: the account lacks the permission \"Face Recognize\" ("),
+            (
+                CHECK_IMAGE_REFERENCE,
+                "lacks the permission \"Face Detection\" or \"Face Enrollment\" (Facial Recognition",
+            ),
+        ] {
+            let error = ClientError::Forbidden { operation: operation.id, permissions: operation.permissions };
+            let text = error.to_string();
+            assert!(text.contains(says) && text.ends_with("under System, System settings, Roles"), "{text}");
+        }
         for (error, hint) in [
             (ClientError::LoginRefused { status: 401 }, "identities.username"),
             (ClientError::WrongBase, "/identities"),

@@ -3,37 +3,17 @@
 //! In: wire requests. Out: wire answers; nobody recognised is `None`, not an error.
 
 use bytes::Bytes;
+use reqwest::Body;
 use reqwest::multipart::{Form, Part};
-use reqwest::{Body, Method};
 
 use super::client::Client;
 use super::error::ClientError;
-use super::transport::{Operation, Reply};
+use super::operation::{LOOKUP, Operation, PUBLISH, PUBLISH_WITH_RESPONSE, RECOGNIZE};
+use super::transport::Reply;
 use super::wire::{
     EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
     FaceEdgeRecognizeWithOptions, lookup_part,
 };
-
-const PUBLISH_WITH_RESPONSE: Operation = Operation {
-    name: "faceEdge/publishWithResponse",
-    method: Method::POST,
-    permission: "Face Publishing",
-    faults_are_final: false,
-};
-const PUBLISH: Operation = Operation {
-    name: "faceEdge/publish",
-    method: Method::POST,
-    permission: "Face Publishing",
-    faults_are_final: false,
-};
-const RECOGNIZE: Operation = Operation {
-    name: "faceEdge/recognize",
-    method: Method::POST,
-    permission: "Face Recognize",
-    faults_are_final: false,
-};
-const LOOKUP: Operation =
-    Operation { name: "faceEdge/lookup", method: Method::POST, permission: "Face Recognize", faults_are_final: false };
 
 /// What lookup sends.
 #[derive(Clone)]
@@ -56,15 +36,14 @@ impl Client {
         &self,
         request: &FaceEdgeRecognizeWithOptions,
     ) -> Result<Dated<FaceEdgePublishResponse>, ClientError> {
-        let path = ["api", "v1", "faceEdge", "publishWithResponse"];
-        let reply = self.call(&PUBLISH_WITH_RESPONSE, &path, |call| call.json(request)).await?;
+        let reply = self.call(&PUBLISH_WITH_RESPONSE, &[], |call| call.json(request)).await?;
         let reply = reply.success(&PUBLISH_WITH_RESPONSE)?;
         Ok(Dated { date: reply.date(), answer: reply.json(&PUBLISH_WITH_RESPONSE)? })
     }
 
     /// Sends a picture without waiting for a result.
     pub async fn publish(&self, request: &FaceEdgePublishRequest) -> Result<(), ClientError> {
-        let reply = self.call(&PUBLISH, &["api", "v1", "faceEdge", "publish"], |call| call.json(request)).await?;
+        let reply = self.call(&PUBLISH, &[], |call| call.json(request)).await?;
         reply.success(&PUBLISH).map(drop)
     }
 
@@ -73,14 +52,13 @@ impl Client {
         &self,
         request: &FaceEdgeRecognizeRequest,
     ) -> Result<Option<Dated<EdgePerson>>, ClientError> {
-        let reply = self.call(&RECOGNIZE, &["api", "v1", "faceEdge", "recognize"], |call| call.json(request)).await?;
+        let reply = self.call(&RECOGNIZE, &[], |call| call.json(request)).await?;
         somebody(&RECOGNIZE, reply)
     }
 
     /// Whose face this is, sent as a form; `None` when there is no face in it or nobody matches.
     pub async fn lookup(&self, form: &LookupForm) -> Result<Option<Dated<EdgePerson>>, ClientError> {
-        let reply =
-            self.call(&LOOKUP, &["api", "v1", "faceEdge", "lookup"], |call| call.multipart(form.parts())).await?;
+        let reply = self.call(&LOOKUP, &[], |call| call.multipart(form.parts())).await?;
         somebody(&LOOKUP, reply)
     }
 }

@@ -30,7 +30,7 @@ pub enum IdentifyError {
         #[source]
         source: ClientError,
     },
-    /// Asking again would bring the same; the cause tells the operator why.
+    /// Asking again would bring the same, whatever anybody mends; the cause tells the operator why.
     #[error("the engine will not identify the sighting")]
     Final {
         #[source]
@@ -99,6 +99,19 @@ impl IdentifyError {
         self.cause().kind()
     }
 
+    /// How long to wait at least, where the engine said so or the account would get locked.
+    pub fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Retry { after, .. } => *after,
+            Self::Final { .. } => None,
+        }
+    }
+
+    /// Whether the engine took the account for good and answered, if only to turn this one call down.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Final { .. }) || matches!(self.cause(), ClientError::Forbidden { .. })
+    }
+
     fn cause(&self) -> &ClientError {
         match self {
             Self::Retry { source, .. } | Self::Final { source } => source,
@@ -110,6 +123,8 @@ impl From<ClientError> for IdentifyError {
     fn from(source: ClientError) -> Self {
         match source.verdict() {
             Verdict::Again { after } => Self::Retry { after, source },
+            // A changed password must not use up what was seen meanwhile.
+            Verdict::Final if source.concerns_every_request() => Self::Retry { after: None, source },
             Verdict::Final => Self::Final { source },
         }
     }
@@ -184,7 +199,7 @@ fn embedding(sighting: &Sighting, config: &IdentifyConfig) -> Option<(Vec<f32>, 
 }
 
 /// What publishWithResponse says of the face we meant.
-fn published_answer(
+pub(super) fn published_answer(
     answer: FaceEdgePublishResponse,
     subject: Rect,
     person_asked_for: bool,
@@ -225,7 +240,7 @@ fn subject_of(mut faces: Vec<DetectedFace>, subject: Rect) -> Option<DetectedFac
 }
 
 /// What lookup and recognize say, with the time they said it.
-fn edge_answer(found: Option<(EdgePerson, DateTime<Utc>)>) -> Answer {
+pub(super) fn edge_answer(found: Option<(EdgePerson, DateTime<Utc>)>) -> Answer {
     let Some((person, now)) = found.filter(|(person, _)| is_id(&person.person_id)) else {
         return Answer::Unknown { confidence: None };
     };

@@ -5,12 +5,20 @@
 
 mod auth;
 mod client;
+mod detections;
 mod error;
 mod face_edge;
 mod faces;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod identify;
+mod operation;
 mod people;
+mod photos;
 mod retry;
+mod rights;
+mod settings;
+mod stream;
 mod tags;
 mod transport;
 pub mod wire;
@@ -27,7 +35,10 @@ pub use client::Client;
 pub use error::{BrokenAnswer, ClientError};
 pub use face_edge::{Dated, LookupForm};
 pub use identify::{IdentifyError, wants_aligned, wants_embedding};
+pub use operation::{ALL as OPERATIONS, Operation, Permission, Verb};
+pub use photos::DocumentUpload;
 pub use retry::{Backoff, Verdict};
+pub use rights::Right;
 
 /// What the engine said of a sighting.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,9 +48,9 @@ pub struct Recognition {
     pub detector: DetectorName,
     /// The sighting's own time, on the pipeline's clock.
     pub seen_at: DateTime<Utc>,
-    /// When its frame entered this process; `None` after a restart.
+    /// When its frame entered this process, on [`clock`](crate::clock); `None` after a restart.
     pub arrived: Option<Instant>,
-    /// 1 for the first shot of the visit, 2 for the better one.
+    /// 1 for the first shot of the visit, then 2, 3, …
     pub shot: u8,
     pub answer: Answer,
 }

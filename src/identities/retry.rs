@@ -25,6 +25,8 @@ pub struct Backoff {
     pub longest: Duration,
 }
 
+/// The operation every other one needs first.
+const LOGIN: &str = "authenticate";
 /// A wait the engine asks for is honoured up to this: nobody switches us off for a year.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(15 * 60);
 
@@ -42,13 +44,15 @@ impl ClientError {
             // The address is mended in the configuration; until then what is stored stays stored.
             Self::WrongBase | Self::Redirected { .. } => Verdict::Again { after: None },
             Self::BadUrl { .. }
-            | Self::CaFile { .. }
-            | Self::CaFormat { .. }
+            | Self::PlainHttp { .. }
+            | Self::Trust(_)
             | Self::Setup { .. }
             | Self::LoginRefused { .. }
             | Self::Unauthorised { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
+            | Self::NoSuchCall { .. }
+            | Self::File { .. }
             | Self::Rejected { .. }
             | Self::TooLarge { .. }
             | Self::Broken { .. }
@@ -56,17 +60,33 @@ impl ClientError {
         }
     }
 
+    /// Whether it is the account's fault, the address's or the login's, and not the request's: whatever is asked next fails
+    /// the same way, and this request is as good as any once somebody has put that right.
+    pub fn concerns_every_request(&self) -> bool {
+        match self {
+            Self::LoginRefused { .. }
+            | Self::LoginPaused { .. }
+            | Self::Unauthorised { .. }
+            | Self::Forbidden { .. }
+            | Self::WrongBase
+            | Self::Redirected { .. } => true,
+            Self::TooLarge { operation, .. } | Self::Broken { operation, .. } => *operation == LOGIN,
+            _ => false,
+        }
+    }
+
     /// The kind of failure in a word, for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::BadUrl { .. } | Self::CaFile { .. } | Self::CaFormat { .. } | Self::Setup { .. } => "setup",
+            Self::BadUrl { .. } | Self::PlainHttp { .. } | Self::Trust(_) | Self::Setup { .. } => "setup",
             Self::Unreachable { .. } => "unreachable",
             Self::Tls { .. } => "tls",
             Self::Cut { .. } => "cut",
             Self::TimedOut { .. } => "timed_out",
             Self::LoginRefused { .. } | Self::LoginPaused { .. } | Self::Unauthorised { .. } => "unauthorised",
             Self::Forbidden { .. } => "forbidden",
-            Self::NotFound { .. } | Self::WrongBase => "not_found",
+            Self::NotFound { .. } | Self::NoSuchCall { .. } | Self::WrongBase => "not_found",
+            Self::File { .. } => "file",
             Self::Rejected { .. } => "rejected",
             Self::Busy { .. } => "busy",
             Self::Redirected { .. } => "redirected",

@@ -3,30 +3,20 @@
 //! In: an [`Operation`] and what to put into its request. Out: a [`Reply`], whatever its status, or why there is none.
 //! It follows no redirect, keeps no token, decides nothing by status and never tries twice.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
+use reqwest::RequestBuilder;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
-use url::{Host, Url};
+use url::Url;
 
 use super::error::{BrokenAnswer, ClientError, is_tls, server_text};
+use super::operation::Operation;
 use super::retry::{http_date, retry_after, status_is_transient};
-use crate::config::IdentitiesConfig;
-
-/// One call of the API, as errors and metrics know it.
-#[derive(Debug)]
-pub(super) struct Operation {
-    /// The path after `/api/v1/`, without ids.
-    pub name: &'static str,
-    pub method: Method,
-    /// The permission the contract names for it; empty when a token is enough.
-    pub permission: &'static str,
-    /// Its 500 also says that the picture was turned down: never worth repeating.
-    pub faults_are_final: bool,
-}
+use crate::config::{IdentitiesConfig, is_loopback, stays_private};
+use crate::trust::{Shown, Trust};
 
 /// What came back, its body read.
 pub(super) struct Reply {
@@ -39,11 +29,12 @@ pub(super) struct Reply {
 pub(super) struct Transport {
     http: reqwest::Client,
     base: Url,
-    timeout: Duration,
+    /// `None` without TLS.
+    shown: Option<Shown>,
+    /// Of one exchange; where the size is open, of a standstill.
+    pub(super) timeout: Duration,
 }
 
-/// An answer may be this large: about a thousand faces with everything there is to tell of them.
-const MAX_ANSWER_BYTES: usize = 2 << 20;
 /// Of an error's body this much is read.
 const MAX_ERROR_BYTES: usize = 16 << 10;
 /// A connection is kept open this long for the next visitor.
@@ -55,34 +46,33 @@ impl Transport {
         let _ = rustls::crypto::ring::default_provider().install_default();
 
         let base = base_url(&config.url)?;
+        if !(config.allow_plain_http || stays_private(&base)) {
+            return Err(ClientError::PlainHttp { host: base.host_str().unwrap_or_default().to_owned() });
+        }
         let timeout = Duration::from_millis(config.timeout_ms.max(1));
-        let builder = || {
-            let builder = reqwest::Client::builder()
-                .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-                .timeout(timeout)
-                .connect_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
-                .pool_idle_timeout(IDLE);
-            // A proxy of the environment is not on the way to this machine.
-            if is_loopback(&base) { builder.no_proxy() } else { builder }
-        };
-        let certificates = match &config.ca_file {
-            Some(file) => read_certificates(file)?,
-            None => Vec::new(),
-        };
-        let setup = |source: reqwest::Error| ClientError::Setup { source: source.without_url() };
-        let http = if base.scheme() == "http" {
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .timeout(timeout)
+            .connect_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
+            .pool_idle_timeout(IDLE);
+        // A proxy of the environment is not on the way to this machine.
+        let builder = if is_loopback(&base) { builder.no_proxy() } else { builder };
+        let (builder, shown) = if base.scheme() == "http" {
             // Without TLS there is no need for a certificate store, which a small system may not have.
-            builder().tls_certs_only([]).build().map_err(setup)?
+            (builder.tls_certs_only([]), None)
         } else {
-            match builder().tls_certs_merge(certificates.clone()).build() {
-                Ok(http) => http,
-                Err(_) if !certificates.is_empty() => builder().tls_certs_only(certificates).build().map_err(setup)?,
-                Err(source) => return Err(setup(source)),
-            }
+            let trust = Trust::new(config.ca_file.as_deref(), &config.pin_sha256).map_err(ClientError::Trust)?;
+            (builder.tls_backend_preconfigured(trust.config), Some(trust.shown))
         };
-        Ok(Self { http, base, timeout })
+        let http = builder.build().map_err(|source| ClientError::Setup { source: source.without_url() })?;
+        Ok(Self { http, base, timeout, shown })
+    }
+
+    /// When the certificate the engine showed last ends; `None` before the first connection, and without TLS.
+    pub fn certificate_ends(&self) -> Option<DateTime<Utc>> {
+        self.shown.as_ref()?.ends()
     }
 
     /// Host and port, for messages.
@@ -91,47 +81,60 @@ impl Transport {
         self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    /// Sends one request; `path` is below the base URL and gets percent-encoded, `fill` adds query and body.
+    /// Sends one request; `given` are the variable segments of its path, which get percent-encoded, `fill` adds query
+    /// and body.
     pub async fn send(
         &self,
         operation: &Operation,
-        path: &[&str],
+        given: &[&str],
         authorization: Option<HeaderValue>,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply, ClientError> {
-        let started = std::time::Instant::now();
-        let result = self.exchange(operation, path, authorization, fill).await;
-        let status = match &result {
-            Ok(reply) => reply.status.to_string(),
-            Err(error) => error.kind().to_owned(),
-        };
-        metrics::counter!("doorward_identities_requests_total", "operation" => operation.name, "status" => status)
-            .increment(1);
-        metrics::histogram!("doorward_identities_request_seconds", "operation" => operation.name)
-            .record(started.elapsed().as_secs_f64());
+        let started = Instant::now();
+        let result = self.exchange(operation, given, authorization, fill).await;
+        count(operation, started, result.as_ref().map(|reply| reply.status));
         result
     }
 
     async fn exchange(
         &self,
         operation: &Operation,
-        path: &[&str],
+        given: &[&str],
         authorization: Option<HeaderValue>,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply, ClientError> {
-        let url = self.url(operation, path)?;
-        let mut request = fill(self.http.request(operation.method.clone(), url));
-        if let Some(authorization) = authorization {
-            request = request.header(reqwest::header::AUTHORIZATION, authorization);
-        }
-        let mut response = request.send().await.map_err(|source| self.failed(operation, source))?;
+        let request = fill(self.request(operation, given, authorization)?);
+        let response = request.send().await.map_err(|source| self.failed(operation, source))?;
+        self.reply(operation, response).await
+    }
+
+    /// A request without query and body.
+    pub(super) fn request(
+        &self,
+        operation: &Operation,
+        given: &[&str],
+        authorization: Option<HeaderValue>,
+    ) -> Result<RequestBuilder, ClientError> {
+        let request = self.http.request(operation.verb.method(), self.url(operation, given)?);
+        Ok(match authorization {
+            Some(authorization) => request.header(reqwest::header::AUTHORIZATION, authorization),
+            None => request,
+        })
+    }
+
+    /// The whole answer.
+    pub(super) async fn reply(
+        &self,
+        operation: &Operation,
+        mut response: reqwest::Response,
+    ) -> Result<Reply, ClientError> {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         if status.is_redirection() {
             let to = headers.get(LOCATION).and_then(|to| self.base.join(to.to_str().ok()?).ok());
             let to = to.and_then(|to| Some(to.host_str()?.chars().take(100).collect()));
             return Err(ClientError::Redirected {
-                operation: operation.name,
+                operation: operation.id,
                 to: to.unwrap_or_else(|| "an unreadable address".into()),
             });
         }
@@ -145,13 +148,13 @@ impl Transport {
     }
 
     async fn read(&self, operation: &Operation, response: &mut reqwest::Response) -> Result<Bytes, ClientError> {
-        let too_large = ClientError::TooLarge { operation: operation.name, limit: MAX_ANSWER_BYTES };
-        if response.content_length().is_some_and(|length| length > MAX_ANSWER_BYTES as u64) {
+        let too_large = ClientError::TooLarge { operation: operation.id, limit: operation.answer_bytes };
+        if response.content_length().is_some_and(|length| length > operation.answer_bytes as u64) {
             return Err(too_large);
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(operation, source))? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            if body.len() + chunk.len() > operation.answer_bytes {
                 return Err(too_large);
             }
             body.extend_from_slice(&chunk);
@@ -159,19 +162,20 @@ impl Transport {
         Ok(body.freeze())
     }
 
-    fn url(&self, operation: &Operation, path: &[&str]) -> Result<Url, ClientError> {
+    fn url(&self, operation: &Operation, given: &[&str]) -> Result<Url, ClientError> {
         // These three vanish from a URL or move it; as an id none of them exists.
-        if path.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
-            return Err(ClientError::NotFound { operation: operation.name });
+        if given.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+            let what = operation.missing.unwrap_or("record");
+            return Err(ClientError::NotFound { operation: operation.id, what });
         }
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
+            segments.pop_if_empty().extend(operation.segments(given));
         }
         Ok(url)
     }
 
-    fn failed(&self, operation: &Operation, source: reqwest::Error) -> ClientError {
+    pub(super) fn failed(&self, operation: &Operation, source: reqwest::Error) -> ClientError {
         let source = source.without_url();
         if is_tls(&source) {
             ClientError::Tls { host: self.host(), source }
@@ -179,9 +183,9 @@ impl Transport {
             // Also when connecting took longer than identities.connect_timeout_ms.
             ClientError::Unreachable { host: self.host(), source }
         } else if source.is_timeout() {
-            ClientError::TimedOut { operation: operation.name, after_ms: self.timeout.as_millis() }
+            ClientError::TimedOut { operation: operation.id, after_ms: self.timeout.as_millis() }
         } else {
-            ClientError::Cut { operation: operation.name, source }
+            ClientError::Cut { operation: operation.id, source }
         }
     }
 }
@@ -201,11 +205,14 @@ impl Reply {
         if self.is_success() {
             return Ok(self);
         }
-        let (name, status) = (operation.name, self.status);
+        let (name, status) = (operation.id, self.status);
         Err(match status {
             401 => ClientError::Unauthorised { operation: name },
-            403 => ClientError::Forbidden { operation: name, permission: operation.permission },
-            404 => ClientError::NotFound { operation: name },
+            403 => ClientError::Forbidden { operation: name, permissions: operation.permissions },
+            404 => match operation.missing {
+                Some(what) => ClientError::NotFound { operation: name, what },
+                None => ClientError::NoSuchCall { operation: name },
+            },
             _ if status_is_transient(status, operation.faults_are_final) => self.busy(operation),
             _ => ClientError::Rejected { operation: name, status, text: server_text(&self.body) },
         })
@@ -214,12 +221,12 @@ impl Reply {
     pub fn busy(&self, operation: &Operation) -> ClientError {
         let now = self.date().unwrap_or_else(Utc::now);
         let after = self.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
-        ClientError::Busy { operation: operation.name, status: self.status, after, text: server_text(&self.body) }
+        ClientError::Busy { operation: operation.id, status: self.status, after, text: server_text(&self.body) }
     }
 
     /// The body as what the contract promises.
     pub fn json<T: DeserializeOwned>(&self, operation: &Operation) -> Result<T, ClientError> {
-        parse(&self.body).map_err(|source| ClientError::Broken { operation: operation.name, source })
+        parse(&self.body).map_err(|source| ClientError::Broken { operation: operation.id, source })
     }
 
     /// Like `json`, for calls whose answer may be empty.
@@ -246,6 +253,15 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BrokenAnswer> {
     })?;
     document.end().map_err(|error| not_json(&error))?;
     Ok(value)
+}
+
+/// For the metrics: a status, or the kind of failure.
+pub(super) fn count(operation: &Operation, started: Instant, result: Result<u16, &ClientError>) {
+    let status = result.map_or_else(|error| error.kind().to_owned(), |status| status.to_string());
+    metrics::counter!("doorward_identities_requests_total", "operation" => operation.id, "status" => status)
+        .increment(1);
+    metrics::histogram!("doorward_identities_request_seconds", "operation" => operation.id)
+        .record(started.elapsed().as_secs_f64());
 }
 
 /// The start of an error's body; nothing when it cannot be read.
@@ -282,25 +298,9 @@ fn base_url(configured: &Url) -> Result<Url, ClientError> {
     Ok(base)
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-fn read_certificates(file: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
-    let pem = std::fs::read(file).map_err(|source| ClientError::CaFile { file: file.into(), source })?;
-    match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(ClientError::CaFormat { file: file.into() }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::operation::{GET_PERSON, LIST_TAGS};
     use super::*;
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
         ] {
             let config = IdentitiesConfig::new(configured.parse().unwrap(), "u", "p");
             let transport = Transport::new(&config).unwrap();
-            assert_eq!(transport.url(&OPERATION, &["api", "v1", "Tags"]).unwrap().as_str(), url, "{configured}");
+            assert_eq!(transport.url(&LIST_TAGS, &[]).unwrap().as_str(), url, "{configured}");
         }
     }
 
@@ -329,13 +329,36 @@ mod tests {
     }
 
     #[test]
+    fn plain_http_to_another_machine_must_be_asked_for() {
+        for (url, private) in [
+            ("http://127.0.0.1:6009", true),
+            ("http://[::1]:6009", true),
+            ("http://[::ffff:127.0.0.1]:6009", true),
+            ("http://localhost", true),
+            ("https://engine.example", true),
+            ("http://engine.example", false),
+            ("http://10.0.0.1", false),
+            ("http://door.localhost", false),
+            ("http://127.0.0.1.example", false),
+        ] {
+            let mut config = IdentitiesConfig::new(url.parse().unwrap(), "u", "p");
+            match Transport::new(&config) {
+                Ok(_) => assert!(private, "{url}"),
+                Err(error) => assert!(!private && error.to_string().contains("allow_plain_http"), "{url}: {error}"),
+            }
+            config.allow_plain_http = true;
+            assert!(Transport::new(&config).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
     fn an_id_stays_one_segment() {
-        let config = IdentitiesConfig::new("http://h/identities".parse().unwrap(), "u", "p");
+        let config = IdentitiesConfig::new("http://localhost/identities".parse().unwrap(), "u", "p");
         let transport = Transport::new(&config).unwrap();
-        let url = transport.url(&OPERATION, &["api", "v1", "people", "a/../b?c#d %"]).unwrap();
-        assert_eq!(url.as_str(), "http://h/identities/api/v1/people/a%2F..%2Fb%3Fc%23d%20%25");
+        let url = transport.url(&GET_PERSON, &["a/../b?c#d %"]).unwrap();
+        assert_eq!(url.as_str(), "http://localhost/identities/api/v1/people/a%2F..%2Fb%3Fc%23d%20%25");
         for id in ["", ".", ".."] {
-            let error = transport.url(&OPERATION, &["api", "v1", "people", id]).unwrap_err();
+            let error = transport.url(&GET_PERSON, &[id]).unwrap_err();
             assert!(matches!(error, ClientError::NotFound { .. }));
         }
     }
@@ -359,7 +382,4 @@ mod tests {
         }
         assert!(parse::<Shape>(b"\xef\xbb\xbf{\"list\":[]}").is_ok());
     }
-
-    const OPERATION: Operation =
-        Operation { name: "Tags", method: Method::GET, permission: "Read Tags", faults_are_final: false };
 }

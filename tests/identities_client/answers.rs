@@ -49,7 +49,7 @@ async fn every_status_has_its_meaning() {
     for (status, headers, body, again, asked, says) in [
         (200, "", "", true, None, "not what the Identities API promises"),
         (400, "", "Face bytes are empty", false, None, "Face bytes are empty"),
-        (403, "", "", false, None, "\"Face Publishing\""),
+        (403, "", "", true, None, "\"Face Publishing\""),
         (405, "", "", false, None, "status 405"),
         (408, "", "", true, None, "status 408"),
         (409, "", "", false, None, "status 409"),
@@ -178,5 +178,10 @@ async fn a_redirect_takes_neither_token_nor_picture_anywhere() {
         let (again, _, reason) = failed(identify(&client(&fake), &IdentifyConfig::default()).await);
         assert!(again && reason.contains("redirects to 127.0.0.1"), "{reason}");
         assert_eq!((fake.seen().len(), elsewhere.seen().len()), (2, 0), "{status}");
+        // Nor does the login take the password.
+        let fake = Fake::start_raw(move |_| Reply::with(status, location, "")).await;
+        let (again, _, reason) = failed(identify(&client(&fake), &IdentifyConfig::default()).await);
+        assert!(again && reason.contains("redirects to 127.0.0.1"), "{reason}");
+        assert_eq!((fake.seen().len(), elsewhere.seen().len()), (1, 0), "{status}");
     }
 }

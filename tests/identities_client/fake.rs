@@ -25,6 +25,8 @@ pub enum Reply {
     Drip(Vec<u8>),
     /// This head, then this much of nothing, as fast as it is taken.
     Flood(String, usize),
+    /// These bytes at once, then nothing; the connection stays open.
+    Stuck(Vec<u8>),
     /// Nothing at all; the connection stays open.
     Silence,
 }
@@ -142,13 +144,8 @@ impl Fake {
     }
 }
 
-/// One request and its answer; `None` when the other side went away.
-async fn serve(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    seen: &Mutex<Vec<Request>>,
-    flooded: &Mutex<usize>,
-    answer: &(impl Fn(&Request) -> Reply + Sync),
-) -> Option<()> {
+/// One whole request; `None` when the other side went away before.
+pub async fn read_request(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Option<Request> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -158,7 +155,8 @@ async fn serve(
             return None;
         }
         if bytes[0] == TLS_HANDSHAKE {
-            return stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok()?;
+            return None;
         }
     };
     let head = String::from_utf8(bytes[..head_end].to_vec()).ok()?;
@@ -169,6 +167,17 @@ async fn serve(
             return None;
         }
     }
+    Some(request)
+}
+
+/// One request and its answer; `None` when the other side went away.
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    seen: &Mutex<Vec<Request>>,
+    flooded: &Mutex<usize>,
+    answer: &(impl Fn(&Request) -> Reply + Sync),
+) -> Option<()> {
+    let request = read_request(&mut stream).await?;
     let reply = answer(&request);
     seen.lock().unwrap().push(request);
     match reply {
@@ -187,6 +196,10 @@ async fn serve(
                 stream.write_all(&piece).await.ok()?;
                 *flooded.lock().unwrap() += piece.len();
             }
+        }
+        Reply::Stuck(bytes) => {
+            stream.write_all(&bytes).await.ok()?;
+            std::future::pending().await
         }
         Reply::Silence => std::future::pending().await,
     }

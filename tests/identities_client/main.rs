@@ -1,11 +1,18 @@
-//! The client against an engine that misbehaves, over real sockets, and the bytes it sends.
+//! The client: against an engine that misbehaves, over real sockets; the bytes it sends; and every operation against
+//! the real engine.
 
 mod answers;
+mod commands;
 mod enroll;
 mod fake;
+mod files;
+mod import;
 mod requests;
+#[path = "../support/mod.rs"]
+mod support;
 mod tls;
 mod tokens;
+mod walk;
 
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::Utc;
 
 use super::*;
 
@@ -32,11 +33,11 @@ async fn a_refused_token_costs_one_login_and_one_repetition() {
 }
 
 #[tokio::test]
-async fn a_second_refusal_is_final() {
+async fn a_second_refusal_is_nothing_the_sighting_can_help() {
     let fake = Fake::start(|_| Reply::with(401, "", "")).await;
     for kind in [Call::PublishWithResponse, Call::Lookup] {
         let (again, _, reason) = failed(identify(&client(&fake), &call(kind)).await);
-        assert!(!again && reason.contains("even after a new login"), "{reason}");
+        assert!(again && reason.contains("even after a new login"), "{reason}");
     }
     assert_eq!((fake.count("authenticate"), fake.count("publishWithResponse"), fake.count("lookup")), (4, 2, 2));
 }
@@ -130,7 +131,7 @@ async fn a_refused_renewal_leads_to_a_login() {
 }
 
 #[tokio::test]
-async fn a_refused_login_is_final_and_no_storm() {
+async fn a_refused_login_uses_up_no_sighting_and_is_no_storm() {
     let open = std::sync::Arc::new(AtomicBool::new(false));
     let opened = open.clone();
     let fake = Fake::start_raw(move |request| {
@@ -142,7 +143,7 @@ async fn a_refused_login_is_final_and_no_storm() {
     .await;
     let client = client(&fake);
     let (again, _, reason) = failed(identify(&client, &IdentifyConfig::default()).await);
-    assert!(!again && reason.contains("identities.username"), "{reason}");
+    assert!(again && reason.contains("identities.username"), "{reason}");
     for _ in 0..20 {
         let (again, after, _) = failed(identify(&client, &IdentifyConfig::default()).await);
         assert!(again && after.is_some(), "meanwhile what is stored waits");
@@ -174,6 +175,45 @@ async fn a_token_that_cannot_be_sent_is_a_broken_answer() {
         let token = token.to_owned();
         let fake = Fake::start_raw(move |_| Reply::token(&token)).await;
         let (again, _, reason) = failed(identify(&client(&fake), &IdentifyConfig::default()).await);
-        assert!(!again && reason.contains("authenticate: the answer is not what"), "{reason}");
+        assert!(again && reason.contains("authenticate: the answer is not what"), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn hours_between_the_clocks_cost_no_login() {
+    // The engine's clock is so many hours ahead of ours; whether its answers carry its date.
+    for (hours, dated) in [(-5, true), (5, true), (-5, false), (5, false), (24 * 365, true), (-24 * 365, false)] {
+        let engine_now = move || Utc::now() + chrono::TimeDelta::hours(hours);
+        let issued = engine_now().timestamp();
+        let token = format!(
+            "e30.{}.sig",
+            BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"iat":{issued},"exp":{}}}"#, issued + 3600))
+        );
+        let fake = Fake::start_raw(move |request| {
+            let date = engine_now().format("Date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string();
+            let headers = format!("Content-Type: application/json\r\n{}", if dated { date.as_str() } else { "" });
+            let login = format!(r#"{{"username":"gate","token":"{token}"}}"#);
+            Reply::with(200, &headers, if request.is("/authenticate") { &login } else { EMPTY })
+        })
+        .await;
+        let client = client(&fake);
+        for _ in 0..20 {
+            identify(&client, &IdentifyConfig::default()).await.unwrap();
+        }
+        assert_eq!((fake.count("/authenticate"), fake.count("/renewToken")), (1, 0), "{hours} h, dated: {dated}");
+    }
+}
+
+#[tokio::test]
+async fn many_whose_login_gets_no_answer_try_once_a_step() {
+    let fake = Fake::start_raw(|_| Reply::with(503, "", "")).await;
+    let client = client(&fake);
+    let everybody = (0..32).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move { failed(identify(&client, &IdentifyConfig::default()).await).0 })
+    });
+    for one in everybody.collect::<Vec<_>>() {
+        assert!(one.await.unwrap());
+    }
+    assert_eq!(fake.seen().len(), 1, "one login for all who wait for it");
 }

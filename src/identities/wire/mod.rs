@@ -8,15 +8,18 @@
 
 mod auth;
 mod detections;
+mod documents;
 mod face_edge;
 mod faces;
 mod people;
 mod problem;
 mod scalar;
+mod settings;
 mod tags;
 
 pub use auth::{AuthenticateRequest, AuthenticateResponse, UserProfile};
 pub use detections::{DetectionItem, DetectionsQuery};
+pub use documents::upload_part;
 pub use face_edge::{
     DetectedFace, EdgePerson, EdgeTag, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
     FaceEdgeRecognizeWithOptions, MatchedPerson, lookup_part,
@@ -31,4 +34,5 @@ pub use people::{
 };
 pub use problem::ProblemDetails;
 pub use scalar::{Base64, BoundingBox, TimeSpan, parse_time};
+pub use settings::FieldSetting;
 pub use tags::{Tag, TagWrite};

@@ -1,30 +1,16 @@
-//! `doorward identities`: talking to an Identities engine from the command line.
-//!
-//! In: how to reach the engine, and what to do there. Out: what was done, for people or as JSON. A password comes from
-//! the configuration's credential, a file or the prompt, never from an argument.
+//! `doorward identities enroll`: one photo, and what else is to be known of the person.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail};
-use secrecy::SecretString;
+use anyhow::{Context, anyhow};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{CommandResult, Failure, print_line};
-use crate::cli::{EngineAccess, EnrollArgs, IdentitiesCommand};
-use crate::config::IdentitiesConfig;
-use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert};
+use super::{access, photo};
+use crate::cli::EnrollArgs;
+use crate::commands::{CommandResult, Failure, print_line};
+use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
 use crate::identities::{Client, ClientError};
-
-/// A photo larger than this is a mistake; engines refuse it anyway.
-const MAX_PHOTO_BYTES: u64 = 32 << 20;
-
-pub async fn run(command: IdentitiesCommand) -> CommandResult {
-    match command {
-        IdentitiesCommand::Enroll(args) => enroll(args).await,
-    }
-}
 
 /// What `enroll` did.
 #[derive(Serialize)]
@@ -37,9 +23,9 @@ struct Enrolled {
     tags: Vec<String>,
 }
 
-async fn enroll(args: EnrollArgs) -> CommandResult {
-    let photo = read_photo(&args.photo)?;
-    let client = connect(&args.access)?;
+pub async fn run(args: EnrollArgs) -> CommandResult {
+    let photo = photo::read(&args.photo)?;
+    let client = access::connect(&args.access)?;
     let query = FaceEnrollQuery { person_id: args.person_id.clone(), force_enrollment: args.force };
     let request = FaceEnrollRequest { face_image: Base64::from(photo), photo_reference_id: None };
     let enrolled = client.face_enroll(&query, &request).await;
@@ -91,7 +77,7 @@ async fn tag(client: &Client, person: &str, name: &str, known: bool) -> Result<(
     }
     let tag = PersonTagUpsert {
         person_tag_id: Some(Uuid::new_v4().to_string()),
-        tag_id: client.ensure_tag(name).await?,
+        tag_id: client.ensure_tag(&TagWrite::named(name)).await?,
         expires: None,
     };
     client.put_person_tag(person, &tag).await.map(drop)
@@ -124,57 +110,4 @@ fn refused_photo(error: ClientError, args: &EnrollArgs) -> anyhow::Error {
         _ => return error.into(),
     };
     anyhow!(error).context(format!("{} was not enrolled; {advice}", args.photo.display()))
-}
-
-/// A client for the engine that was named, or the configured one.
-fn connect(access: &EngineAccess) -> Result<Client, Failure> {
-    let config = match (&access.url, &access.username) {
-        (Some(url), Some(username)) => {
-            let password = match &access.password_file {
-                Some(file) => password_of(file)?,
-                None => ask_password(username)?,
-            };
-            IdentitiesConfig::new(url.clone(), username, password)
-        }
-        _ => {
-            let settings = super::load_config(access.config.config.as_deref())?.settings;
-            settings
-                .identities
-                .ok_or_else(|| anyhow!("no engine is configured; fill in [identities], or give --url and --username"))?
-        }
-    };
-    Ok(Client::new(&config)?)
-}
-
-/// The first line of a file, or of standard input for `-`.
-fn password_of(file: &Path) -> anyhow::Result<SecretString> {
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin()).context("cannot read the password from standard input")?
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("cannot read the password file {}", file.display()))?
-    };
-    let password = text.lines().next().unwrap_or_default();
-    if password.is_empty() {
-        bail!("the first line of the password file {} is empty", file.display());
-    }
-    Ok(password.into())
-}
-
-fn ask_password(username: &str) -> anyhow::Result<SecretString> {
-    let password = rpassword::prompt_password(format!("Password of {username}: "));
-    Ok(password.context("cannot ask for the password here; give --password-file")?.into())
-}
-
-fn read_photo(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
-    if size > MAX_PHOTO_BYTES {
-        bail!("{} has {size} bytes; a photo has at most {MAX_PHOTO_BYTES}", file.display());
-    }
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let kind = imagesize::image_type(&bytes);
-    use imagesize::ImageType::{Bmp, Jpeg, Png, Webp};
-    match kind {
-        Ok(Jpeg | Png | Webp | Bmp) => Ok(bytes),
-        _ => bail!("{} is not a picture this can send (JPEG, PNG, WebP and BMP are)", file.display()),
-    }
 }

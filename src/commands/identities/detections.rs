@@ -1,0 +1,88 @@
+//! `doorward identities detections`: who was seen where and when, fetched page by page and printed as it comes.
+
+use std::path::Path;
+use std::pin::pin;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use serde_json::json;
+
+use super::faces::score;
+use super::{access, table};
+use crate::cli::{DetectionsCommand, DetectionsRange};
+use crate::commands::{CommandResult, print_line};
+use crate::identities::ClientError;
+use crate::identities::wire::{DetectionItem, DetectionsQuery};
+
+/// Records fetched at once, each with its picture.
+const PAGE: u32 = 20;
+
+pub async fn run(command: DetectionsCommand) -> CommandResult {
+    let (DetectionsCommand::Person { range, .. } | DetectionsCommand::Face { range, .. }) = &command;
+    let client = access::connect(&range.asking.access)?;
+    let limit = if range.limit == 0 { usize::MAX } else { range.limit };
+    let query = DetectionsQuery {
+        skip: 0,
+        take: u32::try_from(limit).map_or(PAGE, |limit| limit.min(PAGE)),
+        epoch_start_ms: range.since.map(|time| time.timestamp_millis()),
+        epoch_end_ms: range.until.map(|time| time.timestamp_millis()),
+        date_ascending: range.oldest_first,
+    };
+    let detections = match &command {
+        DetectionsCommand::Person { person, .. } => client.person_detections(person, query).left_stream(),
+        DetectionsCommand::Face { face, .. } => client.face_detections(face, query).right_stream(),
+    };
+    if let Some(folder) = &range.images {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    print(pin!(detections.take(limit)), range).await
+}
+
+async fn print(
+    mut detections: impl Stream<Item = Result<DetectionItem, ClientError>> + Unpin,
+    range: &DetectionsRange,
+) -> CommandResult {
+    let mut rows = table::table(&["time (UTC)", "detector", "confidence", "time zone", "picture"]);
+    let mut number = 0;
+    while let Some(detection) = detections.try_next().await? {
+        number += 1;
+        let picture = match (&range.images, &detection.image) {
+            (Some(folder), Some(image)) => Some(save(folder, number, &detection, &image.0)?),
+            _ => None,
+        };
+        if range.asking.json {
+            let line = json!({
+                "dateTimeUtc": table::time(detection.date_time_utc), "detector": detection.detector,
+                "confidence": detection.confidence, "timeZone": detection.time_zone,
+                "image": picture,
+            });
+            print_line(&line.to_string());
+            continue;
+        }
+        rows.add_row([
+            table::time(detection.date_time_utc),
+            table::plain(&detection.detector),
+            score(detection.confidence),
+            table::plain(&detection.time_zone),
+            picture.unwrap_or_else(|| if detection.image.is_some() { "yes" } else { "none" }.into()),
+        ]);
+    }
+    if !range.asking.json {
+        if number == 0 {
+            print_line("none");
+        } else {
+            table::print(&rows);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a picture under a name that sorts by time; gives the name.
+fn save(folder: &Path, number: usize, detection: &DetectionItem, jpeg: &[u8]) -> anyhow::Result<String> {
+    let time = detection.date_time_utc.format("%Y%m%dT%H%M%S%3fZ");
+    let name = format!("{time}-{number:06}.jpg");
+    let file = folder.join(&name);
+    std::fs::write(&file, jpeg).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(name)
+}

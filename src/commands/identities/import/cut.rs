@@ -1,0 +1,91 @@
+//! Patience with an engine, and its end: when everything stops, and why.
+//!
+//! In: calls that may be repeated. Out: their answers, however often it took; or the failure, once there is no sense in
+//! going on. It is the only place of an import that waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::identities::{Client, ClientError, Verdict};
+
+/// An engine that does not answer is asked for this long: enough for a restart or an update.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Whether to go on; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Cut {
+    stopped: CancellationToken,
+    reason: Arc<Mutex<Option<anyhow::Error>>>,
+}
+
+/// The failures of one call so far.
+#[derive(Default)]
+pub struct Tries {
+    failed: u32,
+    since: Option<Instant>,
+}
+
+impl Cut {
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.is_cancelled()
+    }
+
+    /// Lets nothing new begin; the first reason counts.
+    pub fn stop(&self, reason: anyhow::Error) {
+        self.lock().get_or_insert(reason);
+        self.stopped.cancel();
+    }
+
+    /// Why everything stopped, if it did.
+    pub fn reason(&self) -> Option<anyhow::Error> {
+        self.lock().take()
+    }
+
+    /// The answer of a call that may be repeated without harm.
+    pub async fn patiently<T, F>(&self, client: &Client, mut call: impl FnMut() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let mut tries = Tries::default();
+        loop {
+            match call().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.wait(client, &mut tries, error).await?,
+            }
+        }
+    }
+
+    /// Waits until the next try is due; gives the failure back when there is not to be one.
+    pub async fn wait(&self, client: &Client, tries: &mut Tries, error: ClientError) -> Result<(), ClientError> {
+        let Verdict::Again { after } = error.verdict() else { return Err(error) };
+        let since = *tries.since.get_or_insert_with(Instant::now);
+        tries.failed += 1;
+        let pause = client.backoff().pause(tries.failed, after, rand::random());
+        if since.elapsed() + pause > PATIENCE {
+            return Err(error);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.stopped.cancelled() => Err(error),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<anyhow::Error>> {
+        // Nothing can panic while it is held.
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a failure is about one photo or record, so that the next may well succeed.
+pub fn is_of_one(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Rejected { .. }
+            | ClientError::NotFound { .. }
+            | ClientError::File { .. }
+            | ClientError::TooLarge { .. }
+            | ClientError::Broken { .. }
+    )
+}

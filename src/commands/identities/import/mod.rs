@@ -1,0 +1,135 @@
+//! `doorward identities import`: many people into an engine, several at a time.
+//!
+//! In: a folder or a CSV file. Out: people, their photos and records in the engine, and a report of every photo that is
+//! not. It keeps nothing of its own: each photo goes in under a reference made from its content, the engine is asked
+//! which it has, and parts of records have ids made from what they say. So it may be stopped, killed and run again.
+//!
+//! ```text
+//! source ─plan▶ people to be ─person▶ engine
+//!                    └──────── outcomes ──▶ report
+//! ```
+
+mod cut;
+mod person;
+mod plan;
+mod record;
+mod report;
+mod sheet;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use futures_util::{StreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::access;
+use crate::cli::ImportArgs;
+use crate::commands::CommandResult;
+use crate::identities::wire::TagWrite;
+use crate::identities::{Client, ClientError};
+use cut::Cut;
+use person::Importer;
+use plan::Plan;
+use report::Report;
+
+pub async fn run(args: ImportArgs) -> CommandResult {
+    let source = args.source.clone();
+    let bar = bar("reading photos {pos}");
+    let reading = bar.clone();
+    let plan = tokio::task::spawn_blocking(move || plan::read(&source, &|| reading.inc(1))).await??;
+    bar.finish_and_clear();
+    let mut report = Report::new(&plan);
+    if args.dry_run {
+        report.dry_run();
+    } else {
+        let client = access::connect(&args.access)?;
+        // Wrong addresses and passwords are known before anything begins.
+        client.authenticate().await?;
+        import(client, &plan, &args, &mut report).await?;
+    }
+    report.finish();
+    if let Some(file) = &args.report {
+        report.write(file)?;
+    }
+    report.print(args.json);
+    if let Some(error) = report.take_stop() {
+        return Err(error.context("the import stopped before its end; run it again, and it goes on from there").into());
+    }
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Report) -> anyhow::Result<()> {
+    let cut = Cut::default();
+    watch_signals(cut.clone())?;
+    let tags = match define_tags(&client, plan, &cut).await {
+        Ok(tags) => tags,
+        Err(error) => {
+            report.stopped(anyhow!(error).context("the tags could not be defined"));
+            return Ok(());
+        }
+    };
+    let importer = Importer { client, cut: cut.clone(), force: args.force, tags };
+    let photos = plan.people.iter().map(|person| person.photos.len() as u64).sum();
+    let bar = bar("{bar:30} {pos}/{len} photos, {per_sec}, {eta} left");
+    bar.set_length(photos);
+    let mut outcomes = stream::iter(&plan.people)
+        .map(|person| {
+            let (importer, bar) = (&importer, &bar);
+            async move { (person, importer.import(person, &|| bar.inc(1)).await) }
+        })
+        .buffer_unordered(usize::from(args.jobs));
+    while let Some((person, outcome)) = outcomes.next().await {
+        report.add(person, outcome);
+    }
+    bar.finish_and_clear();
+    drop(outcomes);
+    if let Some(error) = cut.reason() {
+        report.stopped(error);
+    }
+    Ok(())
+}
+
+/// The id of every tag that is given to anybody, defined if need be, by its name.
+async fn define_tags(client: &Client, plan: &Plan, cut: &Cut) -> Result<BTreeMap<String, String>, ClientError> {
+    let carried = plan.people.iter().flat_map(|person| &person.record.tags).map(|tag| tag.name.as_str());
+    let names: BTreeSet<&str> = carried.chain(plan.tags.iter().map(|tag| tag.tag_name.as_str())).collect();
+    let mut ids = BTreeMap::new();
+    for name in names {
+        let defined = plan.tags.iter().find(|tag| tag.tag_name == name).cloned();
+        let wanted = defined.unwrap_or_else(|| TagWrite::named(name));
+        let id = cut.patiently(client, || client.ensure_tag(&wanted)).await?;
+        ids.insert(name.to_owned(), id);
+    }
+    Ok(ids)
+}
+
+/// The first signal lets what is under way end, the second ends the program.
+fn watch_signals(cut: Cut) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        cut.stop(anyhow!("it was told to stop"));
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+/// Drawn on standard error, when that is a terminal.
+fn bar(template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}

@@ -1,0 +1,417 @@
+//! What is to be imported: people, each with photos and a record, before any engine is asked.
+//!
+//! In: a folder with a folder per person, or a CSV file. Out: a [`Plan`], in which every photo can be read, is a
+//! picture, and shows up once; and a flaw for each that does not. It sends nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::super::photo;
+use super::sheet;
+use crate::identities::wire::{PersonAlias, TagWrite};
+use crate::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
+
+/// Everything there is to do, and what cannot be done.
+pub struct Plan {
+    pub people: Vec<Planned>,
+    /// Definitions that came along.
+    pub tags: Vec<TagWrite>,
+    pub flaws: Vec<Flaw>,
+    /// Photos that a person has twice: they go in once, which is no flaw.
+    pub repeated: Vec<Flaw>,
+}
+
+/// One person.
+#[derive(Default)]
+pub struct Planned {
+    /// What the source calls them: the folder's name, or the key or row of the CSV file.
+    pub key: String,
+    /// Somebody the engine knows already.
+    pub person_id: Option<String>,
+    pub record: PersonFile,
+    pub photos: Vec<Photo>,
+    /// Where the documents of the record are.
+    pub folder: PathBuf,
+}
+
+#[derive(Clone)]
+pub struct Photo {
+    pub file: PathBuf,
+    /// By which the engine knows it.
+    pub reference: String,
+}
+
+/// Why something of the source is not imported.
+pub struct Flaw {
+    pub person: String,
+    pub photo: Option<PathBuf>,
+    pub reason: String,
+}
+
+/// A photo that has been found but not read yet.
+pub struct Found {
+    pub file: PathBuf,
+    pub reference: Option<String>,
+}
+
+/// A person as the source has them.
+pub struct Sourced {
+    pub planned: Planned,
+    pub found: Vec<Found>,
+}
+
+/// What a source holds, before its photos are read.
+#[derive(Default)]
+pub struct Source {
+    pub people: Vec<Sourced>,
+    pub tags: Vec<TagWrite>,
+    pub flaws: Vec<Flaw>,
+}
+
+const PICTURES: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+/// A `person.json` or `tags.json` larger than this is none.
+const MAX_JSON: u64 = 16 << 20;
+
+/// Reads a source; `photo_read` is called after every photo.
+pub fn read(source: &Path, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
+    let about = std::fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))?;
+    let Source { people, tags, mut flaws } = if about.is_dir() { folder(source)? } else { sheet::read(source)? };
+    let mut people = look_at_photos(people, &mut flaws, photo_read);
+    let mut repeated = Vec::new();
+    set_aside_repeated_photos(&mut people, &mut flaws, &mut repeated);
+    let people = people.into_iter().map(|(person, _)| person);
+    let (able, unable): (Vec<_>, Vec<_>) =
+        people.partition(|person| !person.photos.is_empty() || person.person_id.is_some());
+    for person in unable {
+        let told = flaws.iter().any(|flaw| flaw.person == person.key);
+        if !told {
+            flaws.push(Flaw { person: person.key, photo: None, reason: "there is no photo of them".into() });
+        }
+    }
+    if able.is_empty() && flaws.is_empty() {
+        bail!("{} holds nobody: one folder per person is needed, with photos in it", source.display());
+    }
+    Ok(Plan { people: able, tags, flaws, repeated })
+}
+
+/// Everybody in a folder with a folder for each.
+fn folder(folder: &Path) -> anyhow::Result<Source> {
+    let mut source = Source::default();
+    let tags = folder.join(TAGS_FILE);
+    if tags.is_file() {
+        source.tags = json(&tags)?;
+    }
+    if folder.join(PERSON_FILE).is_file() {
+        bail!("{} is the folder of one person; name the folder around it", folder.display());
+    }
+    for path in entries(folder)? {
+        let key = name_of(&path);
+        if path.is_dir() {
+            match person(&path, &key) {
+                Ok(person) => source.people.push(person),
+                Err(error) => {
+                    source.flaws.push(Flaw { person: key, photo: None, reason: format!("{error:#}") });
+                }
+            }
+        } else if is_picture(&path) {
+            let reason = "it is in nobody's folder; put it into one that is named after the person".to_owned();
+            source.flaws.push(Flaw { person: String::new(), photo: Some(path), reason });
+        }
+    }
+    Ok(source)
+}
+
+fn person(folder: &Path, key: &str) -> anyhow::Result<Sourced> {
+    let file = folder.join(PERSON_FILE);
+    let mut record: PersonFile = if file.is_file() { json(&file)? } else { PersonFile::default() };
+    if let Some(flaw) = record.flaw() {
+        bail!("{} cannot be used: {flaw}", file.display());
+    }
+    if record.aliases.is_empty() && key.parse::<uuid::Uuid>().is_err() {
+        record.aliases.extend(alias(key));
+    }
+    let listed = record
+        .photos
+        .iter()
+        .map(|PhotoFile { file, reference }| Found { file: folder.join(file), reference: reference.clone() });
+    let mut found: Vec<Found> = listed.collect();
+    let is_document = |path: &Path| record.documents.iter().any(|document| folder.join(&document.file) == path);
+    for path in entries(folder)? {
+        let known = found.iter().any(|photo| photo.file == path) || is_document(&path);
+        if !known && path.is_file() && is_picture(&path) {
+            found.push(Found { file: path, reference: None });
+        }
+    }
+    let planned = Planned { key: key.into(), record, folder: folder.into(), ..Planned::default() };
+    Ok(Sourced { planned, found })
+}
+
+/// The pictures in a folder, or the one that a file is.
+pub fn pictures(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    Ok(entries(path)?.into_iter().filter(|path| path.is_file() && is_picture(path)).collect())
+}
+
+/// A name as people write it: `Ada Lovelace`, `Ada_Lovelace`, `Lovelace, Ada`, `Ada`.
+pub fn alias(name: &str) -> Option<PersonAlias> {
+    let name = name.replace('_', " ");
+    let text = |part: &str| Some(part.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|part| !part.is_empty());
+    let (first, last) = match name.split_once(',') {
+        Some((last, first)) => (text(first), text(last)),
+        None => match name.trim().rsplit_once(char::is_whitespace) {
+            Some((first, last)) => (text(first), text(last)),
+            None => (text(&name), None),
+        },
+    };
+    (first.is_some() || last.is_some()).then(|| PersonAlias {
+        first_name: first,
+        last_name: last,
+        ..PersonAlias::default()
+    })
+}
+
+/// Reads every photo once: whether it is one, and what it holds. The photos of a person keep their order.
+fn look_at_photos(people: Vec<Sourced>, flaws: &mut Vec<Flaw>, photo_read: &dyn Fn()) -> Vec<(Planned, Vec<String>)> {
+    let mut looked_at = Vec::with_capacity(people.len());
+    for Sourced { mut planned, found } in people {
+        let mut contents = Vec::new();
+        for Found { file, reference } in found {
+            match photo::read(&file) {
+                Ok(bytes) => {
+                    let content = hex::encode(Sha256::digest(&bytes));
+                    let reference = reference.filter(|reference| !reference.is_empty());
+                    let reference = reference.unwrap_or_else(|| format!("doorward-{}", &content[..32]));
+                    planned.photos.push(Photo { file, reference });
+                    contents.push(content);
+                }
+                Err(error) => {
+                    let reason = format!("{error:#}");
+                    flaws.push(Flaw { person: planned.key.clone(), photo: Some(file), reason });
+                }
+            }
+            photo_read();
+        }
+        looked_at.push((planned, contents));
+    }
+    looked_at
+}
+
+/// A picture that is there twice for one person counts once. One that several people have is nobody's: who is on it
+/// would otherwise be a matter of chance, and open doors.
+fn set_aside_repeated_photos(people: &mut [(Planned, Vec<String>)], flaws: &mut Vec<Flaw>, repeated: &mut Vec<Flaw>) {
+    let mut holders: BTreeMap<String, Vec<(usize, PathBuf)>> = BTreeMap::new();
+    for (index, (person, contents)) in people.iter().enumerate() {
+        for (photo, content) in person.photos.iter().zip(contents) {
+            // Two photos with one reference would be one to the engine.
+            for key in [content.clone(), format!("reference {}", photo.reference)] {
+                let holders = holders.entry(key).or_default();
+                if !holders.iter().any(|(_, file)| *file == photo.file) {
+                    holders.push((index, photo.file.clone()));
+                }
+            }
+        }
+    }
+    for (index, (person, contents)) in people.iter_mut().enumerate() {
+        let mut kept: Vec<String> = Vec::new();
+        let key = person.key.clone();
+        let mut contents = contents.iter();
+        person.photos.retain(|photo| {
+            // There is a content for every photo.
+            let Some(content) = contents.next() else { return true };
+            let keys = [content.clone(), format!("reference {}", photo.reference)];
+            let elsewhere = keys.iter().flat_map(|key| &holders[key]).find(|(other, _)| *other != index);
+            if let Some((_, other)) = elsewhere {
+                let other = other.display();
+                let reason =
+                    format!("the same photo is there for somebody else, as {other}; delete it where it is wrong");
+                flaws.push(Flaw { person: key.clone(), photo: Some(photo.file.clone()), reason });
+                return false;
+            }
+            let first = keys.iter().flat_map(|key| &holders[key]).find(|(_, file)| *file != photo.file);
+            let again = keys.iter().any(|key| kept.contains(key));
+            if let Some((_, first)) = first.filter(|_| again) {
+                let reason = format!("it is the same photo as {}", first.display());
+                repeated.push(Flaw { person: key.clone(), photo: Some(photo.file.clone()), reason });
+            }
+            kept.extend(keys);
+            !again
+        });
+    }
+}
+
+fn json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    if size > MAX_JSON {
+        bail!("{} is too large to be what it is called", file.display());
+    }
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut json = serde_json::Deserializer::from_slice(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text));
+    serde_path_to_error::deserialize(&mut json).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+/// What is in a folder, sorted, without what is hidden.
+fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let failed = || format!("cannot read the folder {}", folder.display());
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if !name_of(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The smallest file that passes for a JPEG, with something to tell it by.
+    fn jpeg(mark: u8) -> Vec<u8> {
+        vec![0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F', b'I', b'F', 0, mark]
+    }
+
+    fn write(root: &Path, files: &[(&str, Vec<u8>)]) {
+        for (name, bytes) in files {
+            let file = root.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, bytes).unwrap();
+        }
+    }
+
+    fn flaws(plan: &Plan) -> Vec<(String, String, String)> {
+        let photo = |flaw: &Flaw| flaw.photo.as_deref().map(name_of).unwrap_or_default();
+        plan.flaws.iter().map(|flaw| (flaw.person.clone(), photo(flaw), flaw.reason.clone())).collect()
+    }
+
+    #[test]
+    fn names_are_read_as_people_write_them() {
+        for (text, first, last) in [
+            ("Ada Lovelace", Some("Ada"), Some("Lovelace")),
+            ("John_Salley", Some("John"), Some("Salley")),
+            ("Lovelace, Ada  King", Some("Ada King"), Some("Lovelace")),
+            ("Juan Carlos de Borbón", Some("Juan Carlos de"), Some("Borbón")),
+            ("Ada", Some("Ada"), None),
+            ("Lovelace,", None, Some("Lovelace")),
+        ] {
+            let alias = alias(text).unwrap();
+            assert_eq!((alias.first_name.as_deref(), alias.last_name.as_deref()), (first, last), "{text}");
+        }
+        for nothing in ["", " ", "_", ","] {
+            assert_eq!(alias(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_per_person_with_photos_in_the_order_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        write(
+            dir.path(),
+            &[
+                ("Ada_Lovelace/2.JPG", jpeg(2)),
+                ("Ada_Lovelace/1.jpeg", jpeg(1)),
+                ("Ada_Lovelace/notes.txt", b"x".to_vec()),
+                ("Ada_Lovelace/.hidden.jpg", jpeg(9)),
+                ("Bob/a.jpg", jpeg(3)),
+                (".git/x.jpg", jpeg(4)),
+                ("README.md", b"x".to_vec()),
+            ],
+        );
+        let plan = read(dir.path(), &|| {}).unwrap();
+        assert_eq!(flaws(&plan), []);
+        let people: Vec<_> = plan.people.iter().map(|person| (person.key.as_str(), person.photos.len())).collect();
+        assert_eq!(people, [("Ada_Lovelace", 2), ("Bob", 1)]);
+        let ada = &plan.people[0];
+        assert_eq!(name_of(&ada.photos[0].file), "1.jpeg");
+        assert!(ada.photos[0].reference.starts_with("doorward-") && ada.photos[0].reference.len() == 41);
+        assert_eq!(ada.record.aliases[0].last_name.as_deref(), Some("Lovelace"));
+    }
+
+    #[test]
+    fn what_cannot_be_imported_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        write(
+            dir.path(),
+            &[
+                ("Ada/broken.jpg", b"no picture".to_vec()),
+                ("Ada/fine.jpg", jpeg(1)),
+                ("Bob/also of Cid.jpg", jpeg(2)),
+                ("Bob/own.jpg", jpeg(3)),
+                ("Cid/also of Bob.jpg", jpeg(2)),
+                ("Dan/notes.txt", b"x".to_vec()),
+                ("Eve/person.json", b"{\"version\":7}".to_vec()),
+                ("Fay/person.json", b"{\"tags\":[{\"nam\":1}]}".to_vec()),
+                ("flat.jpg", jpeg(8)),
+                ("Gil/same.jpg", jpeg(9)),
+                ("Gil/same again.jpg", jpeg(9)),
+            ],
+        );
+        let plan = read(dir.path(), &|| {}).unwrap();
+        let people: Vec<_> = plan.people.iter().map(|person| (person.key.as_str(), person.photos.len())).collect();
+        assert_eq!(people, [("Ada", 1), ("Bob", 1), ("Gil", 1)]);
+        let flaws = flaws(&plan);
+        for (person, photo, reason) in [
+            ("Ada", "broken.jpg", "not a picture"),
+            ("Bob", "also of Cid.jpg", "also of Bob.jpg"),
+            ("Cid", "also of Bob.jpg", "also of Cid.jpg"),
+            ("Dan", "", "no photo"),
+            ("Eve", "", "version 7"),
+            ("Fay", "", "person.json cannot be read"),
+            ("", "flat.jpg", "nobody's folder"),
+        ] {
+            let told =
+                |flaw: &&(String, String, String)| flaw.0 == person && flaw.1 == photo && flaw.2.contains(reason);
+            assert_eq!(flaws.iter().filter(told).count(), 1, "{person} {photo} in {flaws:?}");
+        }
+        assert_eq!(flaws.len(), 7, "{flaws:?}");
+        let [repeated] = &plan.repeated[..] else { panic!("Gil has one photo twice") };
+        assert!(repeated.person == "Gil" && repeated.reason.ends_with("Gil/same again.jpg"), "{}", repeated.reason);
+    }
+
+    #[test]
+    fn what_an_export_says_of_a_photo_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let person = r#"{"version":1,"photos":[{"file":"b.jpg","reference":"hr-42"},{"file":"a.jpg"}],
+            "aliases":[{"firstName":"Ada"}],"documents":[{"file":"scan.png","publicId":"d","name":"Scan"}]}"#;
+        write(
+            dir.path(),
+            &[
+                ("2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10/person.json", person.into()),
+                ("2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10/a.jpg", jpeg(1)),
+                ("2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10/b.jpg", jpeg(2)),
+                ("2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10/scan.png", jpeg(3)),
+                ("tags.json", br#"[{"tagName":"VIP","defaultExpirePeriod":"1.00:00:00"}]"#.to_vec()),
+            ],
+        );
+        let plan = read(dir.path(), &|| {}).unwrap();
+        let photos: Vec<_> = plan.people[0].photos.iter().map(|photo| name_of(&photo.file)).collect();
+        assert_eq!(photos, ["b.jpg", "a.jpg"]);
+        assert_eq!(plan.people[0].photos[0].reference, "hr-42");
+        assert_eq!((plan.people[0].record.aliases.len(), plan.tags.len()), (1, 1));
+        let inside = dir.path().join("2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10");
+        assert!(read(&inside, &|| {}).err().unwrap().to_string().contains("the folder around it"));
+    }
+
+    #[test]
+    fn nothing_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(read(dir.path(), &|| {}).err().unwrap().to_string().contains("holds nobody"));
+        assert!(read(&dir.path().join("missing"), &|| {}).is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! The parts of a person's record: what is wanted is compared with what the engine has, and what lacks is put.
+//!
+//! In: a record of the source and one of the engine. Out: nothing, or the failure. Every part has an id made from the
+//! person and what it says, so that putting it again changes nothing.
+
+use std::collections::BTreeMap;
+
+use chrono::Utc;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::cut::Cut;
+use super::plan::Planned;
+use crate::identities::wire::{
+    EntityField, IdentityPersonItem, PersonAddress, PersonAlias, PersonNote, PersonTag, PersonTagUpsert,
+};
+use crate::identities::{Client, ClientError, DocumentUpload};
+use crate::roster::DocumentFile;
+
+/// One person of an engine, whose record is to be completed.
+pub struct Record<'a> {
+    pub client: &'a Client,
+    pub cut: &'a Cut,
+    /// The ids of tag definitions by name.
+    pub tags: &'a BTreeMap<String, String>,
+    pub stored: IdentityPersonItem,
+}
+
+impl Record<'_> {
+    /// Puts what is wanted and not there yet; other parts stay as they are.
+    pub async fn complete(&self, wanted: &Planned) -> Result<(), ClientError> {
+        let record = &wanted.record;
+        for alias in
+            record.aliases.iter().filter(|alias| !self.stored.aliases.iter().any(|known| same_name(known, alias)))
+        {
+            let alias = PersonAlias { person_alias_id: None, ..alias.clone() };
+            let alias = PersonAlias { person_alias_id: Some(self.part_id("alias", &alias)), ..alias };
+            self.again(|| self.client.put_alias(self.id(), &alias)).await?;
+        }
+        for tag in &record.tags {
+            if let Some(tag) = self.tag(&tag.name, tag.expires) {
+                self.again(|| self.client.put_person_tag(self.id(), &tag)).await?;
+            }
+        }
+        for field in &record.entity_fields {
+            if let Some(field) = self.field(field) {
+                self.again(|| self.client.put_entity_field(self.id(), &field)).await?;
+            }
+        }
+        for address in &record.addresses {
+            let address = PersonAddress { person_address_id: None, ..address.clone() };
+            let bare = |known: &PersonAddress| PersonAddress { person_address_id: None, ..known.clone() };
+            if !self.stored.addresses.iter().any(|known| bare(known) == address) {
+                let id = self.part_id("address", &address);
+                let address = PersonAddress { person_address_id: Some(id), ..address };
+                self.again(|| self.client.put_address(self.id(), &address)).await?;
+            }
+        }
+        for note in &record.notes {
+            let same = |known: &PersonNote| (&known.summary, &known.body) == (&note.summary, &note.body);
+            if !self.stored.notes.iter().any(same) {
+                let id = self.part_id("note", &(&note.summary, &note.body));
+                let note = PersonNote { note_id: Some(id), ..note.clone() };
+                self.again(|| self.client.put_note(self.id(), &note)).await?;
+            }
+        }
+        for document in &record.documents {
+            self.document(wanted, document).await?;
+        }
+        Ok(())
+    }
+
+    /// What to put so that the person carries the tag until then; `None` when there is nothing to.
+    fn tag(&self, name: &str, expires: Option<chrono::DateTime<Utc>>) -> Option<PersonTagUpsert> {
+        let now = Utc::now();
+        if expires.is_some_and(|expires| expires <= now) {
+            return None;
+        }
+        let valid = |tag: &&PersonTag| tag.name() == Some(name) && tag.expires.is_none_or(|expires| expires > now);
+        let carried = self.stored.tags.iter().find(valid);
+        if carried.is_some_and(|tag| expires.is_none() || tag.expires == expires) {
+            return None;
+        }
+        let id = carried.and_then(|tag| tag.person_tag_id.clone());
+        Some(PersonTagUpsert {
+            person_tag_id: Some(id.unwrap_or_else(|| self.part_id("tag", &name))),
+            // Every tag of the plan has been defined before.
+            tag_id: self.tags.get(name).cloned()?,
+            expires,
+        })
+    }
+
+    /// What to put so that the field has its value; the source's word counts.
+    fn field(&self, wanted: &EntityField) -> Option<EntityField> {
+        let known = self.stored.entity_fields.iter().find(|known| known.name == wanted.name);
+        let bare = |field: &EntityField| EntityField { entity_field_id: None, ..field.clone() };
+        if known.is_some_and(|known| bare(known) == bare(wanted)) {
+            return None;
+        }
+        let id = known.and_then(|known| known.entity_field_id.clone());
+        let id = id.unwrap_or_else(|| self.part_id("field", &wanted.name));
+        Some(EntityField { entity_field_id: Some(id), ..wanted.clone() })
+    }
+
+    async fn document(&self, wanted: &Planned, document: &DocumentFile) -> Result<(), ClientError> {
+        let there = self
+            .again(async || {
+                let mut nowhere = tokio::io::sink();
+                match self.client.download_document(self.id(), &document.public_id, &mut nowhere).await {
+                    Ok(_) => Ok(true),
+                    Err(ClientError::NotFound { .. }) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            })
+            .await?;
+        if there {
+            return Ok(());
+        }
+        let upload = DocumentUpload {
+            file: wanted.folder.join(&document.file),
+            person_id: self.id().to_owned(),
+            name: document.name.clone(),
+            description: document.description.clone(),
+            public_id: Some(document.public_id.clone()),
+            media_type: document.media_type.clone(),
+        };
+        // With an id of its own it takes its own place when it is sent again.
+        self.again(|| self.client.upload_document(&upload)).await
+    }
+
+    async fn again<T, F>(&self, call: impl FnMut() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        self.cut.patiently(self.client, call).await
+    }
+
+    fn id(&self) -> &str {
+        &self.stored.person_id
+    }
+
+    fn part_id(&self, kind: &str, content: &impl Serialize) -> String {
+        part_id(self.id(), kind, content)
+    }
+}
+
+/// An id for a part that says this: always the same one, and never one that another person's part has.
+fn part_id(person: &str, kind: &str, content: &impl Serialize) -> String {
+    // What the API's types say can be written as JSON; nothing at all would do as well.
+    let content = serde_json::to_string(&(person, kind, content)).unwrap_or_default();
+    let digest = Sha256::digest(content);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+pub fn same_name(a: &PersonAlias, b: &PersonAlias) -> bool {
+    let parts = |alias: &PersonAlias| {
+        [&alias.first_name, &alias.last_name, &alias.middle_name, &alias.title]
+            .map(|part| part.as_deref().unwrap_or_default().trim().to_lowercase())
+    };
+    parts(a) == parts(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_part_has_the_same_id_each_time_and_another_for_another_person() {
+        let id = part_id("p", "tag", &"VIP");
+        assert_eq!(id, part_id("p", "tag", &"VIP"));
+        assert!(id.parse::<Uuid>().is_ok());
+        for other in [part_id("q", "tag", &"VIP"), part_id("p", "note", &"VIP"), part_id("p", "tag", &"Staff")] {
+            assert_ne!(id, other);
+        }
+    }
+
+    #[test]
+    fn names_are_the_same_whatever_their_ids_and_letters() {
+        let alias = |first: &str, last: Option<&str>| PersonAlias {
+            person_alias_id: Some(Uuid::new_v4().to_string()),
+            first_name: Some(first.into()),
+            last_name: last.map(Into::into),
+            ..PersonAlias::default()
+        };
+        assert!(same_name(&alias("Ada", Some("")), &alias(" ada", None)));
+        assert!(!same_name(&alias("Ada", Some("King")), &alias("Ada", None)));
+    }
+}

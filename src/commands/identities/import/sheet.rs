@@ -1,0 +1,260 @@
+//! People in a CSV file, a row for each photo or person.
+//!
+//! In: a file as spreadsheets write it: with commas, semicolons or tabs, a first line of column names, and perhaps a
+//! byte order mark. Out: people in the order of their first row. A column that is not known is a mistake, told before
+//! anything is sent.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::plan::{Flaw, Found, Planned, Source, Sourced, alias, pictures};
+use crate::identities::wire::{EntityField, PersonAlias, PersonNote, parse_time};
+use crate::roster::CarriedTag;
+
+/// A file larger than this is no list of people.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq)]
+enum Column {
+    Photo,
+    Name,
+    FirstName,
+    LastName,
+    MiddleName,
+    Title,
+    Tags,
+    Note,
+    /// The key that makes several rows one person.
+    Person,
+    PersonId,
+    Field(String),
+    Ignored,
+}
+
+pub fn read(file: &Path) -> anyhow::Result<Source> {
+    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    if size > MAX_BYTES {
+        bail!("{} has {size} bytes, too many for a list of people", file.display());
+    }
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {} as UTF-8 text", file.display()))?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rows(text.trim_start_matches('\u{feff}'), folder).with_context(|| format!("{} cannot be used", file.display()))
+}
+
+fn rows(text: &str, folder: &Path) -> anyhow::Result<Source> {
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter(text)).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let columns = reader.headers()?.iter().map(column).collect::<anyhow::Result<Vec<_>>>()?;
+    if !columns.iter().any(|column| matches!(column, Column::Photo | Column::PersonId)) {
+        bail!("the first line names no column `photo`");
+    }
+    let mut source = Source::default();
+    let mut by_key: BTreeMap<String, usize> = BTreeMap::new();
+    for row in reader.records() {
+        let row = row?;
+        let line = row.position().map_or(0, csv::Position::line);
+        let cells = || columns.iter().zip(row.iter()).filter(|(_, cell)| !cell.is_empty());
+        let one = |wanted: Column| cells().find(|(column, _)| **column == wanted).map(|(_, cell)| cell.to_owned());
+        let key = one(Column::Person).or_else(|| one(Column::PersonId));
+        let key = key.unwrap_or_else(|| match name(&one) {
+            Some(name) => format!("line {line} ({})", super::super::people::full_name(&name)),
+            None => format!("line {line}"),
+        });
+        let index = *by_key.entry(key.clone()).or_insert_with(|| {
+            source.people.push(Sourced {
+                planned: Planned { key: key.clone(), folder: folder.into(), ..Planned::default() },
+                found: Vec::new(),
+            });
+            source.people.len() - 1
+        });
+        let person = &mut source.people[index];
+        if let Err(error) = add(person, cells(), name(&one), one(Column::PersonId), folder) {
+            let reason = format!("line {line}: {error:#}");
+            source.flaws.push(Flaw { person: key, photo: None, reason });
+        }
+    }
+    Ok(source)
+}
+
+/// Adds a row to its person.
+fn add<'a>(
+    person: &mut Sourced,
+    cells: impl Iterator<Item = (&'a Column, &'a str)>,
+    name: Option<PersonAlias>,
+    person_id: Option<String>,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let planned = &mut person.planned;
+    if let Some(id) = person_id {
+        if planned.person_id.as_ref().is_some_and(|known| *known != id) {
+            bail!("the person has another person_id in a line before");
+        }
+        planned.person_id = Some(id);
+    }
+    let record = &mut planned.record;
+    record.aliases.extend(name.filter(|name| !record.aliases.contains(name)));
+    for (column, cell) in cells {
+        match column {
+            Column::Photo => {
+                for path in several(cell) {
+                    let found = pictures(&folder.join(path))?;
+                    person.found.extend(found.into_iter().map(|file| Found { file, reference: None }));
+                }
+            }
+            Column::Tags => {
+                for text in several(cell) {
+                    let tag = tag(text)?;
+                    if !record.tags.contains(&tag) {
+                        record.tags.push(tag);
+                    }
+                }
+            }
+            Column::Note => {
+                let note = PersonNote { body: Some(cell.into()), ..PersonNote::default() };
+                if !record.notes.contains(&note) {
+                    record.notes.push(note);
+                }
+            }
+            Column::Field(name) => {
+                let field =
+                    EntityField { name: name.clone(), string_value: Some(cell.into()), ..EntityField::default() };
+                match record.entity_fields.iter().find(|known| known.name == *name) {
+                    Some(known) if known.string_value.as_deref() == Some(cell) => {}
+                    Some(_) => bail!("the person has another value of field:{name} in a line before"),
+                    None => record.entity_fields.push(field),
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The name a row gives, if any.
+fn name(one: &dyn Fn(Column) -> Option<String>) -> Option<PersonAlias> {
+    let whole = one(Column::Name).and_then(|name| alias(&name)).unwrap_or_default();
+    let name = PersonAlias {
+        person_alias_id: None,
+        first_name: one(Column::FirstName).or(whole.first_name),
+        last_name: one(Column::LastName).or(whole.last_name),
+        middle_name: one(Column::MiddleName),
+        title: one(Column::Title),
+    };
+    (name != PersonAlias::default()).then_some(name)
+}
+
+fn column(name: &str) -> anyhow::Result<Column> {
+    if let Some((kind, rest)) = name.split_once(':') {
+        match (kind.trim().to_lowercase().as_str(), rest.trim()) {
+            ("field", field) if !field.is_empty() => return Ok(Column::Field(field.into())),
+            ("ignore", _) => return Ok(Column::Ignored),
+            _ => {}
+        }
+    }
+    Ok(match name.to_lowercase().replace([' ', '-'], "_").as_str() {
+        "photo" | "photos" => Column::Photo,
+        "name" => Column::Name,
+        "first_name" | "firstname" => Column::FirstName,
+        "last_name" | "lastname" => Column::LastName,
+        "middle_name" | "middlename" => Column::MiddleName,
+        "title" => Column::Title,
+        "tag" | "tags" => Column::Tags,
+        "note" => Column::Note,
+        "person" => Column::Person,
+        "person_id" | "personid" => Column::PersonId,
+        _ => bail!(
+            "the column `{name}` is not known; call it `field:{name}` to store it as a custom field, or \
+             `ignore:{name}` to leave it out"
+        ),
+    })
+}
+
+/// `VIP` or `Guest until 2026-12-31`.
+fn tag(text: &str) -> anyhow::Result<CarriedTag> {
+    match text.rsplit_once(" until ") {
+        None => Ok(CarriedTag { name: text.into(), expires: None }),
+        Some((name, when)) => {
+            let expires = parse_time(when).with_context(|| format!("`{when}` is no date like 2026-12-31"))?;
+            Ok(CarriedTag { name: name.trim().into(), expires: Some(expires) })
+        }
+    }
+}
+
+/// The parts of a cell that holds several.
+fn several(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split([';', '|']).map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// What separates the columns: whichever of the three is most often in the first line.
+fn delimiter(text: &str) -> u8 {
+    let first = text.lines().next().unwrap_or_default();
+    let count = |delimiter: u8| first.bytes().filter(|byte| *byte == delimiter).count();
+    // Of several equals the last counts: the comma.
+    [b'\t', b';', b','].into_iter().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn parsed(text: &str) -> anyhow::Result<Source> {
+        rows(text, Path::new("/photos"))
+    }
+
+    fn refusal(text: &str) -> String {
+        parsed(text).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn rows_become_people_whatever_separates_their_columns() {
+        for text in [
+            "photo,First Name,last_name,tags,field:Badge\na.jpg,Ada,Lovelace,VIP; Guest until 2026-12-31,C-1\n",
+            "photo;First Name;last_name;tags;field:Badge\na.jpg;Ada;Lovelace;\"VIP; Guest until 2026-12-31\";C-1\r\n",
+            "photo\tFirst Name\tlast_name\ttags\tfield:Badge\na.jpg\tAda\tLovelace\tVIP|Guest until 2026-12-31\tC-1",
+        ] {
+            let source = parsed(text).unwrap();
+            let [person] = &source.people[..] else { panic!("{text}") };
+            assert_eq!(person.planned.key, "line 2 (Ada Lovelace)");
+            assert_eq!(person.found[0].file, PathBuf::from("/photos/a.jpg"));
+            let record = &person.planned.record;
+            assert_eq!(record.aliases[0].last_name.as_deref(), Some("Lovelace"));
+            let tags: Vec<_> = record.tags.iter().map(|tag| (tag.name.as_str(), tag.expires.is_some())).collect();
+            assert_eq!(tags, [("VIP", false), ("Guest", true)]);
+            assert_eq!(record.entity_fields[0].string_value.as_deref(), Some("C-1"));
+        }
+    }
+
+    #[test]
+    fn rows_of_one_key_are_one_person_and_equal_names_alone_are_not() {
+        let source =
+            parsed("person,photo,name,tags\n7,a.jpg,John Smith,VIP\n8,b.jpg,John Smith,\n7,c.jpg|d.jpg,,VIP\n");
+        let people: Vec<_> = source.unwrap().people.into_iter().map(|p| (p.planned.key, p.found.len())).collect();
+        assert_eq!(people, [("7".to_owned(), 3), ("8".to_owned(), 1)]);
+        let source = parsed("photo,name\na.jpg,John Smith\nb.jpg,John Smith\n").unwrap();
+        assert_eq!(source.people.len(), 2);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_told_with_its_line() {
+        let source =
+            parsed("person,photo,field:Badge,tags\n7,a.jpg,C-1,\n7,b.jpg,C-2,\n8,c.jpg,,VIP until soon\n").unwrap();
+        let reasons: Vec<_> = source.flaws.iter().map(|flaw| flaw.reason.as_str()).collect();
+        assert_eq!(reasons.len(), 2, "{reasons:?}");
+        assert!(reasons[0].starts_with("line 3: ") && reasons[0].contains("field:Badge"), "{reasons:?}");
+        assert!(reasons[1].contains("`soon` is no date"), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_file_that_means_something_else_is_refused_as_a_whole() {
+        assert!(refusal("photo,Departmnt\n").contains("`field:Departmnt`"));
+        assert!(refusal("name,tags\nAda,VIP\n").contains("no column `photo`"));
+        assert!(parsed("photo,name\na.jpg\n").is_err(), "a row that lacks a column");
+        assert!(parsed("person_id,tags,ignore:salary\n2c9f,VIP,1\n").is_ok());
+    }
+}

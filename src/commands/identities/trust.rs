@@ -1,0 +1,83 @@
+//! `doorward identities trust`: which certificate a server shows, and the line that trusts it.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::cli::TrustArgs;
+use crate::commands::{CommandResult, print_line};
+use crate::trust::{self, Presented};
+
+pub async fn run(args: TrustArgs) -> CommandResult {
+    let (host, port) = match (args.url.scheme(), args.url.host_str(), args.url.port_or_known_default()) {
+        ("https", Some(host), Some(port)) => (host, port),
+        ("https", ..) => return Err(anyhow::anyhow!("the address names no host").into()),
+        (scheme, ..) => {
+            return Err(anyhow::anyhow!("only https has certificates, and this is {scheme}; write https://HOST").into());
+        }
+    };
+    let shown = trust::present(host, port, args.ca_file.as_deref()).await?;
+    let authorities = match &args.ca_file {
+        Some(file) => format!("{}", file.display()),
+        None => "system roots".into(),
+    };
+    if args.json {
+        print_line(&as_json(&shown, &authorities).to_string());
+    } else {
+        as_text(&shown, &authorities, args.ca_file.is_some()).iter().for_each(|line| print_line(line));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_text(shown: &Presented, authorities: &str, named: bool) -> Vec<String> {
+    let day = |date: chrono::DateTime<chrono::Utc>| date.format("%Y-%m-%d %H:%M UTC");
+    let itself = if shown.self_signed { " (itself)" } else { "" };
+    let names = if shown.names.is_empty() { "none".into() } else { shown.names.join(", ") };
+    let accepted = match &shown.refused {
+        None => format!("{authorities} accept it"),
+        Some(why) => format!("{authorities} do not accept it: {why}"),
+    };
+    let mut lines = vec![
+        format!("subject      {}", shown.subject),
+        format!("issuer       {}{itself}", shown.issuer),
+        format!("names        {names}"),
+        format!("valid        {} to {}", day(shown.not_before), day(shown.not_after)),
+        format!("key          {}", shown.key),
+        format!("certificate  SHA-256 {}", shown.fingerprint),
+        format!("public key   sha256//{}", shown.pin),
+        format!("trust        {accepted}"),
+        String::new(),
+    ];
+    let pin = format!("pin_sha256 = [\"{}\"]", shown.pin);
+    lines.extend(match &shown.refused {
+        None if named => vec!["Name that file as `ca_file` under [identities]. To believe this key alone:".into()],
+        None => vec!["Nothing needs to be configured. To believe this key alone:".into()],
+        Some(_) => vec![
+            "Anybody in between could have shown this. Compare it with what the server says of itself, for example"
+                .into(),
+            "with `openssl x509 -in CERTIFICATE -noout -fingerprint -sha256` there. If it is the same, put this under"
+                .into(),
+            "[identities]:".into(),
+        ],
+    });
+    lines.extend([String::new(), pin]);
+    lines
+}
+
+fn as_json(shown: &Presented, authorities: &str) -> serde_json::Value {
+    json!({
+        "subject": shown.subject,
+        "issuer": shown.issuer,
+        "self_signed": shown.self_signed,
+        "names": shown.names,
+        "not_before": shown.not_before,
+        "not_after": shown.not_after,
+        "key": shown.key,
+        "certificate_sha256": shown.fingerprint,
+        "pin_sha256": shown.pin.to_string(),
+        "further_certificates": shown.others,
+        "authorities": authorities,
+        "accepted": shown.refused.is_none(),
+        "refused_because": shown.refused,
+    })
+}
