@@ -45,11 +45,15 @@ function state(place, text, mood) {
 
 function health(status) {
   const { ok, faults } = status.health;
+  // A camera that has just been lost is no fault yet: most come back within seconds.
+  const lost = status.detectors.filter((view) => view.camera === "lost").map((view) => view.name);
   const box = $("health");
-  box.className = `health ${ok ? "good" : "bad"}`;
-  box.querySelector("h2").textContent = ok ? "All is well" : faults.length === 1 ? "One fault" : `${faults.length} faults`;
+  box.className = `health ${!ok ? "bad" : lost.length ? "" : "good"}`;
+  box.querySelector("h2").textContent = faults.length > 1 ? `${faults.length} faults` : !ok ? "One fault"
+    : lost.length ? `No picture from ${lost.join(", ")}, trying again` : "All is well";
   box.querySelector("ul").replaceChildren(...faults.map((fault) =>
     element("li", `${fault.detector ? `${fault.detector}, ` : ""}${fault.part}: ${fault.reason} (for ${span(fault.for_secs)})`)));
+  $("warnings").replaceChildren(...status.warnings.map((warning) => element("li", `${warning.part}: ${warning.reason}`)));
   document.title = `${ok ? "✓" : "✗"} doorward`;
 }
 
@@ -75,6 +79,13 @@ function detector(status, view) {
   return card;
 }
 
+/** What the circuit breaker lets through, while that is not everything. */
+function sending(status, view) {
+  if (view.breaker === "half_open") return "one is sent, to see whether it answers";
+  if (view.breaker !== "open") return "";
+  return `held back, next try in ${span((Date.parse(view.next_try ?? status.now) - Date.parse(status.now)) / 1000)}`;
+}
+
 function engine(status) {
   const view = status.engine;
   const moods = { answering: "good", silent: "bad", unknown: "", none: "" };
@@ -84,6 +95,22 @@ function engine(status) {
     ["since", view.state === "none" ? "" : ago(status, view.since)],
     ["why", view.reason],
     ["last answer", view.state === "none" ? "" : ago(status, view.last_answer)],
+    ["sightings", sending(status, view)],
+  ]);
+}
+
+/** Shown only where one is configured. */
+function broker(status) {
+  const view = status.broker;
+  $("broker").hidden = !view;
+  if (!view) return;
+  const moods = { connected: "good", away: "bad", unknown: "" };
+  const words = { connected: "connected", away: "away", unknown: "not tried yet" };
+  state($("broker").querySelector(".state"), words[view.state] ?? view.state, moods[view.state] ?? "");
+  facts($("broker").querySelector("dl"), [
+    ["since", ago(status, view.since)],
+    ["why", view.reason],
+    ["waiting", view.waiting === 0 ? "" : `${view.waiting} messages`],
   ]);
 }
 
@@ -136,6 +163,7 @@ function show(status) {
     ? status.detectors.map((view) => detector(status, view))
     : [element("p", "no detector", "empty")]));
   engine(status);
+  broker(status);
   outbox(status);
   rows($("visits"), status.visits, (visit) => [
     cell("Seen", ago(status, visit.last_seen)),

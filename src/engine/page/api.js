@@ -1,0 +1,81 @@
+// Asking the engine. The token lives as long as the tab does; nothing else is kept.
+
+const RENEW_MS = 20 * 60 * 1000;
+const KEY = "identities-token";
+
+let token = sessionStorage.getItem(KEY);
+let signedOut = () => {};
+
+/** The engine said no: `status` is HTTP's. */
+export class Refused extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+export const isSignedIn = () => token !== null;
+
+/** Told when the engine does not know us any more. */
+export function onSignedOut(listener) {
+  signedOut = listener;
+}
+
+export async function signIn(username, password) {
+  const answer = await ask("POST", "api/v1/authenticate", { body: { username, password } });
+  keep((await answer.json()).token);
+}
+
+export function signOut() {
+  keep(null);
+  signedOut();
+}
+
+/** The answer as JSON, or null where there is none. */
+export async function call(method, path, options = {}) {
+  const text = await (await ask(method, path, options)).text();
+  return text ? JSON.parse(text) : null;
+}
+
+/** A photo as a Blob. */
+export async function photo(path) {
+  return (await ask("GET", path)).blob();
+}
+
+export const path = (...parts) => parts.map(encodeURIComponent).join("/");
+
+async function ask(method, path, { body, query = {}, signal } = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
+  const headers = {};
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(url, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(0, "the engine does not answer");
+  }
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({}));
+  const text = problem.detail || problem.title || `the engine answers ${answer.status}`;
+  if (answer.status === 401 && token) {
+    signOut();
+    throw new Refused(401, "signed out: sign in again");
+  }
+  throw new Refused(answer.status, text);
+}
+
+function keep(value) {
+  token = value;
+  if (value === null) sessionStorage.removeItem(KEY);
+  else sessionStorage.setItem(KEY, value);
+}
+
+setInterval(async () => {
+  if (!token) return;
+  try {
+    keep((await call("GET", "api/v1/renewToken")).token);
+  } catch { /* the next request tells */ }
+}, RENEW_MS);

@@ -1,0 +1,107 @@
+// Who was seen, newest first; new ones appear by themselves.
+
+import { call, path } from "./api.js";
+import { doing, h, moment, notice, percent } from "./dom.js";
+import { photoOf } from "./photo.js";
+
+const PAGE = 40;
+const REFRESH_MS = 3000;
+const WHO = [["Everybody", undefined], ["Known", true], ["Unknown", false]];
+
+export async function sights(view, { signal }) {
+  const list = h("div");
+  const buttons = WHO.map(([label, known]) => h("button", { type: "button", class: "plain", onclick: doing(() => choose(known)) }, label));
+  let stop = new AbortController();
+  signal.addEventListener("abort", () => stop.abort());
+  async function choose(known) {
+    stop.abort();
+    stop = new AbortController();
+    buttons.forEach((button, n) => {
+      const chosen = WHO[n][1] === known;
+      button.className = chosen ? "" : "plain";
+      button.setAttribute("aria-pressed", chosen);
+    });
+    await sightList(list, { known }, stop.signal);
+  }
+  view.replaceChildren(h("div", { class: "bar" }, buttons), list);
+  await choose(undefined);
+}
+
+/** Fills `place` with those who fit the query, and keeps it up to date until the signal. */
+export async function sightList(place, query, signal) {
+  const days = h("div");
+  const more = h("button", { type: "button", class: "plain", hidden: true }, "Show more");
+  place.replaceChildren(days, h("div", { class: "bar" }, more));
+  const known = new Set();
+  let last = null;
+
+  /** Puts a sight below its day, above or below those that are there. */
+  function put(sight, atTop) {
+    if (known.has(sight.detectId)) return;
+    known.add(sight.detectId);
+    const day = moment(sight.time, sight.timeZone, { dateStyle: "full" });
+    let section = atTop ? days.firstElementChild : days.lastElementChild;
+    if (section?.dataset.day !== day) {
+      section = h("section", {}, h("h3", {}, day), h("ul", { class: "grid" }));
+      section.dataset.day = day;
+      if (atTop) days.prepend(section);
+      else days.append(section);
+    }
+    const list = section.querySelector("ul");
+    if (atTop) list.prepend(entry(sight));
+    else list.append(entry(sight));
+  }
+
+  async function older() {
+    const from = last ? { beforeMs: Date.parse(last.time), beforeRow: last.row } : {};
+    const found = await call("GET", "page/sights", { query: { ...query, ...from, take: PAGE }, signal });
+    found.forEach((sight) => put(sight, false));
+    last = found.at(-1) ?? last;
+    more.hidden = found.length < PAGE;
+    if (!known.size) days.replaceChildren(h("p", { class: "soft" }, "Nobody yet."));
+  }
+
+  async function newer() {
+    const found = await call("GET", "page/sights", { query: { ...query, take: PAGE }, signal });
+    const fresh = found.filter((sight) => !known.has(sight.detectId));
+    if (fresh.length && !known.size) days.replaceChildren();
+    fresh.reverse().forEach((sight) => put(sight, true));
+    last ??= found.at(-1) ?? null;
+  }
+
+  more.addEventListener("click", doing(older));
+  await older();
+  const refresh = setInterval(() => {
+    if (!document.hidden) newer().catch((error) => signal.aborted || notice(error.message, true));
+  }, REFRESH_MS);
+  signal.addEventListener("abort", () => clearInterval(refresh));
+}
+
+const photoPath = (sight) => `api/v1/people/detectionPhoto/${path(sight.faceId, sight.detectId)}`;
+const who = (sight) => (sight.personId ? sight.name || "without a name" : "Unknown");
+
+function entry(sight) {
+  return h("li", {}, h("button", { type: "button", class: "entry", onclick: () => open(sight) },
+    photoOf(photoPath(sight)),
+    h("span", {}, h("b", {}, who(sight)),
+      h("small", {}, `${moment(sight.time, sight.timeZone, { timeStyle: "medium" })}, ${sight.detector}`),
+      h("small", {}, sight.personId ? `confidence ${percent(sight.confidence)}` : `quality ${percent(sight.quality)}`))));
+}
+
+/** The whole photo, and what can be made of it. */
+function open(sight) {
+  const close = () => dialog.close();
+  const from = new URLSearchParams({ face: sight.faceId, detection: sight.detectId });
+  const dialog = h("dialog", { onclose: () => dialog.remove() },
+    photoOf(photoPath(sight)),
+    h("h2", {}, who(sight)),
+    h("p", { class: "soft" }, `${moment(sight.time, sight.timeZone)} (${sight.timeZone}), ${sight.detector}; `
+      + `confidence ${percent(sight.confidence)}, quality ${percent(sight.quality)}`),
+    h("div", { class: "bar" },
+      sight.personId && h("a", { class: "button", href: `#/people/${path(sight.personId)}`, onclick: close }, "Open person"),
+      h("a", { class: `button${sight.personId ? " plain" : ""}`, href: `#/enrol?${from}`, onclick: close },
+        sight.personId ? "It is somebody else" : "Enrol"),
+      h("button", { type: "button", class: "plain", onclick: close }, "Close")));
+  document.body.append(dialog);
+  dialog.showModal();
+}
