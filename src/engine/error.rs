@@ -45,6 +45,18 @@ pub enum EngineError {
     UnusablePassword { limit: usize },
     #[error("the user name must have 1 to 256 characters and no space at its ends")]
     UnusableUsername,
+    #[error("there is no user {username}; `doorward engine user list` shows those there are")]
+    UnknownUser { username: String },
+    #[error("that would leave no administrator; make another one first")]
+    LastAdministrator,
+    #[error("the role {role} is built in and stays as it is; give another name")]
+    BuiltInRole { role: String },
+    #[error("the role {role} is still held by {users}; give them another one first")]
+    RoleInUse { role: String, users: String },
+    #[error("the role's name must have 1 to 256 characters and no space at its ends")]
+    UnusableRoleName,
+    #[error("there is no permission {permission}; the permissions are {known}")]
+    UnknownPermission { permission: String, known: String },
     #[error("cannot hash the password")]
     HashPassword(#[source] argon2::password_hash::Error),
     #[error("cannot sign a token")]
@@ -61,8 +73,40 @@ pub enum EngineError {
     Vector(#[source] super::index::Incomparable),
     #[error("work was cut short; the log above says why")]
     Interrupted,
-    #[error("cannot serve requests")]
-    Serve(#[source] std::io::Error),
+    #[error("cannot read {}", .path.display())]
+    ReadTlsFile {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} holds no certificate that can be used; it must be PEM, the engine's own certificate first", .path.display())]
+    UnusableCertificate { path: PathBuf },
+    #[error("{} holds no private key that can be used; it must be PEM and not encrypted", .path.display())]
+    UnusableKey { path: PathBuf },
+    #[error("the key {} does not belong to the certificate {}", .key.display(), .certificate.display())]
+    KeyOfAnother { certificate: PathBuf, key: PathBuf },
+    #[error(
+        "{} is damaged; restore it from a copy, or delete it to get a new one, which every client that pins the old one \
+         must then be told", .path.display()
+    )]
+    SelfMadeKey {
+        path: PathBuf,
+        #[source]
+        source: rcgen::Error,
+    },
+    #[error("cannot make a certificate; a --name must be a host name or an address")]
+    MakeCertificate(#[source] rcgen::Error),
+    #[error("{} is not empty; give a folder that is new or empty", .path.display())]
+    ExportTarget { path: PathBuf },
+    #[error("cannot {operation} {}", .path.display())]
+    Export {
+        operation: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot prepare TLS")]
+    Tls(#[source] rustls::Error),
     #[error("the data folder refuses its own engine")]
     Refused,
 }

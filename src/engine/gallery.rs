@@ -5,15 +5,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Transaction;
-use tracing::{info, warn};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::EngineError;
-use super::analyzer::{FaceAnalyzer, FaceModel, Wanted};
+use super::analyzer::FaceModel;
 use super::index::{Entry, Index};
 use super::store::{Store, faces};
 use crate::embed::Embedding;
-use crate::picture::{MAX_PIXELS, Picture};
 
 /// An unknown face is recognised again until it has not been seen for this long, and as long as it is among this many
 /// last seen: vectors of strangers are personal data nobody asked to keep.
@@ -111,6 +110,12 @@ impl Gallery {
         Ok(())
     }
 
+    /// Reads the enrolled faces anew, after some have been erased.
+    pub fn reload_known(&mut self, store: &Store) -> Result<(), EngineError> {
+        self.known = read(store, &self.model, true)?;
+        Ok(())
+    }
+
     fn accepted(&self, index: &Index, vector: &[f32]) -> Result<Option<(Entry, f32)>, EngineError> {
         let nearest = index.nearest(vector).map_err(EngineError::Vector)?;
         let accepted = nearest.filter(|nearest| self.model.metric.accepts(nearest.value, self.model.threshold));
@@ -151,34 +156,4 @@ fn read(store: &Store, model: &FaceModel, known: bool) -> Result<Index, EngineEr
 pub fn clean(transaction: &Transaction, now: DateTime<Utc>) -> Result<bool, rusqlite::Error> {
     let keep = UNKNOWN_MOST - UNKNOWN_MOST / 10;
     Ok(faces::forget_unknown(transaction, now - UNKNOWN_KEPT, keep)? > 0)
-}
-
-/// Gives every enrolled photo that lacks one a vector of this model: after a change of the model, all of them.
-pub fn embed_missing(store: &Store, analyzer: &mut dyn FaceAnalyzer) -> Result<(), EngineError> {
-    let model = analyzer.model().name.clone();
-    let missing = store.read("look for enrolled photos without a vector", |connection| {
-        Ok(faces::without_embedding(connection, &model)?)
-    })?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    info!(photos = missing.len(), model, "enrolled photos have no vector of this model yet; analysing them");
-    let mut faceless = 0;
-    for (n, face) in missing.iter().enumerate() {
-        let photo =
-            store.read("read an enrolled photo", |connection| Ok(faces::photo(connection, &face.to_string())?))?;
-        let picture = photo.and_then(|jpeg| Picture::decode(&jpeg, MAX_PIXELS).ok());
-        let found = picture.map(|picture| analyzer.analyze(&picture, Wanted::Largest)).transpose();
-        match found.map_err(EngineError::Analyze)?.and_then(|faces| faces.into_iter().next()) {
-            Some(found) => store.write("store the vector of an enrolled photo", |transaction| {
-                Ok(faces::insert_embedding(transaction, *face, &model, &found.embedding.values)?)
-            })?,
-            None => faceless += 1,
-        }
-        if (n + 1) % 100 == 0 {
-            info!("analysed {} of {} enrolled photos", n + 1, missing.len());
-        }
-    }
-    info!(photos = missing.len(), faceless, "analysed all enrolled photos");
-    Ok(())
 }

@@ -12,32 +12,40 @@
 
 mod analyzer;
 mod auth;
+mod erase;
 mod error;
+mod export;
 mod faces;
 mod gallery;
 mod http;
 pub mod index;
 mod permission;
+mod preparation;
 mod refusal;
-mod server;
+mod serve;
+mod serving;
 mod store;
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 use uuid::Uuid;
 
+pub use auth::{Accounts, AuditLine, RoleLine, UserLine};
 pub use error::EngineError;
+pub use export::{Exported, export};
 pub use permission::Permission;
-pub use server::serve;
+pub use preparation::{ModelState, Progress};
+pub use serve::{Tls, TlsFiles, serve};
 
 use crate::models::ModelStore;
-use analyzer::{Analyzers, FaceAnalyzer};
+use analyzer::Loader;
 use auth::Auth;
-use gallery::Gallery;
+use preparation::Preparation;
 use refusal::Refusal;
+use serving::Serving;
 use store::{FolderLock, Store};
 
 /// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
@@ -56,8 +64,10 @@ pub struct Engine {
 struct Inner {
     store: Store,
     auth: Auth,
-    gallery: RwLock<Gallery>,
-    analyzers: Arc<Analyzers>,
+    /// Requests about faces hold it to read; another model taking over waits for them.
+    serving: Arc<RwLock<Serving>>,
+    preparation: Preparation,
+    analyzer_count: usize,
     /// Permits for blocking work, and for hashing a password: one log-in after the other, or many clients at once
     /// could guess oftener than the throttle allows, and use up every core.
     blocking: Arc<Semaphore>,
@@ -68,25 +78,30 @@ struct Inner {
 
 impl Engine {
     /// Opens the data folder, making it if need be, with the detector and embedding model of the manifest (`auto` or
-    /// a name for the latter). Enrolled photos that model has not seen yet are analysed first. Blocks, for seconds.
+    /// a name for the latter). Blocks, for seconds. Enrolled photos the model has not seen are analysed while the
+    /// engine is [served](serve); the model before answers until then.
     pub fn open(data: &Path, models: &ModelStore, model: &str) -> Result<Self, EngineError> {
         // The folder first: what is wrong with it is known at once, the models take seconds.
         let (store, lock) = (Store::open(data)?, Store::lock(data)?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::assemble(store, lock, analyzer::load(models, model, cores.min(MOST_ANALYZERS))?)
+        Self::assemble(store, lock, analyzer::loader(models.clone()), model, cores.min(MOST_ANALYZERS))
     }
 
-    fn assemble(store: Store, lock: FolderLock, analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
-        let mut analyzers = analyzers.into_iter();
-        let mut first = analyzers.next().ok_or(EngineError::NoAnalyzer)?;
-        gallery::embed_missing(&store, first.as_mut())?;
-        let gallery = Gallery::load(&store, first.model().clone())?;
+    fn assemble(
+        store: Store,
+        lock: FolderLock,
+        load: Loader,
+        model: &str,
+        analyzer_count: usize,
+    ) -> Result<Self, EngineError> {
+        let (serving, preparation) = preparation::begin(&store, load, model, analyzer_count)?;
         let auth = Auth::new(&store)?;
         let inner = Inner {
             store,
             auth,
-            gallery: RwLock::new(gallery),
-            analyzers: Arc::new(Analyzers::new(first, analyzers.collect())),
+            serving: Arc::new(RwLock::new(serving)),
+            preparation,
+            analyzer_count,
             blocking: Arc::new(Semaphore::new(BLOCKING)),
             hashing: Arc::new(Semaphore::new(1)),
             _lock: lock,
@@ -105,9 +120,20 @@ impl Engine {
         Ok(auth::first_administrator(&self.inner.store)?)
     }
 
+    /// A user who may put people in, for as long as the guest is held.
+    pub fn guest(&self) -> Result<Guest, EngineError> {
+        let password = auth::guest(&self.inner.store)?;
+        Ok(Guest { username: auth::GUEST, password, inner: self.inner.clone() })
+    }
+
     /// Photos enrolled, and unknown faces that are recognised again.
-    pub fn faces(&self) -> (usize, usize) {
-        self.inner.gallery().sizes()
+    pub async fn faces(&self) -> (usize, usize) {
+        self.inner.serving.read().await.gallery().sizes()
+    }
+
+    /// Which embedding model answers, and how far the next one is.
+    pub fn model_state(&self) -> ModelState {
+        self.inner.preparation.state()
     }
 
     /// Does blocking work on a thread that may block, a bounded number at once. Work once begun is finished even if
@@ -134,9 +160,19 @@ impl Engine {
     }
 }
 
-/// Adds a user to a data folder, or gives an existing one this role and password; works while an engine serves it.
-pub fn add_user(data: &Path, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
-    Ok(auth::put_user(&Store::open(data)?, username, role, password)?)
+/// A user of the engine's own process, removed when dropped.
+pub struct Guest {
+    pub username: &'static str,
+    pub password: SecretString,
+    inner: Arc<Inner>,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if let Err(error) = auth::remove_guest(&self.inner.store).map_err(EngineError::from) {
+            tracing::warn!("cannot remove the user {}, whose password nobody knows: {error}", self.username);
+        }
+    }
 }
 
 /// A GUID as the contract writes them: 8-4-4-4-12 hexadecimal digits.
@@ -153,6 +189,8 @@ mod tests {
     use chrono::{TimeDelta, Utc};
     use rusqlite::Connection;
 
+    use tokio_util::sync::CancellationToken;
+
     use super::analyzer::fake::FakeAnalyzer;
     use super::faces::{Enrolment, Include, Published};
     use super::*;
@@ -165,7 +203,11 @@ mod tests {
 
     fn engine(folder: &Path, model: &str) -> Engine {
         let (store, lock) = (Store::open(folder).unwrap(), Store::lock(folder).unwrap());
-        Engine::assemble(store, lock, vec![FakeAnalyzer::boxed(model), FakeAnalyzer::boxed(model)]).unwrap()
+        let load: Loader = Arc::new(|model, count| match model {
+            "gone" => Err(EngineError::NoAnalyzer),
+            _ => Ok((0..count).map(|_| FakeAnalyzer::boxed(model)).collect()),
+        });
+        Engine::assemble(store, lock, load, model, 2).unwrap()
     }
 
     /// A picture the fake analyser sees one face per colour in.
@@ -211,7 +253,7 @@ mod tests {
         let red = engine.enroll(&caller, enrolment(RED)).await.unwrap().to_string();
         let green = engine.enroll(&caller, enrolment(GREEN)).await.unwrap().to_string();
         assert_eq!(who(&engine, &caller, &[BLUE, DARK, GREEN, RED]).await, [Some(red), Some(green), None]);
-        assert_eq!(engine.faces(), (2, 1));
+        assert_eq!(engine.faces().await, (2, 1));
         assert_eq!(who(&engine, &caller, &[DARK]).await, []);
     }
 
@@ -231,23 +273,121 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_model_sees_the_enrolled_photos_anew() {
+    async fn another_model_takes_over_once_it_has_seen_every_photo() {
         let folder = tempfile::tempdir().unwrap();
         let first = engine(folder.path(), "one");
         let asking = caller(&first).await;
         let red = first.enroll(&asking, enrolment(RED)).await.unwrap().to_string();
+        let green = first.enroll(&asking, enrolment(GREEN)).await.unwrap().to_string();
         first.publish(&asking, published(picture(80, &[BLUE]))).await.unwrap();
+        assert_eq!(first.model_state(), ModelState { answering: "one".into(), ..ModelState::default() });
+        drop(first);
+
+        // Until it has, the model before answers, for the enrolment that comes meanwhile too.
+        let second = engine(folder.path(), "two, blind to green");
+        let asking = caller(&second).await;
+        let progress =
+            |done, photos, faceless| Some(Progress { model: "two, blind to green".into(), photos, done, faceless });
+        assert_eq!(second.model_state().answering, "one");
+        assert_eq!(second.model_state().preparing, progress(0, 2, 0));
+        assert_eq!(who(&second, &asking, &[RED, GREEN]).await, [Some(red.clone()), Some(green.clone())]);
+        let blue = second.enroll(&asking, enrolment(BLUE)).await.unwrap().to_string();
+        assert_eq!(who(&second, &asking, &[BLUE]).await, [Some(blue.clone())]);
+        preparation::run(second.clone(), CancellationToken::new()).await;
+        let after = ModelState { answering: "two, blind to green".into(), preparing: None, faceless: 1 };
+        assert_eq!(second.model_state(), after);
+        assert_eq!(second.faces().await, (2, 0));
+        assert_eq!(who(&second, &asking, &[RED, BLUE, GREEN]).await, [Some(red.clone()), Some(blue.clone())]);
+        drop(second);
+
+        // Once is enough, for photos without a face too; and it remembers.
+        let third = engine(folder.path(), "two, blind to green");
+        assert_eq!(third.model_state(), after);
+        drop(third);
+
+        // The first model's vectors are there to go back to, but for what was enrolled since.
+        let fourth = engine(folder.path(), "one");
+        let asking = caller(&fourth).await;
+        assert_eq!(fourth.model_state().answering, "one");
+        assert_eq!(fourth.faces().await, (3, 1));
+        assert_eq!(who(&fourth, &asking, &[GREEN]).await, [Some(green)]);
+    }
+
+    #[tokio::test]
+    async fn a_preparation_cut_short_goes_on_where_it_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = engine(folder.path(), "one");
+        let asking = caller(&first).await;
+        for _ in 0..5 {
+            first.enroll(&asking, enrolment(RED)).await.unwrap();
+        }
+        drop(first);
+        // Told to stop before it began, it leaves everything as it was.
+        let second = engine(folder.path(), "two");
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        preparation::run(second.clone(), stopped).await;
+        assert_eq!(second.model_state().answering, "one");
+        drop(second);
+        // As a kill after two of five photos would leave it.
+        let database = Connection::open(folder.path().join("engine.db")).unwrap();
+        database.execute("INSERT INTO embeddings SELECT face_id, 'two', vector FROM embeddings LIMIT 2", []).unwrap();
+        let third = engine(folder.path(), "two");
+        assert_eq!(third.model_state().preparing.unwrap().done, 2);
+        preparation::run(third.clone(), CancellationToken::new()).await;
+        assert_eq!(third.model_state(), ModelState { answering: "two".into(), ..ModelState::default() });
+        assert_eq!(third.faces().await, (5, 0));
+    }
+
+    #[tokio::test]
+    async fn without_the_model_before_people_are_known_photo_by_photo() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = engine(folder.path(), "one");
+        let asking = caller(&first).await;
+        let red = first.enroll(&asking, enrolment(RED)).await.unwrap().to_string();
+        drop(first);
+        let database = Connection::open(folder.path().join("engine.db")).unwrap();
+        database.execute("UPDATE meta SET value = x'676f6e65' WHERE key = 'model'", []).unwrap();
+        let second = engine(folder.path(), "two");
+        let asking = caller(&second).await;
+        assert_eq!((second.model_state().answering.as_str(), second.faces().await), ("two", (0, 0)));
+        preparation::run(second.clone(), CancellationToken::new()).await;
+        assert_eq!(who(&second, &asking, &[RED]).await, [Some(red)]);
+        assert_eq!(second.model_state().preparing, None);
+    }
+
+    #[tokio::test]
+    async fn requests_go_on_while_another_model_takes_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = engine(folder.path(), "one");
+        let asking = caller(&first).await;
+        let red = first.enroll(&asking, enrolment(RED)).await.unwrap().to_string();
+        for _ in 0..20 {
+            first.enroll(&asking, enrolment(GREEN)).await.unwrap();
+        }
         drop(first);
         let second = engine(folder.path(), "two");
-        assert_eq!(second.faces(), (1, 0));
         let asking = caller(&second).await;
-        assert_eq!(who(&second, &asking, &[RED]).await, [Some(red.clone())]);
-        drop(second);
-        // The first model's vectors are still there to go back to.
-        let third = engine(folder.path(), "one");
-        assert_eq!(third.faces(), (1, 1));
-        let asking = caller(&third).await;
-        assert_eq!(who(&third, &asking, &[RED]).await, [Some(red)]);
+        let preparing = tokio::spawn(preparation::run(second.clone(), CancellationToken::new()));
+        let clients: Vec<_> = (0..4)
+            .map(|n| {
+                let (second, asking, red) = (second.clone(), asking.clone(), red.clone());
+                tokio::spawn(async move {
+                    for _ in 0..20 {
+                        assert_eq!(who(&second, &asking, &[RED]).await, [Some(red.clone())]);
+                        if n == 0 {
+                            second.enroll(&asking, enrolment(BLUE)).await.unwrap();
+                        }
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
+        preparing.await.unwrap();
+        assert_eq!(second.model_state(), ModelState { answering: "two".into(), ..ModelState::default() });
+        assert_eq!(second.faces().await, (41, 0));
     }
 
     #[tokio::test]
@@ -256,14 +396,14 @@ mod tests {
         let engine = engine(folder.path(), "one");
         let caller = caller(&engine).await;
         engine.publish(&caller, published(picture(80, &[BLUE]))).await.unwrap();
-        assert_eq!(engine.faces(), (0, 1));
+        assert_eq!(engine.faces().await, (0, 1));
         let long_ago = store::millis(Utc::now() - TimeDelta::days(31));
         let database = Connection::open(folder.path().join("engine.db")).unwrap();
         database.execute("UPDATE faces SET last_seen = ?", [long_ago]).unwrap();
         // The first cleaning took place at the first stranger; the next is due in an hour.
-        engine.inner.gallery.write().unwrap().clean_soon();
+        engine.inner.serving.read().await.gallery_mut().clean_soon();
         engine.publish(&caller, published(picture(80, &[GREEN]))).await.unwrap();
-        assert_eq!(engine.faces(), (0, 1));
+        assert_eq!(engine.faces().await, (0, 1));
         let count = |table: &str| {
             database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
         };
@@ -285,7 +425,7 @@ mod tests {
                 assert!(matches!(enrolled, Ok(_) | Err(Refusal::TurnedDown(_))));
             }
         }
-        assert_eq!(engine.faces(), (2, 0));
+        assert_eq!(engine.faces().await, (2, 0));
     }
 
     #[tokio::test]
@@ -299,7 +439,7 @@ mod tests {
         for (username, role, password) in
             [("x", "nothing", "p"), ("x", "Viewer", ""), ("", "Viewer", "p"), (" x", "Viewer", "p")]
         {
-            assert!(add_user(folder.path(), username, role, &password.into()).is_err());
+            assert!(engine.add_user(username, role, &password.into()).is_err());
         }
     }
 

@@ -95,6 +95,12 @@ impl Permission {
         }
     }
 
+    /// `Category/Name`.
+    pub fn full_name(self) -> String {
+        let (category, name) = self.names();
+        format!("{category}/{name}")
+    }
+
     /// The permission of this category and name, if there is one.
     pub fn find(category: &str, name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|permission| permission.names() == (category, name))

@@ -15,7 +15,7 @@ async fn whatever_was_acknowledged_survives_a_kill_under_load() {
     let password = server.password.clone().unwrap();
     let api = server.administrator().await;
     let acknowledged = Arc::new(AtomicUsize::new(0));
-    let clients: Vec<_> = (0..8)
+    let clients: Vec<_> = (0..64)
         .map(|client| {
             let (api, photo, acknowledged) = (api.clone(), photo.clone(), acknowledged.clone());
             tokio::spawn(async move {
@@ -50,7 +50,7 @@ async fn whatever_was_acknowledged_survives_a_kill_under_load() {
             })
         })
         .collect();
-    while acknowledged.load(Ordering::Relaxed) < 60 {
+    while acknowledged.load(Ordering::Relaxed) < 200 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let folder = server.kill();

@@ -175,6 +175,21 @@ fn the_operations_tested_are_those_of_the_contract() {
     }
 }
 
+/// The client's table of operations, each of which has a method and a call in the client's own tests.
+#[test]
+fn the_operations_the_client_calls_are_those() {
+    let served = all();
+    assert_eq!(doorward::identities::OPERATIONS.len(), served.len());
+    for called in doorward::identities::OPERATIONS {
+        let served = served.iter().find(|served| served.id == called.id);
+        let served = served.unwrap_or_else(|| panic!("the engine has no {}", called.id));
+        assert_eq!((&called.verb.method(), called.path), (&served.method, served.path), "{}", called.id);
+        let permissions: Vec<_> = called.permissions.iter().map(|one| (one.category, one.name)).collect();
+        assert_eq!(permissions, served.opened_by(), "{}", called.id);
+        assert_eq!(called.missing.is_some(), served.statuses.contains(&404), "the 404 of {}", called.id);
+    }
+}
+
 /// Requests made up from the contract, a bounded number of them and always the same: no server error, no status and no
 /// body the contract does not name, over every operation.
 #[tokio::test]

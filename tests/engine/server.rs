@@ -17,6 +17,8 @@ pub struct Server {
     pub folder: TempDir,
     /// Of the first administrator, when this start has made one.
     pub password: Option<String>,
+    /// Of its certificate, when it has one.
+    pub pin: Option<String>,
     child: Child,
 }
 
@@ -44,16 +46,22 @@ impl Server {
 
     /// Starts one on the folder of an earlier one.
     pub fn start_in(folder: TempDir) -> Self {
+        Self::start_with(folder, &["--listen", "127.0.0.1:0"])
+    }
+
+    /// Starts one that listens, and perhaps more, as told.
+    pub fn start_with(folder: TempDir, arguments: &[&str]) -> Self {
         let log = folder.path().join("log");
         let mut child = doorward()
-            .args(["engine", "serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["engine", "serve", "--data"])
             .arg(data(&folder))
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .expect("the program starts");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut password = None;
+        let (mut password, mut pin) = (None, None);
         let base = loop {
             let Some(line) = lines.next() else {
                 panic!("the engine did not start:\n{}", std::fs::read_to_string(&log).unwrap());
@@ -62,11 +70,14 @@ impl Server {
             if let Some(rest) = line.strip_prefix("first administrator: admin, password: ") {
                 password = Some(rest.split(' ').next().unwrap().to_owned());
             }
+            if let Some(rest) = line.strip_prefix("certificate pin, for a client's pin_sha256: ") {
+                pin = Some(rest.to_owned());
+            }
             if let Some(address) = line.strip_prefix("listening on ") {
                 break address.to_owned();
             }
         };
-        Self { base, folder, password, child }
+        Self { base, folder, password, pin, child }
     }
 
     pub fn data(&self) -> PathBuf {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use models::load;
+pub use models::loader;
 
 use super::EngineError;
 use crate::detect::{DetectError, Face};
@@ -65,6 +65,9 @@ pub enum AnalyzeError {
     #[error("cannot prepare the picture")]
     Picture(#[source] PictureError),
 }
+
+/// Loads so many analysers of the model with this name; they all have a name of the manifest, also for `auto`.
+pub type Loader = Arc<dyn Fn(&str, usize) -> Result<Vec<Box<dyn FaceAnalyzer>>, EngineError> + Send + Sync>;
 
 /// A few analysers, lent to one request at a time each.
 pub struct Analyzers {

@@ -3,7 +3,9 @@
 //! In: model files. Out: [`FaceAnalyzer`]s. It knows how to get a vector from a picture that is hardly more than the
 //! face, in which a detector may find nothing.
 
-use super::{AnalyzeError, Analyzed, FaceAnalyzer, FaceModel, Wanted};
+use std::sync::Arc;
+
+use super::{AnalyzeError, Analyzed, FaceAnalyzer, FaceModel, Loader, Wanted};
 use crate::align;
 use crate::config::{DetectConfig, QualityConfig};
 use crate::detect::{self, Face, FaceDetector, Point, Rect};
@@ -35,10 +37,12 @@ pub struct ModelAnalyzer {
     model: FaceModel,
 }
 
-/// Loads the models `count` times over.
-pub fn load(models: &ModelStore, model: &str, count: usize) -> Result<Vec<Box<dyn FaceAnalyzer>>, EngineError> {
-    let one = |_| Ok(Box::new(ModelAnalyzer::load(models, model)?) as Box<dyn FaceAnalyzer>);
-    (0..count.max(1)).map(one).collect()
+/// Loads models of the manifest.
+pub fn loader(models: ModelStore) -> Loader {
+    Arc::new(move |model, count| {
+        let one = |_| Ok(Box::new(ModelAnalyzer::load(&models, model)?) as Box<dyn FaceAnalyzer>);
+        (0..count).map(one).collect()
+    })
 }
 
 impl ModelAnalyzer {

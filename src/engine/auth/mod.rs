@@ -3,9 +3,10 @@
 //! In: a user name and a password, or a token. Out: a token, or a [`Caller`]. The database is asked at every request:
 //! a user removed, a role changed or a password replaced counts at once.
 
-pub mod password;
-pub mod throttle;
-pub mod token;
+mod accounts;
+mod password;
+mod throttle;
+mod token;
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -15,14 +16,14 @@ use chrono::Utc;
 use secrecy::SecretString;
 
 use super::EngineError;
-use super::permission::{ADMINISTRATOR, Permission, Permissions};
+use super::permission::{Permission, Permissions};
 use super::refusal::{Refusal, Unauthenticated};
 use super::store::{Store, users};
+pub use accounts::{
+    Accounts, AuditLine, GUEST, RoleLine, UserLine, first_administrator, guest, put_user, remove_guest,
+};
 use throttle::Throttle;
 use token::Tokens;
-
-/// The name of the user the first start makes.
-const FIRST_USER: &str = "admin";
 
 /// A known user making a request.
 #[derive(Debug, Clone)]
@@ -107,41 +108,4 @@ impl Auth {
     fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Adds a user, or gives an existing one this role and password; earlier tokens of theirs are void then. Works beside
-/// a running engine.
-pub fn put_user(store: &Store, username: &str, role: &str, password: &SecretString) -> Result<(), Refusal> {
-    if username.trim() != username || username.is_empty() || username.chars().count() > 256 {
-        return Err(EngineError::UnusableUsername.into());
-    }
-    let hash = password::hash(password)?;
-    store.write("store the user", |transaction| {
-        if !users::put(transaction, username, &hash, role)? {
-            let known = users::roles(transaction)?.join(", ");
-            return Err(Refusal::Internal(EngineError::UnknownRole { role: role.to_owned(), known }).into());
-        }
-        Ok(())
-    })
-}
-
-/// Makes an administrator with a random password where there is none; the password is known to nobody but the caller.
-pub fn first_administrator(store: &Store) -> Result<Option<(String, SecretString)>, Refusal> {
-    if store.read("look for an administrator", |connection| Ok(users::has_administrator(connection)?))? {
-        return Ok(None);
-    }
-    let password = password::generate();
-    let hash = password::hash(&password)?;
-    store.write("store the first administrator", |transaction| {
-        let taken = |name: &String| users::by_name(transaction, name).map(|user| user.is_some());
-        let mut name = FIRST_USER.to_owned();
-        for n in 2.. {
-            if !taken(&name)? {
-                break;
-            }
-            name = format!("{FIRST_USER}-{n}");
-        }
-        users::put(transaction, &name, &hash, ADMINISTRATOR)?;
-        Ok(Some((name, password)))
-    })
 }

@@ -21,8 +21,10 @@ use crate::engine::Engine;
 use crate::engine::auth::Caller;
 use crate::engine::refusal::{Refusal, Unauthenticated};
 
-/// How long a body may take to arrive.
+/// How long a body may take to arrive, and how much longer for each of its bytes: a photo from a phone with a poor
+/// uplink comes in, a trickle does not.
 const BODY_TIME: Duration = Duration::from_secs(30);
+const BODY_BYTES_PER_SEC: u64 = 32 << 10;
 
 /// What is read and thrown away of the body of a refused request, so that the client gets to read the answer.
 const DRAIN_BYTES: usize = 128 << 20;
@@ -104,19 +106,20 @@ pub fn bearer(headers: &axum::http::HeaderMap) -> Option<String> {
 }
 
 async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
-    let read = async {
-        let mut all = Vec::with_capacity((body.size_hint().lower() as usize).min(limit));
-        while let Some(data) = next_data(body).await {
-            let data = data.map_err(|_| Refusal::bad_input("the body was cut short"))?;
-            if all.len() + data.len() > limit {
-                return Err(Refusal::bad_input(format!("the body is larger than {limit} bytes")));
-            }
-            all.extend_from_slice(&data);
+    let started = tokio::time::Instant::now();
+    let mut all = Vec::with_capacity((body.size_hint().lower() as usize).min(limit));
+    loop {
+        let deadline = started + BODY_TIME + Duration::from_secs(all.len() as u64 / BODY_BYTES_PER_SEC);
+        let slow = |_| Refusal::bad_input("the body arrived too slowly");
+        let Some(data) = tokio::time::timeout_at(deadline, next_data(body)).await.map_err(slow)? else {
+            return Ok(Bytes::from(all));
+        };
+        let data = data.map_err(|_| Refusal::bad_input("the body was cut short"))?;
+        if all.len() + data.len() > limit {
+            return Err(Refusal::bad_input(format!("the body is larger than {limit} bytes")));
         }
-        Ok(Bytes::from(all))
-    };
-    let slow = |_| Refusal::bad_input(format!("the body did not arrive within {} seconds", BODY_TIME.as_secs()));
-    tokio::time::timeout(BODY_TIME, read).await.map_err(slow)?
+        all.extend_from_slice(&data);
+    }
 }
 
 async fn drain(body: &mut Body) {

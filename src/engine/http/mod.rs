@@ -10,6 +10,8 @@ mod extract;
 mod face_edge;
 mod faces;
 mod guard;
+mod health;
+mod page;
 mod parts;
 mod people;
 mod photos;
@@ -31,6 +33,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Engine;
 use super::permission::Permission;
+use crate::telemetry::Metrics;
 use guard::{Guard, guard};
 use problem::problem;
 
@@ -51,9 +54,9 @@ pub enum Access {
     AnyOf(&'static [Permission]),
 }
 
-/// One operation of the contract.
+/// One operation.
 pub struct Route {
-    /// The contract's operation id.
+    /// The contract's operation id; the page's own begin with `page`.
     operation: &'static str,
     path: &'static str,
     access: Access,
@@ -73,7 +76,7 @@ impl Route {
     }
 }
 
-/// Every operation there is.
+/// Every operation there is: the contract's, and what the page needs beside it.
 fn routes() -> Vec<Route> {
     let groups = [
         auth::routes(),
@@ -86,12 +89,13 @@ fn routes() -> Vec<Route> {
         tags::routes(),
         detections::routes(),
         settings::routes(),
+        page::routes(),
     ];
     groups.into_iter().flatten().collect()
 }
 
 /// The whole API, at the root and below `/identities` as the vendor's cloud has it.
-pub fn router(engine: Engine) -> Router {
+pub fn router(engine: Engine, metrics: Option<Metrics>) -> Router {
     let body_memory = Arc::new(Semaphore::new(guard::BODY_MEMORY_KIB as usize));
     let api = routes().into_iter().fold(Router::new(), |router, route| {
         let Route { operation, path, access, body_limit, handler } = route;
@@ -101,6 +105,8 @@ pub fn router(engine: Engine) -> Router {
     Router::new()
         .merge(api.clone())
         .nest("/identities", api)
+        .merge(page::files())
+        .merge(health::router(metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         // The guard limits bodies, each operation's by its own measure.

@@ -1,11 +1,13 @@
-//! Who changed what, and when: one row per writing request, in the transaction of the change itself.
+//! Who changed what, and when: one row per change of a record, in the transaction of the change itself. What a detector
+//! publishes is a history of its own.
 //!
-//! In: user name, operation and the id of what was changed. It holds ids only, never a name, value or picture of the
-//! people concerned.
+//! In: user name, operation and the id of what was changed. Out: the last entries. It holds ids only, never a name,
+//! value or picture of the people concerned.
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
-use super::millis;
+use super::{millis, moment};
+use crate::engine::auth::AuditLine;
 
 /// Records a change. `operation` is the contract's operation id, `subject` the id of the record changed.
 pub fn record(
@@ -18,4 +20,15 @@ pub fn record(
         .prepare_cached("INSERT INTO audit (time, username, operation, subject) VALUES (?, ?, ?, ?)")?
         .execute((millis(chrono::Utc::now()), username, operation, subject))
         .map(drop)
+}
+
+/// The last entries, newest first.
+pub fn last(connection: &Connection, count: u32) -> Result<Vec<AuditLine>, rusqlite::Error> {
+    connection
+        .prepare("SELECT time, username, operation, subject FROM audit ORDER BY audit_id DESC LIMIT ?")?
+        .query_map([count], |row| {
+            let (time, username) = (moment(row.get(0)?), row.get(1)?);
+            Ok(AuditLine { time, username, operation: row.get(2)?, subject: row.get(3)? })
+        })?
+        .collect()
 }

@@ -36,6 +36,33 @@ pub fn put(transaction: &Transaction, document: &Document, now: DateTime<Utc>) -
         .map(drop)
 }
 
+/// A file without its content.
+pub struct Listed {
+    pub public_id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub file_name: Option<String>,
+    pub media_type: Option<String>,
+}
+
+pub fn of_person(connection: &Connection, person: Uuid) -> Result<Vec<Listed>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT public_id, name, description, file_name, media_type FROM documents WHERE person_id = ? \
+             ORDER BY rowid",
+        )?
+        .query_map([person.to_string()], |row| {
+            Ok(Listed {
+                public_id: row.get(0)?,
+                name: row.get(1)?,
+                description: row.get(2)?,
+                file_name: row.get(3)?,
+                media_type: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
 pub fn read(connection: &Connection, person: Uuid, public_id: &str) -> Result<Option<Download>, rusqlite::Error> {
     connection
         .prepare_cached("SELECT media_type, bytes FROM documents WHERE person_id = ? AND public_id = ?")?

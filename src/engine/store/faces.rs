@@ -19,6 +19,12 @@ pub struct Enrolled<'a> {
     pub jpeg: &'a [u8],
 }
 
+/// A photo of a person, without its pixels.
+pub struct EnrolledPhoto {
+    pub face: String,
+    pub reference: Option<String>,
+}
+
 /// Where a photo reference leads.
 pub struct Reference {
     pub face: String,
@@ -114,15 +120,56 @@ pub fn each_embedding(
     Ok(())
 }
 
-/// Enrolled faces that have no vector of this model yet.
+/// Enrolled faces that this model has not seen yet: neither a vector nor the note that it finds none.
 pub fn without_embedding(connection: &Connection, model: &str) -> Result<Vec<Uuid>, rusqlite::Error> {
     connection
         .prepare(
             "SELECT face_id FROM faces WHERE photo_id IS NOT NULL \
-             AND face_id NOT IN (SELECT face_id FROM embeddings WHERE model = ?) ORDER BY rowid",
+             AND face_id NOT IN (SELECT face_id FROM embeddings WHERE model = ?1) \
+             AND face_id NOT IN (SELECT face_id FROM faceless WHERE model = ?1) ORDER BY rowid",
         )?
         .query_map([model], |row| people::id(row, 0))?
         .collect()
+}
+
+/// Notes that the model finds no face in an enrolled photo.
+pub fn insert_faceless(transaction: &Transaction, face: Uuid, model: &str) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO faceless (face_id, model) VALUES (?, ?)")?
+        .execute((face.to_string(), model))
+        .map(drop)
+}
+
+/// Enrolled photos in which the model finds no face.
+pub fn count_faceless(connection: &Connection, model: &str) -> Result<usize, rusqlite::Error> {
+    let count: i64 =
+        connection.query_row("SELECT count(*) FROM faceless WHERE model = ?", [model], |row| row.get(0))?;
+    Ok(count as usize)
+}
+
+pub fn count_enrolled(connection: &Connection) -> Result<usize, rusqlite::Error> {
+    let count: i64 =
+        connection.query_row("SELECT count(*) FROM faces WHERE photo_id IS NOT NULL", [], |row| row.get(0))?;
+    Ok(count as usize)
+}
+
+/// The photos of a person, the best one first.
+pub fn photos_of(connection: &Connection, person: Uuid) -> Result<Vec<EnrolledPhoto>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT face_id, photo_reference FROM faces WHERE person_id = ? AND photo_id IS NOT NULL \
+             ORDER BY quality DESC, rowid",
+        )?
+        .query_map([person.to_string()], |row| Ok(EnrolledPhoto { face: row.get(0)?, reference: row.get(1)? }))?
+        .collect()
+}
+
+/// Whom a face was enrolled for; `None` when there is no such face, or nobody knows it.
+pub fn person_of(connection: &Connection, face: Uuid) -> Result<Option<Uuid>, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT person_id FROM faces WHERE face_id = ? AND person_id IS NOT NULL")?
+        .query_row([face.to_string()], |row| people::id(row, 0))
+        .optional()
 }
 
 /// The photo a face was enrolled from.

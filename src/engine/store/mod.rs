@@ -5,9 +5,12 @@
 //! this one hold the statements, one file per kind of record.
 
 pub mod audit;
+pub mod browse;
 pub mod detections;
 pub mod documents;
+pub mod erase;
 pub mod faces;
+pub mod meta;
 pub mod people;
 mod schema;
 pub mod settings;
@@ -173,6 +176,7 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)

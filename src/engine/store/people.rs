@@ -28,11 +28,18 @@ pub fn create(transaction: &Transaction, person: Uuid, now: DateTime<Utc>) -> Re
 
 /// Refuses when there is no such person.
 pub fn require(connection: &Connection, person: Uuid) -> Result<(), Stop> {
-    let found = connection
-        .prepare_cached("SELECT 1 FROM people WHERE person_id = ?")?
-        .query_row([person.to_string()], |_| Ok(()))
-        .optional()?;
-    found.ok_or_else(|| Refusal::NotFound("person").into())
+    if exists(connection, person)? { Ok(()) } else { Err(Refusal::NotFound("person").into()) }
+}
+
+pub fn exists(connection: &Connection, person: Uuid) -> Result<bool, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM people WHERE person_id = ?)")?
+        .query_row([person.to_string()], |row| row.get(0))
+}
+
+/// Everybody, in the order they were made in.
+pub fn all(connection: &Connection) -> Result<Vec<Uuid>, rusqlite::Error> {
+    connection.prepare("SELECT person_id FROM people ORDER BY rowid")?.query_map([], |row| id(row, 0))?.collect()
 }
 
 /// The whole record; the caller has made sure of the person.

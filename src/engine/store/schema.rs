@@ -20,7 +20,9 @@ const VERSION: i32 = MIGRATIONS.len() as i32;
 ///
 /// Ids are UUIDs in their usual text form; times are milliseconds since 1970 in UTC; vectors are float32, little
 /// endian. `rowid` keeps lists in the order they were made in.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
+
+const FIRST: &str = "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
         value BLOB NOT NULL
@@ -156,7 +158,23 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX detections_of_face ON detections (face_id, time);
     CREATE INDEX detections_of_person ON detections (person_id, time) WHERE person_id IS NOT NULL;
-"];
+";
+
+/// Which model answers is remembered, and which photos a model finds no face in; and what is asked for by time or by
+/// photo is found.
+const SECOND: &str = "
+    CREATE TABLE faceless (
+        face_id TEXT NOT NULL REFERENCES faces (face_id) ON DELETE CASCADE,
+        model TEXT NOT NULL,
+        PRIMARY KEY (face_id, model)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO meta (key, value)
+        SELECT 'model', CAST(model AS BLOB) FROM embeddings JOIN faces USING (face_id)
+        WHERE person_id IS NOT NULL GROUP BY model ORDER BY count(*) DESC LIMIT 1;
+    CREATE INDEX detections_by_time ON detections (time);
+    CREATE INDEX detections_of_photo ON detections (photo_id);
+    CREATE INDEX faces_of_photo ON faces (photo_id) WHERE photo_id IS NOT NULL;
+";
 
 /// Brings the database to [`VERSION`], all steps in one transaction.
 pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), EngineError> {
@@ -181,4 +199,46 @@ pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), EngineErr
     transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     users::refresh_built_in_roles(&transaction).map_err(failed)?;
     transaction.commit().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The objects of a schema and how each is defined.
+    fn objects(connection: &Connection) -> Vec<(String, Option<String>)> {
+        let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_folder_of_the_first_version_keeps_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.db");
+        let mut old = Connection::open(&path).unwrap();
+        old.execute_batch(FIRST).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.execute_batch(
+            "INSERT INTO people VALUES ('p', 1), ('q', 1);
+             INSERT INTO aliases VALUES ('a', 'p', 'Mara', NULL, NULL, NULL);
+             INSERT INTO photos VALUES (1, x'ffd8ff');
+             INSERT INTO faces VALUES ('f', 'p', 'd', 1, NULL, 0.5, 1, 1), ('g', 'q', 'e', 1, NULL, 0.5, 1, 1),
+                 ('u', NULL, NULL, NULL, NULL, 0.5, 1, 1);
+             INSERT INTO embeddings VALUES ('f', 'new', x'00'), ('f', 'old', x'00'), ('g', 'new', x'00'),
+                 ('u', 'old', x'00');",
+        )
+        .unwrap();
+        migrate(&mut old, &path).unwrap();
+        let text = |query: &str| old.query_row(query, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(text("SELECT first_name FROM aliases WHERE person_id = 'p'"), "Mara");
+        assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'model'"), "new");
+        assert_eq!(text("PRAGMA integrity_check"), "ok");
+        // It is the same as one that is made today.
+        let mut fresh = Connection::open_in_memory().unwrap();
+        migrate(&mut fresh, &path).unwrap();
+        assert_eq!(objects(&old), objects(&fresh));
+        migrate(&mut old, &path).unwrap();
+    }
 }

@@ -7,7 +7,8 @@ use chrono::Utc;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use uuid::Uuid;
 
-use super::millis;
+use super::{millis, moment};
+use crate::engine::auth::{RoleLine, UserLine};
 use crate::engine::permission::{ADMINISTRATOR, BUILT_IN_ROLES, Permission, Permissions};
 
 /// A user as stored.
@@ -45,26 +46,84 @@ pub fn permissions(connection: &Connection, user: &User) -> Result<Permissions, 
 }
 
 /// Adds the user, or gives the one of this name another role and password; tokens handed out before are void then.
-/// False when there is no such role.
+/// Gives the user's id; `None` when there is no such role.
 pub fn put(
     transaction: &Transaction,
     username: &str,
     password_hash: &str,
     role: &str,
-) -> Result<bool, rusqlite::Error> {
+) -> Result<Option<String>, rusqlite::Error> {
+    transaction
+        .query_row(
+            "INSERT INTO users (user_id, username, password_hash, role_id, token_version, created) \
+             SELECT ?, ?, ?, role_id, 1, ? FROM roles WHERE name = ? \
+             ON CONFLICT (username) DO UPDATE SET password_hash = excluded.password_hash, role_id = excluded.role_id, \
+             token_version = token_version + 1 RETURNING user_id",
+            (Uuid::new_v4().to_string(), username, password_hash, millis(Utc::now()), role),
+            |row| row.get(0),
+        )
+        .optional()
+}
+
+/// Another password; tokens handed out before are void.
+pub fn set_password(transaction: &Transaction, user_id: &str, password_hash: &str) -> Result<(), rusqlite::Error> {
+    transaction
+        .execute(
+            "UPDATE users SET password_hash = ?, token_version = token_version + 1 WHERE user_id = ?",
+            (password_hash, user_id),
+        )
+        .map(drop)
+}
+
+/// Another role; false when there is no such role.
+pub fn set_role(transaction: &Transaction, user_id: &str, role: &str) -> Result<bool, rusqlite::Error> {
     let rows = transaction.execute(
-        "INSERT INTO users (user_id, username, password_hash, role_id, token_version, created) \
-         SELECT ?, ?, ?, role_id, 1, ? FROM roles WHERE name = ? \
-         ON CONFLICT (username) DO UPDATE SET password_hash = excluded.password_hash, role_id = excluded.role_id, \
-         token_version = token_version + 1",
-        (Uuid::new_v4().to_string(), username, password_hash, millis(Utc::now()), role),
+        "UPDATE users SET role_id = (SELECT role_id FROM roles WHERE name = ?1) \
+         WHERE user_id = ?2 AND EXISTS (SELECT 1 FROM roles WHERE name = ?1)",
+        (role, user_id),
     )?;
     Ok(rows == 1)
+}
+
+pub fn remove(transaction: &Transaction, user_id: &str) -> Result<(), rusqlite::Error> {
+    transaction.execute("DELETE FROM users WHERE user_id = ?", [user_id]).map(drop)
+}
+
+/// All users by name.
+pub fn list(connection: &Connection) -> Result<Vec<UserLine>, rusqlite::Error> {
+    connection
+        .prepare("SELECT username, roles.name, created FROM users JOIN roles USING (role_id) ORDER BY username")?
+        .query_map([], |row| Ok(UserLine { username: row.get(0)?, role: row.get(1)?, created: moment(row.get(2)?) }))?
+        .collect()
 }
 
 /// The names of all roles, for a message.
 pub fn roles(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
     connection.prepare("SELECT name FROM roles ORDER BY role_id")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// All roles with what they allow.
+pub fn roles_with_permissions(connection: &Connection) -> Result<Vec<RoleLine>, rusqlite::Error> {
+    let mut roles = connection.prepare("SELECT role_id, name, built_in FROM roles ORDER BY role_id")?;
+    let mut permissions = connection
+        .prepare("SELECT category || '/' || name FROM role_permissions WHERE role_id = ? ORDER BY category, name")?;
+    let roles = roles.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)))?;
+    roles
+        .map(|role| {
+            let (id, name, built_in) = role?;
+            let permissions = permissions.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(RoleLine { name, built_in, permissions })
+        })
+        .collect()
+}
+
+/// Whether the role is one every data folder has; `None` when there is no such role.
+pub fn built_in(connection: &Connection, role: &str) -> Result<Option<bool>, rusqlite::Error> {
+    connection.query_row("SELECT built_in FROM roles WHERE name = ?", [role], |row| row.get(0)).optional()
+}
+
+pub fn remove_role(transaction: &Transaction, role: &str) -> Result<(), rusqlite::Error> {
+    transaction.execute("DELETE FROM roles WHERE name = ?", [role]).map(drop)
 }
 
 /// Whether anybody may do everything.
@@ -90,8 +149,8 @@ pub fn put_role(
         |row| row.get(0),
     )?;
     transaction.execute("DELETE FROM role_permissions WHERE role_id = ?", [role_id])?;
-    let mut insert =
-        transaction.prepare_cached("INSERT INTO role_permissions (role_id, category, name) VALUES (?, ?, ?)")?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR IGNORE INTO role_permissions (role_id, category, name) VALUES (?, ?, ?)")?;
     for permission in permissions {
         let (category, name) = permission.names();
         insert.execute((role_id, category, name))?;

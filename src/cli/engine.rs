@@ -1,0 +1,187 @@
+//! The arguments of `doorward engine`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub enum EngineCommand {
+    /// Serve the Identities API and a page for people
+    Serve(EngineServeArgs),
+    /// Write everybody and their photos into a folder, to be imported into another engine; works beside a running one
+    Export {
+        #[command(flatten)]
+        folder: EngineFolder,
+        /// A folder that is new or empty
+        #[arg(value_name = "DIR")]
+        target: PathBuf,
+    },
+    /// Take in what `engine export` has written, or a folder of photos per person, while no engine serves the folder
+    Import(EngineImportArgs),
+    /// Users of the engine
+    #[command(subcommand)]
+    User(EngineUserCommand),
+    /// What users may do
+    #[command(subcommand)]
+    Role(EngineRoleCommand),
+    /// Who changed what, newest first
+    Audit {
+        #[command(flatten)]
+        folder: EngineFolder,
+        /// So many entries
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        last: u32,
+        /// Print one JSON line per entry
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The folder that holds everything an engine knows. Commands on it work while an engine serves it.
+#[derive(Debug, Clone, Args)]
+pub struct EngineFolder {
+    /// The engine's data folder
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct EngineServeArgs {
+    /// Address and port; port 0 takes a free one and prints it
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6009")]
+    pub listen: SocketAddr,
+    /// Where everything is kept; made if missing
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Embedding model of the manifest
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub model: String,
+    /// Serve HTTPS with this certificate (PEM, the engine's own first); without it one is made and kept in the data folder
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM, not encrypted)
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// A host name or address the self-made certificate is to be good for, beside this machine's own; may be given
+    /// several times
+    #[arg(long, value_name = "NAME", conflicts_with = "certificate")]
+    pub name: Vec<String>,
+    /// HTTPS on a loopback address too, where it is HTTP otherwise
+    #[arg(long)]
+    pub https: bool,
+    /// HTTP on every address: passwords and faces cross the network in the clear
+    #[arg(long, conflicts_with_all = ["https", "certificate", "name"])]
+    pub http: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EngineUserCommand {
+    /// Add a user, or give an existing one a new role and password
+    Add {
+        #[command(flatten)]
+        folder: EngineFolder,
+        #[arg(long)]
+        username: String,
+        /// Administrator, Edge Publisher, Enroller or Viewer, or one made with `engine role set`
+        #[arg(long)]
+        role: String,
+        #[command(flatten)]
+        password: NewPassword,
+    },
+    /// Show all users and their roles
+    List {
+        #[command(flatten)]
+        folder: EngineFolder,
+        /// Print one JSON line per user
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a user; their tokens are void at once
+    Remove {
+        #[command(flatten)]
+        folder: EngineFolder,
+        #[arg(long)]
+        username: String,
+    },
+    /// Give a user a new password; older tokens are void at once
+    Password {
+        #[command(flatten)]
+        folder: EngineFolder,
+        #[arg(long)]
+        username: String,
+        #[command(flatten)]
+        password: NewPassword,
+    },
+    /// Give a user another role; it counts at once
+    Role {
+        #[command(flatten)]
+        folder: EngineFolder,
+        #[arg(long)]
+        username: String,
+        #[arg(long)]
+        role: String,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct NewPassword {
+    /// Its first line is the password, `-` is standard input; without it the prompt asks
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EngineRoleCommand {
+    /// Make a role, or give one other permissions
+    Set {
+        #[command(flatten)]
+        folder: EngineFolder,
+        #[arg(long)]
+        role: String,
+        /// Like `Face Publishing`, or `Tags/Read Tags` where two categories have one of that name; may be given several
+        /// times
+        #[arg(long, required = true)]
+        permission: Vec<String>,
+    },
+    /// Show all roles and what they may do
+    List {
+        #[command(flatten)]
+        folder: EngineFolder,
+        /// Print one JSON line per role
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a role that nobody has
+    Remove {
+        #[command(flatten)]
+        folder: EngineFolder,
+        #[arg(long)]
+        role: String,
+    },
+}
+
+/// Running it again goes on where it stopped; `doorward identities import --help` tells what is read.
+#[derive(Debug, Args)]
+pub struct EngineImportArgs {
+    #[command(flatten)]
+    pub folder: EngineFolder,
+    /// A folder with a folder per person, or a CSV file
+    #[arg(value_name = "DIR_OR_CSV")]
+    pub source: PathBuf,
+    /// Embedding model of the manifest
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub model: String,
+    /// People under way at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
+    pub jobs: u16,
+    /// Enrol poor photos as well
+    #[arg(long)]
+    pub force: bool,
+    /// Write what became of every photo, and why, into this file: CSV, or JSON if it is called so
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,21 @@
+//! `doorward engine`: serve the Identities API, look after its users and roles, take people in and out as files.
+//!
+//! Standard output holds what a person or a program must read; everything else is log, on standard error.
+
+mod accounts;
+mod serve;
+mod transfer;
+
+use crate::cli::EngineCommand;
+use crate::commands::CommandResult;
+
+pub async fn run(command: EngineCommand) -> CommandResult {
+    match command {
+        EngineCommand::Serve(args) => serve::run(args).await,
+        EngineCommand::Export { folder, target } => transfer::export(&folder.data, &target),
+        EngineCommand::Import(args) => transfer::import(args).await,
+        EngineCommand::User(command) => accounts::user(command),
+        EngineCommand::Role(command) => accounts::role(command),
+        EngineCommand::Audit { folder, last, json } => accounts::audit(&folder, last, json),
+    }
+}

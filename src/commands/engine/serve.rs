@@ -1,0 +1,91 @@
+//! `doorward engine serve`: an engine on a port until told to stop.
+//!
+//! Standard output tells where it listens, the pin of its certificate, and once in a folder's life the first
+//! administrator's password.
+
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::cli::EngineServeArgs;
+use crate::commands::CommandResult;
+use crate::config::LogConfig;
+use crate::engine::{self, Engine, EngineError, Tls, TlsFiles};
+use crate::models::ModelStore;
+use crate::telemetry;
+
+pub async fn run(args: EngineServeArgs) -> CommandResult {
+    telemetry::logs(&LogConfig::default())?;
+    let metrics = telemetry::metrics()?;
+    // Before the rest, so that a stop during the start is heeded too.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    // The port before the models: a port in use is known at once, not after seconds.
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr().context("cannot tell the port")?;
+    let loopback = address.ip().to_canonical().is_loopback();
+    if args.http && !loopback {
+        warn!("HTTP on {address}: passwords and faces cross the network in the clear");
+    }
+
+    let data = args.data.clone();
+    let secure = args.https || args.certificate.is_some() || !(loopback || args.http);
+    let opened = tokio::task::spawn_blocking(move || {
+        // A certificate that cannot be used is known at once too.
+        let given = args.certificate.zip(args.key).map(|(certificate, key)| TlsFiles { certificate, key });
+        let given = given.map(Tls::new).transpose()?;
+        let engine = Engine::open(&args.data, &ModelStore::locate(None), &args.model)?;
+        let tls = match given {
+            None if secure => Some(Tls::new(TlsFiles::self_made(&args.data, address.ip(), &args.name)?)?),
+            given => given,
+        };
+        let administrator = engine.first_administrator()?;
+        Ok::<_, EngineError>((engine, tls, administrator))
+    });
+    let (engine, tls, administrator) = opened.await??;
+    let (photos, unknown) = engine.faces().await;
+    info!(data = %data.display(), photos, unknown, "the data folder is open");
+    if let Some((username, password)) = administrator {
+        print_line(&format!(
+            "first administrator: {username}, password: {} (it is not shown again)",
+            password.expose_secret()
+        ))?;
+    }
+    if let Some(tls) = &tls {
+        print_line(&format!("certificate pin, for a client's pin_sha256: {}", tls.pin()?))?;
+    }
+    print_line(&format!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" }))?;
+
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: answering what is under way, then stopping"),
+            _ = interrupt.recv() => info!("SIGINT: answering what is under way, then stopping"),
+        }
+        // A second one ends the process at once.
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+    };
+    engine::serve(listener, engine, tls, Some(metrics), stop).await?;
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a line that somebody may be waiting for. An engine whose output nobody reads any more goes on serving.
+fn print_line(line: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot print the address"),
+        _ => Ok(()),
+    }
+}

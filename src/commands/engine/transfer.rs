@@ -1,0 +1,80 @@
+//! `doorward engine export` and `import`: people and their photos to and from files.
+//!
+//! An import is that of `doorward identities import`, into an engine that serves the data folder on loopback for as long
+//! as it takes: what is there already, what is turned down and why, are the same for every engine.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use chrono::Utc;
+use indicatif::{ProgressBar, ProgressStyle};
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{ConfigArgs, EngineAccess, EngineImportArgs, ImportArgs};
+use crate::commands::{CommandResult, identities, print_line};
+use crate::engine::{self, Engine};
+use crate::models::ModelStore;
+
+pub fn export(data: &Path, target: &Path) -> CommandResult {
+    let bar = match std::io::stderr().is_terminal() {
+        true => {
+            ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} people, {eta} left")?)
+        }
+        false => ProgressBar::hidden(),
+    };
+    let exported = engine::export(data, target, Utc::now(), &|people| {
+        bar.set_length(people as u64);
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    let engine::Exported { people, photos, documents } = exported;
+    print_line(&format!("{people} people, {photos} photos and {documents} documents are in {}", target.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn import(args: EngineImportArgs) -> CommandResult {
+    let (data, model) = (args.folder.data.clone(), args.model.clone());
+    let opened = tokio::task::spawn_blocking(move || Engine::open(&data, &ModelStore::locate(None), &model)).await?;
+    let engine = opened.map_err(|error| match error {
+        engine::EngineError::InUse { .. } => anyhow::Error::from(error)
+            .context("a folder that is being served is imported into with `doorward identities import --url …`"),
+        other => other.into(),
+    })?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on this machine")?;
+    let url = format!("http://{}", listener.local_addr().context("cannot tell the port")?);
+    let guest = engine.guest()?;
+    let mut password = tempfile::NamedTempFile::new().context("cannot write a temporary file")?;
+    writeln!(password, "{}", guest.password.expose_secret()).context("cannot write a temporary file")?;
+
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(engine::serve(listener, engine.clone(), None, None, stop.clone().cancelled_owned()));
+    let imported = identities::import(ImportArgs {
+        source: args.source,
+        access: access(&url, guest.username, password.path())?,
+        jobs: args.jobs,
+        force: args.force,
+        dry_run: false,
+        report: args.report,
+        json: args.json,
+    })
+    .await;
+    stop.cancel();
+    serving.await??;
+    imported
+}
+
+fn access(url: &str, username: &str, password_file: &Path) -> anyhow::Result<EngineAccess> {
+    Ok(EngineAccess {
+        config: ConfigArgs { config: None },
+        url: Some(url.parse().context("the address of this machine makes no URL")?),
+        username: Some(username.to_owned()),
+        password_file: Some(PathBuf::from(password_file)),
+        ca_file: None,
+        pin: Vec::new(),
+        allow_plain_http: false,
+    })
+}

@@ -1,0 +1,106 @@
+//! Enrolling: which photos are good enough, and putting one into the data folder and the gallery.
+//!
+//! In: an analysed picture and whose it is. Out: the person's id; nothing is left behind of an enrolment that fails.
+
+use chrono::Utc;
+use uuid::Uuid;
+
+use super::Enrolment;
+use super::picture::Seen;
+use crate::config::QualityConfig;
+use crate::engine::Inner;
+use crate::engine::analyzer::Analyzed;
+use crate::engine::refusal::Refusal;
+use crate::engine::serving::Serving;
+use crate::engine::store::{Stop, audit, faces, people};
+
+/// What an enrolled photo must be at least, unless it is forced; a photo is matched against for years.
+const ENROLMENT_GATE: QualityConfig = QualityConfig { min_face_px: 48, min_total: 0.15 };
+
+/// A second face of at least this share of the largest one's area makes it unclear who is being enrolled.
+const RIVAL_AREA: f32 = 0.5;
+
+impl Inner {
+    /// Enrols the largest face of the picture in one transaction.
+    pub(super) fn enroll(
+        &self,
+        serving: &Serving,
+        enrolment: &Enrolment,
+        seen: &Seen,
+        username: &str,
+    ) -> Result<Uuid, Refusal> {
+        let found = acceptable(seen, enrolment.force)?;
+        let vector = found.embedding.values.as_slice();
+        serving.gallery().check(vector)?;
+        let now = Utc::now();
+        let (face, detect_id) = (Uuid::new_v4(), Uuid::new_v4());
+        self.store.write_then(
+            "store the enrolment",
+            |transaction| {
+                if let Some(reference) = &enrolment.photo_reference
+                    && let Some(holder) = faces::by_reference(transaction, reference)?
+                {
+                    return match enrolment.person {
+                        Some(person) if person != holder.person => {
+                            Err(Refusal::bad_input("photoReferenceId: it belongs to a photo of another person").into())
+                        }
+                        _ => Ok((holder.person, false)),
+                    };
+                }
+                let person = match enrolment.person {
+                    Some(person) => {
+                        people::require(transaction, person)?;
+                        person
+                    }
+                    None => {
+                        let person = Uuid::new_v4();
+                        people::create(transaction, person, now)?;
+                        person
+                    }
+                };
+                let enrolled = faces::Enrolled {
+                    face,
+                    person,
+                    detect_id,
+                    photo_reference: enrolment.photo_reference.as_deref(),
+                    quality: found.quality.total,
+                    jpeg: &seen.jpeg,
+                };
+                faces::insert_enrolled(transaction, &enrolled, now)?;
+                faces::insert_embedding(transaction, face, &found.embedding.model, vector)?;
+                audit::record(transaction, username, "faceEnroll", Some(&person.to_string()))?;
+                Ok::<_, Stop>((person, true))
+            },
+            |(person, new)| {
+                if new {
+                    serving.gallery_mut().insert(face, Some(person), vector)?;
+                }
+                Ok(person)
+            },
+        )?
+    }
+}
+
+/// The face to enrol, or why the picture is turned down.
+fn acceptable(seen: &Seen, force: bool) -> Result<&Analyzed, Refusal> {
+    let turned_down = |reason: String| Err(Refusal::TurnedDown(reason));
+    let mut faces = seen.faces.iter();
+    let Some(largest) = faces.next() else {
+        return turned_down("the picture shows no face".into());
+    };
+    if force {
+        return Ok(largest);
+    }
+    if faces.next().is_some_and(|second| second.face.bbox.area() >= largest.face.bbox.area() * RIVAL_AREA) {
+        return turned_down("the picture shows several faces of similar size; cut out the one to enrol".into());
+    }
+    if !largest.quality.tall_enough(&ENROLMENT_GATE) {
+        let (has, needs) = (largest.quality.size.value, ENROLMENT_GATE.min_face_px);
+        return turned_down(format!("the face is {has:.0} pixels high; at least {needs} are needed"));
+    }
+    if !largest.quality.good_enough(&ENROLMENT_GATE) {
+        let (total, weakest) = (largest.quality.total, largest.quality.weakest());
+        return turned_down(format!("the face is a poor picture (quality {total:.2}), most of all its {weakest}"));
+    }
+    Ok(largest)
+}

@@ -1,0 +1,90 @@
+//! Pictures on their way in: decoded, analysed, and as they are kept.
+//!
+//! In: bytes of any supported format. Out: [`Seen`], the faces and the JPEG to store, or why the picture is refused. It
+//! does not know what the picture is for.
+
+use bytes::Bytes;
+
+use crate::engine::EngineError;
+use crate::engine::analyzer::{AnalyzeError, Analyzed, FaceAnalyzer, Wanted};
+use crate::engine::refusal::Refusal;
+use crate::engine::serving::Current;
+use crate::picture::{Interpolation, Picture, PictureError};
+
+/// The most pixels a submitted picture may have: 50 megapixels are 150 MB once decoded, for each analyser.
+const MOST_PIXELS: u64 = 50_000_000;
+
+/// The quality at which photos are kept that did not come as JPEG, or came too large.
+const JPEG_QUALITY: u8 = 92;
+
+/// A picture that has been looked at.
+pub struct Seen {
+    pub faces: Vec<Analyzed>,
+    /// As it is kept; empty when there is no face in it or it is not kept.
+    pub jpeg: Vec<u8>,
+}
+
+/// How a picture is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Not,
+    /// No longer than this.
+    Side(u32),
+    /// In full, to be analysed again by another model.
+    Whole,
+}
+
+/// Decodes and analyses a picture with the models that answer now.
+pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Keep) -> Result<Seen, Refusal> {
+    analyze(serving, move |analyzer| {
+        let decoded = decode(&picture)?;
+        let faces = analyzer.analyze(&decoded, wanted).map_err(analyze_error)?;
+        let keep = if faces.is_empty() { Keep::Not } else { keep };
+        let jpeg = kept(&picture, &decoded, keep).map_err(picture_error)?;
+        Ok(Seen { faces, jpeg })
+    })
+    .await
+}
+
+/// Does work with an analyser of those that answer now.
+pub async fn analyze<T: Send + 'static>(
+    serving: &Current,
+    work: impl FnOnce(&mut dyn FaceAnalyzer) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    serving.analyzers.run(work).await?
+}
+
+pub fn decode(picture: &[u8]) -> Result<Picture, Refusal> {
+    if picture.is_empty() {
+        return Err(Refusal::bad_input("Face bytes are empty"));
+    }
+    Picture::decode(picture, MOST_PIXELS).map_err(|error| match error {
+        PictureError::Undecodable | PictureError::TooLarge { .. } | PictureError::Empty => {
+            Refusal::bad_input(error.to_string())
+        }
+        other => picture_error(other),
+    })
+}
+
+/// The picture as it is kept: the JPEG as it came where it is one and small enough, else a new one.
+fn kept(encoded: &[u8], decoded: &Picture, keep: Keep) -> Result<Vec<u8>, PictureError> {
+    let longest = decoded.width().max(decoded.height());
+    match keep {
+        Keep::Not => Ok(Vec::new()),
+        Keep::Side(side) if longest > side => {
+            let scaled = |length: u32| (u64::from(length) * u64::from(side) / u64::from(longest)) as u32;
+            let (width, height) = (scaled(decoded.width()), scaled(decoded.height()));
+            decoded.resized(width, height, Interpolation::Area)?.jpeg(JPEG_QUALITY)
+        }
+        _ if encoded.starts_with(b"\xff\xd8\xff") => Ok(encoded.to_vec()),
+        _ => decoded.jpeg(JPEG_QUALITY),
+    }
+}
+
+pub fn analyze_error(error: AnalyzeError) -> Refusal {
+    Refusal::Internal(EngineError::Analyze(error))
+}
+
+fn picture_error(error: PictureError) -> Refusal {
+    analyze_error(AnalyzeError::Picture(error))
+}
