@@ -32,7 +32,8 @@ fn sighting() -> Sighting {
 }
 
 fn answer(sighting: Uuid) -> Answered {
-    Answered { sighting, outcome: "known", reason: None, person: Some("p".into()), confidence: None, late: false }
+    let (person, refused) = (Some("p".into()), Vec::new());
+    Answered { sighting, outcome: "known", reason: None, person, confidence: None, late: false, judged: None, refused }
 }
 
 fn planned(of: &Sighting) -> Planned {
@@ -42,6 +43,7 @@ fn planned(of: &Sighting) -> Planned {
         sighting: of.id,
         detector: of.detector.clone(),
         rule: "greet".into(),
+        event: doorward::config::EventKind::Recognition,
         action: "lamp".into(),
         person: None,
         seen_at: of.seen_at,

@@ -1,5 +1,6 @@
 //! What can go wrong with the outbox, told so that an operator knows what to do next.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
@@ -24,8 +25,12 @@ pub enum OutboxError {
          or move the file away and lose what is in it", path.display()
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("{} was written by an older doorward; start this one once, so that it is brought up to date", path.display())]
+    Older { path: PathBuf },
     #[error("{} does not exist: doorward has not run with this state_dir yet", path.display())]
     Missing { path: PathBuf },
+    #[error("`outbox.key` is no key: {problem}")]
+    BadKey { problem: &'static str },
     #[error("cannot {operation}: the disk is full")]
     DiskFull {
         operation: &'static str,
@@ -38,7 +43,19 @@ pub enum OutboxError {
         #[source]
         source: rusqlite::Error,
     },
-    #[error("cannot {operation}: the outbox is damaged; the next start puts it aside and begins a new one")]
+    #[error("cannot {operation}: the disk fails")]
+    Disk {
+        operation: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("cannot {operation}: another program is using the outbox")]
+    Busy {
+        operation: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("cannot {operation}: the outbox is damaged; it is put aside and a new one begun")]
     Corrupt {
         operation: &'static str,
         #[source]
@@ -52,11 +69,32 @@ pub enum OutboxError {
     },
 }
 
+impl OutboxError {
+    /// Whether it is the disk's fault, and may pass: then doorward goes on in memory. Everything else is somebody's
+    /// mistake.
+    pub fn is_disk(&self) -> bool {
+        match self {
+            Self::DiskFull { .. }
+            | Self::ReadOnly { .. }
+            | Self::Disk { .. }
+            | Self::Busy { .. }
+            | Self::Corrupt { .. } => true,
+            Self::Directory { source, .. } => {
+                let kinds = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::ReadOnlyFilesystem];
+                kinds.contains(&source.kind()) || source.raw_os_error() == Some(nix::errno::Errno::EIO as i32)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Sorts a database failure by what it means for the operator.
 pub(super) fn storage(operation: &'static str) -> impl Fn(rusqlite::Error) -> OutboxError + Copy {
     move |source| match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => OutboxError::DiskFull { operation, source },
         Some(ErrorCode::ReadOnly) => OutboxError::ReadOnly { operation, source },
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => OutboxError::Disk { operation, source },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OutboxError::Busy { operation, source },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OutboxError::Corrupt { operation, source },
         _ => OutboxError::Storage { operation, source },
     }

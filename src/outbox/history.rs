@@ -1,7 +1,7 @@
 //! What became of every visit: its shots, their answers, its actions.
 //!
 //! In: what happened, as it happens. Out: a [`VisitRecord`] for `doorward explain`, also while the process that writes
-//! it is running. It holds ids, times and outcomes; no picture, and of a person only the engine's id.
+//! it is running. It holds ids, times and outcomes, and, sealed, what the rules looked at; no picture.
 
 use std::path::Path;
 
@@ -12,8 +12,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
-use super::{Answered, DropReason, Dropped, open};
-use crate::config::DetectorName;
+use super::seal::{Kind, Sealer};
+use super::{Answered, DropReason, Dropped, key, open};
+use crate::config::{DetectorName, EventKind, OutboxConfig};
 use crate::crop::Sighting;
 use crate::track::VisitId;
 
@@ -43,6 +44,8 @@ pub struct VisitRecord {
     pub reason: Option<String>,
     pub shots: Vec<ShotRecord>,
     pub actions: Vec<ActionRecord>,
+    /// What the rules made of it, oldest first.
+    pub judged: Vec<JudgedRecord>,
     pub detail: Value,
 }
 
@@ -72,13 +75,35 @@ pub struct ShotRecord {
 pub struct ActionRecord {
     pub key: String,
     pub rule: String,
+    /// `recognition`, or `left`.
+    pub event: String,
     pub action: String,
     pub person: Option<String>,
-    /// `planned`, `claimed` (under way), `done`, `expired`, `failed`, `interrupted`.
+    /// `planned`, `claimed` (under way), `done`, `expired`, `failed`, `interrupted`, `refused` by a guard, `dry_run`.
     pub state: String,
     pub reason: Option<String>,
     /// From being planned to its end.
     pub ended_after_ms: Option<i64>,
+}
+
+/// What the rules made of one answer, or of somebody having left.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JudgedRecord {
+    pub sighting: String,
+    /// `recognition`, or `left`.
+    pub event: String,
+    pub judged_at: String,
+    /// As the agent wrote it; `Null` where the key that is here does not open it.
+    pub rules: Value,
+}
+
+/// What the rules made of something, for the record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    pub visit: VisitId,
+    pub sighting: Uuid,
+    pub event: EventKind,
+    pub rules: Value,
 }
 
 /// Somebody seen in a visit, as the rules' memory needs it.
@@ -98,8 +123,9 @@ const FORGET_AT_ONCE: u32 = 200;
 
 /// The visits whose id starts so, newest first, at most twenty; of the outbox below `state_dir`, whether a doorward is
 /// running on it or not.
-pub fn explain(state_dir: &Path, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
-    visits(&open::open_to_read(state_dir)?, prefix)
+pub fn explain(state_dir: &Path, config: &OutboxConfig, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
+    let sealer = key::existing(state_dir, config)?.map(|key| Sealer::new(&key));
+    visits(&open::open_to_read(state_dir)?, sealer.as_ref(), prefix)
 }
 
 /// A sighting was stored; false when it had been before.
@@ -175,6 +201,25 @@ pub(super) fn shot_answered(
     Ok(rows == 1)
 }
 
+/// The rules were asked.
+pub(super) fn judged(
+    tx: &Transaction<'_>,
+    judged: &Judged,
+    sealer: &Sealer,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<()> {
+    let visit = judged.visit.to_string();
+    tx.prepare_cached("INSERT INTO judged (visit, sighting, event, judged_ms, record) VALUES (?, ?, ?, ?, ?)")?
+        .execute(params![
+            visit,
+            judged.sighting.to_string(),
+            judged.event.as_str(),
+            now.timestamp_millis(),
+            sealer.seal(Kind::Judged, &visit, &[judged.rules.to_string().as_bytes()]),
+        ])
+        .map(drop)
+}
+
 /// A sighting ended without an answer; `None` when it had been settled before.
 pub(super) fn shot_dropped(
     tx: &Transaction<'_>,
@@ -231,6 +276,7 @@ pub(super) fn forget(db: &mut Connection, before: DateTime<Utc>) -> Result<(), O
                 "SELECT id FROM visit WHERE told_ms < ?
                  AND NOT EXISTS (SELECT 1 FROM shot WHERE visit = visit.id AND outcome IS NULL)
                  AND NOT EXISTS (SELECT 1 FROM action WHERE visit = visit.id AND state IN ('planned', 'claimed'))
+                 AND NOT EXISTS (SELECT 1 FROM picture WHERE visit = visit.id)
                  LIMIT ?",
             )
             .and_then(|mut statement| {
@@ -242,6 +288,7 @@ pub(super) fn forget(db: &mut Connection, before: DateTime<Utc>) -> Result<(), O
             for sql in [
                 "DELETE FROM shot WHERE visit = ?",
                 "DELETE FROM action WHERE visit = ?",
+                "DELETE FROM judged WHERE visit = ?",
                 "DELETE FROM visit WHERE id = ?",
             ] {
                 tx.prepare_cached(sql).and_then(|mut statement| statement.execute([id])).map_err(failed)?;
@@ -255,7 +302,7 @@ pub(super) fn forget(db: &mut Connection, before: DateTime<Utc>) -> Result<(), O
 }
 
 /// See [`explain`].
-pub(super) fn visits(db: &Connection, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
+pub(super) fn visits(db: &Connection, sealer: Option<&Sealer>, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
     let Some(prefix) = id_prefix(prefix) else { return Ok(Vec::new()) };
     let failed = storage("read the history");
     let read = || -> rusqlite::Result<Vec<VisitRecord>> {
@@ -264,7 +311,7 @@ pub(super) fn visits(db: &Connection, prefix: &str) -> Result<Vec<VisitRecord>, 
         let mut statement =
             db.prepare_cached("SELECT * FROM visit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?")?;
         let visits = statement.query_map(params![prefix, end, MOST_VISITS], visit)?;
-        visits.map(|record| complete(db, record?)).collect()
+        visits.map(|record| complete(db, sealer, record?)).collect()
     };
     read().map_err(failed)
 }
@@ -297,16 +344,21 @@ fn visit(row: &Row<'_>) -> rusqlite::Result<VisitRecord> {
         reason: row.get("reason")?,
         shots: Vec::new(),
         actions: Vec::new(),
+        judged: Vec::new(),
         detail: detail.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null),
     })
 }
 
 /// Adds shots and actions, and the outcome of a visit that has not been closed.
-fn complete(db: &Connection, mut record: VisitRecord) -> rusqlite::Result<VisitRecord> {
+fn complete(db: &Connection, sealer: Option<&Sealer>, mut record: VisitRecord) -> rusqlite::Result<VisitRecord> {
     let mut shots = db.prepare_cached("SELECT * FROM shot WHERE visit = ? ORDER BY shot, seen_ms, sighting")?;
     record.shots = shots.query_map([&record.visit], shot)?.collect::<Result<_, _>>()?;
     let mut actions = db.prepare_cached("SELECT * FROM action WHERE visit = ? ORDER BY planned_ms, key")?;
     record.actions = actions.query_map([&record.visit], action)?.collect::<Result<_, _>>()?;
+    let mut judged = db.prepare_cached("SELECT * FROM judged WHERE visit = ? ORDER BY seq")?;
+    let read = |row: &Row<'_>| judged_record(row, sealer, &record.visit);
+    let found = judged.query_map([&record.visit], read)?.collect::<Result<_, _>>()?;
+    record.judged = found;
     if record.outcome.is_empty() {
         // `pending` ranks below every answer, but as long as one is out nothing is settled.
         let waits = record.shots.iter().find(|shot| shot.outcome == PENDING);
@@ -340,11 +392,23 @@ fn action(row: &Row<'_>) -> rusqlite::Result<ActionRecord> {
     Ok(ActionRecord {
         key: row.get("key")?,
         rule: row.get("rule")?,
+        event: row.get("event")?,
         action: row.get("action")?,
         person: row.get("person")?,
         state: row.get("state")?,
         reason: row.get("reason")?,
         ended_after_ms: ended.map(|ended| ended - planned),
+    })
+}
+
+fn judged_record(row: &Row<'_>, sealer: Option<&Sealer>, visit: &str) -> rusqlite::Result<JudgedRecord> {
+    let sealed: Vec<u8> = row.get("record")?;
+    let rules = sealer.and_then(|sealer| sealer.open(Kind::Judged, visit, sealed));
+    Ok(JudgedRecord {
+        sighting: row.get("sighting")?,
+        event: row.get("event")?,
+        judged_at: time(row.get("judged_ms")?),
+        rules: rules.and_then(|rules| serde_json::from_slice(&rules).ok()).unwrap_or(Value::Null),
     })
 }
 

@@ -1,50 +1,113 @@
 //! Opening the outbox's file: alone, private, and whatever state it is in.
 //!
-//! In: the state directory. Out: a lock and a connection with the newest tables. A damaged file is put aside under
-//! another name, never deleted.
+//! In: the state directory and the configuration. Out: a lock, and a store with the newest tables. A damaged file is put
+//! aside under another name, and what can still be read of it is taken over.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use chrono::Utc;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{OutboxError, storage};
-use super::schema;
+use super::pictures::Keep;
+use super::seal::Sealer;
+use super::store::Store;
+use super::{key, quarantine, schema};
+use crate::config::OutboxConfig;
 
 /// Below the state directory, for this user alone.
 const DIRECTORY: &str = "outbox";
 const DATABASE: &str = "outbox.sqlite";
 const LOCK: &str = "lock";
 
-/// Takes the lock and opens the database.
-pub(super) fn open(state_dir: &Path) -> Result<(File, Connection), OutboxError> {
-    let directory = state_dir.join(DIRECTORY);
-    private_directory(&directory)?;
-    let lock = lock(&directory.join(LOCK))?;
-    let path = directory.join(DATABASE);
-    let db = match connect(&path) {
+/// How closely a database is looked at before it is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Not at all: it has just been made.
+    Trust,
+    /// Every page of it: what a start can afford.
+    Pages,
+    /// Indexes against tables, too: it has given wrong data.
+    Everything,
+}
+
+/// Where the outbox is below a state directory.
+pub fn directory(state_dir: &Path) -> PathBuf {
+    state_dir.join(DIRECTORY)
+}
+
+/// Its database.
+pub fn database(state_dir: &Path) -> PathBuf {
+    directory(state_dir).join(DATABASE)
+}
+
+/// Makes the directory and takes the lock.
+pub fn take_lock(state_dir: &Path) -> Result<File, OutboxError> {
+    private_directory(&directory(state_dir))?;
+    lock(&directory(state_dir).join(LOCK))
+}
+
+/// Opens the database, which the lock must be held for.
+pub fn open_store(state_dir: &Path, config: &OutboxConfig, look: Look) -> Result<Store, OutboxError> {
+    let path = database(state_dir);
+    let key = key::existing_or_new(state_dir, config)?;
+    let sealer = Arc::new(Sealer::new(&key));
+    let db = match connect(&path, &sealer, look) {
         Ok(db) => db,
         Err(OutboxError::Corrupt { source, .. }) => {
-            let aside = put_aside(&path)?;
+            let aside = quarantine::put_aside(&path)?;
+            let mut db = connect(&path, &sealer, Look::Trust)?;
+            let saved = quarantine::salvage(&aside, &mut db, &sealer)?;
             tracing::warn!(
                 error = &source as &dyn std::error::Error,
                 aside = %aside.display(),
-                "the outbox was damaged and has been put aside; what was stored in it is not sent"
+                saved,
+                "the outbox was damaged and has been put aside; sightings that could still be read have been taken over"
             );
-            metrics::counter!("doorward_outbox_quarantined_total").increment(1);
-            connect(&path)?
+            db
         }
         Err(error) => return Err(error),
     };
-    Ok((lock, db))
+    Ok(Store { db, sealer, keep: Keep::new(config) })
+}
+
+/// Writes the write-ahead log of a database nobody has open once more, as it is: a system that failed to write it to the disk
+/// may take it for written, and would never try again.
+pub fn rewrite_log(state_dir: &Path) -> Result<(), OutboxError> {
+    let path = directory(state_dir).join(format!("{DATABASE}-wal"));
+    let rewrite = || -> io::Result<()> {
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file?,
+        };
+        let mut piece = vec![0; 256 << 10];
+        let mut at = 0;
+        loop {
+            match file.read_at(&mut piece, at)? {
+                0 => return file.sync_all(),
+                read => {
+                    file.write_all_at(&piece[..read], at)?;
+                    at += read as u64;
+                }
+            }
+        }
+    };
+    rewrite().map_err(|source| OutboxError::Directory { operation: "write", path: path.clone(), source })
 }
 
 /// Opens the database beside a running process, for reading.
-pub(super) fn open_to_read(state_dir: &Path) -> Result<Connection, OutboxError> {
-    let path = state_dir.join(DIRECTORY).join(DATABASE);
+pub fn open_to_read(state_dir: &Path) -> Result<Connection, OutboxError> {
+    let db = open_beside(state_dir)?;
+    db.pragma_update(None, "query_only", "ON").map_err(storage("open the history"))?;
+    Ok(db)
+}
+
+/// Opens the database beside a running process.
+pub fn open_beside(state_dir: &Path) -> Result<Connection, OutboxError> {
+    let path = database(state_dir);
     if !path.exists() {
         return Err(OutboxError::Missing { path });
     }
@@ -52,22 +115,39 @@ pub(super) fn open_to_read(state_dir: &Path) -> Result<Connection, OutboxError> 
     // Reading beside a writer needs its shared memory file, which has to be written to.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(&path, flags).map_err(failed)?;
-    db.pragma_update(None, "query_only", "ON").map_err(failed)?;
+    schema::check_version(&db, &path)?;
     db.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
     Ok(db)
 }
 
 fn private_directory(path: &Path) -> Result<(), OutboxError> {
     let wrong = |operation| move |source| OutboxError::Directory { operation, path: path.into(), source };
+    if fs::metadata(path).is_ok_and(|about| about.is_dir() && about.permissions().mode() & 0o777 == 0o700) {
+        return Ok(());
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong("make"))?;
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(wrong("make private"))
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(wrong("make private"))?;
+    entered(path).map_err(wrong("make"))
+}
+
+/// The folder a new file or folder stands in is on the disk: otherwise power lost now takes its name along.
+fn entered(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 fn lock(path: &Path) -> Result<File, OutboxError> {
     let wrong = |operation| move |source| OutboxError::Directory { operation, path: path.into(), source };
     let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.open(path).map_err(wrong("open"))?;
+    let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let mut file = match opened {
+        // A lock can be taken on a disk that has become read-only, too.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path).map_err(|_| error),
+        opened => opened,
+    }
+    .map_err(wrong("open"))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -82,38 +162,33 @@ fn lock(path: &Path) -> Result<File, OutboxError> {
     Ok(file)
 }
 
-fn connect(path: &Path) -> Result<Connection, OutboxError> {
+fn connect(path: &Path, sealer: &Sealer, look: Look) -> Result<Connection, OutboxError> {
     let wrong = |operation| move |source| OutboxError::Directory { operation, path: path.into(), source };
     // SQLite gives its other files the mode of this one.
+    let is_new = !path.exists();
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(wrong("open"))?;
+    if is_new {
+        entered(path).map_err(wrong("make"))?;
+    }
     fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(wrong("make private"))?;
 
-    let failed = storage("open");
+    let failed = storage("open the outbox");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
     schema::check_version(&db, path)?;
     schema::configure(&db).map_err(failed)?;
-    let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
-    if verdict != "ok" {
-        let code = rusqlite::ffi::Error { code: ErrorCode::DatabaseCorrupt, extended_code: 11 };
-        return Err(failed(rusqlite::Error::SqliteFailure(code, Some(verdict))));
-    }
-    schema::migrate(&mut db)?;
-    Ok(db)
-}
-
-/// Renames the database and what belongs to it; they stay beside the new one for whoever wants to look.
-fn put_aside(path: &Path) -> Result<PathBuf, OutboxError> {
-    let stamp = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
-    let renamed = |suffix: &str| path.with_file_name(format!("{DATABASE}.damaged-{stamp}{suffix}"));
-    for suffix in ["", "-wal", "-shm"] {
-        let from = path.with_file_name(format!("{DATABASE}{suffix}"));
-        match fs::rename(&from, renamed(suffix)) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(OutboxError::Directory { operation: "put aside", path: from, source });
-            }
-            _ => {}
+    let check = match look {
+        Look::Trust => None,
+        Look::Pages => Some("PRAGMA quick_check(1)"),
+        Look::Everything => Some("PRAGMA integrity_check(1)"),
+    };
+    if let Some(check) = check {
+        let verdict: String = db.query_row(check, [], |row| row.get(0)).map_err(failed)?;
+        if verdict != "ok" {
+            let code = rusqlite::ffi::Error { code: ErrorCode::DatabaseCorrupt, extended_code: 11 };
+            return Err(failed(rusqlite::Error::SqliteFailure(code, Some(verdict))));
         }
     }
-    Ok(renamed(""))
+    schema::migrate(&mut db, sealer)?;
+    Ok(db)
 }

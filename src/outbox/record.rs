@@ -1,117 +1,217 @@
-//! A sighting as a row, and back.
+//! A sighting as a sealed row, and back.
 //!
-//! In: a [`Sighting`]. Out: a row of the `sighting` table, and the sighting again. The moment it entered this process is
-//! not stored: it means nothing to another one.
+//! In: a [`Sighting`]. Out: a row of the `sighting` table, and the sighting again. Everything that is sent stands inside
+//! the seal; beside it stands only what the order of the queue needs. The moment it entered this process is not stored: it
+//! means nothing to another one.
+//!
+//! ```text
+//! length of the head (u32, little-endian) · head (JSON) · embedding (float32, little-endian) · aligned · expanded
+//! ```
 
 use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use chrono_tz::Tz;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::seal::{Kind, Sealer};
 use crate::config::DetectorName;
 use crate::crop::Sighting;
 use crate::detect::Rect;
 use crate::embed::Embedding;
 use crate::track::VisitId;
 
-/// What a row takes beside its pictures and its vector, about.
+/// What a row and its history take beside the sealed part, about.
 const ROW_BYTES: usize = 512;
 
-/// What a sighting counts against `outbox.max_bytes`.
-pub(super) fn size(sighting: &Sighting) -> u64 {
+/// What a sighting carries besides its pictures and its vector.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    visit: Uuid,
+    detector: String,
+    time_zone: Tz,
+    seen_us: i64,
+    shot: u8,
+    quality: f32,
+    face: [f32; 4],
+    /// Of the embedding; `None` without one.
+    model: Option<String>,
+    embedding_bytes: usize,
+    /// `None` without one.
+    aligned_bytes: Option<usize>,
+}
+
+/// A sighting ready to be stored.
+pub struct Sealed {
+    bytes: Vec<u8>,
+}
+
+/// What reading a row gave.
+#[derive(Debug)]
+pub enum Stored {
+    Sighting(Box<Sighting>),
+    /// It does not open, or makes no sense.
+    Unreadable,
+    /// There is no such row: somebody else has erased it.
+    Gone,
+}
+
+impl Sealed {
+    pub fn new(sighting: &Sighting, sealer: &Sealer) -> Self {
+        Self { bytes: seal(sighting, sealer, Kind::Sighting) }
+    }
+
+    /// What it counts against `outbox.max_bytes`.
+    pub fn size(&self) -> u64 {
+        (self.bytes.len() + ROW_BYTES) as u64
+    }
+}
+
+/// About what a sighting will count once it is sealed.
+pub fn size(sighting: &Sighting) -> u64 {
     let embedding = sighting.embedding.as_ref().map_or(0, |embedding| embedding.values.len() * 4);
-    let aligned = sighting.aligned.as_ref().map_or(0, Bytes::len);
-    (ROW_BYTES + sighting.expanded.len() + aligned + embedding) as u64
+    (2 * ROW_BYTES + sighting.expanded.len() + sighting.aligned.as_ref().map_or(0, Bytes::len) + embedding) as u64
 }
 
 /// Adds the row; gives its place in the order.
-pub(super) fn insert(db: &Connection, s: &Sighting, bytes: u64, now: DateTime<Utc>) -> rusqlite::Result<i64> {
-    let embedding = s.embedding.as_ref();
-    let vector = embedding.map(|e| e.values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+pub fn insert(
+    db: &Connection,
+    s: &Sighting,
+    sealed: &Sealed,
+    sealer: &Sealer,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<i64> {
+    insert_at(db, None, s, sealed, sealer, now)
+}
+
+/// [`insert`] at a place in the order, `None` for the last.
+pub fn insert_at(
+    db: &Connection,
+    seq: Option<i64>,
+    s: &Sighting,
+    sealed: &Sealed,
+    sealer: &Sealer,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<i64> {
     db.prepare_cached(
-        "INSERT INTO sighting (id, visit, detector, time_zone, seen_us, shot, quality, face_x, face_y, face_width,
-                               face_height, model, embedding, aligned, bytes, stored_ms, expanded)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sighting (seq, id, visit, shot, bytes, stored_ms, key_id, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .insert(params![
+        seq,
         s.id.to_string(),
         s.visit.to_string(),
-        s.detector.as_str(),
-        s.time_zone.name(),
-        s.seen_at.timestamp_micros(),
         s.shot,
-        finite(s.quality),
-        finite(s.face.x),
-        finite(s.face.y),
-        finite(s.face.width),
-        finite(s.face.height),
-        embedding.map(|e| e.model.as_str()),
-        vector,
-        s.aligned.as_deref(),
-        bytes as i64,
+        sealed.size() as i64,
         now.timestamp_millis(),
-        s.expanded.as_ref(),
+        sealer.key_id(),
+        sealed.bytes,
     ])
 }
 
-/// Reads a sighting; `None` when its row is gone or makes no sense.
-pub(super) fn read(db: &Connection, id: Uuid, arrived: Option<Instant>) -> rusqlite::Result<Option<Sighting>> {
-    db.prepare_cached("SELECT * FROM sighting WHERE id = ?")?
-        .query_row([id.to_string()], |row| Ok(decode(row, id, arrived).ok().flatten()))
-        .optional()
-        .map(Option::flatten)
+pub fn read(db: &Connection, sealer: &Sealer, id: Uuid, arrived: Option<Instant>) -> rusqlite::Result<Stored> {
+    let key = id.to_string();
+    let sealed: Option<Vec<u8>> = db
+        .prepare_cached("SELECT sealed FROM sighting WHERE id = ?")?
+        .query_row([&key], |row| row.get(0))
+        .optional()?;
+    let Some(sealed) = sealed else { return Ok(Stored::Gone) };
+    let sighting = sealer.open(Kind::Sighting, &key, sealed).and_then(|record| decode(&record, id, arrived));
+    Ok(sighting.map_or(Stored::Unreadable, |sighting| Stored::Sighting(Box::new(sighting))))
 }
 
-pub(super) fn delete(db: &Connection, id: Uuid) -> rusqlite::Result<()> {
+pub fn delete(db: &Connection, id: Uuid) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM sighting WHERE id = ?")?.execute([id.to_string()]).map(drop)
 }
 
-fn decode(row: &Row<'_>, id: Uuid, arrived: Option<Instant>) -> rusqlite::Result<Option<Sighting>> {
-    let text = |column: &str| row.get::<_, String>(column);
-    let number = |column: &str| row.get::<_, f32>(column);
-    let bytes = |column: &str| row.get::<_, Option<Vec<u8>>>(column);
-    let (Ok(visit), Ok(detector), Ok(time_zone), Some(seen_at)) = (
-        text("visit")?.parse(),
-        DetectorName::new(&text("detector")?),
-        text("time_zone")?.parse(),
-        DateTime::from_timestamp_micros(row.get("seen_us")?),
-    ) else {
-        return Ok(None);
+pub(super) fn seal(s: &Sighting, sealer: &Sealer, kind: Kind) -> Vec<u8> {
+    let embedding = s.embedding.as_ref();
+    let vector: Vec<u8> = embedding.iter().flat_map(|e| &e.values).flat_map(|v| v.to_le_bytes()).collect();
+    let head = Head {
+        visit: s.visit.0,
+        detector: s.detector.to_string(),
+        time_zone: s.time_zone,
+        seen_us: s.seen_at.timestamp_micros(),
+        shot: s.shot,
+        quality: finite(s.quality),
+        face: [s.face.x, s.face.y, s.face.width, s.face.height].map(finite),
+        model: embedding.map(|e| e.model.clone()),
+        embedding_bytes: vector.len(),
+        aligned_bytes: s.aligned.as_ref().map(Bytes::len),
     };
-    let embedding = match (row.get("model")?, bytes("embedding")?) {
-        (Some(model), Some(vector)) => {
-            let (values, rest) = vector.as_chunks::<4>();
-            if !rest.is_empty() {
-                return Ok(None);
-            }
-            Some(Embedding { model, values: values.iter().map(|v| f32::from_le_bytes(*v)).collect() })
-        }
-        _ => None,
-    };
-    Ok(Some(Sighting {
-        id,
-        visit: VisitId(visit),
-        detector,
-        time_zone,
-        seen_at,
-        arrived,
-        shot: row.get("shot")?,
-        quality: number("quality")?,
-        expanded: row.get::<_, Vec<u8>>("expanded")?.into(),
-        face: Rect {
-            x: number("face_x")?,
-            y: number("face_y")?,
-            width: number("face_width")?,
-            height: number("face_height")?,
-        },
-        aligned: bytes("aligned")?.map(Bytes::from),
-        embedding,
-    }))
+    let head = serde_json::to_vec(&head).expect("numbers, ids and texts always make JSON");
+    let length = (head.len() as u32).to_le_bytes();
+    let aligned = s.aligned.as_deref().unwrap_or_default();
+    sealer.seal(kind, &s.id.to_string(), &[&length, &head, &vector, aligned, &s.expanded])
 }
 
-/// SQLite stores NaN as NULL, which the columns refuse.
+/// Reads what stood inside the seal; `None` when it makes no sense. Whatever the bytes, it allocates no more than a few
+/// times their number.
+pub fn decode(record: &Bytes, id: Uuid, arrived: Option<Instant>) -> Option<Sighting> {
+    let mut rest = record.clone();
+    let mut take = |length: usize| (length <= rest.len()).then(|| rest.split_to(length));
+    let length = u32::from_le_bytes(take(4)?.as_ref().try_into().ok()?);
+    let head: Head = serde_json::from_slice(&take(length as usize)?).ok()?;
+    let vector = take(head.embedding_bytes)?;
+    let aligned = match head.aligned_bytes {
+        Some(length) => Some(take(length)?),
+        None => None,
+    };
+    let (values, left_over) = vector.as_chunks::<4>();
+    let embedding = match head.model {
+        Some(model) if left_over.is_empty() => {
+            Some(Embedding { model, values: values.iter().map(|value| f32::from_le_bytes(*value)).collect() })
+        }
+        None if vector.is_empty() => None,
+        _ => return None,
+    };
+    let [x, y, width, height] = head.face;
+    Some(Sighting {
+        id,
+        visit: VisitId(head.visit),
+        detector: DetectorName::new(&head.detector).ok()?,
+        time_zone: head.time_zone,
+        seen_at: DateTime::from_timestamp_micros(head.seen_us)?,
+        arrived,
+        shot: head.shot,
+        quality: head.quality,
+        expanded: rest,
+        face: Rect { x, y, width, height },
+        aligned,
+        embedding,
+    })
+}
+
+/// JSON has no other numbers.
 fn finite(value: f32) -> f32 {
-    if value.is_nan() { 0.0 } else { value }
+    if value.is_finite() { value } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_stored_decoding_it_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            decode(&bytes.into(), Uuid::nil(), None);
+        }
+
+        #[test]
+        fn nor_with_a_head_that_lies(embedding in any::<u64>(), aligned in any::<Option<u64>>(), pad in 0_usize..64) {
+            let head = serde_json::json!({
+                "visit": Uuid::nil(), "detector": "a", "time_zone": "UTC", "seen_us": 0, "shot": 1, "quality": 0.5,
+                "face": [0, 0, 1, 1], "model": "m", "embedding_bytes": embedding, "aligned_bytes": aligned,
+            });
+            let head = head.to_string();
+            let record = [&(head.len() as u32).to_le_bytes(), head.as_bytes(), &vec![0; pad]].concat();
+            let fits = embedding.checked_add(aligned.unwrap_or(0)).is_some_and(|sum| sum <= pad as u64);
+            let decoded = decode(&record.into(), Uuid::nil(), None);
+            prop_assert_eq!(decoded.is_some(), fits && embedding % 4 == 0);
+        }
+    }
 }

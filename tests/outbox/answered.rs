@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use doorward::outbox::{ActionEnd, DropReason, VisitClosed, explain};
+use doorward::outbox::{ActionEnd, DropReason, VisitClosed, Worth, explain};
 use serde_json::{Value, json};
 
 use super::*;
@@ -26,9 +26,14 @@ fn an_answer_counts_once_and_takes_the_picture_off_the_disk() {
     let outbox = open(dir.path());
     let sent = sighting(1, 60_000);
     outbox.accept(&sent).unwrap();
+    // What the picture is on the disk: some of the sealed bytes, from the middle of the row.
+    let sealed: Vec<u8> = rusqlite::Connection::open(dir.path().join("outbox/outbox.sqlite"))
+        .unwrap()
+        .query_row("SELECT substr(sealed, 30000, 64) FROM sighting", [], |row| row.get(0))
+        .unwrap();
     let pictures = |dir: &Path| {
         let files = std::fs::read_dir(dir.join("outbox")).unwrap().map(|entry| entry.unwrap().path());
-        files.filter(|file| holds(&std::fs::read(file).unwrap(), b"picture 0000000000000001")).count()
+        files.filter(|file| holds(&std::fs::read(file).unwrap(), &sealed)).count()
     };
     assert!(pictures(dir.path()) > 0, "the test looks for the right bytes");
 
@@ -42,10 +47,6 @@ fn an_answer_counts_once_and_takes_the_picture_off_the_disk() {
 
     outbox.tidy(Utc::now()).unwrap();
     assert_eq!(pictures(dir.path()), 0);
-}
-
-fn holds(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 #[test]
@@ -146,10 +147,15 @@ fn a_visit_is_told_from_its_first_shot_to_its_last_action() {
         record.actions.iter().map(|a| (a.key.as_str(), a.state.as_str(), a.reason.as_deref())).collect();
     assert_eq!(actions, [("a", "done", None), ("b", "failed", Some("no lamp")), ("c", "expired", None)]);
 
-    assert_eq!(explain(dir.path(), &visit[..6]).unwrap(), [record], "also beside the process that writes it");
+    assert_eq!(
+        explain(dir.path(), &OutboxConfig::default(), &visit[..6]).unwrap(),
+        [record],
+        "also beside the process that writes it"
+    );
     assert_eq!(outbox.explain("ffff").unwrap(), []);
     let firings = outbox.recent_firings(Utc::now() - Duration::from_secs(60)).unwrap();
-    assert_eq!(firings.len(), 1);
+    let fired: Vec<_> = firings.iter().map(|firing| firing.action.as_str()).collect();
+    assert_eq!(fired.len(), 3, "one for each action: {fired:?}");
     assert_eq!((firings[0].rule.as_str(), firings[0].seen_at), ("greet", second.seen_at));
     assert_eq!(outbox.recent_firings(Utc::now() + Duration::from_secs(60)).unwrap(), []);
     let sights = outbox.recent_sights(Utc::now() - Duration::from_secs(60)).unwrap();
@@ -186,7 +192,7 @@ fn a_dropped_sightings_late_answer_changes_nothing() {
     let (one, two) = (sighting(1, 1000), sighting(2, 1000));
     outbox.accept(&one).unwrap();
     let dropped = outbox.accept(&two).unwrap().dropped;
-    assert_eq!((dropped[0].sighting, dropped[0].reason), (one.id, DropReason::Full));
+    assert_eq!((dropped[0].sighting, dropped[0].reason), (one.id, DropReason::Full(Worth::Only)));
     assert!(!outbox.answered(&known(one.id), &[planned("k", &one)]).unwrap().first);
     assert_eq!(outbox.explain(&one.visit.to_string()).unwrap()[0].outcome, "dropped");
 }

@@ -1,6 +1,6 @@
-//! Bounded by bytes and by age: the oldest go first, each with its outcome.
+//! Bounded by bytes, by number and by age: the least valuable go first, each with its outcome.
 
-use doorward::outbox::DropReason;
+use doorward::outbox::{DropReason, Worth};
 
 use super::*;
 
@@ -13,17 +13,52 @@ fn when_it_is_full_the_oldest_go() {
     for n in 1..=40 {
         let accepted = outbox.accept(&sighting(n, 2000)).unwrap();
         assert!(accepted.new);
-        assert!(accepted.dropped.iter().all(|d| d.reason == DropReason::Full && d.detector == "Front door"));
+        assert!(
+            accepted.dropped.iter().all(|d| d.reason == DropReason::Full(Worth::Only) && d.detector == "Front door")
+        );
         dropped.extend(accepted.dropped.iter().map(|d| d.sighting.as_u128() as u64));
         assert!(outbox.bytes() <= config.max_bytes, "{} bytes", outbox.bytes());
     }
     let mut kept = drain(&outbox);
     kept.sort_unstable();
     assert_eq!(dropped.iter().chain(&kept).copied().collect::<Vec<_>>(), (1..=40).collect::<Vec<_>>());
-    assert_eq!(kept.len(), 7, "2.8 kB each");
-    let told = outbox.explain(&VisitId(Uuid::from_u128(1 << 64)).to_string()).unwrap();
+    assert_eq!(kept.len(), 6, "3.1 kB each");
+    let told = outbox.explain(&visit(1).to_string()).unwrap();
     assert_eq!(told[0].shots[0].outcome, "dropped");
     assert!(told[0].shots[0].reason.as_ref().unwrap().contains("outbox.max_bytes"));
+}
+
+/// Second shots and unknown visitors before the only picture of anybody, over a restart too.
+#[test]
+fn the_least_valuable_go_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = OutboxConfig { max_sightings: 6, ..OutboxConfig::default() };
+    let shot = |n: u64, visit: u64, shot| {
+        let visit = sighting(visit, 10).visit;
+        Sighting { visit, shot, arrived: None, ..sighting(n, 10) }
+    };
+    let outbox = Outbox::open(dir.path(), &config).unwrap();
+    for sent in [shot(1, 1, 1), shot(2, 2, 1), shot(3, 3, 1), shot(4, 2, 2), shot(5, 3, 2), shot(6, 4, 1)] {
+        assert_eq!(outbox.accept(&sent).unwrap().dropped, []);
+    }
+    let unknown = Answered { outcome: "unknown", person: None, confidence: None, ..known(Uuid::from_u128(3)) };
+    assert!(outbox.answered(&unknown, &[]).unwrap().first);
+    drop(outbox);
+
+    let outbox = Outbox::open(dir.path(), &config).unwrap();
+    let mut gone = Vec::new();
+    for n in 7..=10 {
+        let dropped = outbox.accept(&shot(n, n, 1)).unwrap().dropped;
+        gone.extend(dropped.iter().map(|dropped| (dropped.sighting.as_u128(), dropped.reason)));
+    }
+    let full = DropReason::Full;
+    assert_eq!(gone, [(4, full(Worth::Duplicate)), (5, full(Worth::Unknown)), (1, full(Worth::Only))]);
+    let refused = outbox.accept(&shot(11, 10, 2)).unwrap();
+    assert_eq!(refused.dropped[0].sighting.as_u128(), 11, "a late second shot pushes nobody out");
+    assert_eq!(outbox.len(), 6);
+    let told = outbox.explain(&shot(11, 10, 2).visit.to_string()).unwrap();
+    assert_eq!((told[0].shots[1].outcome.as_str(), told[0].outcome.as_str()), ("dropped", "pending"));
+    assert!(told[0].shots[1].reason.as_ref().unwrap().contains("outbox.max_sightings"));
 }
 
 #[test]

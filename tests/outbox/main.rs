@@ -1,10 +1,19 @@
 //! What the outbox promises, filed by property, against real files.
 
 mod answered;
+mod backlog;
+mod command;
 mod damage;
+mod disk;
 mod full;
+mod keep;
+mod model;
 mod order;
+mod power;
+mod purge;
 mod restart;
+mod sealed;
+mod vfs;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,7 +39,7 @@ fn name() -> DetectorName {
 fn sighting(n: u64, bytes: usize) -> Sighting {
     Sighting {
         id: Uuid::from_u128(u128::from(n)),
-        visit: VisitId(Uuid::from_u128(u128::from(n) << 64)),
+        visit: visit(n),
         detector: name(),
         time_zone: chrono_tz::Europe::Helsinki,
         seen_at: seen_at(n),
@@ -44,6 +53,11 @@ fn sighting(n: u64, bytes: usize) -> Sighting {
     }
 }
 
+/// Told from every other by its beginning and by its end.
+fn visit(n: u64) -> VisitId {
+    VisitId(Uuid::from_u128(u128::from(n) << 64 | u128::from(n)))
+}
+
 fn seen_at(n: u64) -> DateTime<Utc> {
     "2026-03-04T05:06:07.123456Z".parse::<DateTime<Utc>>().unwrap() + Duration::from_secs(n)
 }
@@ -54,7 +68,16 @@ fn picture(n: u64, bytes: usize) -> Vec<u8> {
 
 fn known(sighting: Uuid) -> Answered {
     let person = Some("person-1".into());
-    Answered { sighting, outcome: "known", reason: None, person, confidence: Some(0.9), late: false }
+    Answered {
+        sighting,
+        outcome: "known",
+        reason: None,
+        person,
+        confidence: Some(0.9),
+        late: false,
+        judged: None,
+        refused: Vec::new(),
+    }
 }
 
 fn planned(key: &str, of: &Sighting) -> Planned {
@@ -64,11 +87,29 @@ fn planned(key: &str, of: &Sighting) -> Planned {
         sighting: of.id,
         detector: of.detector.clone(),
         rule: "greet".into(),
+        event: doorward::config::EventKind::Recognition,
         action: "lamp".into(),
         person: Some("person-1".into()),
         seen_at: of.seen_at,
         request: serde_json::json!({ "key": key }),
     }
+}
+
+fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Every file below a folder, with what is in it.
+fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push((path.clone(), std::fs::read(&path).unwrap()));
+        }
+    }
+    found
 }
 
 /// Takes everything that is due, in order.

@@ -105,7 +105,7 @@ fn killed_at_any_instant_nothing_is_lost_or_done_twice() {
 }
 
 fn told(outbox: &Outbox, n: u64) -> String {
-    outbox.explain(&VisitId(Uuid::from_u128(u128::from(n) << 64)).to_string()).unwrap()[0].outcome.clone()
+    outbox.explain(&visit(n).to_string()).unwrap()[0].outcome.clone()
 }
 
 fn note(

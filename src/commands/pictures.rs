@@ -1,0 +1,78 @@
+//! `doorward pictures`: what `outbox.keep_…` keeps of answered visits.
+//!
+//! In: which pictures. Out: a line for each, and for `export` its JPEG in a folder, for its owner alone. It only reads, whether
+//! the service is running or not; exporting takes the key.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::{CommandResult, print_line};
+use crate::cli::{PicturesArgs, PicturesCommand};
+use crate::outbox::{KeptPicture, Pictures};
+
+pub fn run(command: PicturesCommand) -> CommandResult {
+    match command {
+        PicturesCommand::List(which) => {
+            let (_, found) = find(&which)?;
+            found.iter().for_each(|picture| tell(&which, picture, None));
+            Ok(ExitCode::SUCCESS)
+        }
+        PicturesCommand::Export { to, which } => {
+            let (pictures, found) = find(&which)?;
+            std::fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
+            let mut all = true;
+            for picture in &found {
+                match pictures.read(picture)? {
+                    Some(jpeg) => tell(&which, picture, Some(&export(picture, &jpeg, &to)?)),
+                    None => {
+                        all = false;
+                        let id = &picture.sighting;
+                        eprintln!("doorward: the picture of sighting {id} has gone, or was stored with another key");
+                    }
+                }
+            }
+            Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn find(which: &PicturesArgs) -> Result<(Pictures, Vec<KeptPicture>), super::Failure> {
+    let settings = super::load_config(which.config.config.as_deref())?.settings;
+    let pictures = Pictures::open(&settings.state_dir, &settings.outbox)?;
+    let found = pictures.list(which.visit.as_deref(), which.person.as_deref())?;
+    Ok((pictures, found))
+}
+
+/// Gives the file's name, which sorts by time.
+fn export(picture: &KeptPicture, jpeg: &[u8], folder: &Path) -> Result<String> {
+    let name = format!("{}_{}_{}.jpg", picture.seen_at.replace(':', "-"), picture.visit, picture.shot);
+    let path = folder.join(&name);
+    let mut options = OpenOptions::new();
+    let written = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+    written.and_then(|mut file| file.write_all(jpeg)).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(name)
+}
+
+fn tell(which: &PicturesArgs, picture: &KeptPicture, file: Option<&str>) {
+    if which.json {
+        let mut line = json!(picture);
+        if let Some(file) = file {
+            line["file"] = file.into();
+        }
+        return print_line(&line.to_string());
+    }
+    let person = picture.person.as_deref().map(|person| format!(" {person}")).unwrap_or_default();
+    let KeptPicture { visit, detector, seen_at, shot, outcome, until, bytes, .. } = picture;
+    print_line(&match file {
+        Some(file) => format!("{file}: {outcome}{person} at {detector}"),
+        None => {
+            format!("{seen_at} {detector}: {outcome}{person}, visit {visit} shot {shot}, {bytes} bytes until {until}")
+        }
+    });
+}

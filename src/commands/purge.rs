@@ -1,0 +1,176 @@
+//! `doorward purge`: erases what is stored of a person, of the past, or everything, and looks whether it is gone.
+//!
+//! In: a selection. Out: what was erased, where it was looked for afterwards, and what this machine cannot erase. Exit code 1
+//! when anything is still found.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::{CommandResult, print_line};
+use crate::actions::erase;
+use crate::cli::PurgeArgs;
+use crate::config::{ActionConfig, Settings};
+use crate::outbox::{self, Erased, Purge, Searched, Selection};
+
+/// An event file and how many of its lines were erased.
+type Journal = (PathBuf, usize);
+
+pub fn run(args: PurgeArgs) -> CommandResult {
+    let settings = super::load_config(args.config.config.as_deref())?.settings;
+    let selection = match (args.person, args.before) {
+        (Some(person), _) => Selection::Person(person),
+        (None, Some(time)) => Selection::Before(time),
+        (None, None) => Selection::All,
+    };
+    let mut purge = Purge::start(&settings.state_dir)?;
+    let erased = purge.erase(&selection)?.clone();
+    let journals = erase_events(&settings, &selection, &mut purge)?;
+    let paths: Vec<PathBuf> = journals.iter().map(|(path, _)| path.clone()).collect();
+    let searched = purge.prove(&paths)?;
+    let beyond = beyond_reach(&settings, &selection, &purge, &erased)?;
+    if args.json {
+        print_line(&as_json(&purge, &erased, &journals, &searched, &beyond).to_string());
+    } else {
+        tell(&purge, &erased, &journals, &searched, &beyond);
+    }
+    let clean = searched.found.is_empty() && searched.unread.is_empty();
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Erases the events of every journal, wherever it is.
+fn erase_events(settings: &Settings, selection: &Selection, purge: &mut Purge) -> anyhow::Result<Vec<Journal>> {
+    let mut journals: Vec<Journal> = Vec::new();
+    for action in settings.actions.values() {
+        let ActionConfig::Journal(config) = action else { continue };
+        for path in erase::files(config) {
+            if journals.iter().any(|(other, _)| *other == path) {
+                continue;
+            }
+            let mut visits = Vec::new();
+            let erased = erase::erase(&path, |event| {
+                let wanted = is_wanted(event, selection, purge);
+                if wanted {
+                    visits.extend(event["visit"].as_str().map(str::to_owned));
+                }
+                wanted
+            })
+            .with_context(|| format!("cannot erase events of {}", path.display()))?;
+            if *selection == Selection::All {
+                outbox::blank(&path).with_context(|| format!("cannot empty {}", path.display()))?;
+            }
+            visits.iter().for_each(|visit| purge.mark(visit));
+            journals.push((path, erased));
+        }
+    }
+    Ok(journals)
+}
+
+fn is_wanted(event: &Value, selection: &Selection, purge: &Purge) -> bool {
+    if event["visit"].as_str().is_some_and(|visit| purge.has_erased(visit)) {
+        return true;
+    }
+    match selection {
+        Selection::Person(id) => event["person"]["id"].as_str().is_some_and(|person| person.eq_ignore_ascii_case(id)),
+        Selection::Before(time) => {
+            let seen_at = event["seen_at"].as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+            seen_at.is_some_and(|seen_at| seen_at < *time)
+        }
+        Selection::All => true,
+    }
+}
+
+/// What this command cannot erase.
+fn beyond_reach(
+    settings: &Settings,
+    selection: &Selection,
+    purge: &Purge,
+    erased: &Erased,
+) -> anyhow::Result<Vec<String>> {
+    let mut beyond = Vec::new();
+    if purge.beside_a_running_one() {
+        beyond
+            .push("what the running doorward holds in memory, its status page included: until it is restarted".into());
+        if *selection == Selection::All {
+            beyond.push("the key, while doorward is running: stop it and purge again, and the key goes, too".into());
+        }
+    }
+    let unanswered = purge.unanswered()?;
+    if matches!(selection, Selection::Person(_)) && unanswered > 0 {
+        beyond.push(format!("{unanswered} sightings that wait to be sent: nobody knows yet whose they are"));
+    }
+    if let Some(host) = settings.identities.as_ref().and_then(|identities| identities.url.host_str()) {
+        beyond.push(format!("what the engine at {host} has stored: erase it there"));
+    }
+    let is_journal = |action: &ActionConfig| matches!(action, ActionConfig::Journal(_));
+    let told: Vec<&str> =
+        settings.actions.iter().filter(|(_, a)| !is_journal(a)).map(|(name, _)| name.as_str()).collect();
+    if !told.is_empty() {
+        beyond.push(format!("what the receivers of these actions were told: {}", told.join(", ")));
+    }
+    let without_key = erased.files.iter().any(|file| file.ends_with("outbox.key"));
+    beyond.push(match without_key {
+        true => "encrypted copies that the disk keeps of its own accord: their key was erased as far as a file can be"
+            .into(),
+        false => {
+            "copies that the disk keeps of its own accord (SSD, SD card, copying file systems): of the outbox they are \
+                  encrypted"
+                .into()
+        }
+    });
+    Ok(beyond)
+}
+
+fn tell(purge: &Purge, erased: &Erased, journals: &[Journal], searched: &Searched, beyond: &[String]) {
+    let Erased { visits, sightings, pictures, actions, files } = erased;
+    print_line(&format!(
+        "erased     {visits} visits, {sightings} sightings that waited, {pictures} kept pictures, {actions} actions"
+    ));
+    for (path, events) in journals.iter().filter(|(_, events)| *events > 0) {
+        print_line(&format!("erased     {events} events of {}", path.display()));
+    }
+    for file in files {
+        print_line(&format!("erased     {}", file.display()));
+    }
+    let (marks, count, bytes) = (purge.marks(), searched.files, searched.bytes);
+    print_line(&format!(
+        "searched   {count} files, {bytes} bytes, for {marks} marks of it: {}",
+        match searched.found.len() {
+            0 => "none is left".into(),
+            left => format!("they are still in {left}"),
+        }
+    ));
+    for file in &searched.found {
+        print_line(&format!("STILL IN   {}", file.display()));
+    }
+    for (file, error) in &searched.unread {
+        print_line(&format!("NOT READ   {}: {error}", file.display()));
+    }
+    for what in beyond {
+        print_line(&format!("not erased {what}"));
+    }
+}
+
+fn as_json(purge: &Purge, erased: &Erased, journals: &[Journal], searched: &Searched, beyond: &[String]) -> Value {
+    let journals: Vec<_> = journals.iter().map(|(file, events)| json!({ "file": file, "events": events })).collect();
+    let unread: Vec<_> =
+        searched.unread.iter().map(|(file, why)| json!({ "file": file, "why": why.to_string() })).collect();
+    json!({
+        "erased": {
+            "visits": erased.visits,
+            "sightings": erased.sightings,
+            "pictures": erased.pictures,
+            "actions": erased.actions,
+            "files": erased.files,
+            "journals": journals,
+        },
+        "searched": { "files": searched.files, "bytes": searched.bytes, "marks": purge.marks() },
+        "still_in": searched.found,
+        "not_read": unread,
+        "not_erased": beyond,
+        "running": purge.beside_a_running_one(),
+    })
+}

@@ -1,0 +1,159 @@
+//! The disk while it works, while it does not, and on its way back.
+//!
+//! In: failures, and the passing of time. Out: the store, when there is one that can be written to. It decides when the disk
+//! is tried again and whether its file must be opened anew; what happens meanwhile is memory's.
+//!
+//! ```text
+//! working ──failure──▶ failing ──pause over──▶ opened anew, what was missed is written ──▶ working
+//!                         ▲                                   │
+//!                         └────────── failure, a longer pause ┘
+//! ```
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+
+use super::error::OutboxError;
+use super::open::Look;
+use super::store::Store;
+use super::{ledger, open};
+use crate::config::OutboxConfig;
+
+/// Between two tries to write to a failing disk, at first and at most.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+pub struct Disk {
+    pub state_dir: PathBuf,
+    pub config: OutboxConfig,
+    /// Held as long as the outbox lives; the system lets go of it however the process ends.
+    lock: Option<File>,
+    store: Option<Store>,
+    failing: Option<Failing>,
+    /// Whether this life of the process has seen the file: what was claimed in it before was in an earlier one.
+    seen: bool,
+}
+
+struct Failing {
+    problem: String,
+    again: Instant,
+    pause: Duration,
+    /// What is read may be wrong, too.
+    unreadable: bool,
+}
+
+/// What opening the file anew has changed.
+#[derive(Debug, PartialEq)]
+pub enum Opened {
+    /// The same file, as far as anybody can tell.
+    Same,
+    /// A file this process has not read: the first, or one that was begun for a damaged one.
+    New,
+}
+
+impl Disk {
+    pub fn new(state_dir: PathBuf, config: OutboxConfig) -> Self {
+        Self { state_dir, config, lock: None, store: None, failing: None, seen: false }
+    }
+
+    /// Opens the file.
+    pub fn open(&mut self, look: Look) -> Result<Opened, OutboxError> {
+        if self.lock.is_none() {
+            self.lock = Some(open::take_lock(&self.state_dir)?);
+        }
+        let before = self.store.as_ref().map(file_of);
+        if self.failing.as_ref().is_some_and(|failing| failing.unreadable) {
+            open::rewrite_log(&self.state_dir)?;
+        }
+        let store = open::open_store(&self.state_dir, &self.config, look)?;
+        if !self.seen {
+            ledger::interrupt(&store.db)?;
+        }
+        let same = self.seen && before == Some(file_of(&store));
+        self.store = Some(store);
+        self.seen = true;
+        if let Some(failing) = &mut self.failing {
+            failing.unreadable = false;
+        }
+        Ok(if same { Opened::Same } else { Opened::New })
+    }
+
+    /// The store, while it takes what it is given.
+    pub fn working(&mut self) -> Option<&mut Store> {
+        if self.failing.is_some() { None } else { self.store.as_mut() }
+    }
+
+    /// The store, to be written to although it failed: to find out.
+    pub fn on_trial(&mut self) -> Option<&mut Store> {
+        self.store.as_mut()
+    }
+
+    /// The store as long as what is read from it can be believed, whether it can be written to or not.
+    pub fn readable(&self) -> Option<&Store> {
+        if self.failing.as_ref().is_some_and(|failing| failing.unreadable) { None } else { self.store.as_ref() }
+    }
+
+    /// It failed; gives true the first time.
+    pub fn failed(&mut self, error: &OutboxError, now: Instant) -> bool {
+        let unreadable = matches!(error, OutboxError::Disk { .. } | OutboxError::Corrupt { .. });
+        let first = self.failing.is_none();
+        let before = self.failing.take();
+        let pause = before.as_ref().map_or(PAUSE, |failing| (failing.pause * 2).min(LONGEST_PAUSE));
+        self.failing = Some(Failing {
+            problem: told(error),
+            again: now + pause,
+            pause,
+            unreadable: unreadable || before.is_some_and(|failing| failing.unreadable),
+        });
+        first
+    }
+
+    /// Whether it is time to try again.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.failing.as_ref().is_some_and(|failing| now >= failing.again)
+    }
+
+    /// Whether the file must be opened anew before it is written to, and if so how closely it is looked at.
+    pub fn needs_opening(&self) -> Option<Look> {
+        let unreadable = self.failing.as_ref().is_some_and(|failing| failing.unreadable);
+        match (unreadable, self.store.is_none()) {
+            (true, _) if self.seen => Some(Look::Everything),
+            (true, _) | (_, true) => Some(Look::Pages),
+            (false, false) => None,
+        }
+    }
+
+    /// Lets go of a connection that gives wrong data.
+    pub fn close(&mut self) {
+        if let Some(store) = self.store.take() {
+            // It must not be copied from on the way out.
+            let _ = store.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+    }
+
+    /// It works again.
+    pub fn recovered(&mut self) {
+        self.failing = None;
+    }
+
+    pub fn problem(&self) -> Option<&str> {
+        self.failing.as_ref().map(|failing| failing.problem.as_str())
+    }
+}
+
+/// Which file a connection has open, as the file system counts: a file put aside keeps its number, the new one has another.
+fn file_of(store: &Store) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let about = std::fs::metadata(store.db.path()?).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
+/// An error and its cause, in a line: the operator must see which of a disk's ways to fail it was.
+fn told(error: &OutboxError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,381 @@
+//! One outbox from within: every step goes to the disk, or to memory while the disk takes nothing.
+//!
+//! In: the calls of [`Outbox`](super::Outbox), one at a time. Out: their results. It keeps disk, memory and the order of
+//! sending in step; what each of them does is their own business.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::disk::{Disk, Opened};
+use super::error::OutboxError;
+use super::ledger::{self, Planned};
+use super::memory::{self, Memory};
+use super::open::{self, Look};
+use super::quarantine;
+use super::queue::{Bounds, Entry, Queue, Turn};
+use super::record::{self, Sealed, Stored};
+use super::store::{Place, Presence, Store, count};
+use super::terms::{Accepted, Answered, DropReason, Dropped, Figures, Queued, Settled};
+use crate::config::{DetectorName, Drain, OutboxConfig};
+use crate::crop::Sighting;
+use crate::telemetry::Repeated;
+
+pub struct Inner {
+    pub disk: Disk,
+    pub memory: Memory,
+    /// What is stored, as far as the order of sending needs it; changed only after a commit.
+    pub queue: Queue,
+    limits: Limits,
+    /// Dropped outside `accept`; told by the next `tidy`.
+    dropped: Vec<Dropped>,
+    /// The queue has not been read from the file that is open now.
+    stale: bool,
+    failures: Repeated,
+    /// The failure at hand has been logged; so will its end.
+    told: bool,
+}
+
+struct Limits {
+    bounds: Bounds,
+    max_age: Duration,
+    /// A sighting younger than this is live.
+    late_after: Duration,
+    history: TimeDelta,
+    drain: Drain,
+}
+
+/// How long a sighting the disk would not give waits until it is asked for again.
+const READ_AGAIN: Duration = Duration::from_secs(2);
+
+/// What memory may hold.
+const IN_MEMORY: Bounds = Bounds { bytes: memory::BYTES, sightings: memory::SIGHTINGS };
+
+impl Inner {
+    pub fn open(state_dir: &Path, config: &OutboxConfig) -> Result<Self, OutboxError> {
+        let mut inner = Self {
+            disk: Disk::new(state_dir.into(), config.clone()),
+            memory: Memory::default(),
+            queue: Queue::default(),
+            limits: Limits {
+                bounds: Bounds { bytes: config.max_bytes, sightings: config.max_sightings as usize },
+                max_age: Duration::from_secs(u64::from(config.max_age_hours) * 3600),
+                late_after: Duration::from_millis(config.late_after_ms),
+                history: TimeDelta::days(config.history_days.into()),
+                drain: config.drain,
+            },
+            dropped: Vec::new(),
+            stale: true,
+            failures: Repeated::default(),
+            told: false,
+        };
+        match inner.disk.open(Look::Pages).and_then(|_| inner.reload()) {
+            Err(error) if error.is_disk() => inner.failed(&error),
+            opened => opened?,
+        }
+        Ok(inner)
+    }
+
+    /// Does something on the disk; `None` when it takes nothing.
+    pub fn on_disk<T>(
+        &mut self,
+        work: impl FnOnce(&mut Store) -> Result<T, OutboxError>,
+    ) -> Result<Option<T>, OutboxError> {
+        let Some(store) = self.disk.working() else { return Ok(None) };
+        match work(store) {
+            Err(error) if error.is_disk() => {
+                self.failed(&error);
+                Ok(None)
+            }
+            done => done.map(Some),
+        }
+    }
+
+    pub fn accept(&mut self, sighting: &Sighting, now: DateTime<Utc>) -> Result<Accepted, OutboxError> {
+        if self.queue.get(sighting.id).is_some() {
+            return Ok(Accepted::default());
+        }
+        let instant = Instant::now();
+        let entry = |bytes| {
+            let entry = Entry::new(sighting.id, sighting.visit, sighting.shot, bytes, now);
+            entry.seen(sighting.arrived, instant)
+        };
+        let Some(store) = self.disk.working() else {
+            return Ok(self.remember(sighting, entry(record::size(sighting)), now));
+        };
+        let sealed = Sealed::new(sighting, &store.sealer);
+        let new = entry(sealed.size());
+        let room = self.queue.make_room(&new, self.limits.bounds, instant, self.limits.late_after);
+        let place = match room.refused {
+            None => Place::Stored(&sealed),
+            Some(worth) => Place::Ended(DropReason::Full(worth)),
+        };
+        let ended: Vec<_> =
+            room.victims.iter().map(|(id, tries, worth)| (*id, *tries, DropReason::Full(*worth))).collect();
+        let Some(taken) = self.on_disk(|store| store.accept(sighting, &place, &ended, now))? else {
+            return Ok(self.remember(sighting, new, now));
+        };
+        let Some(taken) = taken else { return Ok(Accepted::default()) };
+        for (id, ..) in ended {
+            self.queue.remove(id);
+        }
+        if let Some((seq, _)) = taken.place {
+            self.queue.insert(seq, new);
+        }
+        count(&taken.dropped);
+        Ok(Accepted { new: true, dropped: taken.dropped })
+    }
+
+    /// Memory takes it, and makes room for it among what only memory holds.
+    fn remember(&mut self, sighting: &Sighting, mut new: Entry, now: DateTime<Utc>) -> Accepted {
+        let on_disk = self.disk.readable().and_then(|store| store.knows(sighting.id).ok());
+        if self.memory.has_seen(sighting.id) || on_disk == Some(true) {
+            return Accepted::default();
+        }
+        new.in_memory = true;
+        let room = self.queue.make_room(&new, IN_MEMORY, Instant::now(), self.limits.late_after);
+        self.memory.keep(sighting);
+        let mut gone = Vec::new();
+        for (id, tries, _) in room.victims {
+            gone.extend(self.queue.remove(id));
+            self.memory.dropped(id, tries, DropReason::Memory, now);
+        }
+        if room.refused.is_some() {
+            self.memory.dropped(sighting.id, 0, DropReason::Memory, now);
+            gone.push(new);
+        } else {
+            self.queue.insert(self.queue.beyond().max(memory::FIRST_SEQ), new);
+        }
+        let dropped: Vec<_> = gone.iter().map(|entry| told(entry, DropReason::Memory)).collect();
+        count(&dropped);
+        Accepted { new: true, dropped }
+    }
+
+    pub fn next(&mut self, now: Instant, turn: Turn) -> Result<Option<Queued>, OutboxError> {
+        let mut readable = self.disk.readable().is_some();
+        loop {
+            let (late_after, drain) = (self.limits.late_after, self.limits.drain);
+            let within = |entry: &Entry| readable || entry.in_memory;
+            let taken = self.queue.take(now, late_after, drain, turn, within);
+            let Some((id, arrived, tries)) = taken else { return Ok(None) };
+            if let Some(sighting) = self.memory.get(id) {
+                return Ok(Some(Queued { sighting: sighting.clone(), tries }));
+            }
+            match self.disk.readable().map(|store| store.read(id, arrived)) {
+                Some(Ok(Stored::Sighting(sighting))) => return Ok(Some(Queued { sighting: *sighting, tries })),
+                Some(Ok(Stored::Unreadable)) => self.discard(&[(id, tries)], DropReason::Unreadable)?,
+                Some(Ok(Stored::Gone)) => {
+                    let erased = self.queue.remove(id).map(|entry| told(&entry, DropReason::Erased));
+                    count(erased.as_slice());
+                    self.dropped.extend(erased);
+                }
+                // Not its fault: it stays, and what memory holds goes first.
+                Some(Err(error)) => {
+                    self.queue.put_back(id, now + READ_AGAIN);
+                    if !error.is_disk() {
+                        return Err(error);
+                    }
+                    self.failed(&error);
+                    readable = false;
+                }
+                None => {
+                    self.queue.put_back(id, now + READ_AGAIN);
+                    readable = false;
+                }
+            }
+        }
+    }
+
+    pub fn answered(
+        &mut self,
+        answered: &Answered,
+        actions: &[Planned],
+        now: DateTime<Utc>,
+    ) -> Result<Settled, OutboxError> {
+        let tries = self.queue.get(answered.sighting).map_or(0, |entry| entry.tries);
+        let settled = self.on_disk(|store| store.answered(answered, actions, tries, now))?;
+        let Some(entry) = self.queue.remove(answered.sighting) else { return Ok(settled.unwrap_or_default()) };
+        let settled = settled.unwrap_or_else(|| self.answered_in_memory(answered, actions, tries, now));
+        if settled.first {
+            self.queue.told(entry.visit, answered.outcome);
+            metrics::counter!("doorward_outbox_answered_total", "outcome" => answered.outcome).increment(1);
+        }
+        Ok(settled)
+    }
+
+    pub fn presence(
+        &mut self,
+        detector: &DetectorName,
+        presence: &Presence<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<String>, OutboxError> {
+        if let Some(planned) = self.on_disk(|store| store.presence(detector, presence, now))? {
+            return Ok(planned);
+        }
+        let planned = self.new_ones(presence.actions);
+        let keys = keys(&planned);
+        self.memory.presence(detector, presence, planned, now);
+        Ok(keys)
+    }
+
+    fn answered_in_memory(
+        &mut self,
+        answered: &Answered,
+        actions: &[Planned],
+        tries: u32,
+        now: DateTime<Utc>,
+    ) -> Settled {
+        let planned = self.new_ones(actions);
+        let keys = keys(&planned);
+        self.memory.answered(answered, planned, tries, now);
+        Settled { first: true, planned: keys }
+    }
+
+    /// Actions that have not been planned before, as far as memory and a disk that can be read tell.
+    fn new_ones(&self, actions: &[Planned]) -> Vec<Planned> {
+        let mut new: Vec<Planned> = Vec::new();
+        for action in actions {
+            let known = self.memory.may_claim(&action.key).is_some()
+                || new.iter().any(|other| other.key == action.key)
+                || memory::planned_before(self.disk.readable(), &action.key);
+            if !known {
+                new.push(action.clone());
+            }
+        }
+        new
+    }
+
+    pub fn claim(&mut self, key: &str) -> Result<bool, OutboxError> {
+        let may = match self.memory.may_claim(key) {
+            Some(may) => may,
+            None => match self.on_disk(|store| store.claim(key))? {
+                Some(claimed) => return Ok(claimed),
+                // It was planned, or nobody would ask; whether it has been claimed a disk that can be read still tells.
+                None => self
+                    .disk
+                    .readable()
+                    .and_then(|store| ledger::state(&store.db, key).ok())
+                    .is_none_or(|state| state.as_deref() == Some("planned")),
+            },
+        };
+        if may {
+            self.memory.claimed(key);
+        }
+        Ok(may)
+    }
+
+    /// Ends sightings without an answer, in one step.
+    pub fn discard(&mut self, sightings: &[(Uuid, u32)], reason: DropReason) -> Result<(), OutboxError> {
+        let now = Utc::now();
+        let on_disk = self.on_disk(|store| store.discard(sightings, reason, now))?;
+        let entries: Vec<_> = sightings.iter().filter_map(|(id, _)| self.queue.remove(*id)).collect();
+        let dropped = on_disk.unwrap_or_else(|| {
+            sightings.iter().for_each(|(id, tries)| self.memory.dropped(*id, *tries, reason, now));
+            entries.iter().map(|entry| told(entry, reason)).collect()
+        });
+        count(&dropped);
+        self.dropped.extend(dropped);
+        Ok(())
+    }
+
+    /// See [`Outbox::tidy`](super::Outbox::tidy); without giving disk space back.
+    pub fn tidy(&mut self, now: DateTime<Utc>) -> Result<Vec<Dropped>, OutboxError> {
+        let old = self.queue.older_than(self.limits.max_age, now, Instant::now());
+        // Many small transactions: an outage that ends must not hold up a visitor.
+        for batch in old.chunks(32) {
+            self.discard(batch, DropReason::TooOld)?;
+        }
+        let history = self.limits.history;
+        let age = TimeDelta::from_std(self.limits.max_age).unwrap_or(TimeDelta::MAX);
+        let folder = open::directory(&self.disk.state_dir);
+        self.on_disk(|store| {
+            store.forget(now, history, age)?;
+            quarantine::expire(&folder, now, history)
+        })?;
+        Ok(std::mem::take(&mut self.dropped))
+    }
+
+    /// Tries the disk again, where that is due, and writes what it has missed.
+    pub fn recover(&mut self) {
+        if !self.disk.is_due(Instant::now()) {
+            return;
+        }
+        match self.write_missed() {
+            Ok(true) => {
+                self.disk.recovered();
+                if std::mem::take(&mut self.told) {
+                    tracing::info!(sightings = self.queue.len(), "the outbox is on disk again");
+                }
+            }
+            // The rest with the next call: a visitor must not wait for all of it.
+            Ok(false) => {}
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn write_missed(&mut self) -> Result<bool, OutboxError> {
+        if let Some(look) = self.disk.needs_opening() {
+            self.disk.close();
+            self.stale |= self.disk.open(look)? == Opened::New;
+        }
+        let Some(store) = self.disk.on_trial() else { return Ok(false) };
+        store.probe()?;
+        if !self.memory.write_steps(store)? {
+            return Ok(false);
+        }
+        self.reload()?;
+        let Some(store) = self.disk.on_trial() else { return Ok(false) };
+        self.memory.write_waiting(store, &mut self.queue)
+    }
+
+    /// Reads the queue from the file, where it is another one than before.
+    fn reload(&mut self) -> Result<(), OutboxError> {
+        let Some(store) = self.disk.on_trial().filter(|_| self.stale) else { return Ok(()) };
+        let mut found = Queue::default();
+        store.load(&mut found)?;
+        let lost = self.queue.reconcile(found);
+        self.stale = false;
+        let ids: Vec<_> = lost.iter().map(|entry| (entry.id, entry.tries)).collect();
+        // Those whose history was saved get their end there.
+        store.discard(&ids, DropReason::Damaged, Utc::now())?;
+        let dropped: Vec<_> = lost.iter().map(|entry| told(entry, DropReason::Damaged)).collect();
+        count(&dropped);
+        self.dropped.extend(dropped);
+        Ok(())
+    }
+
+    fn failed(&mut self, error: &OutboxError) {
+        let now = Instant::now();
+        let first = self.disk.failed(error, now);
+        metrics::counter!("doorward_outbox_disk_failures_total").increment(1);
+        if first && let Some(line) = self.failures.note(now, self.disk.problem().unwrap_or_default()) {
+            tracing::error!("the disk does not take what the outbox stores, going on in memory until it does: {line}");
+            self.told = true;
+        }
+    }
+
+    pub fn figures(&self) -> Figures {
+        let figures = Figures {
+            sightings: self.queue.len(),
+            bytes: self.queue.bytes(),
+            in_memory: self.memory.waiting(),
+            oldest: self.queue.oldest(),
+            problem: self.disk.problem().map(str::to_owned),
+        };
+        metrics::gauge!("doorward_outbox_sightings").set(figures.sightings as f64);
+        metrics::gauge!("doorward_outbox_bytes").set(figures.bytes as f64);
+        metrics::gauge!("doorward_outbox_memory_sightings").set(figures.in_memory as f64);
+        figures
+    }
+}
+
+fn keys(actions: &[Planned]) -> Vec<String> {
+    actions.iter().map(|action| action.key.clone()).collect()
+}
+
+/// A sighting that ended while the disk could not tell its detector.
+fn told(entry: &Entry, reason: DropReason) -> Dropped {
+    Dropped { sighting: entry.id, visit: entry.visit, detector: String::new(), reason }
+}

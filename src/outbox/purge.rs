@@ -1,0 +1,296 @@
+//! Erasing what is stored of a person, of the past, or everything, and looking whether it is gone.
+//!
+//! In: what to erase. Out: how much was erased, and every file below the state directory in which anything of it is still
+//! found. It works beside a running doorward, whose memory it does not reach, and needs no key.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::error::{OutboxError, storage};
+use super::wipe::{self, Search, Searched};
+use super::{key, open, quarantine, schema};
+
+/// What to erase.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Selection {
+    /// Every visit in which the engine recognised the person of this id.
+    Person(String),
+    /// Every visit that ended before.
+    Before(DateTime<Utc>),
+    All,
+}
+
+/// How much was erased.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Erased {
+    pub visits: usize,
+    /// Sightings that waited to be sent.
+    pub sightings: usize,
+    /// Kept pictures.
+    pub pictures: usize,
+    pub actions: usize,
+    /// Databases that had been put aside, the key, and the outbox itself.
+    pub files: Vec<PathBuf>,
+}
+
+/// An erasure under way.
+pub struct Purge {
+    state_dir: PathBuf,
+    db: Option<Connection>,
+    /// Held so that no doorward starts meanwhile; `None` while one is running.
+    lock: Option<File>,
+    /// One is running.
+    running: bool,
+    search: Search,
+    visits: BTreeSet<String>,
+    erased: Erased,
+}
+
+/// How long a running doorward may keep the log from being emptied.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Tables with a column `visit`; the visits themselves come last.
+const TABLES: [&str; 5] = ["sighting", "picture", "action", "shot", "judged"];
+
+impl Purge {
+    pub fn start(state_dir: &Path) -> Result<Self, OutboxError> {
+        if !open::directory(state_dir).exists() {
+            return Err(OutboxError::Missing { path: open::directory(state_dir) });
+        }
+        let (lock, running) = match open::take_lock(state_dir) {
+            Ok(lock) => (Some(lock), false),
+            Err(OutboxError::InUse { .. }) => (None, true),
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
+            state_dir: state_dir.into(),
+            db: None,
+            lock,
+            running,
+            search: Search::new(),
+            visits: BTreeSet::new(),
+            erased: Erased::default(),
+        })
+    }
+
+    /// Whether a doorward is running on this state directory.
+    pub fn beside_a_running_one(&self) -> bool {
+        self.running
+    }
+
+    /// Sightings nobody knows yet whose they are.
+    pub fn unanswered(&self) -> Result<usize, OutboxError> {
+        self.db.as_ref().map_or(Ok(0), |db| rows(db, "sighting").map_err(storage("count what waits")))
+    }
+
+    /// Erases it from the outbox and everything beside it.
+    pub fn erase(&mut self, selection: &Selection) -> Result<&Erased, OutboxError> {
+        let whole = *selection == Selection::All && !self.running;
+        match self.connect() {
+            // A file nobody can read, or of another version, is erased with everything else.
+            Err(error) if whole => tracing::debug!(%error, "the outbox is erased unread"),
+            connected => connected?,
+        }
+        if let Some(db) = &mut self.db {
+            let failed = storage("erase what is stored");
+            let tx = db.transaction().map_err(failed)?;
+            self.visits = selected(&tx, selection).map_err(failed)?;
+            self.erased.visits = self.visits.len();
+            for visit in &self.visits {
+                mark(&tx, visit, &mut self.search).map_err(failed)?;
+                let count = |table| erase_from(&tx, table, visit).map_err(failed);
+                let [sightings, pictures, actions, shots, judged] = TABLES.map(count);
+                self.erased.sightings += sightings?;
+                self.erased.pictures += pictures?;
+                self.erased.actions += actions?;
+                shots.and(judged)?;
+                tx.execute("DELETE FROM visit WHERE id = ?", [visit]).map_err(failed)?;
+            }
+            if !matches!(selection, Selection::Before(_)) {
+                // Who is present is sealed: whose stay is whose cannot be told without the key.
+                tx.execute("DELETE FROM stay", []).map_err(failed)?;
+            }
+            tx.commit().map_err(failed)?;
+        }
+        if let Selection::Person(person) = selection {
+            self.search.add(person.as_bytes());
+        }
+        // What was put aside cannot be told apart by people or time.
+        for aside in quarantine::list(&open::directory(&self.state_dir)) {
+            quarantine::erase(&aside)?;
+            self.erased.files.push(aside.path);
+        }
+        if whole {
+            self.erase_files()?;
+        } else {
+            self.overwrite()?;
+        }
+        Ok(&self.erased)
+    }
+
+    /// Whether this visit was erased.
+    pub fn has_erased(&self, visit: &str) -> bool {
+        self.visits.contains(visit)
+    }
+
+    /// Something else that was erased and must not be found any more.
+    pub fn mark(&mut self, erased: &str) {
+        self.search.add(erased.as_bytes());
+    }
+
+    /// Searches every file below the state directory, and `also` these, for marks of what was erased.
+    pub fn prove(&mut self, also: &[PathBuf]) -> Result<Searched, OutboxError> {
+        let searched = self.look(also);
+        let database = open::database(&self.state_dir);
+        let in_database = |path: &PathBuf| path.to_string_lossy().starts_with(&*database.to_string_lossy());
+        let Some(db) = self.db.as_ref().filter(|_| searched.found.iter().any(in_database)) else { return Ok(searched) };
+        // Copies a page has kept of rows it held before: a new file has none.
+        db.execute_batch("VACUUM").map_err(storage("rewrite the outbox"))?;
+        self.overwrite()?;
+        Ok(self.look(also))
+    }
+
+    /// What is looked for.
+    pub fn marks(&self) -> usize {
+        self.search.len()
+    }
+
+    fn look(&self, also: &[PathBuf]) -> Searched {
+        let mut searched = Searched::default();
+        self.search.below(&self.state_dir, &mut searched);
+        for path in also.iter().filter(|path| !path.starts_with(&self.state_dir)) {
+            self.search.below(path, &mut searched);
+        }
+        searched
+    }
+
+    fn connect(&mut self) -> Result<(), OutboxError> {
+        let db = match open::open_beside(&self.state_dir) {
+            Err(OutboxError::Missing { .. }) => return Ok(()),
+            db => db?,
+        };
+        let failed = storage("open the outbox");
+        schema::configure(&db).map_err(failed)?;
+        schema::check_up_to_date(&db, &open::database(&self.state_dir))?;
+        self.db = Some(db);
+        Ok(())
+    }
+
+    /// The database, all of it, and the key: what a disk keeps of its own accord cannot be read without it.
+    fn erase_files(&mut self) -> Result<(), OutboxError> {
+        drop(self.db.take());
+        let folder = open::directory(&self.state_dir);
+        let own_key = key::path(&self.state_dir);
+        let mut files = vec![own_key.clone()];
+        for entry in [&folder, &self.state_dir].iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten() {
+            let Ok(entry) = entry else { continue };
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_database = entry.path().parent() == Some(&folder) && name.starts_with("outbox.sqlite");
+            let is_old_key = entry.path().parent() == Some(&self.state_dir) && name.starts_with("outbox.key.");
+            if is_database || is_old_key {
+                files.push(entry.path());
+            }
+        }
+        for path in files.into_iter().filter(|path| path.exists()) {
+            wipe::file(&path).map_err(|source| OutboxError::Directory {
+                operation: "erase",
+                path: path.clone(),
+                source,
+            })?;
+            self.erased.files.push(path);
+        }
+        Ok(())
+    }
+
+    /// Blank pages are given back, and the log with its older copies is emptied.
+    fn overwrite(&self) -> Result<(), OutboxError> {
+        let Some(db) = &self.db else { return Ok(()) };
+        while schema::give_back(db)? {}
+        let started = Instant::now();
+        while !schema::empty_log(db)? {
+            if started.elapsed() > PATIENCE {
+                tracing::warn!(
+                    "the running doorward is reading all the time: the write-ahead log could not be emptied"
+                );
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Purge {
+    fn drop(&mut self) {
+        // The database first: whoever waits for the lock must not find it in use.
+        drop(self.db.take());
+        drop(self.lock.take());
+    }
+}
+
+fn selected(tx: &Transaction<'_>, selection: &Selection) -> rusqlite::Result<BTreeSet<String>> {
+    let (sql, value): (&str, Option<rusqlite::types::Value>) = match selection {
+        Selection::Person(person) => (
+            "SELECT visit FROM shot WHERE person = ?1 COLLATE NOCASE
+             UNION SELECT visit FROM action WHERE person = ?1 COLLATE NOCASE",
+            Some(person.clone().into()),
+        ),
+        Selection::Before(time) => ("SELECT id FROM visit WHERE last_ms < ?1", Some(time.timestamp_millis().into())),
+        Selection::All => (
+            "SELECT id FROM visit UNION SELECT visit FROM shot UNION SELECT visit FROM action
+             UNION SELECT visit FROM sighting UNION SELECT visit FROM picture",
+            None,
+        ),
+    };
+    let mut statement = tx.prepare(sql)?;
+    let read = |row: &rusqlite::Row<'_>| row.get(0);
+    match value {
+        Some(value) => statement.query_map([value], read)?.collect(),
+        None => statement.query_map([], read)?.collect(),
+    }
+}
+
+/// Remembers of a visit what is found nowhere else: its ids, and pieces of what was sealed.
+fn mark(tx: &Transaction<'_>, visit: &str, search: &mut Search) -> rusqlite::Result<()> {
+    search.add(visit.as_bytes());
+    for sql in [
+        "SELECT id, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16) FROM sighting WHERE visit = ?",
+        "SELECT sighting, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16) FROM picture WHERE visit = ?",
+        "SELECT sighting FROM shot WHERE visit = ?",
+        "SELECT substr(request, 1, 16), substr(request, -16) FROM action WHERE visit = ?",
+        "SELECT substr(record, 1, 16), substr(record, -16) FROM judged WHERE visit = ?",
+    ] {
+        let mut statement = tx.prepare_cached(sql)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([visit])?;
+        while let Some(row) = rows.next()? {
+            for column in 0..columns {
+                match row.get_ref(column)? {
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => search.add(bytes),
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn erase_from(tx: &Transaction<'_>, table: &str, visit: &str) -> rusqlite::Result<usize> {
+    let erased = tx.prepare_cached(&format!("DELETE FROM {table} WHERE visit = ?"))?.execute(params![visit])?;
+    // What an interrupted update has not encrypted yet.
+    let old = "SELECT 1 FROM sqlite_schema WHERE name = 'unsealed_sighting'";
+    if table == "sighting" && tx.prepare_cached(old)?.query_row([], |_| Ok(())).optional()?.is_some() {
+        return Ok(erased + tx.execute("DELETE FROM unsealed_sighting WHERE visit = ?", [visit])?);
+    }
+    Ok(erased)
+}
+
+fn rows(db: &Connection, table: &str) -> rusqlite::Result<usize> {
+    db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).map(|rows| rows as usize)
+}

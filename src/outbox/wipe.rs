@@ -1,0 +1,181 @@
+//! Erasing files, and looking whether anything of what was erased is still there.
+//!
+//! In: a file, or a list of marks of what was erased and the folders to search. Out: the file is gone, overwritten first;
+//! the files in which a mark is still found. It cannot reach what the file system or the disk keep of their own accord:
+//! copies made by a copying file system, blocks an SSD has put out of service.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Overwrites a file with zeros, forces that to the disk, and removes it. A file that is not there is erased.
+pub fn file(path: &Path) -> io::Result<()> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    zero(&mut file)?;
+    fs::remove_file(path)?;
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// Overwrites an open file that was not read or written yet with zeros, on the disk when this returns.
+fn zero(file: &mut File) -> io::Result<()> {
+    let zeros = vec![0; 64 << 10];
+    let mut left = file.metadata()?.len();
+    while left > 0 {
+        let length = left.min(zeros.len() as u64) as usize;
+        file.write_all(&zeros[..length])?;
+        left -= length as u64;
+    }
+    file.sync_all()
+}
+
+/// Overwrites a file that somebody appends to, and leaves it empty.
+pub fn blank(path: &Path) -> io::Result<()> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    zero(&mut file)?;
+    file.set_len(0)?;
+    file.sync_all()
+}
+
+/// Looks for marks: sixteen bytes each, taken from what was erased.
+pub struct Search {
+    marks: HashSet<u128>,
+    /// By the lowest bits of a mark, so that nearly every place in a file costs one look into a small table.
+    likely: Vec<u64>,
+}
+
+/// What a search went through, and what it found.
+#[derive(Debug, Default)]
+pub struct Searched {
+    pub files: usize,
+    pub bytes: u64,
+    /// Files with a mark in them.
+    pub found: Vec<PathBuf>,
+    /// Files that could not be read, and why.
+    pub unread: Vec<(PathBuf, io::Error)>,
+}
+
+const MARK: usize = 16;
+const LIKELY_BITS: u32 = 22;
+
+impl Search {
+    pub fn new() -> Self {
+        Self { marks: HashSet::new(), likely: vec![0; (1 << LIKELY_BITS) / 64] }
+    }
+
+    /// Takes the last sixteen bytes as a mark: of an id written in letters those that differ most. Less is no mark.
+    pub fn add(&mut self, erased: &[u8]) {
+        if let Some(mark) = erased.last_chunk::<MARK>() {
+            let mark = u128::from_be_bytes(*mark);
+            // Blank bytes are everywhere.
+            if mark != 0 && self.marks.insert(mark) {
+                let (at, bit) = place(mark);
+                self.likely[at] |= bit;
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// Searches every file below `path`, which may be one itself.
+    pub fn below(&self, path: &Path, searched: &mut Searched) {
+        let Ok(about) = path.symlink_metadata() else { return };
+        if about.is_dir() {
+            let mut entries: Vec<_> = match fs::read_dir(path) {
+                Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+                Err(error) => return searched.unread.push((path.into(), error)),
+            };
+            entries.sort();
+            entries.iter().for_each(|entry| self.below(entry, searched));
+        } else if about.is_file() {
+            match File::open(path).and_then(|file| self.finds(file, &mut searched.bytes)) {
+                Ok(true) => searched.found.push(path.into()),
+                Ok(false) => {}
+                Err(error) => searched.unread.push((path.into(), error)),
+            }
+            searched.files += 1;
+        }
+    }
+
+    fn finds(&self, mut file: impl Read, bytes: &mut u64) -> io::Result<bool> {
+        let mut window = 0;
+        let mut buffer = vec![0; 256 << 10];
+        let mut found = false;
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(found);
+            }
+            *bytes += read as u64;
+            for byte in &buffer[..read] {
+                window = window << 8 | u128::from(*byte);
+                let (at, bit) = place(window);
+                found |= self.likely[at] & bit != 0 && self.marks.contains(&window);
+            }
+        }
+    }
+}
+
+fn place(mark: u128) -> (usize, u64) {
+    let low = (mark as usize) & ((1 << LIKELY_BITS) - 1);
+    (low / 64, 1 << (low % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_found_wherever_it_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = b"0123456789abcdef";
+        let mut search = Search::new();
+        search.add(b"too short");
+        search.add(&[0; 40]);
+        search.add(b"in front of it is more 0123456789abcdef");
+        assert_eq!(search.len(), 1);
+        for (n, (before, text, found)) in [
+            (0, &mark[..], true),
+            (1, mark, true),
+            ((256 << 10) - 7, mark, true),
+            (3, &mark[..15], false),
+            (3, b"", false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let path = dir.path().join(format!("deep{n}/er"));
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("file"), [&vec![b'x'; before], text, b"yyy"].concat()).unwrap();
+            let mut searched = Searched::default();
+            search.below(&path, &mut searched);
+            assert_eq!((searched.files, searched.found.len()), (1, usize::from(found)), "{before}");
+            assert_eq!(searched.bytes, (before + text.len() + 3) as u64);
+        }
+        let mut searched = Searched::default();
+        search.below(dir.path(), &mut searched);
+        assert_eq!((searched.files, searched.found.len()), (5, 3));
+    }
+
+    #[test]
+    fn a_wiped_file_is_gone_and_was_blank() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs::write(&path, vec![7; 200_000]).unwrap();
+        fs::hard_link(&path, &link).unwrap();
+        file(&path).unwrap();
+        assert!(!path.exists() && fs::read(&link).unwrap() == vec![0; 200_000]);
+        file(&path).unwrap();
+    }
+}
