@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test uses its own part of it
 
 pub mod recording;
+pub mod sightings;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -80,6 +81,15 @@ pub fn wait_for<T>(what: &str, mut state: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// The same for a test that shares its threads with what it waits for.
+pub async fn until(what: &str, mut state: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !state() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// A child that is killed when the test ends, however it ends.
 pub struct Running(pub Child);
 
@@ -114,11 +124,16 @@ pub struct Engine {
 
 /// The user every test's agent logs in as; it may also enrol.
 pub const USER: &str = "test-edge";
-const PASSWORD: &str = "a test's own password";
+pub const PASSWORD: &str = "a test's own password";
 
 impl Engine {
     /// Starts one with an empty data folder.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_with(variables: &[(&str, PathBuf)]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let password_file = data.path().join("password");
         std::fs::write(&password_file, PASSWORD).unwrap();
@@ -127,7 +142,7 @@ impl Engine {
             .arg(data.path().join("engine"))
             .arg("--password-file")
             .arg(&password_file));
-        let (running, url) = serve(&data.path().join("engine"), "127.0.0.1:0");
+        let (running, url) = serve(&data.path().join("engine"), "127.0.0.1:0", variables);
         Self { url, data, password_file, running: Some(running) }
     }
 
@@ -162,7 +177,7 @@ impl Engine {
     pub fn restart(&mut self) {
         drop(self.running.take());
         let address = self.url.trim_start_matches("http://").to_string();
-        self.running = Some(serve(&self.data.path().join("engine"), &address).0);
+        self.running = Some(serve(&self.data.path().join("engine"), &address, &[]).0);
     }
 
     pub fn stop(&mut self) {
@@ -170,8 +185,9 @@ impl Engine {
     }
 }
 
-fn serve(data: &Path, listen: &str) -> (Running, String) {
+fn serve(data: &Path, listen: &str, variables: &[(&str, PathBuf)]) -> (Running, String) {
     let mut command = doorward();
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.args(["engine", "serve", "--listen", listen, "--data"]).arg(data);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

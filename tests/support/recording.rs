@@ -15,6 +15,16 @@ pub fn known_person() -> PathBuf {
 
 /// The known person walks up to the camera and leaves: a folder of pictures, ten a second.
 pub fn visit(folder: &Path) {
+    walk(folder, (40.0, 120.0), 20, 25);
+}
+
+/// The known person is there for a moment, and gone: twelve pictures, to be played in a loop.
+pub fn brief_visit(folder: &Path) {
+    walk(folder, (110.0, 120.0), 6, 3);
+}
+
+/// An empty doorway, somebody coming closer for so many frames, and nobody for so many.
+fn walk(folder: &Path, face_px: (f32, f32), frames: u32, empty_after: usize) {
     let store = ModelStore::locate(None);
     let mut detector = detect::load(&store, &DetectConfig::default(), 2).unwrap();
     let picture = Picture::read(&known_person()).unwrap();
@@ -22,17 +32,17 @@ pub fn visit(folder: &Path) {
     let walk = Walk {
         picture: &picture,
         face: &face,
-        face_px: (40.0, 120.0),
+        face_px,
         light: 0.9,
         sway_degrees: 6.0,
         blur: 1.0,
         mirrored: false,
-        frames: 20,
+        frames,
     };
     let doorway = walk::doorway();
     std::fs::create_dir_all(folder).unwrap();
     let frames = (0..3).map(|_| doorway.clone()).chain((0..walk.frames).map(|n| walk.frame(n, &doorway).unwrap()));
-    let frames = frames.chain((0..25).map(|_| doorway.clone()));
+    let frames = frames.chain((0..empty_after).map(|_| doorway.clone()));
     for (n, frame) in frames.enumerate() {
         std::fs::write(folder.join(format!("{n:04}.jpg")), frame.jpeg(92).unwrap()).unwrap();
     }

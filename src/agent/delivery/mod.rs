@@ -1,0 +1,425 @@
+//! From the outbox to the engine, and from its answer to the actions.
+//!
+//! In: sightings as they become due. Out: every one of them settled: answered, its actions performed once, its visit's book
+//! kept. Who goes next is for [`pace`] to say, whether the engine may be asked for [`breaker`], what a failure means for the
+//! client, and what follows from an answer for the rules.
+//!
+//! ```text
+//! outbox ─▶ take: breaker and pace admit? ─▶ engine ─answer──▶ settle: rules, ledger ─▶ act: once ─▶ actions
+//!   ▲                                           └─failure─▶ postpone ─┐
+//!   └─────────────────────────────────────────────────────────────────┘
+//! ```
+
+mod breaker;
+mod pace;
+mod settle;
+mod steps;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::intake::Intake;
+use crate::actions::Actions;
+use crate::clock;
+use crate::config::{DetectorConfig, DetectorName, IdentifyConfig};
+use crate::crop::Sighting;
+use crate::identities::{Answer, Client, IdentifyError, Recognition};
+use crate::outbox::{Outbox, OutboxError, Turn as Next};
+use crate::rules::Rules;
+use crate::status::{EngineState, OutboxLine};
+use crate::telemetry::Repeated;
+
+use breaker::Breaker;
+use pace::Pace;
+use steps::Steps;
+
+/// How often the outbox and the clocks are looked at when nothing calls sooner.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often what is too old is ended, and the history is cut to its length.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// How often the engine is asked something, whether somebody comes or not.
+const ASK_EVERY: Duration = Duration::from_secs(30);
+/// A sighting that failed lets the others ask first: one the engine stumbles over must not be the only one ever tried.
+const BEHIND: Duration = Duration::from_millis(100);
+
+/// The delivery of all detectors; shared by its tasks.
+pub struct Delivery {
+    intake: Intake,
+    outbox: Outbox,
+    client: Client,
+    actions: Arc<Actions>,
+    doors: HashMap<DetectorName, Door>,
+    late_after: Duration,
+    flow: Mutex<Flow>,
+    /// Actions of the backlog under way.
+    backlog_actions: Arc<AtomicUsize>,
+    /// Actions and requests under way.
+    tasks: TaskTracker,
+    unreachable: Repeated,
+    disk: Repeated,
+}
+
+/// What delivery needs of one detector.
+pub struct Door {
+    pub config: Arc<DetectorConfig>,
+    pub rules: Mutex<Rules>,
+}
+
+/// How delivery may go about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From here on an answer is late: it opens nothing.
+    pub late_after: Duration,
+    /// Requests under way at once.
+    pub concurrency: u16,
+    /// Sightings of the backlog sent in a second; 0 is without limit.
+    pub drain_per_sec: u32,
+}
+
+/// Whose sighting may be sent; the lesser of two says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Admits {
+    Nobody,
+    /// A visitor's who may still stand there.
+    Live,
+    All,
+}
+
+/// What decides who is next.
+struct Flow {
+    breaker: Breaker,
+    pace: Pace,
+    steps: Steps,
+}
+
+/// A sighting to send.
+struct Due {
+    sighting: Sighting,
+    kept: Kept,
+    /// Tries that failed.
+    tries: u32,
+}
+
+/// Where a sighting under way is kept meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    OnDisk,
+    /// The disk takes nothing.
+    InMemory,
+}
+
+/// A place held by one request, given back when this is dropped, however the request ended.
+struct Turn {
+    delivery: Arc<Delivery>,
+    live: bool,
+    /// It decides whether the breaker closes, and has not yet.
+    probe: bool,
+}
+
+impl Delivery {
+    pub fn new(
+        intake: Intake,
+        outbox: Outbox,
+        client: Client,
+        actions: Actions,
+        doors: HashMap<DetectorName, Door>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let flow = Flow {
+            breaker: Breaker::new(),
+            pace: Pace::new(limits.concurrency, limits.drain_per_sec),
+            steps: Steps::new(clock::now(), Utc::now()),
+        };
+        Arc::new(Self {
+            intake,
+            outbox,
+            client,
+            actions: Arc::new(actions),
+            doors,
+            late_after: limits.late_after,
+            flow: Mutex::new(flow),
+            backlog_actions: Arc::default(),
+            tasks: TaskTracker::new(),
+            unreachable: Repeated::default(),
+            disk: Repeated::default(),
+        })
+    }
+
+    /// Sends what is due until `stop`, and then until nothing is under way. What is not sent by then stays in the outbox.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        self.resume().await;
+        self.show_breaker();
+        let mut tidied = Instant::now();
+        while !stop.is_cancelled() {
+            self.look_at_clocks();
+            let next = self.send_due().await;
+            let pause = next.map_or(LOOK_EVERY, |next| next.saturating_duration_since(clock::now()).min(LOOK_EVERY));
+            tokio::select! {
+                () = self.intake.woken() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => break,
+            }
+            self.show_outbox();
+            self.ask_if_idle();
+            if tidied.elapsed() >= TIDY_EVERY {
+                tidied = Instant::now();
+                self.tidy().await;
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Whether nothing is under way and nothing waits.
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.intake.unsaved() == 0 && self.outbox.is_empty()
+    }
+
+    /// Sends everything that is due and admitted. Gives the moment to look again, where one is known.
+    async fn send_due(self: &Arc<Self>) -> Option<Instant> {
+        loop {
+            let now = clock::now();
+            let admits = self.admits(now);
+            if admits == Admits::Nobody {
+                return self.next_change(now);
+            }
+            let mut due = match self.take(admits, now).await {
+                Ok(due) => due,
+                Err(next_due) => return [self.next_change(now), next_due].into_iter().flatten().min(),
+            };
+            let live = self.is_live(&due.sighting);
+            let mut turn = self.turn(live);
+            self.tasks.spawn(async move {
+                let delivery = Arc::clone(&turn.delivery);
+                delivery.send(&mut due, &mut turn).await;
+            });
+        }
+    }
+
+    fn admits(&self, now: Instant) -> Admits {
+        let flow = self.flow();
+        let acting = self.backlog_actions.load(std::sync::atomic::Ordering::Relaxed);
+        flow.breaker.admits(now).min(flow.pace.admits(now, acting))
+    }
+
+    /// When more may be admitted than now, by the clock alone.
+    fn next_change(&self, now: Instant) -> Option<Instant> {
+        let flow = self.flow();
+        [flow.breaker.until(), flow.pace.due(now)].into_iter().flatten().filter(|moment| *moment > now).min()
+    }
+
+    /// The next sighting to send, or when the next that waits is due. What the disk would not take is offered to it once
+    /// more, and else sent from memory.
+    async fn take(&self, admits: Admits, now: Instant) -> Result<Due, Option<Instant>> {
+        while let Some(sighting) = self.intake.take_unsaved() {
+            let again = sighting.clone();
+            match self.store(move |outbox| outbox.accept(&again)).await {
+                Some(accepted) => accepted.dropped.iter().for_each(|dropped| self.intake.dropped(dropped)),
+                None if admits == Admits::All || self.is_live(&sighting) => {
+                    return Ok(Due { sighting, kept: Kept::InMemory, tries: 0 });
+                }
+                None => {
+                    self.intake.put_back(sighting);
+                    break;
+                }
+            }
+        }
+        let which = match admits {
+            Admits::All if self.flow().breaker.is_closed() => Next::Any,
+            Admits::All => Next::LeastTried,
+            Admits::Live | Admits::Nobody => Next::Live,
+        };
+        let look = move |outbox: &Outbox| Ok((outbox.next_of(now, which)?, outbox.next_due()));
+        match self.store(look).await {
+            Some((Some(next), _)) => Ok(Due { sighting: next.sighting, kept: Kept::OnDisk, tries: next.tries }),
+            Some((None, next_due)) => Err(next_due),
+            None => Err(None),
+        }
+    }
+
+    /// Whether the answer can still open something.
+    fn is_live(&self, sighting: &Sighting) -> bool {
+        sighting.arrived.is_some_and(|arrived| clock::now().saturating_duration_since(arrived) < self.late_after)
+    }
+
+    fn turn(self: &Arc<Self>, live: bool) -> Turn {
+        let now = clock::now();
+        let mut flow = self.flow();
+        flow.pace.started(live, now);
+        let probe = flow.breaker.asked(now);
+        drop(flow);
+        if probe {
+            self.show_breaker();
+        }
+        Turn { delivery: Arc::clone(self), live, probe }
+    }
+
+    async fn send(self: &Arc<Self>, due: &mut Due, turn: &mut Turn) {
+        let door = self.doors.get(&due.sighting.detector);
+        let defaults = IdentifyConfig::default();
+        let how = door.map_or(&defaults, |door| &door.config.identify);
+        let asked = Instant::now();
+        match self.client.identify(&due.sighting, how).await {
+            Ok(recognition) => {
+                metrics::histogram!("doorward_agent_identify_seconds").record(asked.elapsed());
+                self.engine_answered(turn, "");
+                self.settle(recognition, &due.sighting, due.kept).await;
+            }
+            Err(error @ IdentifyError::Final { .. }) => {
+                let reason = error.reason();
+                metrics::counter!("doorward_identities_failures_total", "kind" => error.kind()).increment(1);
+                tracing::warn!(sighting = %due.sighting.id, reason, "the engine refused a sighting for good");
+                self.engine_answered(turn, &reason);
+                let recognition = Recognition::of(&due.sighting, Answer::Refused { reason });
+                self.settle(recognition, &due.sighting, due.kept).await;
+            }
+            Err(error @ IdentifyError::Retry { .. }) => {
+                let open_until = self.engine_failed(turn, &error);
+                self.postpone(due, &error, open_until).await;
+            }
+        }
+    }
+
+    /// Asks the engine something small when it has not been asked for a while, so that its silence is noticed before a visitor
+    /// comes.
+    fn ask_if_idle(self: &Arc<Self>) {
+        let now = clock::now();
+        let idle = {
+            let flow = self.flow();
+            flow.breaker.idle_for(now, ASK_EVERY) && flow.pace.is_idle() && flow.breaker.admits(now) == Admits::All
+        };
+        if !idle {
+            return;
+        }
+        let mut turn = self.turn(true);
+        self.tasks.spawn(async move {
+            let delivery = Arc::clone(&turn.delivery);
+            match delivery.client.user_profile().await.map_err(IdentifyError::from) {
+                Ok(_) => delivery.engine_answered(&mut turn, ""),
+                // An account need not be allowed to read its own profile, nor an engine to have one.
+                Err(error) if error.is_answer() => delivery.engine_answered(&mut turn, ""),
+                Err(error) => drop(delivery.engine_failed(&mut turn, &error)),
+            }
+        });
+    }
+
+    fn engine_answered(&self, turn: &mut Turn, reason: &str) {
+        turn.probe = false;
+        let failures = self.flow().breaker.answered();
+        if failures > 0 {
+            tracing::info!(failures, "the engine answers again");
+            self.show_breaker();
+        }
+        self.engine_state(EngineState::Answering, reason);
+    }
+
+    /// The engine could not be asked, or not by us. Gives the moment until which nobody but a visitor asks.
+    fn engine_failed(&self, turn: &mut Turn, error: &IdentifyError) -> Option<Instant> {
+        metrics::counter!("doorward_identities_failures_total", "kind" => error.kind()).increment(1);
+        let (now, reason) = (clock::now(), error.reason());
+        let (opened, failures, until) = {
+            let mut flow = self.flow();
+            let pause = self.client.backoff().pause(flow.breaker.failures() + 1, error.after(), rand::random());
+            let probe = std::mem::take(&mut turn.probe);
+            let opened = flow.breaker.failed(now, probe, pause, error.after().is_some());
+            (opened, flow.breaker.failures(), flow.breaker.until())
+        };
+        if let Some(line) = self.unreachable.note(Instant::now(), &reason) {
+            tracing::warn!(failures, "the engine cannot be asked, sightings wait in the outbox: {line}");
+        }
+        if opened {
+            metrics::counter!("doorward_agent_breaker_opened_total").increment(1);
+            self.show_breaker();
+        }
+        self.engine_state(EngineState::Silent, &reason);
+        until
+    }
+
+    /// The sighting waits, longer from try to try, and while the others are held back, too.
+    async fn postpone(&self, due: &Due, error: &IdentifyError, open_until: Option<Instant>) {
+        let own =
+            clock::now() + self.client.backoff().pause(due.tries.saturating_add(1), error.after(), rand::random());
+        let until = open_until.map_or(own, |until| own.max(until + BEHIND));
+        let (id, reason) = (due.sighting.id, error.reason());
+        match due.kept {
+            Kept::InMemory => self.intake.put_back(due.sighting.clone()),
+            Kept::OnDisk => drop(self.store(move |outbox| outbox.postpone(id, until, &reason)).await),
+        }
+    }
+
+    /// Ends what is too old, and closes the visits of what had to go.
+    async fn tidy(&self) {
+        for dropped in self.store(|outbox| outbox.tidy(Utc::now())).await.unwrap_or_default() {
+            self.intake.dropped(&dropped);
+        }
+    }
+
+    fn look_at_clocks(&self) {
+        if self.flow().steps.look(clock::now(), Utc::now()) {
+            tracing::warn!("the date of this machine was changed; answers for whoever was seen before open nothing");
+            metrics::counter!("doorward_agent_clock_steps_total").increment(1);
+        }
+    }
+
+    fn flow(&self) -> MutexGuard<'_, Flow> {
+        // What it guards is a handful of numbers, never half-written.
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show_outbox(&self) {
+        let figures = self.outbox.figures();
+        let pending = (figures.sightings + self.intake.unsaved()) as u64;
+        self.intake.board().outbox(OutboxLine { pending, bytes: figures.bytes, oldest: figures.oldest });
+        self.intake.board().outbox_problem(figures.problem, Instant::now());
+    }
+
+    fn show_breaker(&self) {
+        let (state, until) = {
+            let flow = self.flow();
+            (flow.breaker.state(), flow.breaker.until())
+        };
+        metrics::gauge!("doorward_agent_breaker_state").set(state.number());
+        self.intake.board().breaker(state, until);
+    }
+
+    fn engine_state(&self, state: EngineState, reason: &str) {
+        self.intake.board().engine(state, reason, Instant::now());
+    }
+
+    /// Runs a piece of work on the outbox, off the async threads. A failing disk is reported and gives `None`.
+    async fn store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Outbox) -> Result<T, OutboxError> + Send + 'static,
+    ) -> Option<T> {
+        let outbox = self.outbox.clone();
+        let result = tokio::task::spawn_blocking(move || work(&outbox)).await;
+        let problem: Box<dyn std::error::Error> = match result {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(error)) => Box::new(error),
+            Err(panicked) => Box::new(panicked),
+        };
+        self.intake.board().outbox_problem(Some(problem.to_string()), Instant::now());
+        if let Some(line) = self.disk.note(Instant::now(), &problem) {
+            tracing::error!("the outbox does not work, going on without it: {line}");
+        }
+        None
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut flow = self.delivery.flow();
+        flow.pace.ended(self.live);
+        if self.probe {
+            flow.breaker.abandoned(clock::now());
+        }
+        drop(flow);
+        self.delivery.intake.wake();
+    }
+}
