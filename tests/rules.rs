@@ -29,6 +29,10 @@ when = { outcome = [\"unknown\"] }
 name = \"sure\"
 actions = [\"log\"]
 if = \"confidence >= 0.9\"
+[[rule]]
+name = \"bye\"
+actions = [\"log\"]
+when = { event = [\"left\"] }
 ";
 
 fn test(events: &str, more: &[&str]) -> Output {
@@ -96,6 +100,26 @@ fn it_tells_why() {
 }
 
 #[test]
+fn guards_and_leavings_are_tested_too() {
+    let at = |second: u32| format!("2026-06-10T10:00:{second:02}Z");
+    let staff = json!({"id": "p1", "tags": ["Staff"]});
+    let events = json!([
+        {"seen_at": at(0), "visit": "a", "confidence": 0.8, "person": staff},
+        {"seen_at": at(1), "visit": "a", "confidence": 0.8, "shot": 2, "person": staff},
+        {"event": "left", "since": at(0), "seen_at": at(9), "visit": "a", "person": staff},
+    ]);
+    let text = String::from_utf8(test(&events.to_string(), &[]).stdout).unwrap();
+    let told: Vec<_> = text.lines().map(str::trim).filter(|line| line.starts_with("staff:")).collect();
+    let wanted = [
+        "staff: fires log (held back: open, sightings wants 2 of 3, found 1)",
+        "staff: fires open",
+        "staff: no, event wants recognition, found left",
+    ];
+    assert_eq!(told, wanted, "{text}");
+    assert!(text.contains("bye: fires log"), "{text}");
+}
+
+#[test]
 fn expectations_are_a_test() {
     let met = test("{\"expect\": [\"stranger\"]}\n{\"outcome\": \"no_face\", \"expect\": []}\n", &[]);
     assert!(met.status.success(), "{met:?}");
@@ -110,7 +134,7 @@ fn expectations_are_a_test() {
 fn a_line_of_the_journal_is_an_event() {
     let line = json!({
         "event": "recognition", "id": "KEY", "rule": "r", "action": "a", "detector": "door", "time_zone": "Europe/Berlin",
-        "seen_at": "2026-06-10T10:00:00.000Z", "local_time": "2026-06-10T12:00:00.000+02:00",
+        "seen_at": "2026-06-10T10:00:00.000Z", "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null,
         "visit": "0190a8c0-0000-7000-8000-000000000001", "sighting": "0190a8c0-0000-7000-8000-000000000002", "shot": 1,
         "outcome": "known", "late": false, "quality": 0.8, "confidence": 0.95, "reason": null,
         "person": {"id": "p1", "name": null, "tags": [{"name": "Staff", "expires": null}], "fields": {"N": 1, "D": "2026-01-01T00:00:00Z", "E": null}},

@@ -1,7 +1,8 @@
-//! `doorward rules test`: made-up answers through the configured rules, and why each rule fires or does not.
+//! `doorward rules`: why each rule fires or does not, for made-up answers (`test`) or a visit on record (`explain`).
 //!
 //! In: events as the journal writes them, as short as one likes, one by one in the order they happened; `expect` says which
-//! rules must fire. Out: a verdict per rule, and exit code 1 when an expectation was not met. Nothing is performed.
+//! rules must fire; or the beginning of a visit's id. Out: a verdict per rule, and exit code 1 when an expectation was not
+//! met. Nothing is performed.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -18,18 +19,22 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{CommandResult, print_line};
-use crate::cli::{RulesCommand, RulesTestArgs};
-use crate::config::{ActionConfig, DetectorName, OutcomeKind, Settings};
+use crate::cli::{ExplainArgs, RulesCommand, RulesTestArgs};
+use crate::config::{ActionConfig, DetectorName, EventKind, OutcomeKind, Settings};
 use crate::identities::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
-use crate::rules::{Decision, RuleClock, Rules, Verdict};
+use crate::rules::{RuleClock, Rules, Stay, Verdict};
 use crate::track::VisitId;
 
 /// An event as it may be written: a line of the journal, or the few keys that matter.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct TestEvent {
+pub(super) struct TestEvent {
+    /// `recognition`.
+    pub event: Option<EventKind>,
+    /// When somebody who has left had come; `seen_at` is when they were last seen.
+    since: Option<DateTime<Utc>>,
     /// The only detector when there is but one.
-    detector: Option<String>,
+    pub detector: Option<String>,
     /// `known` with a person, else `unknown`.
     outcome: Option<OutcomeKind>,
     /// Now.
@@ -38,7 +43,7 @@ struct TestEvent {
     visit: Option<String>,
     shot: Option<u8>,
     /// 1.
-    quality: Option<f32>,
+    pub quality: Option<f32>,
     confidence: Option<f32>,
     late: bool,
     reason: Option<String>,
@@ -46,8 +51,6 @@ struct TestEvent {
     /// Names of the rules that must fire, in their order, and no others.
     expect: Option<Vec<String>>,
     // What a line of the journal holds besides.
-    #[serde(rename = "event")]
-    _event: IgnoredAny,
     #[serde(rename = "id")]
     _id: IgnoredAny,
     #[serde(rename = "rule")]
@@ -58,6 +61,8 @@ struct TestEvent {
     _time_zone: IgnoredAny,
     #[serde(rename = "local_time")]
     _local_time: IgnoredAny,
+    #[serde(rename = "stayed_secs")]
+    _stayed_secs: IgnoredAny,
     #[serde(rename = "sighting")]
     _sighting: IgnoredAny,
 }
@@ -69,6 +74,9 @@ struct TestPerson {
     name: Option<String>,
     tags: Vec<TestTag>,
     fields: BTreeMap<String, Value>,
+    // What a line of the journal holds besides.
+    #[serde(rename = "face_id")]
+    _face_id: IgnoredAny,
 }
 
 /// `"Staff"`, or `{ "name": "Staff", "expires": "2026-12-31T00:00:00Z" }`.
@@ -87,6 +95,7 @@ struct House {
 pub fn run(command: RulesCommand) -> CommandResult {
     match command {
         RulesCommand::Test(args) => test(args),
+        RulesCommand::Explain(args) => explain(args),
     }
 }
 
@@ -98,18 +107,17 @@ fn test(args: RulesTestArgs) -> CommandResult {
         let event = TestEvent::deserialize(&event).with_context(|| format!("cannot read event {}", n + 1))?;
         let expect = event.expect.clone();
         let (recognition, verdicts) = house.judge(n, event)?;
-        let fired = |verdict: &&Verdict| matches!(&verdict.decision, Decision::Fire { actions, withheld } if !(actions.is_empty() && withheld.is_empty()));
-        let fired: Vec<_> = verdicts.iter().filter(fired).map(|verdict| verdict.rule.clone()).collect();
+        let fired: Vec<_> = verdicts.iter().filter(|verdict| verdict.fires()).map(|it| it.rule.clone()).collect();
+        let verdicts: Vec<_> = verdicts.iter().map(Verdict::to_record).collect();
         let met = expect.as_ref().map(|expect| *expect == fired);
         unmet += u32::from(met == Some(false));
         if args.json {
-            let rules: Vec<_> = verdicts.iter().map(verdict_json).collect();
             print_line(
                 &json!({
                     "event": n + 1,
                     "detector": recognition.detector,
                     "seen_at": recognition.seen_at,
-                    "rules": rules,
+                    "rules": verdicts,
                     "fired": fired,
                     "expected": expect,
                     "met": met,
@@ -134,8 +142,41 @@ fn test(args: RulesTestArgs) -> CommandResult {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What the rules made of every answer of a visit, as it is on record.
+fn explain(args: ExplainArgs) -> CommandResult {
+    for visit in super::explain::visits(&args)? {
+        if args.json {
+            let judged = json!({ "visit": visit.visit, "detector": visit.detector, "judged": visit.judged });
+            print_line(&judged.to_string());
+            continue;
+        }
+        print_line(&format!("visit {} at {}", visit.visit, visit.detector));
+        for judged in &visit.judged {
+            let shot = visit.shots.iter().find(|shot| shot.sighting == judged.sighting);
+            print_line(&match (judged.event.as_str(), shot) {
+                ("left", _) => format!("  left, told at {}", judged.judged_at),
+                (_, Some(shot)) => format!(
+                    "  shot {} at {}: {}{}{}",
+                    shot.shot,
+                    shot.seen_at,
+                    shot.outcome,
+                    shot.person.as_ref().map(|person| format!(" {person}")).unwrap_or_default(),
+                    if shot.late { ", late" } else { "" },
+                ),
+                (_, None) => format!("  an answer at {}", judged.judged_at),
+            });
+            let verdicts = judged.rules.as_array().into_iter().flatten();
+            verdicts.for_each(|verdict| print_line(&format!("    {}", verdict_text(verdict))));
+        }
+        if visit.judged.is_empty() {
+            print_line("  no answer has come to any rule");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// One event, a list of them, or one per line; `-` is standard input.
-fn read(file: &Path) -> anyhow::Result<Vec<Value>> {
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Value>> {
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
@@ -158,10 +199,10 @@ fn read(file: &Path) -> anyhow::Result<Vec<Value>> {
 impl House {
     fn new(settings: &Settings) -> anyhow::Result<Self> {
         let late_after = Duration::from_millis(settings.outbox.late_after_ms);
-        let is_actuator = |name: &str| settings.actions.get(name).is_some_and(ActionConfig::is_actuator);
+        let guard = |name: &str| settings.actions.get(name).and_then(ActionConfig::guard).cloned();
         let mut rules = BTreeMap::new();
         for detector in &settings.detectors {
-            let made = Rules::new(detector.rules.clone(), detector.time_zone, late_after, is_actuator)
+            let made = Rules::new(detector.rules.clone(), detector.time_zone, late_after, guard)
                 .with_context(|| format!("cannot use the rules of detector `{}`", detector.name))?;
             rules.insert(detector.name.clone(), made.with_holidays(detector.holidays.clone()));
         }
@@ -177,19 +218,27 @@ impl House {
             (None, Some(_)) => bail!("event {} names no detector; there are {}", n + 1, names()),
             (None, None) => bail!("no detector is configured, so there are no rules"),
         };
+        let (kind, since) = (event.event.unwrap_or(EventKind::Recognition), event.since);
         let (quality, recognition) = (event.quality.unwrap_or(1.0), event.recognition(n, detector)?);
         let clock = RuleClock { utc: recognition.seen_at, late: recognition.arrived.is_none() };
         let there = names();
         let Some(rules) = self.rules.get_mut(&recognition.detector) else {
             bail!("event {}: there is no detector `{}`; there are {there}", n + 1, recognition.detector);
         };
-        let (_, verdicts) = rules.judge(&recognition, quality, clock);
+        let last_seen = recognition.seen_at;
+        let verdicts = match kind {
+            EventKind::Recognition => rules.judge(&recognition, quality, clock, &[]).verdicts,
+            EventKind::Left => {
+                let since = since.unwrap_or(last_seen);
+                rules.left(&Stay { recognition: recognition.clone(), quality, since, last_seen }, clock).verdicts
+            }
+        };
         Ok((recognition, verdicts))
     }
 }
 
 impl TestEvent {
-    fn recognition(self, n: usize, detector: DetectorName) -> anyhow::Result<Recognition> {
+    pub fn recognition(self, n: usize, detector: DetectorName) -> anyhow::Result<Recognition> {
         let visit = match self.visit.as_deref() {
             Some(text) => text.parse().unwrap_or_else(|_| named(text)),
             None => named(&format!("event {n}")),
@@ -253,44 +302,36 @@ fn named(text: &str) -> Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-fn verdict_text(verdict: &Verdict) -> String {
-    let rule = &verdict.rule;
-    match &verdict.decision {
-        Decision::Fire { actions, withheld } => {
-            let withheld = match withheld.is_empty() {
-                true => String::new(),
-                false => format!(" (withheld, being late: {})", withheld.join(", ")),
-            };
+/// One line per rule, of what [`Verdict::to_record`] gives.
+fn verdict_text(verdict: &Value) -> String {
+    let rule = verdict["rule"].as_str().unwrap_or_default();
+    let texts = |list: &Value, text: &dyn Fn(&Value) -> String| {
+        list.as_array().into_iter().flatten().map(text).collect::<Vec<_>>()
+    };
+    let name = |name: &Value| name.as_str().unwrap_or_default().to_owned();
+    let check = |check: &Value| {
+        format!("{} wants {}, found {}", name(&check["matcher"]), name(&check["wanted"]), name(&check["found"]))
+    };
+    match verdict["decision"].as_str().unwrap_or_default() {
+        "fires" => {
+            let actions = texts(&verdict["actions"], &name);
             let actions = if actions.is_empty() { "nothing".into() } else { actions.join(", ") };
-            format!("{rule}: fires {actions}{withheld}")
+            let withheld = match texts(&verdict["withheld"], &name) {
+                withheld if withheld.is_empty() => String::new(),
+                withheld => format!(" (withheld, being late: {})", withheld.join(", ")),
+            };
+            let refused = texts(&verdict["refused"], &|refused| {
+                let guards = texts(&refused["guards"], &check).join("; ");
+                format!(" (held back: {}, {guards})", name(&refused["action"]))
+            });
+            format!("{rule}: fires {actions}{withheld}{}", refused.concat())
         }
-        Decision::Repeated => format!("{rule}: matches, but has fired for this visit and person before"),
-        Decision::Resting { since } => format!("{rule}: matches, but rests since {since}"),
-        Decision::VisitKnown => format!("{rule}: matches, but the visit's person is known from another shot"),
-        Decision::NoMatch => {
-            let failed = verdict.checks.iter().filter(|check| !check.held);
-            let failed: Vec<_> = failed
-                .map(|check| format!("{} wants {}, found {}", check.matcher, check.wanted, check.found))
-                .collect();
-            format!("{rule}: no, {}", failed.join("; "))
+        "repeated" => format!("{rule}: matches, but has fired for this visit and person before"),
+        "resting" => format!("{rule}: matches, but rests since {}", name(&verdict["since"])),
+        "visit_known" => format!("{rule}: matches, but the visit's person is known from another shot"),
+        _ => {
+            let failed = verdict["checks"].as_array().into_iter().flatten().filter(|check| check["held"] == false);
+            format!("{rule}: no, {}", failed.map(check).collect::<Vec<_>>().join("; "))
         }
     }
-}
-
-fn verdict_json(verdict: &Verdict) -> Value {
-    let (decision, actions, withheld) = match &verdict.decision {
-        Decision::Fire { actions, withheld } => ("fires", actions.as_slice(), withheld.as_slice()),
-        Decision::NoMatch => ("no_match", &[][..], &[][..]),
-        Decision::Repeated => ("repeated", &[][..], &[][..]),
-        Decision::Resting { .. } => ("resting", &[][..], &[][..]),
-        Decision::VisitKnown => ("visit_known", &[][..], &[][..]),
-    };
-    let checks: Vec<_> = verdict
-        .checks
-        .iter()
-        .map(
-            |check| json!({"matcher": check.matcher, "wanted": check.wanted, "found": check.found, "held": check.held}),
-        )
-        .collect();
-    json!({"rule": verdict.rule, "decision": decision, "actions": actions, "withheld": withheld, "checks": checks})
 }

@@ -36,6 +36,8 @@ pub struct RuleConfig {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WhenConfig {
+    /// Any of recognition, left. Empty: recognition.
+    pub event: Vec<EventKind>,
     /// Any of known, unknown, no_face, refused, accepted. Empty: known.
     pub outcome: Vec<OutcomeKind>,
     /// The person carries any of these tags (unexpired).
@@ -70,6 +72,16 @@ pub struct WhenConfig {
     pub others: Option<bool>,
     /// The answer came too late for an actuator, or did not.
     pub late: Option<bool>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// The engine answered.
+    Recognition,
+    /// Somebody who was present has not been seen for `presence.absent_secs`.
+    Left,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -181,6 +193,16 @@ impl RuleConfig {
             condition: None,
             cooldown_secs: default::cooldown_secs(),
             actions,
+        }
+    }
+}
+
+impl EventKind {
+    /// As the configuration and the event say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recognition => "recognition",
+            Self::Left => "left",
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Check, Decision, RuleClock, Rules};
-use crate::config::{DetectorName, RuleConfig};
+use crate::config::{DetectorName, GuardConfig, RuleConfig};
 use crate::identities::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::track::VisitId;
 
@@ -97,7 +97,8 @@ impl Case {
     }
 }
 
-/// Rules from `[[rule]]` blocks; actions called `door…` are actuators.
+/// Rules from `[[rule]]` blocks; actions called `door…` are actuators nothing guards, those called `gate…` actuators at
+/// their defaults.
 pub fn rules(toml: &str, zone: Tz) -> Rules {
     #[derive(Deserialize)]
     struct File {
@@ -105,7 +106,22 @@ pub fn rules(toml: &str, zone: Tz) -> Rules {
     }
     let file: File = toml::from_str(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
     let holidays = ["12-25", "2026-06-10"].map(|days| serde_json::from_value(days.into()).unwrap());
-    let rules = Rules::new(file.rule, zone, Duration::from_secs(5), |name| name.starts_with("door"));
+    let open = GuardConfig {
+        sightings: 1,
+        min_confidence: 0.0,
+        min_quality: 0.0,
+        needs_tag: false,
+        banned_tags: Vec::new(),
+        max_age_ms: 60_000,
+        per_minute: 600,
+        ..GuardConfig::default()
+    };
+    let guard = |name: &str| match name {
+        name if name.starts_with("door") => Some(open.clone()),
+        name if name.starts_with("gate") => Some(GuardConfig::default()),
+        _ => None,
+    };
+    let rules = Rules::new(file.rule, zone, Duration::from_secs(5), guard);
     rules.unwrap().with_holidays(holidays.into())
 }
 
@@ -130,8 +146,8 @@ fn every_case_of_the_table() {
         let (when, rest) = when.split_once(";;").unwrap_or((when, ""));
         let toml = format!("[[rule]]\nname = 'r'\nactions = ['a']\nwhen = {{ {when} }}\n{rest}");
         let mut rules = rules(&toml, case.zone);
-        let verdict = rules.verdicts(&case.recognition, case.quality, case.clock()).remove(0);
-        let fired = !rules.evaluate(&case.recognition, case.quality, case.clock()).is_empty();
+        let judged = rules.judge(&case.recognition, case.quality, case.clock(), &[]);
+        let (verdict, fired) = (&judged.verdicts[0], !judged.requests.is_empty());
         let explained = verdict.checks.iter().all(|check: &Check| check.held);
         let decided = matches!(verdict.decision, Decision::Fire { .. });
         if (fired, explained, decided) != (wanted, wanted, wanted) {

@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 
 use super::RuleClock;
 use super::matchers::tag_is_valid;
+use super::occasion::Occasion;
 use crate::config::OutcomeKind;
 use crate::identities::{Answer, Field, FieldValue, Known, Recognition};
 
 /// The document's keys.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 19] = [
     "event",
     "id",
     "rule",
@@ -22,6 +23,8 @@ pub const KEYS: [&str; 17] = [
     "time_zone",
     "seen_at",
     "local_time",
+    "since",
+    "stayed_secs",
     "visit",
     "sighting",
     "shot",
@@ -33,36 +36,31 @@ pub const KEYS: [&str; 17] = [
     "person",
 ];
 /// The keys of its `person`, which is `null` when nobody was recognised.
-pub const PERSON_KEYS: [&str; 4] = ["id", "name", "tags", "fields"];
+pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 
 /// ```json
 /// { "event": "recognition", "id": "VISIT-HASH", "rule": "greet", "action": "hall",
 ///   "detector": "Front door", "time_zone": "Europe/Helsinki",
 ///   "seen_at": "2026-03-04T05:06:07.250Z", "local_time": "2026-03-04T07:06:07.250+02:00",
+///   "since": null, "stayed_secs": null,
 ///   "visit": "UUID", "sighting": "UUID", "shot": 1, "outcome": "known", "late": false,
 ///   "quality": 0.81, "confidence": 0.93, "reason": null,
-///   "person": { "id": "GUID", "name": "Ann Example",
+///   "person": { "id": "GUID", "face_id": "FACE", "name": "Ann Example",
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } } }
 /// ```
-#[allow(clippy::too_many_arguments)] // one for each independent part of the document; its only caller has them at hand
-pub fn document(
-    recognition: &Recognition,
-    rule: &str,
-    action: &str,
-    key: &str,
-    quality: f32,
-    late: bool,
-    now: RuleClock,
-    zone: Tz,
-) -> Value {
+///
+/// Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since` when they came.
+pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
+    let Occasion { recognition, now, since, .. } = occasion;
+    let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
     let (confidence, reason, person) = match &recognition.answer {
-        Answer::Known(known) => (known.confidence, None, Some(person(known, recognition, now))),
+        Answer::Known(known) => (known.confidence, None, Some(person(known, recognition, *now))),
         Answer::Unknown { confidence } => (*confidence, None, None),
         Answer::Refused { reason } => (None, Some(reason), None),
         Answer::NoFace | Answer::Accepted => (None, None, None),
     };
     json!({
-        "event": "recognition",
+        "event": occasion.event,
         "id": key,
         "rule": rule,
         "action": action,
@@ -70,12 +68,14 @@ pub fn document(
         "time_zone": zone.name(),
         "seen_at": recognition.seen_at.to_rfc3339_opts(SecondsFormat::Millis, true),
         "local_time": recognition.seen_at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Millis, false),
+        "since": since.map(|since| since.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        "stayed_secs": stayed,
         "visit": recognition.visit.0,
         "sighting": recognition.sighting,
         "shot": recognition.shot,
         "outcome": outcome(&recognition.answer),
-        "late": late,
-        "quality": share(quality),
+        "late": occasion.late,
+        "quality": share(occasion.quality),
         "confidence": confidence.map(share),
         "reason": reason,
         "person": person,
@@ -102,7 +102,13 @@ fn person(known: &Known, recognition: &Recognition, now: RuleClock) -> Value {
     for Field { name, value } in &known.fields {
         fields.entry(name.as_str()).or_insert_with(|| field_value(value));
     }
-    json!({ "id": known.person.id, "name": known.person.name, "tags": tags, "fields": fields })
+    json!({
+        "id": known.person.id,
+        "face_id": known.face_id,
+        "name": known.person.name,
+        "tags": tags,
+        "fields": fields,
+    })
 }
 
 fn field_value(value: &FieldValue) -> Value {
@@ -186,10 +192,10 @@ mod tests {
             json!({
                 "event": "recognition", "id": "KEY", "rule": "greet", "action": "hall", "detector": "Door",
                 "time_zone": "Europe/Berlin", "seen_at": "2026-06-10T10:00:00.000Z",
-                "local_time": "2026-06-10T12:00:00.000+02:00", "visit": id(2), "sighting": id(1), "shot": 1,
+                "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null, "visit": id(2), "sighting": id(1), "shot": 1,
                 "outcome": "known", "late": false, "quality": 0.8, "confidence": 0.9, "reason": null,
                 "person": {
-                    "id": "ann", "name": "Ann Example", "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
+                    "id": "ann", "face_id": null, "name": "Ann Example", "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
                     "fields": {"Badge": "C", "N": 2.5, "B": true, "D": "2020-01-01T00:00:00Z", "E": null},
                 },
             })

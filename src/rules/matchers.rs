@@ -11,8 +11,9 @@ use super::RuleClock;
 use super::event::outcome;
 use super::fields::{self, Today};
 use super::history::{History, Seen};
+use super::occasion::Occasion;
 use super::schedule::Schedule;
-use crate::config::{Days, FieldTest, OutcomeKind, VisitCount, WhenConfig};
+use crate::config::{Days, EventKind, FieldTest, OutcomeKind, VisitCount, WhenConfig};
 use crate::identities::{Answer, Known, Recognition, Tag};
 
 /// One matcher's verdict.
@@ -27,6 +28,7 @@ pub struct Check {
 
 /// What the matchers look at.
 pub struct Facts<'a> {
+    event: EventKind,
     recognition: &'a Recognition,
     outcome: OutcomeKind,
     known: Option<&'a Known>,
@@ -47,6 +49,8 @@ pub struct Facts<'a> {
 /// `when` or `unless`, with its text folded.
 pub struct Matchers {
     /// Empty for any.
+    event: Vec<EventKind>,
+    /// Empty for any.
     outcome: Vec<OutcomeKind>,
     tags_any: Vec<String>,
     tags_all: Vec<String>,
@@ -66,13 +70,9 @@ pub struct Matchers {
 }
 
 impl<'a> Facts<'a> {
-    pub fn new(
-        recognition: &'a Recognition,
-        quality: f32,
-        now: RuleClock,
-        (zone, holidays): (Tz, &'a [Days]),
-        history: &'a History,
-    ) -> Self {
+    pub fn new(occasion: &'a Occasion, (zone, holidays): (Tz, &'a [Days]), history: &'a History) -> Self {
+        let Occasion { event, quality, now, late, .. } = *occasion;
+        let recognition: &Recognition = &occasion.recognition;
         let (known, confidence) = match &recognition.answer {
             Answer::Known(known) => (Some(known), known.confidence),
             Answer::Unknown { confidence } => (None, *confidence),
@@ -80,11 +80,12 @@ impl<'a> Facts<'a> {
         };
         let tags = known.map_or(&[][..], |known| &known.tags);
         Self {
+            event,
             outcome: outcome(&recognition.answer),
             tags: tags.iter().filter(|tag| tag_is_valid(tag, recognition, now)).map(|tag| folded(&tag.name)).collect(),
             local: recognition.seen_at.with_timezone(&zone),
             seen: Seen::of(recognition),
-            late: now.is_late_for(recognition),
+            late,
             recognition,
             known,
             confidence,
@@ -96,9 +97,12 @@ impl<'a> Facts<'a> {
 }
 
 impl Matchers {
-    /// Of a `when`: about known people, unless it says otherwise.
+    /// Of a `when`: about answers and known people, unless it says otherwise.
     pub fn when(when: &WhenConfig) -> Self {
         let mut matchers = Self::unless(when);
+        if matchers.event.is_empty() {
+            matchers.event.push(EventKind::Recognition);
+        }
         if matchers.outcome.is_empty() {
             matchers.outcome.push(OutcomeKind::Known);
         }
@@ -110,6 +114,7 @@ impl Matchers {
         let fold = |texts: &[String]| texts.iter().map(|text| folded(text)).collect();
         let seconds = |secs: u64| i64::try_from(secs).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
         Self {
+            event: when.event.clone(),
             outcome: when.outcome.clone(),
             tags_any: fold(&when.tags_any),
             tags_all: fold(&when.tags_all),
@@ -142,6 +147,10 @@ impl Matchers {
 
     fn about_the_answer(&self, facts: &Facts) -> Vec<Check> {
         let mut checks = Vec::new();
+        if !self.event.is_empty() {
+            let wanted = list(&self.event, |kind| kind.as_str());
+            checks.push(Check::of("event", wanted, facts.event.as_str(), self.event.contains(&facts.event)));
+        }
         if !self.outcome.is_empty() {
             let wanted = list(&self.outcome, |kind| kind.as_str());
             checks.push(Check::of("outcome", wanted, facts.outcome.as_str(), self.outcome.contains(&facts.outcome)));

@@ -7,9 +7,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::matchers::folded;
+use super::occasion::Occasion;
 use super::{Decision, Firing};
-use crate::config::DetectorName;
-use crate::rules::matchers::folded;
+use crate::config::{DetectorName, EventKind};
 use crate::track::VisitId;
 
 /// Firings remembered. At one visit every two seconds, each firing four rules, half an hour; a cooldown that must reach
@@ -27,6 +28,8 @@ pub enum Part {
     Move,
     /// Actuators an answer came too late for.
     Withheld,
+    /// What follows when somebody has left.
+    Left,
 }
 
 /// What has fired, newest last.
@@ -64,7 +67,7 @@ impl Memory {
         if self.fired.contains(&(subject.clone(), firing.visit)) {
             return Some(Decision::Repeated);
         }
-        if nobody {
+        if nobody && part != Part::Left {
             return self.recognised.contains(&firing.visit).then_some(Decision::VisitKnown);
         }
         // In both directions: answers come out of order, and a clock set back must not silence a rule for longer than
@@ -80,7 +83,7 @@ impl Memory {
             self.remember(Part::Withheld, firing);
         }
         let subject = Subject::new(part, firing);
-        if subject.person.is_some() {
+        if subject.person.is_some() && part != Part::Left {
             self.recognised(firing.visit);
         }
         if !self.fired.insert((subject.clone(), firing.visit)) {
@@ -122,13 +125,23 @@ impl Memory {
 }
 
 impl Part {
-    pub const ALL: [Part; 3] = [Part::Tell, Part::Move, Part::Withheld];
+    /// The part of something that fired before a restart.
+    pub fn before(event: EventKind, actuator: bool) -> Self {
+        match (event, actuator) {
+            (EventKind::Left, _) => Part::Left,
+            (EventKind::Recognition, false) => Part::Tell,
+            (EventKind::Recognition, true) => Part::Move,
+        }
+    }
 
-    pub fn of(actuator: bool, late: bool) -> Self {
-        match (actuator, late) {
-            (false, _) => Part::Tell,
-            (true, false) => Part::Move,
-            (true, true) => Part::Withheld,
+    /// The part an action belongs to; none for an actuator when somebody has left, for whom nothing is opened.
+    pub fn of(actuator: bool, occasion: &Occasion) -> Option<Self> {
+        match (occasion.event, actuator, occasion.late) {
+            (EventKind::Left, true, _) => None,
+            (EventKind::Left, false, _) => Some(Part::Left),
+            (EventKind::Recognition, false, _) => Some(Part::Tell),
+            (EventKind::Recognition, true, false) => Some(Part::Move),
+            (EventKind::Recognition, true, true) => Some(Part::Withheld),
         }
     }
 }
@@ -153,6 +166,7 @@ mod tests {
     fn firing(rule: &str, person: Option<&str>, visit: u128, second: i64) -> Firing {
         Firing {
             rule: rule.into(),
+            event: EventKind::Recognition,
             detector: DetectorName::new("Door").unwrap(),
             person: person.map(Into::into),
             visit: VisitId(Uuid::from_u128(visit)),

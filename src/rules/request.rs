@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::matchers::folded;
 use super::memory::Part;
 use super::{Firing, RuleError};
-use crate::config::DetectorName;
+use crate::config::{DetectorName, EventKind};
 use crate::track::VisitId;
 
 /// One action to perform, once.
@@ -22,6 +22,7 @@ use crate::track::VisitId;
 pub struct ActionRequest {
     /// The configured action's name.
     pub action: String,
+    pub event: EventKind,
     /// The rule that asked for it.
     pub rule: String,
     pub detector: DetectorName,
@@ -40,27 +41,31 @@ pub struct ActionRequest {
     pub picture: Option<Bytes>,
     /// The answer came too late to act on, or the request comes from before a restart: no actuator performs it.
     pub late: bool,
-    /// Not after this moment; `None` where lateness does not matter, and for everything from before a restart (an
+    /// Not after this moment of [`clock`](crate::clock); `None` where lateness does not matter, and for everything from before a restart (an
     /// actuator performs nothing without a moment here).
     pub expires_at: Option<Instant>,
 }
 
 impl ActionRequest {
-    /// The firing this request is part of, to be remembered across a restart.
-    pub fn firing(&self) -> Firing {
-        Firing {
+    /// The firing this request is part of, and its action, as [`Rules::restore`](super::Rules::restore) takes them.
+    #[cfg(test)]
+    pub fn fired(&self) -> (Firing, String) {
+        let firing = Firing {
             rule: self.rule.clone(),
+            event: self.event,
             detector: self.detector.clone(),
             person: self.person.clone(),
             visit: self.visit,
             seen_at: self.seen_at,
-        }
+        };
+        (firing, self.action.clone())
     }
 
     /// For the outbox: everything but the picture and the moment it expires, neither of which outlives the process.
     pub fn to_record(&self) -> Value {
         json!({
             "action": self.action,
+            "event": self.event,
             "rule": self.rule,
             "detector": self.detector,
             "visit": self.visit.0,
@@ -81,6 +86,7 @@ impl ActionRequest {
         event.insert("late".into(), true.into());
         Ok(Self {
             action: text("action")?.into(),
+            event: if record["event"] == "left" { EventKind::Left } else { EventKind::Recognition },
             rule: text("rule")?.into(),
             detector: DetectorName::new(text("detector")?).map_err(|_| RuleError::BadRecord { key: "detector" })?,
             visit: VisitId(uuid("visit")?),
@@ -112,8 +118,10 @@ pub fn key(firing: &Firing, part: Part, action: &str) -> String {
         hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
         hash.update(text.unwrap_or_default());
     }
-    if part == Part::Withheld {
-        hash.update(b"withheld");
+    match part {
+        Part::Tell | Part::Move => {}
+        Part::Withheld => hash.update(b"withheld"),
+        Part::Left => hash.update(b"left"),
     }
     format!("{}-{}", firing.visit, hex::encode(&hash.finalize()[..8]))
 }
@@ -125,7 +133,7 @@ mod tests {
     use chrono_tz::Europe::Berlin;
 
     use super::super::cases::{Case, rules};
-    use super::super::firing;
+    use super::super::occasion::Occasion;
     use super::*;
 
     const KNOWN: &str = "[[rule]]\nname = 'known'\nactions = ['log', 'door']\n";
@@ -148,7 +156,8 @@ mod tests {
     #[test]
     fn keys_differ_where_anything_does() {
         let key = |rule: &str, case: &str, part, action: &str| {
-            key(&firing(rule, &Case::parse(case).recognition), part, action)
+            let case = Case::parse(case);
+            key(&Occasion::answer(&case.recognition, case.quality, case.clock()).firing(rule), part, action)
         };
         let usual = key("r", "known", Part::Tell, "a");
         assert_eq!(
@@ -164,6 +173,7 @@ mod tests {
             key("r", "unknown", Part::Tell, "a"),
             key("r", "known id=unknown", Part::Tell, "a"),
             key("r", "known", Part::Withheld, "a"),
+            key("r", "known", Part::Left, "a"),
             key("ra", "known", Part::Tell, ""),
             key("", "known", Part::Tell, "ra"),
         ];

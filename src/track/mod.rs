@@ -3,9 +3,10 @@
 //! Pure: in go [`Detections`](crate::detect::Detections) with the pipeline's clock in them, out come
 //! [`TrackEvent`]s. No I/O, no clock of its own, no chance: the same detections give the same visits with the same
 //! ids. [`Tracker`] decides who is who (`associate`, by movement and `look`) and whose turn it is; `shot` decides
-//! which of a visit's pictures is sent and when.
+//! which of a visit's pictures is sent and when, `confirm` which are sent because somebody asked.
 
 mod associate;
+mod confirm;
 mod look;
 #[cfg(test)]
 mod scenarios;
@@ -20,6 +21,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+pub use self::confirm::Confirm;
 pub use self::tracker::Tracker;
 use crate::capture::{CaptureTime, Frame};
 use crate::config::DetectorName;
@@ -53,6 +55,8 @@ pub struct BestShot {
     pub first_seen: CaptureTime,
     pub last_seen: CaptureTime,
     pub reason: ShotReason,
+    /// 1 for the first shot of the visit, then 2, 3, …
+    pub number: u8,
 }
 
 /// Why a shot is sent now.
@@ -62,6 +66,8 @@ pub enum ShotReason {
     First,
     /// Clearly better than the one sent before.
     Better,
+    /// Asked for, to be sure of the person.
+    Confirming,
 }
 
 /// The end of a visit: what `doorward explain` tells of one that sent nothing.
@@ -75,7 +81,7 @@ pub struct VisitEnd {
     pub frames: u32,
     /// The tallest face seen, pixels.
     pub largest_px: f32,
-    /// Shots sent: 0, 1 or 2.
+    /// Shots sent: one and a better one at most, and those that were asked for.
     pub shots: u8,
     /// The best quality seen, sent or not.
     pub best: Option<Quality>,
@@ -107,19 +113,12 @@ impl Unsent {
 }
 
 impl ShotReason {
-    /// 1 for the first shot of the visit, 2 for the better one.
-    pub fn number(self) -> u8 {
-        match self {
-            Self::First => 1,
-            Self::Better => 2,
-        }
-    }
-
     /// For logs and JSON; stable.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::First => "first",
             Self::Better => "better",
+            Self::Confirming => "confirming",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! When a visit's picture is worth sending, and which.
 //!
 //! In: the faces of one visit that are good enough, each with its quality and time. Out: at most two of them, the
-//! first early and a clearly better one later. It does not know who else is there: whether the visit may send at all
+//! first early and a clearly better one later, and those that are asked for between. It does not know who else is there: whether the visit may send at all
 //! is said to it.
 //!
 //! ```text
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ShotReason;
+use super::confirm::{Confirm, Confirming};
 use crate::capture::Frame;
 use crate::config::TrackConfig;
 use crate::detect::{Face, Rect};
@@ -46,6 +47,8 @@ pub struct Moment {
 pub struct Shots {
     state: State,
     sent: u8,
+    sent_at: Duration,
+    confirming: Confirming,
 }
 
 #[derive(Debug)]
@@ -80,10 +83,15 @@ const SETTLED_URGENT: Duration = Duration::from_millis(200);
 
 impl Shots {
     pub fn new() -> Self {
-        Self { state: State::Waiting, sent: 0 }
+        Self { state: State::Waiting, sent: 0, sent_at: Duration::ZERO, confirming: Confirming::default() }
     }
 
-    /// How many were sent: 0, 1 or 2.
+    /// Asks for further pictures; those before the first shot need no asking.
+    pub fn ask(&mut self, confirm: Confirm) {
+        self.confirming.ask(confirm);
+    }
+
+    /// How many were sent.
     pub fn sent(&self) -> u8 {
         self.sent
     }
@@ -103,6 +111,7 @@ impl Shots {
         moment: Moment,
         config: &TrackConfig,
     ) -> Option<(ShotReason, Candidate)> {
+        let now_seen = seen.clone();
         self.keep(seen, moment, config);
         if !moment.may_send {
             return None;
@@ -115,7 +124,7 @@ impl Shots {
             }
             _ => false,
         };
-        if ready { self.send(moment.now) } else { None }
+        if ready { self.send(moment.now) } else { self.confirm(now_seen?, moment.now) }
     }
 
     /// The visit is over: what was kept goes out now or never.
@@ -153,6 +162,17 @@ impl Shots {
         }
     }
 
+    /// This frame's face, where it was asked for.
+    fn confirm(&mut self, seen: Candidate, now: Duration) -> Option<(ShotReason, Candidate)> {
+        let first_is_sent = matches!(self.state, State::Sent { .. } | State::Done);
+        if !first_is_sent || !self.confirming.takes(seen.quality.total, now.saturating_sub(self.sent_at)) {
+            return None;
+        }
+        self.confirming.taken();
+        (self.sent, self.sent_at) = (self.sent.saturating_add(1), now);
+        Some((ShotReason::Confirming, seen))
+    }
+
     fn send(&mut self, now: Duration) -> Option<(ShotReason, Candidate)> {
         let (shot, next) = match std::mem::replace(&mut self.state, State::Done) {
             State::Choosing { best, .. } => {
@@ -163,7 +183,10 @@ impl Shots {
             other => (None, other),
         };
         self.state = next;
-        self.sent += u8::from(shot.is_some());
+        if shot.is_some() {
+            (self.sent, self.sent_at) = (self.sent.saturating_add(1), now);
+            self.confirming.served();
+        }
         shot
     }
 }
@@ -244,6 +267,34 @@ mod tests {
         take(end, shots.end(moment(end)));
         assert_eq!(usize::from(shots.sent()), sent.len());
         sent
+    }
+
+    #[test]
+    fn what_is_asked_for_is_sent_between_the_others() {
+        use ShotReason::{Better, Confirming, First};
+        let (config, picture) = (TrackConfig::default(), stage::picture(&[]));
+        let ask = |more| Confirm { more, most: 3, min_quality: 0.5 };
+        // Quality at every tenth of a second; what is asked for when.
+        let qualities = [0.8, 0.8, 0.8, 0.8, 0.4, 0.6, 0.8, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96];
+        let asked = [(1, ask(1)), (4, ask(1)), (13, ask(9)), (14, ask(9))];
+        let mut shots = Shots::new();
+        shots.ask(ask(0));
+        let mut sent = Vec::new();
+        for (n, total) in qualities.into_iter().enumerate() {
+            if let Some((_, confirm)) = asked.iter().find(|(at, _)| *at == n) {
+                shots.ask(*confirm);
+            }
+            let part = Part::new(total, 60.0);
+            let quality = Quality { total, ..Quality::of(part, part, part, part, part) };
+            let now = Duration::from_millis(n as u64 * 100);
+            let frame = stage::frame(n as u32, now, picture.clone());
+            let face = stage::front(100.0, 100.0, 60.0).unwrap().face();
+            let seen = Candidate { frame, face, others: Vec::new(), quality };
+            let moment = Moment { now, interval: Duration::from_millis(100), may_send: true };
+            sent.extend(shots.observe(Some(seen), moment, &config).map(|(reason, _)| (n, reason)));
+        }
+        let expected = [(0, First), (2, Confirming), (5, Confirming), (13, Better), (15, Confirming)];
+        assert_eq!(sent, expected, "asked for, apart, good enough, three at most, and a better one all the same");
     }
 
     #[test]

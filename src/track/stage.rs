@@ -151,6 +151,7 @@ impl Played {
                     let before: Vec<_> = self.shots.iter().filter(|(_, it)| it.visit == shot.visit).collect();
                     let expected = if before.is_empty() { ShotReason::First } else { ShotReason::Better };
                     assert!(before.len() < 2 && shot.reason == expected, "{:?} after {}", shot.reason, before.len());
+                    assert_eq!(usize::from(shot.number), before.len() + 1);
                     assert!(self.ends.iter().all(|end| end.visit != shot.visit), "a shot after the end");
                     self.shots.push((now, shot));
                 }

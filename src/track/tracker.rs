@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::associate::{Found, Known, Motion, associate, side};
 use super::look::Look;
 use super::shot::{Candidate, Moment, Shots};
-use super::{BestShot, ShotReason, TrackEvent, Unsent, VisitEnd, VisitId, id_of};
+use super::{BestShot, Confirm, ShotReason, TrackEvent, Unsent, VisitEnd, VisitId, id_of};
 use crate::capture::{CaptureTime, Frame};
 use crate::config::{DetectorName, QualityConfig, Subject, TrackConfig};
 use crate::detect::{Detections, Face, Rect};
@@ -130,6 +130,13 @@ impl Tracker {
             events.extend(shot.map(|shot| visit.best_shot(shot)));
         }
         events
+    }
+
+    /// Asks for further pictures of a visit, as soon as its first is sent; nothing where it is over.
+    pub fn confirm(&mut self, visit: VisitId, confirm: Confirm) {
+        if let Some(visit) = self.visits.iter_mut().find(|it| it.id == visit) {
+            visit.shots.ask(confirm);
+        }
     }
 
     /// Ends every visit: the recording is over, or the camera will be another one.
@@ -325,6 +332,7 @@ impl Visit {
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             reason,
+            number: self.shots.sent(),
         })
     }
 

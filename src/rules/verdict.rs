@@ -1,0 +1,149 @@
+//! What the rules made of something: what is to be done, what was held back, and why.
+//!
+//! In: decisions. Out: [`Judgement`], and the record of a [`Verdict`] that `doorward rules explain` reads. A record may
+//! hold names of tags and values of fields: it is for the operator's eyes, never for a log.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{ActionRequest, Check};
+use crate::config::DetectorName;
+use crate::track::{Confirm, VisitId};
+
+/// What follows from one answer, or from somebody having left.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// To be done, in the order of the rules and of their actions.
+    pub requests: Vec<ActionRequest>,
+    /// Actuators a guard held back.
+    pub refused: Vec<RefusedAction>,
+    /// What every rule made of it, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What one rule made of it: every matcher with what it wanted and found, and what follows.
+#[derive(Clone, PartialEq)]
+pub struct Verdict {
+    pub rule: String,
+    /// One per matcher of the rule, in a fixed order.
+    pub checks: Vec<Check>,
+    pub decision: Decision,
+}
+
+/// What follows from the matchers, the memory and the guards.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Some matcher did not hold.
+    NoMatch,
+    /// It matched, and these actions are asked for, in order. Those withheld are actuators the answer is too late for:
+    /// asked for only to be counted as expired. Those refused are held back by their guards.
+    Fire { actions: Vec<String>, withheld: Vec<String>, refused: Vec<Refusal> },
+    /// It matched, but has fired for this visit and person before.
+    Repeated,
+    /// It matched, but fired for this person at `since`, within its cooldown.
+    Resting { since: DateTime<Utc> },
+    /// It matched an answer without a person, but the visit's person is known from another shot.
+    VisitKnown,
+}
+
+/// An actuator that was held back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    pub action: String,
+    /// The guards that did not hold.
+    pub guards: Vec<Check>,
+    /// Pictures that could make them hold.
+    pub confirm: Option<Confirm>,
+}
+
+/// An actuator that was held back, with everything the record needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefusedAction {
+    /// Of the request it would have been.
+    pub key: String,
+    pub rule: String,
+    pub detector: DetectorName,
+    pub visit: VisitId,
+    pub sighting: Uuid,
+    /// The recognised person's id.
+    pub person: Option<String>,
+    pub seen_at: DateTime<Utc>,
+    pub refusal: Refusal,
+}
+
+impl Judgement {
+    /// The pictures that would let every actuator through that only waits for pictures.
+    pub fn confirm(&self) -> Option<Confirm> {
+        let wanted = self.refused.iter().filter_map(|refused| refused.refusal.confirm);
+        wanted.reduce(|a, b| Confirm {
+            more: a.more.max(b.more),
+            most: a.most.max(b.most),
+            min_quality: a.min_quality.max(b.min_quality),
+        })
+    }
+}
+
+impl Verdict {
+    /// Whether any action follows from it.
+    pub fn fires(&self) -> bool {
+        matches!(&self.decision, Decision::Fire { actions, withheld, .. } if !(actions.is_empty() && withheld.is_empty()))
+    }
+
+    /// As JSON, for the record and for programs.
+    pub fn to_record(&self) -> Value {
+        let mut record = json!({ "rule": self.rule, "decision": self.decision.as_str() });
+        match &self.decision {
+            Decision::Fire { actions, withheld, refused } => {
+                record["actions"] = json!(actions);
+                record["withheld"] = json!(withheld);
+                let refusal =
+                    |refusal: &Refusal| json!({ "action": refusal.action, "guards": records(&refusal.guards) });
+                record["refused"] = refused.iter().map(refusal).collect();
+            }
+            Decision::Resting { since } => record["since"] = json!(since),
+            Decision::NoMatch | Decision::Repeated | Decision::VisitKnown => {}
+        }
+        record["checks"] = records(&self.checks);
+        record
+    }
+}
+
+impl Decision {
+    /// For JSON; stable.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoMatch => "no_match",
+            Self::Fire { .. } => "fires",
+            Self::Repeated => "repeated",
+            Self::Resting { .. } => "resting",
+            Self::VisitKnown => "visit_known",
+        }
+    }
+}
+
+impl Refusal {
+    /// The guards that held, for logs: `sightings, per_minute`.
+    pub fn guards(&self) -> String {
+        super::matchers::list(&self.guards, |check| check.matcher)
+    }
+
+    /// With what they wanted and found, for the record.
+    pub fn reason(&self) -> String {
+        super::matchers::list(&self.guards, |check| {
+            format!("{} wants {}, found {}", check.matcher, check.wanted, check.found)
+        })
+    }
+}
+
+impl std::fmt::Debug for Verdict {
+    /// Without what the matchers found.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Verdict({}: {:?})", self.rule, self.decision)
+    }
+}
+
+fn records(checks: &[Check]) -> Value {
+    let record = |check: &Check| json!({ "matcher": check.matcher, "wanted": check.wanted, "found": check.found, "held": check.held });
+    checks.iter().map(record).collect()
+}
