@@ -1,0 +1,143 @@
+//! How the broker is reached: address, account, certificates, last will; and what a failure means to the operator.
+//!
+//! In: `[mqtt]`. Out: the options of one connection, or which key is wrong; and for a connection that failed one line that
+//! says what to do, without a secret in it.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::{
+    ConnectReturnCode, ConnectionError, LastWill, MqttOptions, QoS, StateError, TlsConfiguration, Transport,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::ExposeSecret;
+
+use super::outgoing::WINDOW;
+use crate::actions::ActionError;
+use crate::config::MqttConfig;
+
+const PLAIN_PORT: u16 = 1883;
+const TLS_PORT: u16 = 8883;
+/// The largest message that is sent; brokers take this much as they come, few take more than two of it.
+pub(super) const MAX_BYTES: usize = 1 << 20;
+/// Home Assistant's birth message takes a few bytes; nothing else is subscribed to.
+const MAX_INCOMING_BYTES: usize = 64 << 10;
+/// Topic and fixed header around a payload.
+const HEADER_BYTES: usize = 4 << 10;
+
+/// What the broker knows this client as.
+pub fn client_id(config: &MqttConfig) -> String {
+    if let Some(id) = &config.client_id {
+        return id.clone();
+    }
+    let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let host: String = host.chars().take(48).map(plain).collect();
+    if host.is_empty() { "doorward".into() } else { format!("doorward-{host}") }
+}
+
+/// The options of a connection, with a last will of `offline` on this topic.
+pub fn options(config: &MqttConfig, client_id: &str, will: &str) -> Result<MqttOptions, ActionError> {
+    let wrong = |key, problem: String| ActionError::Broker { key, problem };
+    let tls = config.url.scheme() == "mqtts";
+    let host = config.url.host_str().ok_or_else(|| wrong("url", "it names no broker".into()))?;
+    let port = config.url.port().unwrap_or(if tls { TLS_PORT } else { PLAIN_PORT });
+    let mut options = MqttOptions::new(client_id, host, port);
+    options
+        .set_keep_alive(Duration::from_secs(config.keep_alive_secs.max(1).into()))
+        .set_clean_session(true)
+        .set_inflight(WINDOW as u16)
+        .set_max_packet_size(MAX_INCOMING_BYTES, MAX_BYTES + HEADER_BYTES)
+        .set_last_will(LastWill::new(will, "offline", QoS::AtLeastOnce, true));
+    if let Some(username) = &config.username {
+        let password = config.password.as_ref().map_or("", |password| password.expose_secret());
+        options.set_credentials(username, password);
+    }
+    if tls {
+        let roots = roots(config).map_err(|problem| wrong("ca_file", problem))?;
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(client))));
+    }
+    Ok(options)
+}
+
+/// The authorities of `ca_file`, or the system's.
+fn roots(config: &MqttConfig) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let Some(file) = &config.ca_file else {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        return match roots.is_empty() {
+            true => Err("this system has no certificates of its own; install `ca-certificates`, or name a file".into()),
+            false => Ok(roots),
+        };
+    };
+    let text = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
+        added.map_err(|error| format!("{} holds a certificate that cannot be used: {error}", file.display()))?;
+    }
+    match roots.is_empty() {
+        true => Err(format!("{} holds no certificate in PEM form", file.display())),
+        false => Ok(roots),
+    }
+}
+
+/// What went wrong with a connection, and what to do about it.
+pub fn why(error: &ConnectionError, was_up: bool) -> String {
+    match error {
+        ConnectionError::ConnectionRefused(code) => match code {
+            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
+                "the broker does not let us in: check `mqtt.username` and `mqtt.password`".into()
+            }
+            ConnectReturnCode::BadClientId => "the broker does not take this `mqtt.client_id`".into(),
+            ConnectReturnCode::RefusedProtocolVersion => "the broker does not speak MQTT 3.1.1".into(),
+            _ => "the broker is there, but takes nobody at the moment".into(),
+        },
+        ConnectionError::Tls(error) => tls_problem(error),
+        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => "the broker does not answer in time".into(),
+        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => match error.kind() {
+            ErrorKind::ConnectionRefused => {
+                "nobody listens at the broker's address: does it run, is the port right?".into()
+            }
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => closed(was_up),
+            _ => format!("the broker cannot be reached: {error}"),
+        },
+        ConnectionError::MqttState(StateError::AwaitPingResp) => "the broker no longer answers".into(),
+        ConnectionError::MqttState(StateError::ConnectionAborted | StateError::Deserialization(_)) => closed(was_up),
+        error => format!("the connection to the broker broke: {error}"),
+    }
+}
+
+fn closed(was_up: bool) -> String {
+    match was_up {
+        true => {
+            "the broker closed the connection; if that repeats, another client has the same `mqtt.client_id`".into()
+        }
+        false => "the broker closed the connection before it answered; does this port want TLS (`mqtts://`)?".into(),
+    }
+}
+
+fn tls_problem(error: &rumqttc::TlsError) -> String {
+    let inner = match error {
+        rumqttc::TlsError::TLS(error) => Some(error),
+        rumqttc::TlsError::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        _ => None,
+    };
+    match inner {
+        Some(rustls::Error::InvalidCertificate(problem)) => format!(
+            "the broker's certificate is not accepted ({problem}); `mqtt.ca_file` names the authority that signed it, \
+             and `mqtt.url` must have the name it was made for"
+        ),
+        Some(rustls::Error::InvalidMessage(_)) => "the broker does not speak TLS at this port".into(),
+        Some(error) => format!("the broker and we cannot agree on encryption: {error}"),
+        None => {
+            format!("the connection broke before it was encrypted; does the broker speak TLS at this port? ({error})")
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! MQTT: one connection to the broker, the `mqtt` action, and what Home Assistant is told.
+//!
+//! In: events, states, pictures. Out: messages at the broker of `[mqtt]`, each confirmed by it (QoS 1). While it is away they
+//! wait, bounded, and nothing else waits for them. It speaks MQTT 3.1.1, in which a broker that forbids a topic confirms the
+//! message all the same.
+//!
+//! ```text
+//! action ─▶ Publish ─┐
+//!                    ├─▶ Broker ─▶ outgoing (what is due, what is not confirmed) ─▶ connection ─▶ the broker
+//! agent ──▶ Home ────┘             dial (address, account, certificates, what a failure means)
+//! ```
+
+mod connection;
+mod dial;
+mod discovery;
+mod home;
+mod outgoing;
+mod state;
+mod topics;
+
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::ActionError;
+use super::template::{Place, Template, context};
+use crate::config::MqttActionConfig;
+use crate::rules::ActionRequest;
+
+pub use connection::{Broker, Link};
+pub use dial::client_id;
+pub use home::Home;
+pub use state::{BoxDiagnostics, DetectorDiagnostics};
+
+use outgoing::{Message, Undelivered};
+
+/// The longest topic MQTT can carry, in bytes.
+const LONGEST_TOPIC: usize = 65_535;
+
+/// The `mqtt` action: one message, made from templates.
+pub struct Publish {
+    topic: Template,
+    /// Without one the event itself.
+    payload: Option<Template>,
+    confirmed: bool,
+    retain: bool,
+    timeout: Duration,
+    actuator: bool,
+    broker: Option<Broker>,
+}
+
+impl Publish {
+    /// Compiles the templates.
+    pub fn new(action: &str, config: &MqttActionConfig) -> Result<Self, ActionError> {
+        let template =
+            |key: &str, source: &str, place| ActionError::template(action, key, Template::new(source, place));
+        let payload = config.payload.as_deref().map(|source| {
+            let json = source.trim_start().starts_with(['{', '[']) && !source.trim_start().starts_with("{{");
+            let json = json && !source.trim_start().starts_with("{%");
+            template("payload", source, if json { Place::Json } else { Place::Text })
+        });
+        Ok(Self {
+            topic: template("topic", &config.topic, Place::Topic)?,
+            payload: payload.transpose()?,
+            confirmed: config.qos > 0,
+            retain: config.retain,
+            timeout: Duration::from_millis(config.timeout_ms),
+            actuator: config.actuator,
+            broker: None,
+        })
+    }
+
+    /// Gives it the connection it sends over.
+    pub fn connect(&mut self, broker: &Broker) {
+        self.broker = Some(broker.clone());
+    }
+
+    /// Publishes the request's event; done when the broker has it. What could not be handed over within the time limit is
+    /// not sent any more.
+    pub async fn perform(&self, request: &ActionRequest) -> Result<(), String> {
+        let broker = self.broker.as_ref().ok_or("there is no broker: add a section `[mqtt]`")?;
+        let message = self.message(request)?;
+        let limit = request
+            .expires_at
+            .filter(|_| self.actuator)
+            .map_or(self.timeout, |expires| self.timeout.min(expires.saturating_duration_since(Instant::now())));
+        let why = match timeout(limit, broker.ask(message, self.actuator)).await {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(Undelivered::Full))) => "too many messages wait for the broker".into(),
+            Ok(Ok(Err(Undelivered::MaybeSent))) => {
+                "the connection broke before the broker confirmed it; it may have arrived, and is not repeated".into()
+            }
+            Ok(Err(_)) => "the process is ending".into(),
+            Err(_) => format!("the broker did not confirm it within {} ms", limit.as_millis()),
+        };
+        match &*broker.link().borrow() {
+            Link::Down { reason } => Err(format!("{why}: {reason}")),
+            _ => Err(why),
+        }
+    }
+
+    fn message(&self, request: &ActionRequest) -> Result<Message, String> {
+        let event = context(&request.inputs);
+        let render = |key: &str, template: &Template| {
+            template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
+        };
+        let topic = render("topic", &self.topic)?;
+        if topic.is_empty() || topic.len() > LONGEST_TOPIC || topic.contains(['+', '#', '\0']) {
+            return Err("cannot fill in `topic`: it is empty, too long, or holds `+` or `#`".into());
+        }
+        let payload = match &self.payload {
+            Some(template) => render("payload", template)?,
+            None => request.inputs.to_string(),
+        };
+        if payload.len() > dial::MAX_BYTES {
+            return Err(format!("the payload has {} bytes; more than {} are not sent", payload.len(), dial::MAX_BYTES));
+        }
+        Ok(Message { topic, payload: payload.into(), retain: self.retain, confirmed: self.confirmed })
+    }
+}

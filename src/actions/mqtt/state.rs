@@ -1,0 +1,151 @@
+//! What the topics hold: who is there, who was last, what happened. Pure.
+//!
+//! In: stays, recognitions, and what the status board knows of cameras. Out: JSON. People go by their names, or where the
+//! operator does not want those at the broker by their ids; custom fields never go there.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::identities::{Answer, Known, Recognition};
+use crate::rules::Stay;
+
+/// Who is there when nobody is.
+pub const NOBODY: &str = "nobody";
+/// Who is there when the engine knows nobody like it; `unknown` alone has a meaning of its own in Home Assistant.
+pub const STRANGER: &str = "unknown person";
+/// What an event can be.
+pub const EVENT_TYPES: [&str; 6] = ["recognised", "unknown", "left", "no_face", "refused", "accepted"];
+/// Home Assistant takes no state longer than 255 characters.
+const LONGEST: usize = 250;
+
+/// How a detector does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DetectorDiagnostics {
+    /// `starting`, `live`, `lost` or `ended`.
+    pub camera: String,
+    /// Why the camera is lost; empty when it is not.
+    pub camera_reason: String,
+    pub received_fps: f64,
+    pub searched_fps: f64,
+    /// Something is wrong, and what.
+    pub problem: bool,
+    pub problems: Vec<String>,
+}
+
+/// How the box does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BoxDiagnostics {
+    pub version: String,
+    /// `none`, `unknown`, `answering` or `silent`.
+    pub engine: String,
+    pub engine_reason: String,
+    /// Sightings in the outbox.
+    pub waiting: u64,
+    pub problem: bool,
+    pub problems: Vec<String>,
+}
+
+/// Who is there now; whoever came last is `person`.
+pub fn present(stays: &[Stay], names: bool) -> Value {
+    let newest = stays.iter().max_by_key(|stay| stay.since);
+    let known = newest.and_then(|stay| known(&stay.recognition));
+    json!({
+        "present": newest.is_some(),
+        "person": newest.map_or_else(|| NOBODY.to_owned(), |stay| person(&stay.recognition, names)),
+        "person_id": known.map(|known| &known.person.id),
+        "tags": tags(known),
+        "people": stays.iter().map(|stay| person(&stay.recognition, names)).collect::<Vec<_>>(),
+        "since": newest.map(|stay| time(stay.since)),
+        "seen_at": newest.map(|stay| time(stay.last_seen)),
+        "visit": newest.map(|stay| stay.recognition.visit.0),
+    })
+}
+
+/// Who was seen last, of a live answer.
+pub fn last(recognition: &Recognition, names: bool) -> Value {
+    let known = known(recognition);
+    json!({
+        "person": person(recognition, names),
+        "person_id": known.map(|known| &known.person.id),
+        "tags": tags(known),
+        "seen_at": time(recognition.seen_at),
+        "visit": recognition.visit.0,
+    })
+}
+
+/// Nobody has been seen.
+pub fn nobody_last() -> Value {
+    json!({ "person": NOBODY, "person_id": null, "tags": [], "seen_at": null, "visit": null })
+}
+
+/// The engine answered.
+pub fn recognised(recognition: &Recognition, quality: f32, late: bool, names: bool) -> Value {
+    let (kind, confidence, reason) = match &recognition.answer {
+        Answer::Known(known) => ("recognised", known.confidence, None),
+        Answer::Unknown { confidence } => ("unknown", *confidence, None),
+        Answer::NoFace => ("no_face", None, None),
+        Answer::Refused { reason } => ("refused", None, Some(reason)),
+        Answer::Accepted => ("accepted", None, None),
+    };
+    json!({
+        "event_type": kind,
+        "id": format!("{}-{kind}", recognition.sighting),
+        "detector": recognition.detector,
+        "visit": recognition.visit.0,
+        "sighting": recognition.sighting,
+        "shot": recognition.shot,
+        "seen_at": time(recognition.seen_at),
+        "late": late,
+        "person": known(recognition).map(|_| person(recognition, names)),
+        "person_id": known(recognition).map(|known| &known.person.id),
+        "tags": tags(known(recognition)),
+        "quality": share(quality),
+        "confidence": confidence.and_then(share),
+        "reason": reason,
+    })
+}
+
+/// Somebody has left.
+pub fn left(stay: &Stay, late: bool, names: bool) -> Value {
+    let recognition = &stay.recognition;
+    json!({
+        "event_type": "left",
+        "id": format!("{}-left", recognition.sighting),
+        "detector": recognition.detector,
+        "visit": recognition.visit.0,
+        "since": time(stay.since),
+        "seen_at": time(stay.last_seen),
+        "late": late,
+        "person": person(recognition, names),
+        "person_id": known(recognition).map(|known| &known.person.id),
+        "tags": tags(known(recognition)),
+    })
+}
+
+fn known(recognition: &Recognition) -> Option<&Known> {
+    match &recognition.answer {
+        Answer::Known(known) => Some(known),
+        _ => None,
+    }
+}
+
+/// What somebody is called; a person the engine has no name for goes by the id, too.
+fn person(recognition: &Recognition, names: bool) -> String {
+    let Some(known) = known(recognition) else { return STRANGER.to_owned() };
+    let name = known.person.name.as_ref().filter(|name| names && !name.trim().is_empty());
+    name.unwrap_or(&known.person.id).chars().take(LONGEST).collect()
+}
+
+fn tags(known: Option<&Known>) -> Vec<&str> {
+    known.map(|known| known.tags.iter().map(|tag| tag.name.as_str()).collect()).unwrap_or_default()
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Two decimals: nobody automates on more.
+fn share(value: f32) -> Option<f64> {
+    value.is_finite().then(|| (f64::from(value) * 100.0).round() / 100.0)
+}
