@@ -88,14 +88,7 @@ impl Writer {
 
     /// `journal` becomes `journal.1`, that `journal.2`, and so on; the last one goes.
     fn rotate(&self) -> io::Result<()> {
-        let nth = |n: u32| match n {
-            0 => self.path.clone(),
-            n => {
-                let mut name = self.path.clone().into_os_string();
-                name.push(format!(".{n}"));
-                name.into()
-            }
-        };
+        let nth = |n: u32| rotated(&self.path, n);
         if self.keep == 0 {
             return std::fs::remove_file(&self.path);
         }
@@ -106,6 +99,18 @@ impl Writer {
             }
         }
         Ok(())
+    }
+}
+
+/// The `n`th of the files a journal is rotated to; 0 is the journal itself.
+pub fn rotated(path: &Path, n: u32) -> PathBuf {
+    match n {
+        0 => path.into(),
+        n => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{n}"));
+            name.into()
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! programs and files; it does not know why something is to be done, only until when.
 //!
 //! ```text
-//! perform: known action? ─▶ room in its queue? ─▶ its turn ─▶ still in time? ─▶ journal | webhook | exec ─▶ Outcome
+//! perform: known action? ─▶ room in its queue? ─▶ its turn ─▶ still in time? ─▶ journal | webhook | exec | … ─▶ Outcome
 //! ```
 
 use std::collections::BTreeMap;
@@ -12,19 +12,27 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use crate::config::ActionConfig;
+use crate::clock;
+use crate::config::{ActionConfig, DryRun};
+use crate::identities::Client;
 use crate::rules::ActionRequest;
+use crate::trust::TrustError;
 
+mod email;
+pub mod erase;
 mod exec;
+mod identities;
 mod journal;
-mod sign;
+pub mod mqtt;
+mod relay;
+mod retry;
+mod syslog;
 mod template;
 mod webhook;
 
+pub use relay::look as look_at_line;
 pub use template::TemplateError;
 
-/// Performed at once, per action: a slow receiver must not take every connection of the box.
-const AT_ONCE: usize = 4;
 /// Waiting and performed, per action. A receiver that is down for a minute at a busy door collects dozens; beyond this
 /// the newest fails at once, with that reason.
 const IN_ALL: usize = 256;
@@ -41,13 +49,20 @@ pub struct Outcome {
     pub said: Option<String>,
 }
 
-/// The three ends an action can have.
+/// The ends an action can have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActionResult {
     Done,
     /// Its time had passed before it could be performed.
     Expired,
     Failed {
+        reason: String,
+    },
+    /// It would have been performed, and `dry_run` says not to.
+    DryRun,
+    /// Guards held it back, before it ever came here: their names, and what they wanted and found.
+    Refused {
+        guards: String,
         reason: String,
     },
 }
@@ -64,7 +79,15 @@ pub enum ActionError {
         #[source]
         source: TemplateError,
     },
-    #[error("action `{action}`: cannot set up HTTPS")]
+    #[error("`mqtt.{key}` is wrong: {problem}")]
+    Broker { key: &'static str, problem: String },
+    #[error("action `{action}`: cannot set up TLS")]
+    Trust {
+        action: String,
+        #[source]
+        source: TrustError,
+    },
+    #[error("action `{action}`: cannot set up HTTP")]
     Client {
         action: String,
         #[source]
@@ -75,6 +98,7 @@ pub enum ActionError {
 /// Every configured action, ready to be performed.
 pub struct Actions {
     by_name: BTreeMap<String, Action>,
+    dry_run: DryRun,
 }
 
 struct Action {
@@ -88,14 +112,20 @@ enum Kind {
     Journal(journal::Journal),
     Webhook(Box<webhook::Webhook>),
     Exec(exec::Exec),
+    Relay(relay::Relay),
+    Email(Box<email::Email>),
+    Syslog(Box<syslog::Syslog>),
+    Identities(Box<identities::WriteBack>),
+    Mqtt(Box<mqtt::Publish>),
 }
 
 /// What came back from a receiver or a program, as text.
 type Said = Option<String>;
 
 impl Actions {
-    /// Compiles every template and looks for every program; nothing is written or sent.
-    pub fn new(configs: &BTreeMap<String, ActionConfig>) -> Result<Self, ActionError> {
+    /// Compiles every template and looks for every program; nothing is written, sent or taken. The client is for what is
+    /// written back to the engine.
+    pub fn new(configs: &BTreeMap<String, ActionConfig>, client: Option<&Client>) -> Result<Self, ActionError> {
         let mut writers = journal::Writers::default();
         let mut by_name = BTreeMap::new();
         for (name, config) in configs {
@@ -103,12 +133,44 @@ impl Actions {
                 ActionConfig::Journal(config) => Kind::Journal(journal::Journal::new(config, &mut writers)),
                 ActionConfig::Webhook(config) => Kind::Webhook(Box::new(webhook::Webhook::new(name, config)?)),
                 ActionConfig::Exec(config) => Kind::Exec(exec::Exec::new(name, config)?),
+                ActionConfig::Relay(config) => Kind::Relay(relay::Relay::new(name, config)),
+                ActionConfig::Email(config) => Kind::Email(Box::new(email::Email::new(name, config)?)),
+                ActionConfig::Syslog(config) => Kind::Syslog(Box::new(syslog::Syslog::new(name, config)?)),
+                ActionConfig::Identities(config) => {
+                    Kind::Identities(Box::new(identities::WriteBack::new(name, config, client)?))
+                }
+                ActionConfig::Mqtt(config) => Kind::Mqtt(Box::new(mqtt::Publish::new(name, config)?)),
             };
             let actuator = config.is_actuator();
-            let (at_once, in_all) = (Semaphore::new(AT_ONCE), Semaphore::new(IN_ALL));
+            let (at_once, in_all) = (Semaphore::new(config.concurrency().into()), Semaphore::new(IN_ALL));
             by_name.insert(name.clone(), Action { kind, actuator, at_once, in_all });
         }
-        Ok(Self { by_name })
+        Ok(Self { by_name, dry_run: DryRun::default() })
+    }
+
+    /// Performs none of those that `dry_run` covers, and says so.
+    pub fn with_dry_run(self, dry_run: DryRun) -> Self {
+        Self { dry_run, ..self }
+    }
+
+    /// Gives every `mqtt` action the broker's connection.
+    pub fn with_broker(mut self, broker: &mqtt::Broker) -> Self {
+        for action in self.by_name.values_mut() {
+            if let Kind::Mqtt(publish) = &mut action.kind {
+                publish.connect(broker);
+            }
+        }
+        self
+    }
+
+    /// Takes what must be held from the start: the lines of relays, so that their levels are defined. Gives the names of
+    /// those that cannot be had, and why; they are tried again when they are needed.
+    pub fn hold_lines(&self) -> Vec<(&str, String)> {
+        let relays = self.by_name.iter().filter_map(|(name, action)| match &action.kind {
+            Kind::Relay(relay) => Some((name.as_str(), relay)),
+            _ => None,
+        });
+        relays.filter_map(|(name, relay)| Some((name, relay.hold_line().err()?))).collect()
     }
 
     /// Whether the action moves something in the world; `false` for a name nobody configured.
@@ -122,15 +184,11 @@ impl Actions {
     pub async fn perform(&self, request: ActionRequest) -> Outcome {
         let started = Instant::now();
         let (result, said) = match self.by_name.get(&request.action) {
-            Some(action) => action.perform(&request).await,
+            Some(action) => action.perform(&request, self.dry_run.covers(&request.action)).await,
             None => (failed("no action of this name is configured (any more)"), None),
         };
         let took = started.elapsed();
-        let label = match result {
-            ActionResult::Done => "done",
-            ActionResult::Expired => "expired",
-            ActionResult::Failed { .. } => "failed",
-        };
+        let label = result.label();
         let action = request.action.clone();
         metrics::counter!("doorward_actions_performed_total", "action" => action.clone(), "result" => label)
             .increment(1);
@@ -140,12 +198,15 @@ impl Actions {
 }
 
 impl Action {
-    async fn perform(&self, request: &ActionRequest) -> (ActionResult, Said) {
+    async fn perform(&self, request: &ActionRequest, dry_run: bool) -> (ActionResult, Said) {
         let Ok(_place) = self.in_all.try_acquire() else {
             return (failed(&format!("{IN_ALL} requests are already waiting for this action")), None);
         };
         if self.expired(request) {
             return (ActionResult::Expired, None);
+        }
+        if dry_run {
+            return (ActionResult::DryRun, None);
         }
         // The semaphores are never closed; an error would mean the turn is ours.
         let _turn = self.at_once.acquire().await;
@@ -156,14 +217,40 @@ impl Action {
             Kind::Journal(journal) => (journal.perform(request).await, None),
             Kind::Webhook(webhook) => webhook.perform(request).await,
             Kind::Exec(exec) => exec.perform(request).await,
+            Kind::Relay(relay) => relay.perform(request).await,
+            Kind::Email(email) => email.perform(request).await,
+            Kind::Syslog(syslog) => syslog.perform(request).await,
+            Kind::Identities(write_back) => write_back.perform(request).await,
+            Kind::Mqtt(publish) => (publish.perform(request).await, None),
         };
         (result.map_or_else(|reason| failed(&reason), |()| ActionResult::Done), said)
     }
 
     fn expired(&self, request: &ActionRequest) -> bool {
         match request.expires_at {
-            Some(moment) => Instant::now() >= moment || (self.actuator && request.late),
+            Some(moment) => clock::now() >= moment || (self.actuator && request.late),
             None => self.actuator,
+        }
+    }
+}
+
+impl ActionResult {
+    /// For metrics, JSON and the status page; stable.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Expired => "expired",
+            Self::Failed { .. } => "failed",
+            Self::DryRun => "dry_run",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// Why it failed, or was refused.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Failed { reason } | Self::Refused { reason, .. } => Some(reason),
+            Self::Done | Self::Expired | Self::DryRun => None,
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Place {
     Text,
     /// Percent-encoded, all but letters, digits, `-`, `.`, `_` and `~`; `null` is empty.
     Url,
+    /// A level of an MQTT topic: `/`, `+`, `#` and control characters become `_`; `null` is empty.
+    Topic,
     /// Inside a JSON string as the inside of one (`null` is empty), elsewhere as a JSON value.
     Json,
 }
@@ -61,6 +63,7 @@ impl Template {
         let escape = match place {
             Place::Text => "text",
             Place::Url => "url",
+            Place::Topic => "topic",
             Place::Json => "json",
         };
         environment.set_auto_escape_callback(move |_| AutoEscape::Custom(escape.into()));
@@ -78,9 +81,10 @@ impl Template {
             .map_err(TemplateError::UnknownName)?;
         // Filters, tests and functions are looked up only when they are come by; with a visitor or without one, the rest
         // of what can go wrong depends on the event.
-        for person in
-            [json!({"id": "x", "name": "x", "tags": [{"name": "x", "expires": null}], "fields": {}}), json!(null)]
-        {
+        for person in [
+            json!({"id": "x", "face_id": "x", "name": "x", "tags": [{"name": "x", "expires": null}], "fields": {}}),
+            json!(null),
+        ] {
             let mut event: serde_json::Map<_, _> = EVENT_KEYS.iter().map(|key| (key.to_string(), json!("x"))).collect();
             event.insert("person".into(), person);
             if let Err(error) = template.render(context(&event.into()))
@@ -131,6 +135,7 @@ fn write(value: &Value, place: Place) -> Result<String, minijinja::Error> {
         }
         _ if value.is_none() => Ok(String::new()),
         Place::Text => Ok(plain(value)),
+        Place::Topic => Ok(plain(value).replace(|c: char| "/+#".contains(c) || c.is_control(), "_")),
         Place::Url => {
             let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
             let mut encoded = String::new();
@@ -216,6 +221,7 @@ mod tests {
                 "https://h/p/p%2F1?d=Front%20door&r=",
             ),
             (Place::Url, "{{ person.tags | map(attribute='name') | join(',') }}", "Staff%2CA%2FB"),
+            (Place::Topic, "a/{{ person.id }}/{{ reason }}/{{ detector }}", "a/p_1//Front door"),
             (
                 Place::Json,
                 r#"{"a": {{ confidence }}, "b": {{ reason }}, "c": {{ detector }}}"#,
@@ -252,7 +258,10 @@ mod tests {
             ("{{ rule", "line 1: syntax error"),
             ("\n{% for %}", "line 2: syntax error"),
             ("{{ persn.name }}", "an event has no `persn.name` (did you mean `person`?); it has event, id, "),
-            ("{{ person.nam }}", "an event has no `person.nam` (did you mean `name`?); it has id, name, tags, fields"),
+            (
+                "{{ person.nam }}",
+                "an event has no `person.nam` (did you mean `name`?); it has id, face_id, name, tags, fields",
+            ),
             ("{{ rule | shout }}", "line 1: unknown filter"),
         ] {
             let error =

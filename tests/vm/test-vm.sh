@@ -1,24 +1,30 @@
 #!/usr/bin/env bash
-# The v4l2 source against a real V4L2 driver: boots Debian's kernel under qemu (without KVM) with the vivid test
-# camera, and runs tests/vm/v4l2.rs in there, which also pulls the camera out and hangs it. Needs Debian 12 on
-# amd64, root and apt; installs what it needs. About a minute. Work folder: $1 (default: target/vm).
+# What needs a device against the kernel's own drivers: boots Debian's kernel under qemu (without KVM) and runs in there
+#   v4l2   the camera source against the vivid test camera, which is also pulled out and hung (tests/vm/v4l2.rs)
+#   relay  GPIO relays on a simulated chip, also killed in the middle of a pulse (tests/vm/relay.rs)
+# Needs Debian 12 on amd64, root and apt; installs what it needs. A minute or two, more the first time. Only some of them:
+# TESTS="relay". Work folder: $1 (default: target/vm).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:-target/vm}
+tests=${TESTS:-v4l2 relay}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "test-vm: this needs an amd64 machine" >&2; exit 1; }
-packages="qemu-system-x86 busybox-static cpio kmod v4l-utils jq"
+packages="qemu-system-x86 busybox-static cpio kmod v4l-utils jq make"
 # shellcheck disable=SC2086
-if ! dpkg-query -W -f '${db:Status-Status}\n' $packages 2>/dev/null | grep -c '^installed$' | grep -qx 6; then
+if ! dpkg-query -W -f '${db:Status-Status}\n' $packages 2>/dev/null | grep -c '^installed$' | grep -qx 7; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 fi
 
-echo "test-vm: building the test"
-program=$(cargo test --release --test v4l2_vm --no-run --message-format=json-render-diagnostics |
-  jq -r 'select(.reason == "compiler-artifact" and .target.name == "v4l2_vm") | .executable')
+echo "test-vm: building the tests"
+cargo build --release
+built() {
+  cargo test --release --test "$1" --no-run --message-format=json-render-diagnostics |
+    jq -r --arg name "$1" 'select(.reason == "compiler-artifact" and .target.name == $name) | .executable'
+}
 
 # The kernel, unpacked once.
 if [ ! -e "$work/kernel/complete" ]; then
@@ -26,18 +32,43 @@ if [ ! -e "$work/kernel/complete" ]; then
   mkdir -p "$work/kernel/root"
   apt-cache show linux-image-amd64 >/dev/null 2>&1 || apt-get update -qq
   package=$(apt-cache depends linux-image-amd64 | awk '/Depends:/ { print $2; exit }')
-  (cd "$work/kernel" && apt-get -o APT::Sandbox::User=root download -qq "$package" && dpkg -x "$package"_*.deb root && rm -- *.deb)
+  (cd "$work/kernel" && apt-get -o APT::Sandbox::User=root download -qq "$package" && dpkg -x "$package"_*.deb root &&
+    dpkg-deb -f "$package"_*.deb Version >package-version && rm -- *.deb)
   depmod -b "$work/kernel/root" "$(ls "$work/kernel/root/lib/modules")"
   touch "$work/kernel/complete"
 fi
 version=$(ls "$work/kernel/root/lib/modules")
+
+# The simulated GPIO chip. Debian's kernel is built without it, so the module is made from the very source of that kernel.
+gpio_sim=$work/kernel/gpio-sim.ko
+if [[ $tests == *relay* && ! -e $gpio_sim ]]; then
+  echo "test-vm: building the kernel's gpio-sim"
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "linux-headers-$version" >/dev/null
+  build=$work/gpio-sim
+  rm -rf "$build"
+  mkdir -p "$build"
+  series=$(cut -d. -f1,2 <<<"$version")
+  source=linux-source-$series
+  (cd "$build" && apt-get -o APT::Sandbox::User=root download -qq "$source=$(cat "$work/kernel/package-version")" &&
+    dpkg-deb --fsys-tarfile "$source"_*.deb | tar -xO "./usr/src/$source.tar.xz" >source.tar.xz &&
+    tar -xJf source.tar.xz --strip-components=1 --occurrence=1 \
+      "$source"/{drivers/gpio/gpio-sim.c,drivers/gpio/gpiolib.h,kernel/irq/irq_sim.c} &&
+    rm -- *.deb source.tar.xz)
+  cp "$build/drivers/gpio/gpio-sim.c" "$build/chip.c"
+  cp "$build"/{drivers/gpio/gpiolib.h,kernel/irq/irq_sim.c} "$build"
+  # Modules may not call irq_to_desc; later kernels have this line.
+  sed -i 's/handle_simple_irq(irq_to_desc(irqnum));/generic_handle_irq(irqnum);/' "$build/irq_sim.c"
+  printf 'obj-m := gpio-sim.o\ngpio-sim-y := chip.o irq_sim.o\n' >"$build/Kbuild"
+  make -s -C "/usr/src/linux-headers-$version" M="$build" modules >/dev/null
+  strip --strip-debug -o "$gpio_sim" "$build/gpio-sim.ko"
+fi
 
 echo "test-vm: laying out the machine"
 disk=$work/disk
 rm -rf "$disk"
 mkdir -p "$disk"/{bin,dev,proc,sys,tmp,modules}
 cp /bin/busybox "$disk/bin/"
-for name in sh insmod ln mkdir mount poweroff ip; do ln -s busybox "$disk/bin/$name"; done
+for name in sh cat insmod ln mkdir mount poweroff ip; do ln -s busybox "$disk/bin/$name"; done
 # Each program with the libraries it is linked to, at their own places.
 install_program() {
   install -D "$1" "$disk/bin/$2"
@@ -46,14 +77,18 @@ install_program() {
     [ -e "$disk$library" ] || install -D -m 755 "$(readlink -f "$library")" "$disk$library"
   done
 }
-install_program "$program" v4l2_vm
+for test in $tests; do install_program "$(built "${test}_vm")" "${test}_vm"; done
+install_program target/release/doorward doorward
 install_program "$(command -v v4l2-ctl)" v4l2-ctl
 
 number=10
-for module in $(modprobe -S "$version" -d "$work/kernel/root" --show-depends vivid | awk '/insmod/ { print $2 }'); do
+for module in $(for name in configfs vivid; do modprobe -S "$version" -d "$work/kernel/root" --show-depends "$name"; done |
+  awk '/insmod/ && !seen[$2]++ { print $2 }'); do
   cp "$module" "$disk/modules/$number-$(basename "$module")"
   number=$((number + 1))
 done
+[[ $tests != *relay* ]] || cp "$gpio_sim" "$disk/modules/99-gpio-sim.ko"
+echo "$tests" >"$disk/tests"
 cat >"$disk/init" <<'INIT'
 #!/bin/sh
 export PATH=/bin
@@ -69,16 +104,18 @@ done
 # What udev does on a real machine.
 mkdir -p /dev/v4l/by-id
 ln -s ../../video0 /dev/v4l/by-id/usb-Vivid_Test_Camera_0001-video-index0
+mount -t configfs none /sys/kernel/config
 export RUST_BACKTRACE=1
-v4l2_vm --test-threads=1 --nocapture
-echo "test-vm: exit $?"
+failed=0
+for test in $(cat /tests); do ${test}_vm --test-threads=1 --nocapture || failed=1; done
+echo "test-vm: exit $failed"
 poweroff -f
 INIT
 chmod +x "$disk/init"
 (cd "$disk" && find . | cpio -o -H newc --quiet) >"$work/initrd"
 
 echo "test-vm: booting Linux $version"
-timeout 600 qemu-system-x86_64 -m 2048 -smp 2 -cpu max -nographic -no-reboot -nic none \
+timeout 600 qemu-system-x86_64 -m 3072 -smp 2 -cpu max -nographic -no-reboot -nic none \
   -kernel "$work/kernel/root/boot/vmlinuz-$version" -initrd "$work/initrd" \
   -append "console=ttyS0 quiet panic=-1" </dev/null | tr -d '\r' | tee "$work/console.log"
 grep -q '^test-vm: exit 0$' "$work/console.log" || { echo "test-vm: failed" >&2; exit 1; }

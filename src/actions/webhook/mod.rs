@@ -1,27 +1,32 @@
-//! The `webhook` action: an HTTP request made from templates, tried again where that can help.
+//! The `webhook` action: an HTTP request made from templates or from a preset, tried again where that can help.
 //!
 //! In: an event. Out: done when the receiver answered 2xx; else why not, without its address (which may hold a secret).
 //! An ordinary webhook is at-least-once and says so with `Idempotency-Key`; an actuator's is at-most-once: nothing is
 //! sent again that may have arrived, and no try outlives the request's last moment.
 
-use std::time::{Duration, Instant};
+mod body;
+mod digest;
+mod events_bridge;
+mod preset;
+mod sign;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use std::time::Duration;
+
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, StatusCode, Url, redirect, retry};
 use secrecy::ExposeSecret;
-use uuid::Uuid;
 
-use super::sign::Signer;
+use super::retry::{Again, Failure, Retry};
 use super::template::{Place, Template, context};
 use super::{ActionError, Said};
 use crate::config::WebhookConfig;
 use crate::rules::ActionRequest;
+use crate::trust::Trust;
+use body::Body;
+use digest::Digest;
+use sign::Signer;
 
-/// The pauses between tries grow from here to there.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// An answer is read this far, to be shown in `explain`; the rest is left unread.
 const ANSWER_BYTES: usize = 64 << 10;
 /// The same for the same rule, visit, person and action, however often it is sent.
@@ -32,18 +37,16 @@ pub struct Webhook {
     client: Client,
     method: Method,
     url: Template,
+    /// Added to the address.
+    query: Vec<(String, Template)>,
     headers: Vec<(HeaderName, Template)>,
-    /// Without one the event itself.
-    body: Option<Template>,
-    /// No `content-type` among the headers: it is JSON then.
-    json: bool,
-    /// The crop goes along, as multipart form data.
-    picture: bool,
+    body: Body,
     signer: Option<Signer>,
-    timeout: Duration,
-    within: Duration,
-    tries: u32,
-    actuator: bool,
+    /// The account of a receiver that asks for digest authentication.
+    digest: Option<Digest>,
+    /// What stands in an answer that says 200 and means no.
+    refusals: &'static [&'static str],
+    retry: Retry,
 }
 
 /// One request, rendered: the same for every try.
@@ -53,49 +56,27 @@ struct Rendered {
     body: Bytes,
 }
 
-/// Why a try failed, and whether another can help.
-struct Failure {
-    reason: String,
-    again: Again,
-}
-
-/// When another try makes sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Again {
-    Never,
-    /// It never reached the receiver: even an actuator may try again.
-    NotSent,
-    /// It may have been received: only what may arrive twice tries again, after the pause the receiver asked for.
-    MaybeSent {
-        after: Option<Duration>,
-    },
-}
-
 impl Webhook {
     /// Compiles the templates and checks method, headers and address as far as they are known.
     pub fn new(action: &str, config: &WebhookConfig) -> Result<Self, ActionError> {
         let wrong = |key: &str, problem: &str| ActionError::wrong(action, key, problem);
+        let preset::Filled { config, digest, refusals } = preset::fill_in(config);
         let template =
             |key: &str, source: &str, place| ActionError::template(action, key, Template::new(source, place));
-        let url = config.url.expose_secret();
-        check_host_is_fixed(url).map_err(|problem| wrong("url", problem))?;
+        let url_key = if config.preset.is_some() { "preset.url" } else { "url" };
+        let url = config.url.as_ref().ok_or_else(|| wrong("url", "it is missing"))?.expose_secret();
+        check_host_is_fixed(url).map_err(|problem| wrong(url_key, problem))?;
         let method = Method::from_bytes(config.method.to_uppercase().as_bytes())
             .map_err(|_| wrong("method", "it is not an HTTP method, like \"POST\""))?;
+        let mut query = Vec::new();
+        for (name, value) in &config.query {
+            query.push((name.clone(), template(&format!("query.{name}"), value.expose_secret(), Place::Text)?));
+        }
         let mut headers = Vec::new();
         for (name, value) in &config.headers {
             let key = format!("headers.{name}");
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&key, "it is not a header's name"))?;
             headers.push((name, template(&key, value.expose_secret(), Place::Text)?));
-        }
-        let content_type = config.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        let content_type = content_type.map(|(_, value)| value.expose_secret().to_ascii_lowercase());
-        let place = match &content_type {
-            Some(kind) if kind.contains("form-urlencoded") => Place::Url,
-            Some(kind) if !kind.contains("json") => Place::Text,
-            _ => Place::Json,
-        };
-        if config.picture && content_type.is_some() {
-            return Err(wrong("headers", "with `picture` the content type is multipart form data; leave it out"));
         }
         let signer = config.signing_key.as_ref().map(|key| Signer::new(key.expose_secret())).transpose();
         let mut client = Client::builder()
@@ -103,57 +84,39 @@ impl Webhook {
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .no_proxy();
-        if config.actuator {
+        if config.is_actuator() {
             // A connection kept from before may break with the request half sent; a fresh one tells the two apart.
             client = client.pool_max_idle_per_host(0);
         }
+        let https = config.origin().is_some_and(|origin| origin.scheme() == "https");
+        let client = if https {
+            let trust = Trust::new(config.ca_file.as_deref(), &config.pin_sha256);
+            let trust = trust.map_err(|source| ActionError::Trust { action: action.into(), source })?;
+            client.tls_backend_preconfigured(trust.config)
+        } else {
+            // A small system may have no certificates.
+            client.tls_certs_only([])
+        };
+        let retry = Retry::new(config.timeout_ms, config.tries, config.within_ms);
         Ok(Self {
             client: client.build().map_err(|source| ActionError::Client { action: action.into(), source })?,
             method,
-            url: template("url", url, Place::Url)?,
+            url: template(url_key, url, Place::Url)?,
+            query,
             headers,
-            body: config.body.as_deref().map(|body| template("body", body, place)).transpose()?,
-            json: content_type.is_none(),
-            picture: config.picture,
+            body: Body::new(action, &config)?,
             signer: signer.map_err(|problem| wrong("signing_key", problem))?,
-            timeout: Duration::from_millis(config.timeout_ms),
-            within: Duration::from_millis(config.within_ms),
-            tries: config.tries.max(1),
-            actuator: config.actuator,
+            digest,
+            refusals,
+            retry: Retry { at_most_once: config.is_actuator(), ..retry },
         })
     }
 
     /// Sends it until it is received, or no try is left. What the receiver said comes back either way.
     pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
-        let rendered = match self.rendered(request) {
-            Ok(rendered) => rendered,
-            Err(reason) => return (Err(reason), None),
-        };
-        let end = Instant::now() + self.within;
-        let end = request.expires_at.filter(|_| self.actuator).map_or(end, |expires| end.min(expires));
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .with_jitter()
-            .without_max_times()
-            .build();
-        let mut tries = 1;
-        loop {
-            let (result, said) = self.try_once(&rendered, &request.key, end).await;
-            let Err(failure) = result else { return (Ok(()), said) };
-            let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            let pause = match failure.again {
-                Again::NotSent => pause,
-                Again::MaybeSent { after } if !self.actuator => after.unwrap_or(pause),
-                Again::MaybeSent { .. } | Again::Never => return (Err(failure.reason), said),
-            };
-            if tries >= self.tries || Instant::now() + pause >= end {
-                let tries = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
-                return (Err(format!("{} (after {tries})", failure.reason)), said);
-            }
-            metrics::counter!("doorward_actions_retries_total", "action" => request.action.clone()).increment(1);
-            tokio::time::sleep(pause).await;
-            tries += 1;
+        match self.rendered(request) {
+            Ok(rendered) => self.retry.run(request, |timeout| self.try_once(&rendered, &request.key, timeout)).await,
+            Err(reason) => (Err(reason), None),
         }
     }
 
@@ -166,7 +129,11 @@ impl Webhook {
         if climbs(&url) {
             return Err("cannot fill in `url`: a value would make `.` or `..` of a part of its path".into());
         }
-        let url = Url::parse(&url).map_err(|_| "cannot fill in `url`: it is no address")?;
+        let mut url = Url::parse(&url).map_err(|_| "cannot fill in `url`: it is no address")?;
+        for (name, template) in &self.query {
+            let value = render(&format!("query.{name}"), template)?;
+            url.query_pairs_mut().append_pair(name, &value);
+        }
         let mut headers = HeaderMap::new();
         let header = |key: &str, text: &str| {
             let mut value = HeaderValue::from_bytes(text.as_bytes())
@@ -179,32 +146,67 @@ impl Webhook {
             let key = format!("headers.{name}");
             headers.insert(name, header(&key, &render(&key, template)?)?);
         }
-        let body = match &self.body {
-            Some(template) => render("body", template)?,
-            None => request.inputs.to_string(),
-        };
-        let body = match self.picture {
-            true => {
-                let boundary = Uuid::new_v4().simple().to_string();
-                headers.insert(CONTENT_TYPE, header("picture", &format!("multipart/form-data; boundary={boundary}"))?);
-                multipart(&boundary, &body, request.picture.as_deref())
-            }
-            false if self.json => {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                body.into_bytes()
-            }
-            false => body.into_bytes(),
-        };
-        Ok(Rendered { url, headers, body: body.into() })
+        let (content_type, body) = self.body.rendered(&event, request)?;
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, header("body", &content_type)?);
+        }
+        Ok(Rendered { url, headers, body })
     }
 
-    async fn try_once(&self, rendered: &Rendered, key: &str, end: Instant) -> (Result<(), Failure>, Said) {
-        let timeout = self.timeout.min(end.saturating_duration_since(Instant::now()));
+    async fn try_once(&self, rendered: &Rendered, key: &str, timeout: Duration) -> (Result<(), Failure>, Said) {
+        let end = tokio::time::Instant::now() + timeout;
+        let first = self.send(rendered, key, timeout, None).await;
+        let answer = match (first, &self.digest) {
+            // It wants to be asked with an answer to its question; nothing has been done yet.
+            (Ok(answer), Some(digest)) if answer.status() == StatusCode::UNAUTHORIZED => {
+                let challenges =
+                    answer.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+                match digest.answer(challenges, &self.method, &rendered.url) {
+                    Some(authorization) => {
+                        let left = end.saturating_duration_since(tokio::time::Instant::now());
+                        self.send(rendered, key, left, Some(authorization)).await
+                    }
+                    None => Ok(answer),
+                }
+            }
+            (first, _) => first,
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return (Err(not_answered(&error, timeout)), None),
+        };
+        let (status, after) = (answer.status(), retry_after(answer.headers()));
+        // The status decides; what the body adds is only for people, so a body that breaks off changes nothing.
+        let said = read(answer).await;
+        if status.is_success() {
+            let refused = self.refusals.iter().any(|mark| said.as_deref().is_some_and(|said| said.contains(mark)));
+            let refusal = || Failure::new("it answered 200 and turned the request down", Again::Never);
+            return (if refused { Err(refusal()) } else { Ok(()) }, said);
+        }
+        let again = match status {
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Again::MaybeSent { after },
+            _ if status.is_server_error() => Again::MaybeSent { after },
+            _ => Again::Never,
+        };
+        let redirected = if status.is_redirection() { "; redirects are not followed" } else { "" };
+        (Err(Failure::new(format!("it answered {}{redirected}", status.as_u16()), again)), said)
+    }
+
+    async fn send(
+        &self,
+        rendered: &Rendered,
+        key: &str,
+        timeout: Duration,
+        authorization: Option<HeaderValue>,
+    ) -> reqwest::Result<reqwest::Response> {
         let mut request = self
             .client
             .request(self.method.clone(), rendered.url.clone())
             .headers(rendered.headers.clone())
             .timeout(timeout);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         let sends_body = ![Method::GET, Method::HEAD].contains(&self.method);
         let body = if sends_body { rendered.body.clone() } else { Bytes::new() };
         if let Some(signer) = &self.signer {
@@ -218,44 +220,8 @@ impl Webhook {
         if sends_body {
             request = request.body(body);
         }
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) => return (Err(not_answered(&error, timeout)), None),
-        };
-        let (status, after) = (answer.status(), retry_after(answer.headers()));
-        // The status decides; what the body adds is only for people, so a body that breaks off changes nothing.
-        let said = read(answer).await;
-        if status.is_success() {
-            return (Ok(()), said);
-        }
-        let again = match status {
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Again::MaybeSent { after },
-            _ if status.is_server_error() => Again::MaybeSent { after },
-            _ => Again::Never,
-        };
-        let redirected = if status.is_redirection() { "; redirects are not followed" } else { "" };
-        (Err(Failure { reason: format!("it answered {}{redirected}", status.as_u16()), again }), said)
+        request.send().await
     }
-}
-
-/// Two parts, `event` (JSON) and `picture` (JPEG); written here and not by the client so that the whole can be signed. The
-/// boundary is random: a picture that holds it is not to be expected in the age of the universe.
-fn multipart(boundary: &str, event: &str, picture: Option<&[u8]>) -> Vec<u8> {
-    let mut body = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"event\"\r\nContent-Type: application/json\r\n\r\n{event}\r\n"
-    )
-    .into_bytes();
-    if let Some(picture) = picture {
-        let head = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"picture.jpg\"\r\n\
-             Content-Type: image/jpeg\r\n\r\n"
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(picture);
-        body.extend_from_slice(b"\r\n");
-    }
-    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-    body
 }
 
 /// Reads up to [`ANSWER_BYTES`] of an answer as text.

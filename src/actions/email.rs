@@ -1,0 +1,300 @@
+//! The `email` action: a mail through an SMTP server, tried again where that can help.
+//!
+//! In: an event, and the crop when it is wanted. Out: done when the server has taken the mail for every recipient; else why not,
+//! without anybody's address. Every recipient has a delivery of their own, so that one whose mailbox is refused costs the others
+//! nothing and nobody gets it twice for somebody else's sake. The mail is the same on every try, its Message-ID too.
+
+use std::error::Error as _;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use lettre::address::Envelope;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, Mailboxes, MultiPart, SinglePart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use secrecy::ExposeSecret;
+
+use super::retry::{Again, Failure, Retry};
+use super::template::{Place, Template, context};
+use super::{ActionError, Said};
+use crate::config::{EmailConfig, PictureIn, Security};
+use crate::rules::ActionRequest;
+
+type Smtp = AsyncSmtpTransport<Tokio1Executor>;
+
+/// What the picture in the text is referred to by.
+const PICTURE_ID: &str = "picture";
+
+/// A mail made ready.
+pub struct Email {
+    smtp: Smtp,
+    from: Mailbox,
+    to: Vec<Template>,
+    subject: Template,
+    body: Template,
+    picture: PictureIn,
+    retry: Retry,
+}
+
+/// A mail under way.
+#[derive(Default)]
+struct Deliveries {
+    open: Vec<Delivery>,
+    /// Why some will never get it.
+    refused: Vec<String>,
+}
+
+/// One recipient who has not got it yet.
+struct Delivery {
+    /// As the configuration counts them, from 0; addresses are not for logs.
+    number: usize,
+    envelope: Envelope,
+}
+
+impl Email {
+    /// Compiles the templates and reads the certificates; nothing is sent.
+    pub fn new(action: &str, config: &EmailConfig) -> Result<Self, ActionError> {
+        let wrong = |key: &str, problem: &str| ActionError::wrong(action, key, problem);
+        let template = |key: &str, source: &str| ActionError::template(action, key, Template::new(source, Place::Text));
+        let from =
+            config.from.parse().map_err(|_| wrong("from", "it is no address, like `Door <door@site.example>`"))?;
+        let to = config.to.iter().enumerate();
+        let to = to.map(|(n, source)| template(&format!("to[{n}]"), source)).collect::<Result<_, _>>()?;
+        let tls = match config.security {
+            Security::None => Tls::None,
+            Security::Starttls => Tls::Required(tls(action, config)?),
+            Security::Tls => Tls::Wrapper(tls(action, config)?),
+        };
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let mut smtp = Smtp::builder_dangerous(&config.host).port(config.port()).tls(tls).timeout(Some(timeout));
+        if let (Some(username), Some(password)) = (&config.username, &config.password) {
+            smtp = smtp.credentials(Credentials::new(username.clone(), password.expose_secret().to_owned()));
+        }
+        Ok(Self {
+            smtp: smtp.build(),
+            from,
+            to,
+            subject: template("subject", &config.subject)?,
+            body: template("body", &config.body)?,
+            picture: config.picture,
+            retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
+        })
+    }
+
+    /// Sends it to everybody, or to as many as it can.
+    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
+        let (mail, deliveries) = match self.written(request) {
+            Ok(written) => written,
+            Err(reason) => return (Err(reason), None),
+        };
+        let all = deliveries.len();
+        let under_way = Mutex::new(Deliveries { open: deliveries, refused: Vec::new() });
+        let (result, _) = self.retry.run(request, |timeout| self.try_once(&mail, &under_way, timeout)).await;
+        let Deliveries { open, refused } = std::mem::take(&mut *lock(&under_way));
+        let said = Some(format!("taken for {} of {all}", all - open.len() - refused.len()));
+        let problems: Vec<String> = result.err().into_iter().chain(refused).collect();
+        (if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }, said)
+    }
+
+    fn written(&self, request: &ActionRequest) -> Result<(Vec<u8>, Vec<Delivery>), String> {
+        let event = context(&request.inputs);
+        let render = |key: &str, template: &Template| {
+            template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
+        };
+        let (mut mailboxes, mut deliveries) = (Mailboxes::new(), Vec::new());
+        for (n, template) in self.to.iter().enumerate() {
+            let key = format!("to[{n}]");
+            let text = render(&key, template)?;
+            if text.trim().is_empty() {
+                continue;
+            }
+            let mailbox: Mailbox =
+                text.trim().parse().map_err(|_| format!("cannot fill in `{key}`: it is no address"))?;
+            let envelope = Envelope::new(Some(self.from.email.clone()), vec![mailbox.email.clone()]);
+            let envelope = envelope.map_err(|_| format!("cannot fill in `{key}`: it is no address"))?;
+            mailboxes.push(mailbox);
+            deliveries.push(Delivery { number: n, envelope });
+        }
+        if deliveries.is_empty() {
+            return Err("there is nobody to send it to: every `to` is empty for this event".into());
+        }
+        let subject = one_line(&render("subject", &self.subject)?);
+        let body = render("body", &self.body)?;
+        let id = format!("<{}@{}>", request.key, self.from.email.domain());
+        let mail = Message::builder()
+            .from(self.from.clone())
+            .mailbox(lettre::message::header::To::from(mailboxes))
+            .subject(subject)
+            .date(SystemTime::now())
+            .message_id(Some(id))
+            // No out-of-office notice comes back for it (RFC 3834).
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()));
+        let picture = request.picture.as_ref().filter(|_| self.picture != PictureIn::None);
+        let jpeg = || ContentType::parse("image/jpeg").map_err(|_| "the picture has no content type".to_owned());
+        let mail = match picture {
+            None => mail.singlepart(SinglePart::plain(body)),
+            Some(picture) if self.picture == PictureIn::Attached => {
+                let picture = Attachment::new("picture.jpg".into()).body(picture.to_vec(), jpeg()?);
+                mail.multipart(MultiPart::mixed().singlepart(SinglePart::plain(body)).singlepart(picture))
+            }
+            Some(picture) => {
+                let html = format!("{}<p><img src=\"cid:{PICTURE_ID}\" alt=\"\"></p>", html(&body));
+                let picture = Attachment::new_inline(PICTURE_ID.into()).body(picture.to_vec(), jpeg()?);
+                let shown = MultiPart::related().singlepart(SinglePart::html(html)).singlepart(picture);
+                mail.multipart(MultiPart::alternative().singlepart(SinglePart::plain(body)).multipart(shown))
+            }
+        };
+        // The parts of an address and of a header were checked when they were read.
+        let mail = mail.map_err(|_| "the mail cannot be written".to_owned())?;
+        Ok((mail.formatted(), deliveries))
+    }
+
+    /// Every open delivery, once, until one fails for a reason that is everybody's.
+    async fn try_once(
+        &self,
+        mail: &[u8],
+        deliveries: &Mutex<Deliveries>,
+        timeout: Duration,
+    ) -> (Result<(), Failure>, Said) {
+        let end = tokio::time::Instant::now() + timeout;
+        let (mut waiting, mut result) = (std::mem::take(&mut lock(deliveries).open).into_iter(), Ok(()));
+        while let Some(delivery) = waiting.next() {
+            let sent = tokio::time::timeout_at(end, self.smtp.send_raw(&delivery.envelope, mail)).await;
+            let problem = match sent {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => Problem::of(&error, timeout),
+                Err(_) => Problem::Server(silent(timeout)),
+            };
+            match problem {
+                Problem::Refused { code } => {
+                    lock(deliveries).refused.push(format!("`to[{}]` is refused ({code})", delivery.number));
+                }
+                Problem::Postponed { code } => {
+                    let again = Again::MaybeSent { after: None };
+                    result = Err(Failure::new(format!("`to[{}]` is put off ({code})", delivery.number), again));
+                    lock(deliveries).open.push(delivery);
+                }
+                Problem::Server(failure) => {
+                    result = Err(failure);
+                    lock(deliveries).open.extend(std::iter::once(delivery).chain(waiting));
+                    break;
+                }
+            }
+        }
+        (result, None)
+    }
+}
+
+/// Why a delivery was not made.
+enum Problem {
+    /// For good: 5xx.
+    Refused { code: u16 },
+    /// For now: 4xx.
+    Postponed { code: u16 },
+    /// It is not about the recipient: the rest would fare the same.
+    Server(Failure),
+}
+
+impl Problem {
+    /// Classified without the server's own text, which holds addresses.
+    fn of(error: &lettre::transport::smtp::Error, timeout: Duration) -> Self {
+        let again = Again::MaybeSent { after: None };
+        if let Some(code) = error.status() {
+            let code = u16::from(code);
+            return match code {
+                530 | 534 | 535 | 538 => Self::Server(Failure::new(
+                    format!("the server refuses the login ({code}); check `username` and its password"),
+                    Again::Never,
+                )),
+                421 => Self::Server(Failure::new("the server is closing (421)", again)),
+                _ if error.is_permanent() => Self::Refused { code },
+                _ => Self::Postponed { code },
+            };
+        }
+        Self::Server(if is_untrusted(error) {
+            let reason = "no trusted TLS connection to the server; for one of your own name its authority's certificate in `ca_file`";
+            Failure::new(reason, Again::Never)
+        } else if error.is_client() {
+            let reason = "the server offers no encryption or no way to log in that is known here; `security` says what is wanted";
+            Failure::new(reason, Again::Never)
+        } else if error.is_response() {
+            Failure::new(
+                "what answers does not speak SMTP; with `security = \"tls\"` the port is usually 465",
+                Again::Never,
+            )
+        } else if error.is_timeout() {
+            silent(timeout)
+        } else {
+            Failure::new("the connection to the server failed or broke", again)
+        })
+    }
+}
+
+fn silent(timeout: Duration) -> Failure {
+    let reason = format!("the server did not take it within {} ms", timeout.as_millis());
+    Failure::new(reason, Again::MaybeSent { after: None })
+}
+
+/// Whether the server's certificate is what is wrong, somewhere down the chain of causes.
+fn is_untrusted(error: &lettre::transport::smtp::Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(rustls::Error::InvalidCertificate(_)) = cause.downcast_ref() {
+            return true;
+        }
+        // `source` of an I/O error skips the error it wraps.
+        next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
+    }
+    false
+}
+
+fn tls(action: &str, config: &EmailConfig) -> Result<TlsParameters, ActionError> {
+    let mut tls = TlsParameters::builder(config.host.clone());
+    if let Some(file) = &config.ca_file {
+        let certificate = certificates(file).map_err(|problem| ActionError::wrong(action, "ca_file", &problem))?;
+        tls = tls.add_root_certificate(certificate);
+    }
+    tls.build_rustls().map_err(|_| ActionError::wrong(action, "ca_file", "its certificates cannot be used"))
+}
+
+fn certificates(file: &Path) -> Result<Certificate, String> {
+    let pem = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let none = || format!("{} holds no certificate in PEM form", file.display());
+    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+        return Err(none());
+    }
+    Certificate::from_pem(&pem).map_err(|_| none())
+}
+
+/// A subject is one line.
+fn one_line(text: &str) -> String {
+    text.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Text as HTML that looks the same.
+fn html(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    format!("<p>{}</p>", text.trim_end().replace('\n', "<br>\n"))
+}
+
+fn lock(deliveries: &Mutex<Deliveries>) -> MutexGuard<'_, Deliveries> {
+    // Whole after every statement.
+    deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_tamed_for_its_place() {
+        assert_eq!(one_line(" Eve\r\nBcc: all@site.example\u{7}! "), "Eve Bcc: all@site.example !");
+        assert_eq!(html("<b>Zoë</b>\n\"&\"\n"), "<p>&lt;b&gt;Zoë&lt;/b&gt;<br>\n&quot;&amp;&quot;</p>");
+    }
+}

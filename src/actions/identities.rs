@@ -1,0 +1,237 @@
+//! The `identities` action: something written back about the recognised person: a tag given or taken away, a note, a custom field.
+//!
+//! In: an event about a known person. Out: done when the engine has all of it. Everything written has an id made from the request's
+//! key, so that a repetition writes the same thing again and never another: retries are safe here.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+
+use super::retry::{Again, Failure, Retry};
+use super::template::{Place, Template, context};
+use super::{ActionError, Said};
+use crate::config::WriteBackConfig;
+use crate::identities::wire::{EntityField, PersonNote, PersonTagUpsert, TagWrite};
+use crate::identities::{Client, ClientError, Verdict};
+use crate::rules::ActionRequest;
+
+/// A note's first line.
+const NOTE_SUMMARY: &str = "doorward";
+
+/// What is written back, made ready.
+pub struct WriteBack {
+    client: Option<Client>,
+    add_tag: Option<Template>,
+    tag_for: Option<TimeDelta>,
+    remove_tag: Option<Template>,
+    note: Option<Template>,
+    set_fields: Vec<(String, Template)>,
+    retry: Retry,
+}
+
+/// One event's changes, in the order they are made.
+struct Changes {
+    person: String,
+    key: String,
+    add_tag: Option<String>,
+    /// The same on every try.
+    expires: Option<DateTime<Utc>>,
+    remove_tag: Option<String>,
+    note: Option<String>,
+    set_fields: Vec<(String, String)>,
+}
+
+impl WriteBack {
+    /// Compiles the templates.
+    pub fn new(action: &str, config: &WriteBackConfig, client: Option<&Client>) -> Result<Self, ActionError> {
+        let template = |key: &str, source: &str| ActionError::template(action, key, Template::new(source, Place::Text));
+        let optional = |key: &str, source: &Option<String>| source.as_ref().map(|text| template(key, text)).transpose();
+        let fields = config.set_fields.iter();
+        let fields = fields.map(|(name, source)| Ok((name.clone(), template(&format!("set_fields.{name}"), source)?)));
+        Ok(Self {
+            client: client.cloned(),
+            add_tag: optional("add_tag", &config.add_tag)?,
+            tag_for: config.tag_for_secs.and_then(|secs| TimeDelta::try_seconds(secs.try_into().ok()?)),
+            remove_tag: optional("remove_tag", &config.remove_tag)?,
+            note: optional("note", &config.note)?,
+            set_fields: fields.collect::<Result<_, ActionError>>()?,
+            retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
+        })
+    }
+
+    /// Makes every change; what was done comes back.
+    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
+        let Some(client) = &self.client else {
+            return (Err("no engine is configured: add `[identities]`".into()), None);
+        };
+        let changes = match self.changes(request) {
+            Ok(changes) => changes,
+            Err(reason) => return (Err(reason), None),
+        };
+        let done = Mutex::new(Vec::new());
+        let (result, _) = self.retry.run(request, |timeout| try_once(client, &changes, &done, timeout)).await;
+        let done = done.into_inner().unwrap_or_default();
+        (result, (!done.is_empty()).then(|| done.join(", ")))
+    }
+
+    fn changes(&self, request: &ActionRequest) -> Result<Changes, String> {
+        let person = request.inputs["person"]["id"].as_str().filter(|id| !id.is_empty());
+        let person = person
+            .ok_or("nobody was recognised, so there is nobody to write about; let the rule's `outcome` be \"known\"")?;
+        let event = context(&request.inputs);
+        let render = |key: &str, template: &Template| {
+            template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
+        };
+        // What renders to nothing is not done: a template may decide by an `if`.
+        let optional = |key: &str, template: &Option<Template>| match template {
+            Some(template) => Ok::<_, String>(Some(render(key, template)?).filter(|text| !text.trim().is_empty())),
+            None => Ok(None),
+        };
+        let fields = self.set_fields.iter();
+        let fields = fields.map(|(name, value)| Ok((name.clone(), render(&format!("set_fields.{name}"), value)?)));
+        Ok(Changes {
+            person: person.to_owned(),
+            key: request.key.clone(),
+            add_tag: optional("add_tag", &self.add_tag)?.map(|name| name.trim().to_owned()),
+            expires: self.tag_for.and_then(|period| Utc::now().checked_add_signed(period)),
+            remove_tag: optional("remove_tag", &self.remove_tag)?.map(|name| name.trim().to_owned()),
+            note: optional("note", &self.note)?,
+            set_fields: fields.collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+async fn try_once(
+    client: &Client,
+    changes: &Changes,
+    done: &Mutex<Vec<String>>,
+    timeout: Duration,
+) -> (Result<(), Failure>, Said) {
+    let result = match tokio::time::timeout(timeout, changes.make(client)).await {
+        Ok(Ok(made)) => {
+            if let Ok(mut done) = done.lock() {
+                *done = made;
+            }
+            Ok(())
+        }
+        Ok(Err(Problem::Engine(error))) => {
+            let again = match error.verdict() {
+                Verdict::Again { after } => Again::MaybeSent { after },
+                Verdict::Final => Again::Never,
+            };
+            Err(Failure::new(error.to_string(), again))
+        }
+        Ok(Err(Problem::Value(reason))) => Err(Failure::new(reason, Again::Never)),
+        Err(_) => {
+            let reason = format!("the engine did not take all of it within {} ms", timeout.as_millis());
+            Err(Failure::new(reason, Again::MaybeSent { after: None }))
+        }
+    };
+    (result, None)
+}
+
+enum Problem {
+    Engine(ClientError),
+    /// A value that its field cannot hold.
+    Value(String),
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl Changes {
+    /// All of them, whatever was made before.
+    async fn make(&self, client: &Client) -> Result<Vec<String>, Problem> {
+        let mut made = Vec::new();
+        if let Some(name) = &self.remove_tag {
+            let removed = self.remove(client, name).await?;
+            made.push(if removed { "tag taken away" } else { "there was no such tag to take away" }.to_owned());
+        }
+        if let Some(name) = &self.add_tag {
+            self.add(client, name).await?;
+            made.push(match self.expires {
+                Some(expires) => format!("tag given until {}", expires.to_rfc3339_opts(SecondsFormat::Secs, true)),
+                None => "tag given".into(),
+            });
+        }
+        if let Some(body) = &self.note {
+            let note = PersonNote {
+                note_id: Some(self.own_id("note")),
+                summary: Some(NOTE_SUMMARY.into()),
+                body: Some(body.clone()),
+                ..PersonNote::default()
+            };
+            client.put_note(&self.person, &note).await?;
+            made.push("note added".into());
+        }
+        for (name, value) in &self.set_fields {
+            self.set(client, name, value).await?;
+            made.push(format!("field {name} set"));
+        }
+        Ok(made)
+    }
+
+    /// One that is there already is given its new end.
+    async fn add(&self, client: &Client, name: &str) -> Result<(), Problem> {
+        let there = client.person_tags(&self.person, Some(name)).await?;
+        let there = there.into_iter().find(|tag| tag.name() == Some(name));
+        let (person_tag_id, tag_id) = match there {
+            Some(tag) => (tag.person_tag_id, tag.tag_id),
+            None => (None, client.ensure_tag(&TagWrite::named(name)).await?),
+        };
+        let person_tag_id = Some(person_tag_id.unwrap_or_else(|| self.own_id("tag")));
+        client.put_person_tag(&self.person, &PersonTagUpsert { person_tag_id, tag_id, expires: self.expires }).await?;
+        Ok(())
+    }
+
+    async fn remove(&self, client: &Client, name: &str) -> Result<bool, Problem> {
+        let mut removed = false;
+        for tag in client.person_tags(&self.person, Some(name)).await? {
+            if tag.name() == Some(name) {
+                // An engine that does not tell the application's id takes the tag's.
+                let id = tag.person_tag_id.as_deref().unwrap_or(&tag.tag_id);
+                removed |= client.delete_person_tag(&self.person, id).await?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// A field that is there keeps its type; a new one is text.
+    async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Problem> {
+        let there = client.entity_fields(&self.person, Some(name)).await?;
+        let there = there.into_iter().find(|field| field.name == name);
+        let wrong = |kind: &str| Problem::Value(format!("the field `{name}` holds {kind}, and its new value is none"));
+        let mut field = EntityField { name: name.into(), ..EntityField::default() };
+        let value = value.trim();
+        match &there {
+            Some(EntityField { number_value: Some(_), .. }) => {
+                let number = value.parse().ok().filter(|number: &f64| number.is_finite());
+                field.number_value = Some(number.ok_or_else(|| wrong("a number"))?);
+            }
+            Some(EntityField { bool_value: Some(_), .. }) => {
+                field.bool_value = Some(value.parse().map_err(|_| wrong("true or false"))?);
+            }
+            Some(EntityField { date_value: Some(_), .. }) => {
+                field.date_value = Some(value.parse().map_err(|_| wrong("a date, like 2026-01-31T08:00:00Z"))?);
+            }
+            _ => field.string_value = Some(value.to_owned()),
+        }
+        let id = there.and_then(|field| field.entity_field_id);
+        field.entity_field_id = Some(id.unwrap_or_else(|| self.own_id(&format!("field {name}"))));
+        client.put_entity_field(&self.person, &field).await?;
+        Ok(())
+    }
+
+    /// The same for the same request and part, and no other.
+    fn own_id(&self, part: &str) -> String {
+        let hash = Sha256::digest(format!("{}\n{part}", self.key));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+    }
+}

@@ -1,0 +1,97 @@
+//! Trying again: how often, for how long, and when it must not be.
+//!
+//! In: one try, as often as it is worth repeating. Out: how the last one ended. Whether a failure may be repeated is the
+//! action's to say, for each try ([`Again`]); what may have happened already is never repeated for an actuator.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use super::Said;
+use crate::clock;
+use crate::rules::ActionRequest;
+
+/// The pauses between tries grow from here to there.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How an action is tried again.
+pub struct Retry {
+    pub tries: u32,
+    /// One try.
+    pub timeout: Duration,
+    /// All of them and the pauses between them; no try starts after it.
+    pub within: Duration,
+    /// It is an actuator's: nothing is repeated that may have happened, and no try outlives the request's last moment.
+    pub at_most_once: bool,
+}
+
+/// Why a try failed, and whether another can help.
+pub struct Failure {
+    pub reason: String,
+    pub again: Again,
+}
+
+/// When another try makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    Never,
+    /// It never reached the receiver: even an actuator may try again.
+    NotSent,
+    /// It may have been received: only what may arrive twice tries again, after the pause the receiver asked for.
+    MaybeSent {
+        after: Option<Duration>,
+    },
+}
+
+impl Failure {
+    pub fn new(reason: impl Into<String>, again: Again) -> Self {
+        Self { reason: reason.into(), again }
+    }
+}
+
+impl Retry {
+    pub fn new(timeout_ms: u64, tries: u32, within_ms: u64) -> Self {
+        let (timeout, within) = (Duration::from_millis(timeout_ms), Duration::from_millis(within_ms));
+        Self { tries: tries.max(1), timeout, within, at_most_once: false }
+    }
+
+    /// Tries until it works or no try is left; `once` is given the time it may take. What the receiver said last comes back
+    /// either way.
+    pub async fn run<Try>(
+        &self,
+        request: &ActionRequest,
+        mut once: impl FnMut(Duration) -> Try,
+    ) -> (Result<(), String>, Said)
+    where
+        Try: Future<Output = (Result<(), Failure>, Said)>,
+    {
+        let end = clock::now() + self.within;
+        let end = request.expires_at.filter(|_| self.at_most_once).map_or(end, |expires| end.min(expires));
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_jitter()
+            .without_max_times()
+            .build();
+        let mut tries = 1;
+        loop {
+            let timeout = self.timeout.min(end.saturating_duration_since(clock::now()));
+            let (result, said) = once(timeout).await;
+            let Err(failure) = result else { return (Ok(()), said) };
+            let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+            let pause = match failure.again {
+                Again::NotSent => pause,
+                Again::MaybeSent { after } if !self.at_most_once => after.unwrap_or(pause),
+                Again::MaybeSent { .. } | Again::Never => return (Err(failure.reason), said),
+            };
+            if tries >= self.tries || clock::now() + pause >= end {
+                let tries = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+                return (Err(format!("{} (after {tries})", failure.reason)), said);
+            }
+            metrics::counter!("doorward_actions_retries_total", "action" => request.action.clone()).increment(1);
+            tokio::time::sleep(pause).await;
+            tries += 1;
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `type = "syslog"`: a line in the system's log, or in a log server's.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::Error;
+
+use super::{check_tries, default};
+use crate::config::validate::ActionChecker;
+
+/// `type = "syslog"`: a line in a log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyslogConfig {
+    #[serde(default)]
+    pub to: LogTarget,
+    #[serde(default)]
+    pub facility: Facility,
+    #[serde(default)]
+    pub severity: Severity,
+    /// A template. What it holds is in a log afterwards: ids rather than names.
+    #[serde(default = "default_message")]
+    pub message: String,
+    /// One try.
+    #[serde(default = "default::timeout_ms")]
+    pub timeout_ms: u64,
+    /// Tries in all.
+    #[serde(default = "default::tries")]
+    pub tries: u32,
+    /// All tries and the pauses between them; no try starts after it.
+    #[serde(default = "default::within_ms")]
+    pub within_ms: u64,
+    /// Lines under way at once.
+    #[serde(default = "default::concurrency")]
+    pub concurrency: u16,
+}
+
+/// Where the lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// `unix:/dev/log`: a datagram socket of this machine, in the form local daemons read.
+    Unix(PathBuf),
+    /// `journald:/run/systemd/journal/socket`: the journal's own protocol, with fields.
+    Journald(PathBuf),
+    /// `udp://host:514`: RFC 5424, one datagram a line; nobody tells when it is lost.
+    Udp(String),
+    /// `tcp://host:601`: RFC 5424, octet-counted.
+    Tcp(String),
+}
+
+/// Whose kind of line it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Facility {
+    User = 1,
+    #[default]
+    Daemon = 3,
+    Auth = 4,
+    Authpriv = 10,
+    Local0 = 16,
+    Local1,
+    Local2,
+    Local3,
+    Local4,
+    Local5,
+    Local6,
+    Local7,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Alert = 1,
+    Critical,
+    Error,
+    Warning,
+    Notice,
+    #[default]
+    Info,
+    Debug,
+}
+
+const DEV_LOG: &str = "/dev/log";
+const JOURNAL: &str = "/run/systemd/journal/socket";
+
+impl SyslogConfig {
+    /// To the system's log, at the defaults.
+    pub fn new(to: LogTarget) -> Self {
+        Self {
+            to,
+            facility: Facility::default(),
+            severity: Severity::default(),
+            message: default_message(),
+            timeout_ms: default::timeout_ms(),
+            tries: default::tries(),
+            within_ms: default::within_ms(),
+            concurrency: default::concurrency(),
+        }
+    }
+
+    pub(super) fn check(&self, checker: &mut ActionChecker<'_, '_>) {
+        if self.message.trim().is_empty() {
+            checker.wrong(&["message"], "it is empty; write a template, or leave it out");
+        }
+        check_tries(checker, self.timeout_ms, self.tries, self.within_ms, self.concurrency);
+    }
+}
+
+impl Default for LogTarget {
+    fn default() -> Self {
+        Self::Unix(DEV_LOG.into())
+    }
+}
+
+impl LogTarget {
+    fn parse(text: &str) -> Option<Self> {
+        let address = |text: &str| {
+            let (host, port) = text.rsplit_once(':')?;
+            let fine =
+                !host.is_empty() && !host.contains(['/', '@', ' ']) && port.parse::<u16>().is_ok_and(|port| port > 0);
+            fine.then(|| text.to_owned())
+        };
+        let path = |text: &str| text.starts_with('/').then(|| PathBuf::from(text));
+        match text.split_once(':') {
+            None if text == "local" => Some(Self::default()),
+            None if text == "journald" => Some(Self::Journald(JOURNAL.into())),
+            Some(("unix", rest)) => path(rest).map(Self::Unix),
+            Some(("journald", rest)) => path(rest).map(Self::Journald),
+            Some(("udp", rest)) => address(rest.strip_prefix("//")?).map(Self::Udp),
+            Some(("tcp", rest)) => address(rest.strip_prefix("//")?).map(Self::Tcp),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for LogTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Journald(path) => write!(f, "journald:{}", path.display()),
+            Self::Udp(address) => write!(f, "udp://{address}"),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LogTarget {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!(
+                "`{text}` is none of \"local\", \"unix:/dev/log\", \"journald\", \"udp://log.example:514\" and \
+                 \"tcp://log.example:601\""
+            ))
+        })
+    }
+}
+
+fn default_message() -> String {
+    "{{ rule }}: {{ person.id if person else outcome }} at {{ detector }}".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_lines_may_go() {
+        for (text, wanted) in [
+            ("local", Some("unix:/dev/log")),
+            ("unix:/run/log", Some("unix:/run/log")),
+            ("journald", Some("journald:/run/systemd/journal/socket")),
+            ("udp://log.example:514", Some("udp://log.example:514")),
+            ("tcp://[::1]:601", Some("tcp://[::1]:601")),
+            ("udp://log.example", None),
+            ("udp:log.example:514", None),
+            ("tcp://user@log.example:601", None),
+            ("tcp://log.example:0", None),
+            ("unix:dev/log", None),
+            ("log.example", None),
+            ("", None),
+        ] {
+            assert_eq!(LogTarget::parse(text).map(|to| to.to_string()).as_deref(), wanted, "{text}");
+        }
+    }
+}
