@@ -150,6 +150,7 @@ fn settings(state_dir: &std::path::Path, url: &str) -> Settings {
     detector.rules = vec![RuleConfig::new("everybody", vec!["hook".into()])];
     let mut settings = Settings { state_dir: state_dir.into(), ..Settings::default() };
     settings.status.listen = None;
+    settings.outbox.drain_per_sec = 50;
     settings.identities = Some(IdentitiesConfig::new(url.parse().expect("an address"), "box", "password"));
     settings.detectors = vec![detector];
     settings.actions.insert("hook".into(), ActionConfig::Webhook(WebhookConfig::new(format!("{url}/hook"))));

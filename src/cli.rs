@@ -1,11 +1,17 @@
-//! The command line: every command, its arguments and its help.
+//! The command line: every command, its arguments and its help. Those of `engine` and `identities` have files of their own.
 
-use std::net::SocketAddr;
+mod engine;
+mod identities;
+
 use std::path::PathBuf;
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{DetectorName, Subject};
+
+pub use engine::*;
+pub use identities::*;
 
 /// Watches a door camera, finds faces on the box, asks an Identities engine who they are, and acts.
 #[derive(Debug, Parser)]
@@ -14,6 +20,9 @@ use crate::config::{DetectorName, Subject};
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// Let a crash leave a core file, for debugging; it holds faces, tokens and passwords
+    #[arg(long, global = true, env = "DOORWARD_ALLOW_DUMPS", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_dumps: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -32,9 +41,17 @@ pub enum Command {
     Embed(EmbedArgs),
     /// Tell what became of a visit, and why
     Explain(ExplainArgs),
+    /// Erase what is stored of a person, of the past, or everything, and look whether it is gone
+    Purge(PurgeArgs),
+    /// The pictures that `outbox.keep_known_hours` and its like keep
+    #[command(subcommand)]
+    Pictures(PicturesCommand),
     /// The rules of the configuration
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// The actions of the configuration
+    #[command(subcommand)]
+    Actions(ActionsCommand),
     /// Fetch, list and verify model files
     #[command(subcommand)]
     Models(ModelsCommand),
@@ -43,7 +60,7 @@ pub enum Command {
     Engine(EngineCommand),
     /// Talk to an Identities engine
     #[command(subcommand)]
-    Identities(IdentitiesCommand),
+    Identities(Box<IdentitiesCommand>),
 }
 
 /// Where the configuration comes from.
@@ -60,7 +77,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Only this detector; may be given several times
-    #[arg(long, value_name = "NAME", value_parser = DetectorName::new)]
+    #[arg(long, value_name = "NAME", value_parser = detector_of_unit)]
     pub detector: Vec<DetectorName>,
 }
 
@@ -74,6 +91,9 @@ pub struct CheckArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+    /// Print the configuration all files and variables come to, without its secrets, and check nothing else
+    #[arg(long, conflicts_with_all = ["online", "json"])]
+    pub print: bool,
 }
 
 #[derive(Debug, Args)]
@@ -156,10 +176,61 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["person", "before", "all"])]
+pub struct PurgeArgs {
+    /// Every visit in which the engine recognised the person with this id
+    #[arg(long, value_name = "ID")]
+    pub person: Option<String>,
+    /// Every visit that ended before this: 2026-01-31, or 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub before: Option<DateTime<Utc>>,
+    /// Everything; also the key, unless doorward is running or the configuration gives it
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PicturesCommand {
+    /// What is kept
+    List(PicturesArgs),
+    /// Write them to a folder, unencrypted
+    Export {
+        /// Made if missing
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        #[command(flatten)]
+        which: PicturesArgs,
+    },
+}
+
+/// Which pictures.
+#[derive(Debug, Args)]
+pub struct PicturesArgs {
+    /// Only of visits whose id starts so
+    #[arg(long, value_name = "VISIT")]
+    pub visit: Option<String>,
+    /// Only of the person with this id
+    #[arg(long, value_name = "ID")]
+    pub person: Option<String>,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print one JSON line per picture
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
     /// Send made-up answers through the rules, and tell which fire and why the others do not
     Test(RulesTestArgs),
+    /// Tell which rules matched a visit, which matcher failed otherwise, and with what value
+    Explain(ExplainArgs),
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +242,30 @@ pub struct RulesTestArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Print one JSON line per event
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ActionsCommand {
+    /// Perform one action for a made-up visitor: a relay really switches, a mail really goes out
+    Test(ActionsTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ActionsTestArgs {
+    /// As in `[action.NAME]`
+    pub name: String,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Whom it is for: an event as the journal writes it, or just the keys that matter; `-` reads standard input
+    /// [default: a known person called Test Visitor]
+    #[arg(long, value_name = "FILE")]
+    pub event: Option<PathBuf>,
+    /// A JPEG to send along
+    #[arg(long, value_name = "FILE")]
+    pub picture: Option<PathBuf>,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -199,88 +294,6 @@ pub enum ModelsCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub enum EngineCommand {
-    /// Serve the Identities API
-    Serve {
-        /// Address and port; port 0 takes a free one and prints it
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6009")]
-        listen: SocketAddr,
-        /// Where everything is kept; made if missing
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
-        /// Embedding model of the manifest
-        #[arg(long, default_value = "auto", value_name = "NAME")]
-        model: String,
-    },
-    /// Users of the engine
-    #[command(subcommand)]
-    User(EngineUserCommand),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum EngineUserCommand {
-    /// Add a user, or give an existing one a new role and password
-    Add {
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
-        #[arg(long)]
-        username: String,
-        /// Administrator, Edge Publisher, Enroller or Viewer, or any role defined in the data folder
-        #[arg(long)]
-        role: String,
-        /// Its first line is the password; `-` reads standard input
-        #[arg(long, value_name = "FILE")]
-        password_file: PathBuf,
-    },
-}
-
-/// How to reach and enter an engine: from the configuration, unless said here.
-#[derive(Debug, Clone, Args)]
-pub struct EngineAccess {
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// The engine's base URL
-    #[arg(long, value_name = "URL", requires = "username")]
-    pub url: Option<url::Url>,
-    #[arg(long, requires = "url")]
-    pub username: Option<String>,
-    /// Its first line is the password; without it the prompt asks
-    #[arg(long, value_name = "FILE", requires = "url")]
-    pub password_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum IdentitiesCommand {
-    /// Enrol a face as a new person, or as another photo of a known one
-    Enroll(EnrollArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct EnrollArgs {
-    #[command(flatten)]
-    pub access: EngineAccess,
-    /// JPEG, PNG, WebP or BMP with the face in it
-    #[arg(long, value_name = "FILE")]
-    pub photo: PathBuf,
-    /// The person to add the photo to, instead of a new one
-    #[arg(long, value_name = "ID")]
-    pub person_id: Option<String>,
-    #[arg(long)]
-    pub first_name: Option<String>,
-    #[arg(long)]
-    pub last_name: Option<String>,
-    /// Give the person this tag, defining it if need be; may be given several times
-    #[arg(long)]
-    pub tag: Vec<String>,
-    /// Enrol even if the photo is poor
-    #[arg(long)]
-    pub force: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 impl Subject {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
@@ -291,10 +304,59 @@ impl Subject {
     }
 }
 
+/// A detector's name as it stands, or as systemd-escape(1) writes it into the name of a unit (`Loading\x20bay`). A dash
+/// stays a dash, unlike in systemd's own unescaping: `doorward@front-door` is the detector `front-door`.
+fn detector_of_unit(text: &str) -> Result<DetectorName, String> {
+    let mut name = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escaped = after
+            .strip_prefix(b"x")
+            .and_then(|digits| u8::from_str_radix(str::from_utf8(digits.get(..2)?).ok()?, 16).ok());
+        match escaped.filter(|_| *first == b'\\') {
+            Some(byte) => {
+                name.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                name.push(*first);
+                rest = after;
+            }
+        }
+    }
+    DetectorName::new(&String::from_utf8_lossy(&name))
+}
+
+fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
+    let moment = || DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+    day().or_else(moment).ok_or_else(|| "it is like 2026-01-31, or 2026-01-31T08:00:00Z".into())
+}
+
 fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     match sides {
         Some((w, h)) if (1..=16384).contains(&w) && (1..=16384).contains(&h) => Ok((w, h)),
         _ => Err("it is like 640x480, each side 1 to 16384".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detector_is_known_by_the_name_of_its_unit() {
+        for (unit, name) in [
+            ("front-door", "front-door"),
+            ("front\\x2ddoor", "front-door"),
+            ("Loading\\x20bay", "Loading bay"),
+            ("T\\xc3\\xbcr", "T\u{fc}r"),
+        ] {
+            assert_eq!(detector_of_unit(unit).unwrap().as_str(), name);
+        }
+        for wrong in ["", "a/b", "a\\x2", "a\\xzz", "a\\x2fb"] {
+            assert!(detector_of_unit(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -27,9 +27,10 @@ pub struct Sighting {
     pub time_zone: Tz,
     /// When the face was in front of the camera, on the pipeline's clock.
     pub seen_at: DateTime<Utc>,
-    /// When the frame entered this process; `None` for one read back after a restart, which is late by definition.
+    /// When the frame entered this process, on [`clock`](crate::clock); `None` for one read back after a restart, which is
+    /// late by definition.
     pub arrived: Option<Instant>,
-    /// 1 for the first shot of the visit, 2 for the better one.
+    /// 1 for the first shot of the visit, then 2, 3, …
     pub shot: u8,
     /// 0 to 1.
     pub quality: f32,
@@ -88,7 +89,7 @@ pub fn cut(shot: &BestShot, config: &CropConfig, time_zone: Tz, want_aligned: bo
         }
         false => None,
     };
-    let number = shot.reason.number();
+    let number = shot.number;
     let time = shot.frame.time;
     Ok(Sighting {
         id: track::id_of(time.utc, &[visit.0.as_bytes(), &[number]]),
@@ -226,6 +227,7 @@ mod tests {
             first_seen: time,
             last_seen: time,
             reason: ShotReason::First,
+            number: 1,
         }
     }
 
@@ -288,7 +290,7 @@ mod tests {
         let id = |shot: &BestShot| cut(shot, &CropConfig::default(), Tz::UTC, false).unwrap().id;
         assert_eq!(id(&first), id(&first));
         assert_eq!(id(&first).get_version_num(), 7);
-        let better = BestShot { reason: ShotReason::Better, ..first.clone() };
+        let better = BestShot { number: 2, reason: ShotReason::Better, ..first.clone() };
         let other = BestShot { visit: VisitId(Uuid::from_u128(8)), ..first.clone() };
         assert!(id(&better) != id(&first) && id(&other) != id(&first));
     }

@@ -9,11 +9,13 @@
 //! ```
 
 // What every room stands on.
+pub mod clock;
 pub mod config;
 pub mod models;
 pub mod onnx;
 pub mod picture;
 pub mod telemetry;
+pub mod trust;
 
 // The flow.
 pub mod actions;
@@ -33,4 +35,6 @@ pub mod track;
 pub mod agent;
 pub mod cli;
 pub mod commands;
+pub mod dumps;
 pub mod engine;
+pub mod roster;

@@ -6,12 +6,21 @@ use clap::Parser;
 
 use doorward::cli::{Cli, Command};
 use doorward::commands::{self, CommandResult, Failure};
-use doorward::telemetry;
+use doorward::{dumps, telemetry};
 
 fn main() -> ExitCode {
     // SAFETY: nothing else has been started; no other thread can be reading the environment.
-    unsafe { doorward::capture::prepare_decoders() };
+    unsafe {
+        doorward::capture::prepare_decoders();
+        doorward::onnx::prepare();
+    }
+    telemetry::panic_hook();
     let cli = Cli::parse();
+    if !cli.allow_dumps
+        && let Err(error) = dumps::forbid()
+    {
+        return report(error.into());
+    }
     telemetry::crypto();
     let result = match cli.command {
         Command::Run(args) => block_on(commands::run::run(args)),
@@ -21,10 +30,13 @@ fn main() -> ExitCode {
         Command::Detect(args) => commands::detect::run(args),
         Command::Embed(args) => commands::embed::run(args),
         Command::Explain(args) => commands::explain::run(args),
+        Command::Actions(command) => block_on(commands::actions::run(command)),
+        Command::Purge(args) => commands::purge::run(args),
+        Command::Pictures(command) => commands::pictures::run(command),
         Command::Rules(command) => commands::rules::run(command),
         Command::Models(command) => commands::models::run(command),
         Command::Engine(command) => block_on(commands::engine::run(command)),
-        Command::Identities(command) => block_on(commands::identities::run(command)),
+        Command::Identities(command) => block_on(commands::identities::run(*command)),
     };
     result.unwrap_or_else(report)
 }

@@ -45,6 +45,19 @@ pub enum OnnxError {
 /// so this mirrors what is true anyway; `ort` keeps no more than a weak reference to it.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
+/// What keeps ONNX Runtime from making an id of this machine and sending it, with its usage, to its maker. Turning that off
+/// through its interface comes too late: the id is made while the library starts.
+const DISABLE_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
+
+/// Keeps ONNX Runtime from telling anybody anything.
+///
+/// # Safety
+/// To be called first in `main`, while there is no other thread: it changes the environment.
+pub unsafe fn prepare() {
+    // SAFETY: the caller promises that this is the only thread.
+    unsafe { std::env::set_var(DISABLE_TELEMETRY, "1") };
+}
+
 /// Loads ONNX Runtime from `runtime`, once: the same file again does nothing, another one is an error. After an error
 /// it may be tried again.
 pub fn init(runtime: &Path) -> Result<(), OnnxError> {

@@ -82,8 +82,13 @@ impl Picture {
     }
 
     /// Decodes JPEG, PNG, WebP or BMP, turned upright by its EXIF orientation. The dimensions in the header are
-    /// held against `max_pixels` before any memory is set aside for pixels.
+    /// held against `max_pixels` before any memory is set aside for pixels. Other formats OpenCV would read are refused:
+    /// their decoders are nobody's to reach.
     pub fn decode(encoded: &[u8], max_pixels: u64) -> Result<Self, PictureError> {
+        use imagesize::ImageType::{Bmp, Jpeg, Png, Webp};
+        if !matches!(imagesize::image_type(encoded), Ok(Jpeg | Png | Webp | Bmp)) {
+            return Err(PictureError::Undecodable);
+        }
         let size = imagesize::blob_size(encoded).map_err(|_| PictureError::Undecodable)?;
         let (width, height) = (size.width as u64, size.height as u64);
         if width.saturating_mul(height) > max_pixels {
@@ -253,6 +258,17 @@ mod tests {
     fn a_header_that_promises_too_much_is_refused_before_decoding() {
         let jpeg = Picture::filled(100, 100, [0; 3]).jpeg(80).unwrap();
         assert!(matches!(Picture::decode(&jpeg, 9_999), Err(PictureError::TooLarge { width: 100, height: 100, .. })));
+    }
+
+    #[test]
+    fn formats_nobody_asked_for_are_refused_though_they_could_be_read() {
+        let picture = Picture::filled(20, 10, [1, 2, 3]);
+        let picture = picture.mat().unwrap();
+        for (ending, read) in [(".png", true), (".webp", true), (".bmp", true), (".tiff", false), (".ppm", false)] {
+            let mut encoded = Vector::<u8>::new();
+            imgcodecs::imencode(ending, &picture, &mut encoded, &Vector::new()).unwrap();
+            assert_eq!(Picture::decode(encoded.as_slice(), MAX_PIXELS).is_ok(), read, "{ending}");
+        }
     }
 
     #[test]

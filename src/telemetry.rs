@@ -103,7 +103,11 @@ pub fn panic_hook() {
         let (thread, location) = (thread.name().unwrap_or("unnamed"), panic.location().map(ToString::to_string));
         let location = location.unwrap_or_else(|| "an unknown place".into());
         metrics::counter!("doorward_telemetry_panics_total").increment(1);
-        tracing::error!(thread, location, "the thread {thread} panicked at {location}; please report this");
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!(thread, location, "the thread {thread} panicked at {location}; please report this");
+        } else {
+            eprintln!("doorward: the thread {thread} panicked at {location}; please report this");
+        }
     }));
 }
 

@@ -76,6 +76,7 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
         ("", "time_zone = \"UTC\"\n[camera]\ntype = \"replay\"\npath = \"/\"\n[identities]\n", &["detectors/front.toml:5: `identities`: there is no such key here; it belongs in `doorward.toml`, not in a detector's file"]),
         ("", "time_zone = \"UTC\"\n[camera]\ntype = \"v4l2\"\ndevice = \"0\"\nurl = \"rtsp://x\"", &["detectors/front.toml:5: `camera.url`: there is no such key here; it belongs in `type = \"stream\"` or"]),
         ("[indentities]", "", &["doorward.toml:5: `indentities`: there is no such key here; did you mean `identities`?"]),
+        ("dry_run = 1", "", &["doorward.toml:5: `identities.dry_run`: there is no such key here"]),
         ("[log]\nxyzzy = 1", "", &["doorward.toml:6: `log.xyzzy`: there is no such key here; the keys here are `filter` and `format`"]),
         ("[[rule]]\nname = \"a\"\nactions = [\"j\"]\ntags_any = [\"staff\"]\n[action.j]\ntype = \"journal\"\npath = \"/tmp/j\"", "", &["doorward.toml:8: `rule.tags_any`: there is no such key here; it belongs in the rule's `when`"]),
         ("[detector]\nname = \"x\"", "", &["doorward.toml:6: `detector.name`: every detector has a name of its own"]),
@@ -91,10 +92,10 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
         // Words that are not among the choices.
         ("[detector.identify]\ncall = \"publishWithResponse\"", "", &["doorward.toml:6: `detector.identify.call`: `publishWithResponse` is not one of `publish_with_response`, `publish`, `recognize` and `lookup`; did you mean `publish_with_response`?"]),
         ("", "time_zone = \"UTC\"\n[camera]\ntype = \"usb\"\ndevice = \"0\"", &["detectors/front.toml:3: `camera.type`: `usb` is not one of `v4l2`, `stream` and `replay`"]),
-        ("[action.x]\ntype = \"webhok\"\nurl = \"https://a.example\"", "", &["doorward.toml:6: `action.x.type`: `webhok` is not one of `journal`, `webhook` and `exec`; did you mean `webhook`?"]),
+        ("[action.x]\ntype = \"webhok\"\nurl = \"https://a.example\"", "", &["doorward.toml:6: `action.x.type`: `webhok` is not one of `journal`, `webhook`, `exec`, `relay`, `email`, `syslog`, `identities` and `mqtt`; did you mean `webhook`?"]),
         ("[[rule]]\nname = \"a\"\nactions = [\"j\"]\nwhen = { weekdays = [\"mon\", \"tues\"] }\n[action.j]\ntype = \"journal\"\npath = \"/tmp/j\"", "", &["doorward.toml:8: `rule.when.weekdays`: `tues` is not one of `mon`, `tue`"]),
         // Missing keys.
-        ("[action.x]\nurl = \"https://a.example\"", "", &["doorward.toml:5: `action.x.type`: this is missing; write `type = \"journal\"`"]),
+        ("[action.x]\nurl = \"https://a.example\"", "", &["doorward.toml:5: `action.x.type`: this is missing; write `type = \"KIND\"`, where KIND is one of `journal`, `webhook`"]),
         ("[action.x]\ntype = \"exec\"", "", &["doorward.toml:5: `action.x.program`: this is missing; write `program = "]),
         ("[[rule]]\nactions = [\"x\"]", "", &["doorward.toml:5: `rule.name`: this is missing"]),
         ("", "time_zone = \"UTC\"\n[camera]\ntype = \"v4l2\"", &["detectors/front.toml:2: `camera.device`: this is missing; write `device = \"/dev/video0\"`"]),
@@ -105,7 +106,14 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
         ("[detector.detect]\nmin_score = 60", "", &["doorward.toml:6: `detector.detect.min_score`: 60 is out of range; it must be from 0 to 1"]),
         ("[detector.detect]\nmin_score = nan", "", &["doorward.toml:6: `detector.detect.min_score`: NaN is out of range"]),
         ("[models]\nthreads = 0", "", &["doorward.toml:6: `models.threads`: 0 is out of range; it must be from 1 to 64"]),
+        ("[outbox]\ndrain_per_sec = 1001", "", &["doorward.toml:6: `outbox.drain_per_sec`: 1001 is out of range; it must be from 0 to 1000"]),
         ("timeout_ms = 5", "", &["doorward.toml:5: `identities.timeout_ms`: 5 is out of range; it must be from 100 to 600000"]),
+        ("[outbox]\nmax_bytes = 1000000", "", &["doorward.toml:6: `outbox.max_bytes`: 1000000 is out of range; it must be from 1048576 to"]),
+        ("[outbox]\nmax_sightings = 9", "", &["doorward.toml:6: `outbox.max_sightings`: 9 is out of range; it must be from 10 to 1000000"]),
+        ("[outbox]\nkeep_known_hours = 9000", "", &["doorward.toml:6: `outbox.keep_known_hours`: 9000 is out of range; it must be from 0 to 8760"]),
+        ("[outbox]\nkeep_max_bytes = 0", "", &["doorward.toml:6: `outbox.keep_max_bytes`: 0 is out of range"]),
+        ("[outbox]\ndrain = \"fifo\"", "", &["doorward.toml:6: `outbox.drain`: `fifo` is not one of `in_order` and `newest_first`"]),
+        ("[outbox]\nkey = \"${KEY:too short}\"", "", &["doorward.toml:6: `outbox.key`: it must be 32 bytes in hexadecimal digits or Base64; `openssl rand -hex 32` makes one"]),
         ("[status]\nlisten = \"8780\"", "", &["doorward.toml:6: `status.listen`: `8780` is neither an address like"]),
         ("[status]\nlisten = \"127.0.0.1:87800\"", "", &["doorward.toml:6: `status.listen`: `127.0.0.1:87800` is neither an address like"]),
         ("", "time_zone = \"UTC\"\n[camera]\ntype = \"replay\"\npath = \"/\"\npace = \"fixed\"", &["detectors/front.toml:5: `camera.pace`: `fixed` also needs `fps`, from 0.1 to 240"]),
@@ -122,6 +130,36 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
         ("[[rule]]\nname = \"a\"\nactions = [\"j\"]\nwhen = { between = [\"8-18\"] }\n[action.j]\ntype = \"journal\"\npath = \"/tmp/j\"", "", &["doorward.toml:8: `rule.when.between`: `8-18` is not a time window like \"08:00-18:00\""]),
         // Actions.
         ("[action.x]\ntype = \"webhook\"\nurl = \"chat.example/hook\"\nmethod = \"FETCH\"", "", &["doorward.toml:7: `action.x.url`: it must start with https:// or http://", "doorward.toml:8: `action.x.method`: it must be one of `GET`, `POST`"]),
+        ("ca_file = \"/x\"\npin_sha256 = [\"sha256//abc\"]", "", &["doorward.toml:6: `identities.pin_sha256`: this is not the SHA-256 of a public key in Base64"]),
+        ("[action.x]\ntype = \"webhook\"\nurl = \"http://127.0.0.1/\"\nca_file = \"/x\"", "", &["doorward.toml:8: `action.x.ca_file`: there is no certificate to check over http"]),
+        // Actions that make no sense.
+        ("[action.x]\ntype = \"webhook\"", "", &["doorward.toml:5: `action.x.url`: this is missing; write `url = \"https://host.example/path\"`, or a `preset`"]),
+        ("[action.x]\ntype = \"webhook\"\nurl = \"http://a/\"\nbody = \"{}\"\nbody_format = \"picture\"\nconcurrency = 0", "", &["doorward.toml:8: `action.x.body`: it stands beside another body", "doorward.toml:10: `action.x.concurrency`: 0 is out of range"]),
+        ("[action.x]\ntype = \"webhook\"\nurl = \"http://a/\"\npreset = { type = \"shelly_gen1\", url = \"10.0.0.7\", pulse_ms = 5 }", "", &["doorward.toml:7: `action.x.url`: the preset fills this in", "doorward.toml:8: `action.x.preset.pulse_ms`: 5 is out of range; it must be from 100 to 60000", "doorward.toml:8: `action.x.preset.url`: it must start with https:// or http://"]),
+        ("[action.x]\ntype = \"webhook\"\npreset = { type = \"shelly\", url = \"http://a\" }", "", &["doorward.toml:5: `action.x.url`: this is missing", "doorward.toml:7: `action.x.preset.type`: `shelly` is not one of `shelly_gen1`"]),
+        ("[action.x]\ntype = \"webhook\"\npreset = { type = \"tasmota\", url = \"http://a\", channel = 0, topic = \"x\" }", "", &["doorward.toml:7: `action.x.preset.channel`: it must be from 1 to 32", "doorward.toml:7: `action.x.preset.topic`: there is no such key here"]),
+        ("[action.x]\ntype = \"webhook\"\npreset = { type = \"tasmota\", url = \"http://a\", channel = 0 }", "", &["doorward.toml:7: `action.x.preset.channel`: it must be from 1 to 32"]),
+        ("[action.x]\ntype = \"relay\"\nline = 17", "", &["doorward.toml:7: `action.x.line`: a number is one of a chip's; name the chip as well"]),
+        ("[action.x]\ntype = \"relay\"\nline = -1\nchip = \"a\"", "", &["doorward.toml:7: `action.x.line`: lines are numbered from 0"]),
+        ("[action.x]\ntype = \"relay\"\nline = true", "", &["doorward.toml:7: `action.x.line`: it is true; it must be the number of a line on its chip, or its name in quotes"]),
+        ("[action.x]\ntype = \"relay\"\nline = \"DOOR\"\npulse_ms = 5000\nlongest_ms = 1000", "", &["doorward.toml:9: `action.x.longest_ms`: it is shorter than one pulse of 5000 ms"]),
+        ("[action.x]\ntype = \"email\"\nhost = \"smtp://a\"\nfrom = \"a@b\"\nto = []\nusername = \"a\"", "", &["doorward.toml:7: `action.x.host`: it must be the name of an SMTP server", "doorward.toml:9: `action.x.to`: it is empty", "doorward.toml:10: `action.x.username`: there is no `password` with it"]),
+        ("[action.x]\ntype = \"syslog\"\nto = \"log.example\"", "", &["doorward.toml:7: `action.x.to`: `log.example` is none of \"local\""]),
+        ("[action.x]\ntype = \"identities\"\ntag_for_secs = 5", "", &["doorward.toml:5: `action.x`: it does nothing; write `add_tag`", "doorward.toml:7: `action.x.tag_for_secs`: there is no `add_tag` with it"]),
+        ("[action.x]\ntype = \"exec\"\nprogram = \"/bin/true\"\nactuator = true\nguard = { sightings = 4, of = 3 }", "", &["doorward.toml:9: `action.x.guard.sightings`: 4 is out of range; it must be from 1 to 3"]),
+        ("[action.x]\ntype = \"exec\"\nprogram = \"/bin/true\"\nactuator = true\n[action.x.guard]\nmin_quality = 1.5\nneeds_tag = false\ntags_any = [\"a\"]", "", &["doorward.toml:10: `action.x.guard.min_quality`: 1.5 is out of range", "doorward.toml:12: `action.x.guard.tags_any`: it has no effect with `needs_tag = false`"]),
+        ("[action.x]\ntype = \"exec\"\nprogram = \"/bin/true\"\nsightings = 2", "", &["doorward.toml:8: `action.x.sightings`: there is no such key here; it belongs in `[action.NAME.guard]`"]),
+        ("[detector]\npresence = { absent_secs = 0 }", "", &["doorward.toml:6: `detector.presence.absent_secs`: 0 is out of range; it must be from 1 to 86400"]),
+        ("[[rule]]\nname = \"a\"\nactions = [\"x\"]\nwhen = { event = [\"left\"] }\n[action.x]\ntype = \"exec\"\nprogram = \"/bin/true\"\nactuator = true", "", &["doorward.toml:7: `rule.actions`: `x` is an actuator, and nothing is opened for somebody who has left"]),
+        // The MQTT broker.
+        ("[mqtt]\ntopic = \"x\"", "", &["doorward.toml:5: `mqtt.url`: this is missing; write `url = \"mqtt://broker.example:1883\"`"]),
+        ("[mqtt]\nurl = \"http://h\"\nhome_asistant = true", "", &["doorward.toml:6: `mqtt.url`: `http` is not a way to reach a broker; use mqtts or mqtt", "doorward.toml:7: `mqtt.home_asistant`: there is no such key here; did you mean `home_assistant`?"]),
+        ("[mqtt]\nurl = \"mqtt://u:hidden@h\"", "", &["doorward.toml:6: `mqtt.url`: it holds an account; write that as `username` and `password`"]),
+        ("[mqtt]\nurl = \"mqtt://h/house\"\ntopic = \"house/#\"", "", &["doorward.toml:6: `mqtt.url`: after the broker's name and port nothing may follow", "doorward.toml:7: `mqtt.topic`: it must be a topic like `doorward`"]),
+        ("[mqtt]\nurl = \"mqtts://[::1]\"\nclient_id = \"a/b\"", "", &["doorward.toml:6: `mqtt.url`: with TLS the broker needs a name or an IPv4 address", "doorward.toml:7: `mqtt.client_id`: it must be 1 to 64 letters"]),
+        ("[mqtt]\nurl = \"mqtt://h\"\npassword = \"hidden\"\nca_file = \"/ca.pem\"\nkeep_alive_secs = 1", "", &["doorward.toml:7: `mqtt.password`: MQTT knows no password without a user name", "doorward.toml:8: `mqtt.ca_file`: it has an effect with `mqtts://` alone", "doorward.toml:9: `mqtt.keep_alive_secs`: 1 is out of range"]),
+        ("[action.m]\ntype = \"mqtt\"\ntopic = \"t\"", "", &["doorward.toml:5: `action.m`: it needs a broker, and none is configured: add `[mqtt]`"]),
+        ("[mqtt]\nurl = \"mqtt://h\"\n[action.m]\ntype = \"mqtt\"\ntopic = \" \"\nqos = 2\nretain = true\nactuator = true", "", &["doorward.toml:9: `action.m.topic`: it is empty", "doorward.toml:10: `action.m.qos`: 2 is out of range; it must be from 0 to 1", "doorward.toml:11: `action.m.retain`: the broker would repeat the command"]),
         // Secrets that are not there.
         ("ca_file = \"${CA_FILE}\"", "", &["doorward.toml:5: `identities.ca_file`: `CA_FILE` is set neither as a credential nor in the environment; add `LoadCredential=CA_FILE:/path/to/file` to the unit"]),
         // Not TOML.
@@ -152,7 +190,7 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
             assert!(hit, "{main}\n{front}\nfound    {found}\nexpected {expected}");
         }
         let everything = String::from_utf8_lossy(&output.stdout);
-        assert!(!everything.contains("secret\""), "the password shows: {everything}");
+        assert!(!everything.contains("secret\"") && !everything.contains("hidden"), "the password shows: {everything}");
     }
 }
 
@@ -266,6 +304,73 @@ fn an_unfinished_machine_is_told_from_a_wrong_configuration() {
 }
 
 #[test]
+fn plain_http_to_another_machine_is_refused_unless_it_is_meant() {
+    for (url, more, code, said) in [
+        (
+            "http://10.0.0.7:5009",
+            "",
+            78,
+            "doorward.toml:2: `identities.url`: passwords and faces would travel unencrypted",
+        ),
+        ("http://10.0.0.7:5009", "pin_sha256 = []\nallow_plain_http = false", 78, "say `allow_plain_http = true`"),
+        ("http://10.0.0.7:5009", "allow_plain_http = true", 1, "travel unencrypted, as `allow_plain_http` says"),
+        ("http://127.0.0.1:5009", "", 1, "not asked without --online"),
+    ] {
+        let main = MAIN.replace("https://engine.example/identities", url);
+        let the_box = Box::new(&[("doorward.toml", &format!("{main}{more}\n")), ("detectors/front.toml", FRONT)]);
+        let output = the_box.check(&["--json"], &[("ORT_DYLIB_PATH", "/nowhere/lib.so")]);
+        assert_eq!(output.status.code(), Some(code), "{url} {more}");
+        let all = ["ok", "warning", "error"].iter().flat_map(|result| the_box.details(&output, result));
+        assert!(all.collect::<Vec<_>>().iter().any(|found| found.contains(said)), "{url} {more}: {said}");
+    }
+}
+
+#[test]
+fn a_password_file_everyone_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let the_box =
+        Box::new(&[("doorward.toml", ""), ("detectors/front.toml", FRONT), ("password", "s3cret-in-a-file\n")]);
+    let file = the_box.path("password");
+    let main = MAIN.replace("${PASSWORD:secret}", &format!("${{{}}}", file.display()));
+    std::fs::write(the_box.path("doorward.toml"), main).unwrap();
+    for (mode, refused) in [(0o644, true), (0o600, false)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = the_box.check(&["--json"], &[("ORT_DYLIB_PATH", "/nowhere/lib.so")]);
+        let found = the_box.details(&output, "error");
+        let told = found.iter().any(|found| found.contains("`identities.password`: everyone on this machine can use"));
+        assert_eq!((told, output.status.code() == Some(78)), (refused, refused), "{found:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("s3cret-in-a-file"));
+    }
+}
+
+#[test]
+fn the_configuration_is_printed_as_it_is_in_effect_and_without_secrets() {
+    let main = format!(
+        "{MAIN}[outbox]\nmax_age_hours = 5\n[action.a]\ntype = \"webhook\"\nurl = \"https://h.example/s3cret-1\"\n\
+         headers = {{ X = \"s3cret-2\" }}\n[action.b]\ntype = \"exec\"\nprogram = \"sh\"\nargs = [\"s3cret-3\"]\n\
+         [[rule]]\nname = \"r\"\nactions = [\"a\", \"b\"]\n[detector.crop]\nmargin = 0.25\n"
+    );
+    let front = "time_zone = \"UTC\"\n[camera]\ntype = \"stream\"\nurl = \"rtsp://u:s3cret-4@camera/1\"\n";
+    let the_box = Box::new(&[("doorward.toml", &main), ("detectors/front.toml", front)]);
+    let variables = [
+        ("PASSWORD", "s3cret-5"),
+        ("DOORWARD__OUTBOX__MAX_AGE_HOURS", "7"),
+        ("DOORWARD__LOG__FILTER", "s3cret_6=debug"),
+    ];
+    let output = the_box.check(&["--print"], &variables);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && !printed.contains("s3cret"), "{printed}");
+    let (main, front) = printed.split_once("\n# The detector front").unwrap();
+    let main: toml::Table = main.parse().unwrap();
+    let front: toml::Table = front.split_once('\n').unwrap().1.parse().unwrap();
+    assert_eq!(main["identities"]["url"].as_str(), Some("https://engine.example/identities"));
+    assert_eq!(main["identities"]["password"].as_str(), Some("(hidden)"));
+    assert_eq!(main["action"]["b"]["program"].as_str(), Some("sh"));
+    assert_eq!(front["crop"]["margin"].as_float(), Some(0.25));
+    assert_eq!(the_box.check(&["--print"], &[("DOORWARD__MODELS__THREADS", "0")]).status.code(), Some(78));
+}
+
+#[test]
 fn templates_are_tried() {
     let main = format!(
         "{MAIN}[action.hook]\ntype = \"webhook\"\nurl = \"https://chat.example/\"\nbody = \"{{{{ persn.name }}}}\"\n\
@@ -300,17 +405,61 @@ fn the_manuals_examples_work_and_its_event_is_the_rules_own() {
         |line: &&str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
     let lines = examples.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_toml);
     let examples = lines.collect::<Vec<_>>().join("\n").replace("/usr/local/bin/open-door", "/bin/sh");
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, rcgen::generate_simple_self_signed(["a.example".into()]).unwrap().cert.pem()).unwrap();
+    let examples = examples.replace("/etc/doorward/ca.pem", &authority.display().to_string());
     let examples = examples.replace("/var/lib/doorward/", "/tmp/").replace("\"front-door\"", "\"front\"");
+    let certificate = tempfile::NamedTempFile::new().unwrap();
+    let authority = rcgen::generate_simple_self_signed(vec!["smtp.site.example".into()]).unwrap();
+    std::fs::write(certificate.path(), authority.cert.pem()).unwrap();
+    let examples = examples.replace("/etc/doorward/mail-ca.pem", certificate.path().to_str().unwrap());
     assert!(
-        ["[action.log]", "[action.notify]", "[action.open]", "[rule.when]"].iter().all(|part| examples.contains(part))
+        ["[action.log]", "[action.notify]", "[action.open]", "[action.door]", "[action.mark]", "[rule.when]"]
+            .iter()
+            .all(|part| examples.contains(part))
     );
-    let the_box = Box::new(&[("doorward.toml", &format!("{MAIN}{examples}\n")), ("detectors/front.toml", FRONT)]);
-    let output = the_box
-        .check(&["--json"], &[("CHAT_TOKEN", "x"), ("CHAT_SIGNING_KEY", "x"), ("ORT_DYLIB_PATH", "/nowhere/lib.so")]);
+    let the_box = Box::new(&[
+        ("doorward.toml", &format!("{MAIN}{examples}\n[mqtt]\nurl = \"mqtt://broker.example\"\n")),
+        ("detectors/front.toml", FRONT),
+    ]);
+    let output = the_box.check(
+        &["--json"],
+        &[
+            ("CHAT_TOKEN", "x"),
+            ("CHAT_SIGNING_KEY", "x"),
+            ("MAIL_PASSWORD", "x"),
+            ("ORT_DYLIB_PATH", "/nowhere/lib.so"),
+        ],
+    );
     let wrong = the_box.details(&output, "error").into_iter().filter(|found| found.contains("doorward.toml:"));
     assert_eq!(wrong.collect::<Vec<_>>(), Vec::<String>::new(), "{examples}");
     let fine = the_box.details(&output, "ok");
     assert!(fine.iter().any(|found| found == "/bin/sh can be run"), "{fine:?}");
+}
+
+#[test]
+fn a_dry_run_names_actions_that_exist() {
+    for (value, wanted) in [
+        ("true", None),
+        ("[\"log\"]", None),
+        ("[\"lock\"]", Some("doorward.toml:1: `dry_run`: there is no action `lock`; did you mean `log`?")),
+        (
+            "\"log\"",
+            Some("doorward.toml:1: `dry_run`: it is text; it must be true, false, or a list of names of actions"),
+        ),
+    ] {
+        let action =
+            "[action.log]\ntype = \"journal\"\npath = \"/tmp/j\"\n[[rule]]\nname = \"r\"\nactions = [\"log\"]\n";
+        let main = format!("dry_run = {value}\n{MAIN}{action}");
+        let the_box = Box::new(&[("doorward.toml", &main), ("detectors/front.toml", FRONT)]);
+        let output = the_box.check(&["--json"], &[]);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        match wanted {
+            Some(wanted) => assert!(told.contains(wanted), "{value}: {told}"),
+            None => assert!(!told.contains("dry_run"), "{value}: {told}"),
+        }
+    }
 }
 
 /// An engine that knows one thing: its answer to a login.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::presence::PresenceNews;
 use super::visits::VisitSummary;
 use crate::actions::{ActionResult, Outcome};
 use crate::identities::Recognition;
@@ -17,6 +18,8 @@ pub enum AgentEvent {
     Recognised(Box<Recognition>),
     /// An action ended; `at` is when.
     Acted { visit: VisitId, rule: String, action: String, done: bool, at: Instant },
+    /// Somebody came or left, or the agent has started.
+    Presence(Box<PresenceNews>),
     /// The visit is closed: the visitor left, all answers are in, all actions have ended.
     Closed(Box<VisitSummary>),
 }

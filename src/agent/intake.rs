@@ -10,17 +10,22 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::confirm::Wishes;
 use super::events::AgentEvent;
+use super::presence::{Lobby, PresenceChange, PresenceNews};
 use super::record;
-use super::visits::{VisitBook, VisitSummary};
-use crate::actions::Outcome;
+use super::visits::{VisitBook, VisitOutcome, VisitSummary};
+use crate::actions::mqtt::Home;
+use crate::actions::{ActionResult, Outcome};
+use crate::capture::CaptureTime;
+use crate::config::DetectorName;
 use crate::crop::Sighting;
 use crate::identities::Recognition;
 use crate::outbox::{Dropped, Outbox, OutboxError};
-use crate::rules::ActionRequest;
+use crate::rules::{ActionRequest, RefusedAction, RuleClock, Stay};
 use crate::status::Board;
 use crate::telemetry::Repeated;
-use crate::track::{BestShot, VisitEnd};
+use crate::track::{BestShot, Confirm, VisitEnd, VisitId};
 
 /// Sightings kept in memory while the disk takes none: a few minutes of visitors at a busy door, about 10 MB. When it is full the
 /// oldest goes, counted.
@@ -39,12 +44,23 @@ struct Shared {
     disk: Repeated,
     events: Option<UnboundedSender<AgentEvent>>,
     board: Board,
+    lobby: Lobby,
+    /// Where what happens at the doors is published.
+    home: Option<Arc<Home>>,
+    wishes: Wishes,
     /// Wakes the delivery: there is something to send.
     wake: Notify,
 }
 
 impl Intake {
-    pub fn new(outbox: Option<Outbox>, board: Board, events: Option<UnboundedSender<AgentEvent>>) -> Self {
+    /// `lobby` is empty in a dry run, where nobody is recognised.
+    pub fn new(
+        outbox: Option<Outbox>,
+        board: Board,
+        lobby: Lobby,
+        home: Option<Arc<Home>>,
+        events: Option<UnboundedSender<AgentEvent>>,
+    ) -> Self {
         Self(Arc::new(Shared {
             outbox,
             book: Mutex::default(),
@@ -52,6 +68,9 @@ impl Intake {
             disk: Repeated::default(),
             events,
             board,
+            lobby,
+            home,
+            wishes: Wishes::default(),
             wake: Notify::new(),
         }))
     }
@@ -67,9 +86,15 @@ impl Intake {
             first_face: shot.first_seen.arrived,
             quality: shot.quality.total,
         });
+        if let Some(home) = &shared.home {
+            home.sighted(&sighting.detector, sighting.expanded.clone());
+        }
         let Some(outbox) = &shared.outbox else { return };
         match outbox.accept(&sighting) {
-            Ok(accepted) => accepted.dropped.iter().for_each(|dropped| self.dropped(dropped)),
+            Ok(accepted) => {
+                tracing::debug!(sighting = %sighting.id, "a sighting is stored");
+                accepted.dropped.iter().for_each(|dropped| self.dropped(dropped));
+            }
             Err(error) => self.keep(sighting, &error),
         }
         shared.wake.notify_one();
@@ -99,19 +124,75 @@ impl Intake {
         self.close(closed);
     }
 
+    /// A guard held an actuator back. More pictures may yet let it through: the log has it when the visit is over.
+    fn refused(&self, refused: &RefusedAction) {
+        let (action, guards) = (&refused.refusal.action, refused.refusal.guards());
+        metrics::counter!("doorward_agent_refused_total", "action" => action.clone(), "guards" => guards).increment(1);
+        self.0.board.action(record::refused_line(refused));
+    }
+
+    /// Asks the tracker for the pictures an actuator waits for, beside those whose answers are not in (this one's is); no
+    /// longer, when it waits for none.
+    pub fn confirm(&self, recognition: &Recognition, confirm: Option<Confirm>) {
+        let waits = lock(&self.0.book).unanswered(recognition.visit).saturating_sub(1);
+        let none = Confirm { more: 0, most: 0, min_quality: 0.0 };
+        let mut confirm = confirm.unwrap_or(none);
+        confirm.more = confirm.more.saturating_sub(u8::try_from(waits).unwrap_or(u8::MAX));
+        self.0.wishes.ask(&recognition.detector, recognition.visit, confirm);
+    }
+
+    /// The pictures wanted of a detector's visits, since the last time this was asked.
+    pub fn wanted(&self, detector: &DetectorName) -> impl Iterator<Item = (VisitId, Confirm)> + use<> {
+        self.0.wishes.take(detector).into_iter()
+    }
+
+    /// Who is at a detector, as far as is known.
+    pub fn present(&self, detector: &DetectorName) -> Vec<Stay> {
+        self.0.lobby.present(detector)
+    }
+
+    /// These visits are in the newest frame.
+    pub fn in_view(&self, detector: &DetectorName, time: CaptureTime, visits: impl Iterator<Item = VisitId>) {
+        self.0.lobby.in_view(detector, time, visits);
+    }
+
+    /// The engine said who somebody is who may still be there: first who is there now, then what happened.
+    pub fn recognised(&self, recognition: &Recognition, quality: f32, clock: RuleClock) {
+        if let Some(news) = self.0.lobby.recognised(recognition, quality, clock) {
+            self.presence(news);
+        }
+        if let Some(home) = &self.0.home {
+            home.recognised(recognition, quality, clock.late);
+        }
+    }
+
+    /// Somebody came or left, or the agent has started.
+    pub fn presence(&self, news: PresenceNews) {
+        let detector = news.detector.to_string();
+        metrics::gauge!("doorward_agent_present", "detector" => detector).set(news.present.len() as f64);
+        if let Some(home) = &self.0.home {
+            home.present(&news.detector, &news.present);
+            if let PresenceChange::Left(stay) = &news.change {
+                home.left(stay);
+            }
+        }
+        self.tell(AgentEvent::Presence(Box::new(news)));
+    }
+
     /// The visitor left.
     pub fn left(&self, end: &VisitEnd) {
         let closed = lock(&self.0.book).left(end);
         self.close(closed);
     }
 
-    /// The engine answered, and these actions follow.
-    pub fn answered(&self, recognition: &Recognition, requests: &[ActionRequest]) {
+    /// The engine answered, these actions follow, and those are held back by their guards.
+    pub fn answered(&self, recognition: &Recognition, requests: &[ActionRequest], refused: &[RefusedAction]) {
         self.tell(AgentEvent::Recognised(Box::new(recognition.clone())));
         let mut book = lock(&self.0.book);
-        let closed = book.answered(recognition, requests);
+        let closed = book.answered(recognition, requests, refused);
         let still_open = book.open(recognition.visit).map(record::visit_line);
         drop(book);
+        refused.iter().for_each(|refused| self.refused(refused));
         if let Some(line) = still_open {
             // The visitor may stand there for long; the page shows who it is meanwhile.
             self.0.board.visit(line);
@@ -169,13 +250,23 @@ impl Intake {
         for summary in closed.into_iter().chain(overflow) {
             let outcome = summary.outcome.label();
             let detector = summary.detector.to_string();
-            metrics::counter!("doorward_agent_visits_total", "detector" => detector, "outcome" => outcome).increment(1);
-            tracing::info!(visit = %summary.visit, detector = %summary.detector, outcome, shots = summary.sent.len(), "visit ended");
+            // Pending is no end: the answer opens the visit again, and then it is counted, once.
+            if summary.outcome != VisitOutcome::Pending {
+                metrics::counter!("doorward_agent_visits_total", "detector" => detector, "outcome" => outcome)
+                    .increment(1);
+                tracing::info!(visit = %summary.visit, detector = %summary.detector, outcome, shots = summary.sent.len(), "visit ended");
+            }
             if let Some(outbox) = &self.0.outbox
                 && let Err(error) = outbox.visit_closed(&record::closed(&summary))
                 && let Some(line) = self.0.disk.note(Instant::now(), &error)
             {
                 tracing::error!("a visit could not be recorded: {line}");
+            }
+            for line in &summary.actions {
+                if let Some(ActionResult::Refused { guards, .. }) = &line.result {
+                    let (visit, action, rule) = (summary.visit, &line.action, &line.rule);
+                    tracing::info!(%visit, action, rule, guards, "an actuator was held back");
+                }
             }
             self.0.board.visit(record::visit_line(&summary));
             self.tell(AgentEvent::Closed(Box::new(summary)));

@@ -5,17 +5,21 @@
 //!
 //! ```text
 //! per detector, threads:  capture ─▶ detect ─▶ track ─▶ intake ─▶ outbox (disk)
-//! once, tasks:            outbox ─▶ delivery ─▶ engine ─▶ rules ─▶ actions;  status page;  heartbeat
-//! stopping:               cameras ─▶ threads run empty ─▶ delivery, within a grace period ─▶ book closed ─▶ status page
+//! once, tasks:            outbox ─▶ delivery ─▶ engine ─▶ rules ─▶ actions;  presence;  status page;  MQTT;  heartbeat
+//! stopping:               cameras ─▶ threads run empty ─▶ delivery, within a grace period ─▶ book closed ─▶ status page, MQTT
 //! ```
 
+mod confirm;
 mod delivery;
 mod events;
 mod heartbeat;
 mod intake;
+mod mqtt;
 mod pipeline;
+mod presence;
 mod record;
 mod visits;
+mod warnings;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -27,22 +31,24 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use delivery::{Delivery, Door, Limits};
 pub use events::AgentEvent;
+pub use intake::Intake;
+pub use presence::{Lobby, PresenceChange, PresenceNews};
 pub use record::quality as quality_json;
 pub use visits::{ActionLine, SentShot, VisitOutcome, VisitSummary};
 
 use crate::actions::Actions;
+use crate::actions::mqtt::{Broker, Home};
 use crate::capture::CameraState;
-use crate::config::{DetectorConfig, DetectorName, Settings};
+use crate::config::{ActionConfig, DetectorConfig, DetectorName, DryRun, Settings};
 use crate::identities::Client;
 use crate::models::ModelStore;
 use crate::outbox::Outbox;
 use crate::rules::Rules;
-use crate::status::{self, Board, EngineState, StatusView};
+use crate::status::{self, Board, CameraPhase, EngineState, StatusView};
 use crate::telemetry::Metrics;
 use crate::{detect, embed};
-use delivery::{Delivery, Door};
-use intake::Intake;
 use pipeline::{End, Models, Pipeline};
 
 /// How long sightings and actions under way may take after the cameras have stopped. What is not sent by then is in the outbox.
@@ -75,27 +81,44 @@ pub struct Report {
 /// Runs the agent until `stop`, or until its recordings are over where the options say so. An error is one of starting up: once
 /// it runs, nothing ends it but `stop`.
 pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationToken) -> Result<Report> {
+    // Before anything slow: a relay that a crash left on is switched off here.
+    let rooms = if options.dry_run { None } else { Some(open_rooms(&settings)?) };
     let store = ModelStore::locate(settings.models.dir.as_deref());
     let models = load_models(&settings, &store).await?;
     let board = Board::new(Instant::now(), settings.detectors.iter().map(|detector| detector.name.clone()));
-    let rooms = if options.dry_run { None } else { Some(open_rooms(&settings)?) };
     let outbox = rooms.as_ref().map(|rooms| rooms.outbox.clone());
     if rooms.is_some() {
         board.engine(EngineState::Unknown, "", Instant::now());
     }
-    let intake = Intake::new(outbox, board.clone(), options.events);
+    let lobby = outbox.as_ref().map(|outbox| Lobby::open(&settings, outbox)).transpose()?.unwrap_or_default();
+    let broker = rooms.as_ref().and_then(|rooms| rooms.broker.clone());
+    let home = broker.as_ref().and_then(|broker| mqtt::home(&settings, broker));
+    let intake = Intake::new(outbox, board.clone(), lobby.clone(), home.clone(), options.events);
+    lobby.started().into_iter().for_each(|news| intake.presence(news));
 
     let ending = CancellationToken::new();
     let page = match (settings.status.listen, options.metrics.clone()) {
         (Some(address), Some(metrics)) => Some(open_page(address, &board, metrics, ending.clone()).await?),
         _ => None,
     };
+    let told = broker.map(|broker| tokio::spawn(mqtt::run(broker, home.clone(), board.clone(), ending.clone())));
+    if let Some(rooms) = &rooms {
+        tokio::spawn(warnings::watch(settings.clone(), rooms.client.clone(), board.clone(), ending.clone()));
+    }
     let delivered = CancellationToken::new();
     let delivery = match rooms {
         Some(rooms) => Some(rooms.into_delivery(&settings, &intake)?),
         None => None,
     };
-    let delivering = delivery.clone().map(|delivery| tokio::spawn(delivery.run(delivered.clone())));
+    let delivering = delivery.clone().map(|delivery| {
+        let (stop, settled) = (delivered.clone(), CancellationToken::new());
+        let leaving = presence::watch(Arc::clone(&delivery), lobby, settled.clone());
+        let delivering = async move {
+            delivery.run(stop).await;
+            settled.cancel();
+        };
+        tokio::spawn(async { tokio::join!(delivering, leaving) })
+    });
 
     let cameras = stop.child_token();
     let (mut pipelines, mut pulses) = (Vec::new(), Vec::new());
@@ -104,9 +127,12 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
         let name = config.name.clone();
         let pipeline = Pipeline::start(config, models, intake.clone(), board.clone(), cameras.clone())
             .context("cannot start a detector's threads")?;
-        tokio::spawn(watch_camera(name, pipeline.camera(), board.clone()));
+        tokio::spawn(watch_camera(name, pipeline.camera(), board.clone(), home.clone()));
         pulses.push(pipeline.pulse());
         pipelines.push(pipeline);
+    }
+    if settings.dry_run != DryRun::All(false) {
+        tracing::warn!("`dry_run` is on: what it covers is decided and recorded, and not done");
     }
     tracing::info!(detectors = pipelines.len(), "watching");
     let heartbeat = tokio::spawn(heartbeat::beat(pulses, board.clone(), options.metrics, ending.clone()));
@@ -129,6 +155,9 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     intake.close_all();
     ending.cancel();
     let _ = heartbeat.await;
+    if let Some(told) = told {
+        let _ = told.await;
+    }
     if let Some(page) = page {
         let _ = page.await;
     }
@@ -168,10 +197,18 @@ async fn watch_over(
     ends
 }
 
-/// Tells the status board what the camera is doing.
-async fn watch_camera(name: DetectorName, mut camera: watch::Receiver<CameraState>, board: Board) {
+/// Tells the status board, and who watches from outside, what the camera is doing.
+async fn watch_camera(
+    name: DetectorName,
+    mut camera: watch::Receiver<CameraState>,
+    board: Board,
+    home: Option<Arc<Home>>,
+) {
     loop {
         let (phase, reason, lens) = record::camera(&camera.borrow_and_update());
+        if let Some(home) = &home {
+            home.camera(&name, phase == CameraPhase::Live);
+        }
         let now = Instant::now();
         board.camera(&name, phase, reason, now);
         board.lens(&name, lens, now);
@@ -219,15 +256,19 @@ struct Rooms {
     outbox: Outbox,
     client: Client,
     actions: Actions,
+    broker: Option<Broker>,
 }
 
 fn open_rooms(settings: &Settings) -> Result<Rooms> {
     let identities = settings.identities.as_ref().context("no engine is configured: add [identities]")?;
-    Ok(Rooms {
-        outbox: Outbox::open(&settings.state_dir, &settings.outbox)?,
-        client: Client::new(identities)?,
-        actions: Actions::new(&settings.actions)?,
-    })
+    let client = Client::new(identities)?;
+    let broker = settings.mqtt.as_ref().map(Broker::new).transpose()?;
+    let actions = Actions::new(&settings.actions, Some(&client))?.with_dry_run(settings.dry_run.clone());
+    let actions = broker.iter().fold(actions, |actions, broker| actions.with_broker(broker));
+    for (action, problem) in actions.hold_lines() {
+        tracing::warn!(action, problem, "a relay's line cannot be had; it is tried again when the relay is needed");
+    }
+    Ok(Rooms { outbox: Outbox::open(&settings.state_dir, &settings.outbox)?, client, actions, broker })
 }
 
 impl Rooms {
@@ -235,15 +276,19 @@ impl Rooms {
         let late_after = Duration::from_millis(settings.outbox.late_after_ms);
         let mut doors = HashMap::new();
         for config in &settings.detectors {
-            let is_actuator = |name: &str| self.actions.is_actuator(name);
-            let mut rules = Rules::new(config.rules.clone(), config.time_zone, late_after, is_actuator)?;
+            let guard = |name: &str| settings.actions.get(name).and_then(ActionConfig::guard).cloned();
+            let mut rules = Rules::new(config.rules.clone(), config.time_zone, late_after, guard)?;
             rules = rules.with_holidays(config.holidays.clone());
-            rules.restore(record::firings(&self.outbox, &config.name)?);
+            rules.restore(record::firings(&self.outbox, config)?);
             rules.restore_seen(record::seen(&self.outbox, &config.name)?);
             doors.insert(config.name.clone(), Door { config: Arc::new(config.clone()), rules: Mutex::new(rules) });
         }
-        let concurrency = settings.identities.as_ref().map_or(1, |identities| identities.concurrency);
-        Ok(Delivery::new(intake.clone(), self.outbox, self.client, self.actions, doors, late_after, concurrency))
+        let limits = Limits {
+            late_after,
+            concurrency: settings.identities.as_ref().map_or(1, |identities| identities.concurrency),
+            drain_per_sec: settings.outbox.drain_per_sec,
+        };
+        Ok(Delivery::new(intake.clone(), self.outbox, self.client, self.actions, doors, limits))
     }
 }
 

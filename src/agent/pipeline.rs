@@ -191,7 +191,11 @@ fn track_visits(
         TrackEvent::Ended(end) => intake.left(&end),
     };
     for detections in detections {
-        tracker.observe(&detections).into_iter().for_each(&mut act);
+        intake.wanted(&config.name).for_each(|(visit, confirm)| tracker.confirm(visit, confirm));
+        let events = tracker.observe(&detections);
+        // Before the shots: whoever is recognised must have been seen.
+        intake.in_view(&config.name, detections.frame.time, tracker.present().map(|(visit, _)| visit));
+        events.into_iter().for_each(&mut act);
     }
     tracker.finish().into_iter().for_each(&mut act);
 }

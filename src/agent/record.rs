@@ -3,25 +3,27 @@
 use anyhow::Result;
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::visits::{SentShot, VisitSummary};
 use crate::actions::{ActionResult, Outcome};
 use crate::capture::{CameraState, Lens};
-use crate::config::DetectorName;
+use crate::config::{DetectorConfig, DetectorName, EventKind};
 use crate::identities::{Answer, Recognition};
-use crate::outbox::{ActionEnd, Answered, Outbox, PastSight, Planned, VisitClosed};
+use crate::outbox::{ActionEnd, Answered, Judged, Outbox, PastFiring, PastSight, Planned, Refused, VisitClosed};
 use crate::quality::{Part, Quality};
-use crate::rules::{ActionRequest, Firing, Seen};
+use crate::rules::{ActionRequest, Firing, Judgement, RefusedAction, Seen, Verdict};
 use crate::status::{ActionLine, CameraPhase, VisitLine};
+use crate::track::VisitId;
 
-/// How far back the rules' memory is filled after a restart. A cooldown longer than this starts anew.
-const REMEMBERED: TimeDelta = TimeDelta::days(1);
+/// How far back the rules' memory is filled after a restart, at least and at most. In between, as far as a rule rests.
+const REMEMBERED: (TimeDelta, TimeDelta) = (TimeDelta::days(1), TimeDelta::days(366));
 
 /// How far back a rule can ask who was seen (`absent_secs`), as far as the history goes.
 const SEEN: TimeDelta = TimeDelta::days(30);
 
 /// An answer and the actions that follow from it.
-pub fn settled(recognition: &Recognition, late: bool, requests: &[ActionRequest]) -> (Answered, Vec<Planned>) {
+pub fn settled(recognition: &Recognition, late: bool, judgement: &Judgement) -> (Answered, Vec<Planned>) {
     let (outcome, reason, known) = match &recognition.answer {
         Answer::Known(known) => ("known", None, Some(known)),
         Answer::Unknown { .. } => ("unknown", None, None),
@@ -35,19 +37,48 @@ pub fn settled(recognition: &Recognition, late: bool, requests: &[ActionRequest]
         _ => None,
     };
     let person = known.map(|known| known.person.id.clone());
+    let Recognition { sighting, visit, .. } = *recognition;
+    let judged = judged(visit, sighting, EventKind::Recognition, &judgement.verdicts);
+    let refused = judgement.refused.iter().map(refused).collect();
+    let answered = Answered { sighting, outcome, reason, person, confidence, late, judged, refused };
+    (answered, planned(&judgement.requests))
+}
+
+/// What the rules made of something; nothing where there are none.
+pub fn judged(visit: VisitId, sighting: Uuid, event: EventKind, verdicts: &[Verdict]) -> Option<Judged> {
+    let rules = verdicts.iter().map(Verdict::to_record).collect();
+    (!verdicts.is_empty()).then_some(Judged { visit, sighting, event, rules })
+}
+
+fn refused(refused: &RefusedAction) -> Refused {
+    Refused {
+        key: refused.key.clone(),
+        visit: refused.visit,
+        sighting: refused.sighting,
+        detector: refused.detector.clone(),
+        rule: refused.rule.clone(),
+        action: refused.refusal.action.clone(),
+        person: refused.person.clone(),
+        seen_at: refused.seen_at,
+        reason: refused.refusal.reason(),
+    }
+}
+
+/// Actions to perform, for the ledger.
+pub fn planned(requests: &[ActionRequest]) -> Vec<Planned> {
     let planned = |request: &ActionRequest| Planned {
         key: request.key.clone(),
         visit: request.visit,
         sighting: request.sighting,
         detector: request.detector.clone(),
         rule: request.rule.clone(),
+        event: request.event,
         action: request.action.clone(),
         person: request.person.clone(),
         seen_at: request.seen_at,
         request: request.to_record(),
     };
-    let answered = Answered { sighting: recognition.sighting, outcome, reason, person, confidence, late };
-    (answered, requests.iter().map(planned).collect())
+    requests.iter().map(planned).collect()
 }
 
 /// How an action ended.
@@ -55,21 +86,23 @@ pub fn end(result: &ActionResult) -> ActionEnd {
     match result {
         ActionResult::Done => ActionEnd::Done,
         ActionResult::Expired => ActionEnd::Expired,
-        ActionResult::Failed { reason } => ActionEnd::Failed { reason: reason.clone() },
+        // What was refused is on record as that, and has never been asked for.
+        ActionResult::Failed { reason } | ActionResult::Refused { reason, .. } => {
+            ActionEnd::Failed { reason: reason.clone() }
+        }
+        ActionResult::DryRun => ActionEnd::DryRun,
     }
 }
 
-/// What one detector's rules fired before a restart.
-pub fn firings(outbox: &Outbox, detector: &DetectorName) -> Result<Vec<Firing>> {
-    let past = outbox.recent_firings(Utc::now() - REMEMBERED)?.into_iter();
+/// What one detector's rules fired before a restart, and which action.
+pub fn firings(outbox: &Outbox, detector: &DetectorConfig) -> Result<Vec<(Firing, String)>> {
+    let longest = detector.rules.iter().map(|rule| rule.cooldown_secs).max().unwrap_or_default();
+    let rests = i64::try_from(longest).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
+    let past = outbox.recent_firings(Utc::now() - rests.clamp(REMEMBERED.0, REMEMBERED.1))?.into_iter();
     Ok(past
-        .filter(|firing| firing.detector == *detector)
-        .map(|firing| Firing {
-            rule: firing.rule,
-            detector: firing.detector,
-            person: firing.person,
-            visit: firing.visit,
-            seen_at: firing.seen_at,
+        .filter(|firing| firing.detector == detector.name)
+        .map(|PastFiring { rule, event, action, detector, person, visit, seen_at }| {
+            (Firing { rule, event, detector, person, visit, seen_at }, action)
         })
         .collect())
 }
@@ -103,20 +136,30 @@ pub fn visit_line(summary: &VisitSummary) -> VisitLine {
 
 /// An action that ended, for the status page.
 pub fn action_line(request: &ActionRequest, outcome: &Outcome) -> ActionLine {
-    let (result, reason) = match end(&outcome.result) {
-        ActionEnd::Done => ("done", None),
-        ActionEnd::Expired => ("expired", None),
-        ActionEnd::Failed { reason } => ("failed", Some(reason)),
-    };
+    let result = &outcome.result;
     ActionLine {
         at: Utc::now(),
         action: outcome.action.clone(),
         rule: request.rule.clone(),
         detector: request.detector.clone(),
         visit: request.visit.to_string(),
-        result: result.into(),
-        reason,
+        result: result.label().into(),
+        reason: result.reason().map(str::to_owned),
         took_ms: outcome.took.as_millis() as u64,
+    }
+}
+
+/// An actuator that was held back, for the status page: with what the guards wanted and found, which are no names.
+pub fn refused_line(refused: &RefusedAction) -> ActionLine {
+    ActionLine {
+        at: Utc::now(),
+        action: refused.refusal.action.clone(),
+        rule: refused.rule.clone(),
+        detector: refused.detector.clone(),
+        visit: refused.visit.to_string(),
+        result: "refused".into(),
+        reason: Some(refused.refusal.reason()),
+        took_ms: 0,
     }
 }
 
@@ -158,11 +201,15 @@ pub fn closed(summary: &VisitSummary) -> VisitClosed {
         last_seen: summary.last_seen,
         outcome: summary.outcome.label(),
         reason: summary.outcome.reason().map(str::to_string),
-        detail: json!({
-            "sent": summary.sent.iter().map(shot).collect::<Vec<_>>(),
-            "best": summary.best.as_ref().map(quality),
-            "largest_px": summary.largest_px,
-        }),
+        detail: match summary.sent.is_empty() && summary.best.is_none() {
+            // Opened again by its answer: what was told of it before says more.
+            true => Value::Null,
+            false => json!({
+                "sent": summary.sent.iter().map(shot).collect::<Vec<_>>(),
+                "best": summary.best.as_ref().map(quality),
+                "largest_px": summary.largest_px,
+            }),
+        },
     }
 }
 

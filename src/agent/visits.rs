@@ -19,12 +19,13 @@ use crate::config::DetectorName;
 use crate::detect::Rect;
 use crate::identities::{Answer, Known, Recognition};
 use crate::quality::Quality;
-use crate::rules::ActionRequest;
+use crate::rules::{ActionRequest, RefusedAction};
 use crate::track::{BestShot, Unsent, VisitEnd, VisitId};
 
 /// Open visits kept at most. During a long outage of the engine a visit stays open until its sighting is settled; past this
-/// many the oldest are closed as [`VisitOutcome::Pending`]. Each takes about half a kilobyte.
-const MAX_OPEN: usize = 20_000;
+/// many the oldest are let go as [`VisitOutcome::Pending`], on record, and opened again by their answer. Each takes up to two
+/// kilobytes.
+const MAX_OPEN: usize = 1_000;
 
 /// The open visits.
 #[derive(Debug, Default)]
@@ -147,22 +148,14 @@ impl VisitOutcome {
 }
 
 impl ActionLine {
-    /// `done`, `expired`, `failed`, or `pending` while it is under way.
+    /// The end's word, or `pending` while it is under way.
     pub fn result_label(&self) -> &'static str {
-        match &self.result {
-            Some(ActionResult::Done) => "done",
-            Some(ActionResult::Expired) => "expired",
-            Some(ActionResult::Failed { .. }) => "failed",
-            None => "pending",
-        }
+        self.result.as_ref().map_or("pending", ActionResult::label)
     }
 
-    /// Why it failed.
+    /// Why it failed, or was refused.
     pub fn reason(&self) -> Option<&str> {
-        match &self.result {
-            Some(ActionResult::Failed { reason }) => Some(reason),
-            _ => None,
-        }
+        self.result.as_ref().and_then(ActionResult::reason)
     }
 }
 
@@ -197,9 +190,14 @@ impl VisitBook {
         }
     }
 
-    /// The engine answered, and these actions were asked for. A visit of an earlier life of the process, of which only the
+    /// The engine answered, these actions were asked for, and those held back by their guards. A visit of an earlier life of the process, of which only the
     /// stored sighting is left, is opened for this.
-    pub fn answered(&mut self, recognition: &Recognition, requests: &[ActionRequest]) -> Option<VisitSummary> {
+    pub fn answered(
+        &mut self,
+        recognition: &Recognition,
+        requests: &[ActionRequest],
+        refused: &[RefusedAction],
+    ) -> Option<VisitSummary> {
         let visit = self.open.entry(recognition.visit).or_insert_with(|| OpenVisit {
             left: true,
             ..OpenVisit::new(
@@ -219,6 +217,19 @@ impl VisitBook {
             };
         }
         visit.acting += requests.len();
+        // What was held back and is asked for now, or held back for another reason, has not been refused (so).
+        let again = |line: &ActionLine| {
+            matches!(line.result, Some(ActionResult::Refused { .. }))
+                && (requests.iter().any(|request| request.key == line.key)
+                    || refused.iter().any(|refused| refused.key == line.key))
+        };
+        visit.summary.actions.retain(|line| !again(line));
+        visit.summary.actions.extend(refused.iter().map(|refused| ActionLine {
+            rule: refused.rule.clone(),
+            action: refused.refusal.action.clone(),
+            key: refused.key.clone(),
+            result: Some(ActionResult::Refused { guards: refused.refusal.guards(), reason: refused.refusal.reason() }),
+        }));
         visit.summary.actions.extend(requests.iter().map(|request| ActionLine {
             rule: request.rule.clone(),
             action: request.action.clone(),
@@ -246,6 +257,11 @@ impl VisitBook {
         line.result = Some(outcome.result.clone());
         open.acting -= 1;
         self.close_if_done(visit)
+    }
+
+    /// Sightings of a visit whose answers are not in.
+    pub fn unanswered(&self, visit: VisitId) -> usize {
+        self.open.get(&visit).map_or(0, |visit| visit.unanswered.len())
     }
 
     /// The visitor left.
@@ -372,6 +388,7 @@ mod tests {
             first_seen: time(0),
             last_seen: time(at),
             reason: ShotReason::First,
+            number: 1,
             others: Vec::new(),
         }
     }
@@ -411,6 +428,7 @@ mod tests {
     fn request(n: u128, key: &str) -> ActionRequest {
         ActionRequest {
             action: "journal".into(),
+            event: crate::config::EventKind::Recognition,
             rule: "everybody".into(),
             detector: name(),
             visit: visit(n),
@@ -445,7 +463,7 @@ mod tests {
             let request = [request(1, "k")];
             match last {
                 "left" => {
-                    closed.extend(book.answered(&answer(1, 7, known()), &request));
+                    closed.extend(book.answered(&answer(1, 7, known()), &request, &[]));
                     closed.extend(book.acted(visit(1), &done("k")));
                     assert!(closed.is_empty());
                     closed.extend(book.left(&left(1, None)));
@@ -453,11 +471,11 @@ mod tests {
                 "answered" => {
                     closed.extend(book.left(&left(1, None)));
                     assert!(closed.is_empty());
-                    closed.extend(book.answered(&answer(1, 7, known()), &[]));
+                    closed.extend(book.answered(&answer(1, 7, known()), &[], &[]));
                 }
                 _ => {
                     closed.extend(book.left(&left(1, None)));
-                    closed.extend(book.answered(&answer(1, 7, known()), &request));
+                    closed.extend(book.answered(&answer(1, 7, known()), &request, &[]));
                     assert!(closed.is_empty());
                     closed.extend(book.acted(visit(1), &done("k")));
                 }
@@ -477,8 +495,8 @@ mod tests {
             book.sent(&shot(1, 400), Uuid::from_u128(7), true);
             book.sent(&shot(1, 900), Uuid::from_u128(8), true);
             book.left(&left(1, None));
-            assert!(book.answered(&answer(1, 8, first), &[]).is_none());
-            let closed = book.answered(&answer(1, 7, second), &[]).unwrap();
+            assert!(book.answered(&answer(1, 8, first), &[], &[]).is_none());
+            let closed = book.answered(&answer(1, 7, second), &[], &[]).unwrap();
             assert_eq!(closed.outcome, VisitOutcome::Known);
             assert!(closed.known.is_some());
             assert_eq!(closed.sent.len(), 2);
@@ -511,7 +529,7 @@ mod tests {
     #[test]
     fn a_sighting_from_an_earlier_life_makes_its_own_visit() {
         let mut book = VisitBook::default();
-        assert!(book.answered(&answer(9, 7, known()), &[request(9, "k")]).is_none());
+        assert!(book.answered(&answer(9, 7, known()), &[request(9, "k")], &[]).is_none());
         let closed = book.acted(visit(9), &done("k")).unwrap();
         assert_eq!(closed.outcome, VisitOutcome::Known);
     }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{About, CameraSource, CaptureError, Next, Shot, Skipped};
+use crate::clock;
 use crate::config::DetectorName;
 
 /// Opens the camera; called on the connection's thread.
@@ -102,7 +103,7 @@ fn work(open: &Opener, events: &SyncSender<Event>) {
         // When nobody listens any more this connection is no longer wanted.
         while events.send(event).is_ok() {
             event = match source.next_shot()? {
-                Next::Shot(shot) => Event::Shot(shot, Instant::now()),
+                Next::Shot(shot) => Event::Shot(shot, clock::now()),
                 Next::Skipped(skipped) => Event::Skipped(skipped),
                 Next::End => break,
             };

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use crate::clock;
 use crate::config::{CameraConfig, DetectorName};
 use crate::picture::Picture;
 
@@ -61,8 +62,15 @@ pub struct CaptureTime {
     /// The pipeline's clock: time since this source's first frame; never goes back, also across reconnects.
     /// Tracking and best-shot decisions use this one alone.
     pub offset: Duration,
-    /// The moment the frame entered this process, for ages and latencies; never steps.
+    /// The moment the frame entered this process, on [`clock`](crate::clock): for ages and latencies.
     pub arrived: Instant,
+}
+
+impl CaptureTime {
+    /// Time since the frame entered this process, sleep included.
+    pub fn age(&self) -> Duration {
+        clock::now().saturating_duration_since(self.arrived)
+    }
 }
 
 /// Something that delivers pictures, opened by [`open`]. It never retries: a fault is an error, and the caller

@@ -17,13 +17,14 @@ use nix::unistd::{AccessFlags, access};
 use serde_json::json;
 
 use super::CommandResult;
-use crate::actions::{ActionError, Actions};
+use crate::actions::mqtt::Broker;
+use crate::actions::{ActionError, Actions, look_at_line};
 use crate::cli::CheckArgs;
 use crate::config::{self, ActionConfig, CameraConfig, ConfigErrors, DetectorConfig, Loaded, OutboxConfig, Settings};
 use crate::identities::{Client, ClientError};
 use crate::models::{ModelError, ModelStore, Role};
 use crate::rules::{RuleError, Rules};
-use crate::{detect, embed, onnx};
+use crate::{detect, embed, onnx, outbox};
 
 /// Less free space than this and the outbox cannot be trusted to take the next sighting.
 const LEAST_FREE_BYTES: u64 = 64 << 20;
@@ -53,6 +54,10 @@ struct Report(Vec<Check>);
 
 /// Checks, prints, and tells by the exit code: 0, 1 when this machine is not ready, 78 when the configuration is wrong.
 pub fn run(args: CheckArgs) -> CommandResult {
+    if args.print {
+        super::print_line(super::load_config(args.config.config.as_deref())?.to_text().trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut report = Report::default();
     match config::load(args.config.config.as_deref()) {
         Ok(loaded) => everything(&loaded, args.online, &mut report),
@@ -74,15 +79,17 @@ fn everything(loaded: &Loaded, online: bool, report: &mut Report) {
         rules(loaded, detector, report);
     }
     state_dir(&loaded.settings.state_dir, &loaded.settings.outbox, report);
+    outbox_key(&loaded.settings, report);
     for name in actions.keys() {
         action(loaded, name, report);
     }
+    broker(loaded, online, report);
     match identities.as_ref().map(Client::new) {
         None => {}
         Some(Err(error)) => {
             let key = match error {
-                ClientError::CaFile { .. } | ClientError::CaFormat { .. } => "identities.ca_file",
-                ClientError::BadUrl { .. } => "identities.url",
+                ClientError::Trust(_) => "identities.ca_file",
+                ClientError::BadUrl { .. } | ClientError::PlainHttp { .. } => "identities.url",
                 _ => return report.error("engine", chain(error)),
             };
             report.mistake("engine", loaded.mistake(None, key, chain(error)));
@@ -217,9 +224,20 @@ fn state_dir(folder: &Path, outbox: &OutboxConfig, report: &mut Report) {
     }
 }
 
+/// Where the key is that what the outbox stores is encrypted with.
+fn outbox_key(settings: &Settings, report: &mut Report) {
+    let file = outbox::key_file(&settings.state_dir);
+    let detail = match (&settings.outbox.key, file.exists()) {
+        (Some(_), _) => "given by the configuration".into(),
+        (None, true) => format!("in {}; `outbox.key` takes a credential instead", file.display()),
+        (None, false) => format!("will be made in {}; `outbox.key` takes a credential instead", file.display()),
+    };
+    report.ok("outbox key", detail);
+}
+
 /// What `if` says; everything else of a rule has been checked with the configuration.
 fn rules(loaded: &Loaded, detector: &DetectorConfig, report: &mut Report) {
-    match Rules::new(detector.rules.clone(), detector.time_zone, Duration::ZERO, |_| false) {
+    match Rules::new(detector.rules.clone(), detector.time_zone, Duration::ZERO, |_| None) {
         Ok(_) => {}
         Err(RuleError::BadCondition { rule, problem }) => {
             let problem = format!("this is not an expression over the event: {problem}");
@@ -233,20 +251,32 @@ fn rules(loaded: &Loaded, detector: &DetectorConfig, report: &mut Report) {
 /// Templates, programs and files of one action.
 fn action(loaded: &Loaded, name: &str, report: &mut Report) {
     let (check, config) = (format!("action {name}"), &loaded.settings.actions[name]);
-    let problem = match Actions::new(&BTreeMap::from([(name.to_owned(), config.clone())])) {
+    let problem = match Actions::new(&BTreeMap::from([(name.to_owned(), config.clone())]), None) {
         Ok(_) => None,
         Err(ActionError::Wrong { key, problem, .. }) => Some((key, problem)),
         Err(ActionError::Template { key, source, .. }) => {
             Some((key, format!("this is not a template that can be filled in: {}", chain(source))))
         }
+        Err(ActionError::Trust { source, .. }) => Some(("ca_file".into(), chain(source))),
         Err(error) => return report.error(check, chain(error)),
     };
     match (problem, config) {
         (Some((key, problem)), _) => {
             report.mistake(check, loaded.mistake(None, &format!("action.{name}.{key}"), problem));
         }
+        (None, ActionConfig::Mqtt(mqtt)) => report.ok(check, format!("publishes to {}", mqtt.topic)),
         (None, ActionConfig::Exec(exec)) => report.ok(check, format!("{} can be run", exec.program.display())),
+        (None, ActionConfig::Webhook(webhook)) if webhook.preset.is_some() => report.ok(check, "a preset's request"),
         (None, ActionConfig::Webhook(webhook)) => report.ok(check, format!("a {} request", webhook.method)),
+        (None, ActionConfig::Relay(relay)) => match look_at_line(relay) {
+            Ok(line) => report.ok(check, line),
+            Err(problem) => report.error(check, problem),
+        },
+        (None, ActionConfig::Email(email)) => {
+            report.ok(check, format!("a mail to {} through {}:{}", email.to.len(), email.host, email.port()));
+        }
+        (None, ActionConfig::Syslog(syslog)) => report.ok(check, format!("a line to {}", syslog.to)),
+        (None, ActionConfig::Identities(_)) => report.ok(check, "something written back to the engine"),
         (None, ActionConfig::Journal(journal)) => match can_be_written(&journal.path) {
             Ok(()) => report.ok(check, format!("{} can be written", journal.path.display())),
             Err(problem) => report.error(check, problem),
@@ -254,9 +284,30 @@ fn action(loaded: &Loaded, name: &str, report: &mut Report) {
     }
 }
 
+/// The broker's address and certificates; with `online` whether it lets us in.
+fn broker(loaded: &Loaded, online: bool, report: &mut Report) {
+    let check = "MQTT broker";
+    match loaded.settings.mqtt.as_ref().map(Broker::new) {
+        None => {}
+        Some(Err(ActionError::Broker { key, problem })) => {
+            report.mistake(check, loaded.mistake(None, &format!("mqtt.{key}"), problem));
+        }
+        Some(Err(error)) => report.error(check, chain(error)),
+        Some(Ok(broker)) if online => match runtime().map(|runtime| runtime.block_on(broker.probe())) {
+            Ok(Ok(())) => report.ok(check, format!("{} lets us in", broker.address())),
+            Ok(Err(problem)) => report.error(check, format!("{}: {problem}", broker.address())),
+            Err(error) => report.error(check, format!("{error:#}")),
+        },
+        Some(Ok(broker)) => report.ok(check, format!("{}, which is not asked without --online", broker.address())),
+    }
+}
+
 fn log_in(client: &Client) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
-    Ok(runtime.block_on(client.authenticate())?)
+    Ok(runtime()?.block_on(client.authenticate())?)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")
 }
 
 fn can_be_written(file: &Path) -> Result<(), String> {

@@ -7,20 +7,12 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::{CommandResult, print_line};
+use super::{CommandResult, Failure, print_line};
 use crate::cli::ExplainArgs;
 use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
 
 pub fn run(args: ExplainArgs) -> CommandResult {
-    let settings = super::load_config(args.config.config.as_deref())?.settings;
-    let visits = outbox::explain(&settings.state_dir, &args.visit)?;
-    if visits.is_empty() {
-        let days = settings.outbox.history_days;
-        return Err(
-            anyhow::anyhow!("no visit of the last {days} days has an id that starts with `{}`", args.visit).into()
-        );
-    }
-    for visit in &visits {
+    for visit in &visits(&args)? {
         if args.json {
             print_line(&serde_json::to_string(visit)?);
         } else {
@@ -28,6 +20,19 @@ pub fn run(args: ExplainArgs) -> CommandResult {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The visits on record whose id starts as asked for; there is one at least.
+pub(super) fn visits(args: &ExplainArgs) -> Result<Vec<VisitRecord>, Failure> {
+    let settings = super::load_config(args.config.config.as_deref())?.settings;
+    let visits = outbox::explain(&settings.state_dir, &settings.outbox, &args.visit)?;
+    if visits.is_empty() {
+        let days = settings.outbox.history_days;
+        return Err(
+            anyhow::anyhow!("no visit of the last {days} days has an id that starts with `{}`", args.visit).into()
+        );
+    }
+    Ok(visits)
 }
 
 fn tell(visit: &VisitRecord) {
@@ -76,7 +81,8 @@ fn tell_shot(shot: &ShotRecord, detail: &Value) {
 fn tell_action(action: &ActionRecord) {
     let after = action.ended_after_ms.map(|ms| format!(" after {ms} ms")).unwrap_or_default();
     let end = with_reason(&action.state, action.reason.as_deref());
-    print_line(&format!("  action    {} (rule {}): {end}{after}", action.action, action.rule));
+    let on = if action.event == "left" { ", having left" } else { "" };
+    print_line(&format!("  action    {} (rule {}{on}): {end}{after}", action.action, action.rule));
 }
 
 fn with_reason(word: &str, reason: Option<&str>) -> String {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+pub mod actions;
 pub mod check;
 pub mod demo;
 pub mod detect;
@@ -13,6 +14,8 @@ pub mod explain;
 pub mod identities;
 mod lines;
 pub mod models;
+pub mod pictures;
+pub mod purge;
 pub mod replay;
 pub mod rules;
 pub mod run;

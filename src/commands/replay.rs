@@ -12,6 +12,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::{CommandResult, Failure};
+use crate::actions::mqtt::client_id;
 use crate::agent::{self, AgentEvent, VisitSummary, quality_json};
 use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
@@ -77,6 +78,11 @@ fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
         detector.track.subject = subject;
     }
     settings.detectors = vec![detector];
+    if let Some(mqtt) = &mut settings.mqtt {
+        // What was recorded is no news at the door; and the agent itself may be connected under its own name.
+        (mqtt.home_assistant, mqtt.states) = (false, false);
+        mqtt.client_id = Some(format!("{}-replay", client_id(mqtt)));
+    }
     Ok(settings)
 }
 

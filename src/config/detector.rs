@@ -25,6 +25,7 @@ pub struct DetectorConfig {
     pub crop: CropConfig,
     pub embed: EmbedConfig,
     pub identify: IdentifyConfig,
+    pub presence: PresenceConfig,
     /// The global rules that apply here and the detector's own, in order.
     pub rules: Vec<RuleConfig>,
 }
@@ -221,6 +222,15 @@ pub enum Call {
     Lookup,
 }
 
+/// `[presence]`: when somebody has left.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PresenceConfig {
+    /// Who has not been seen for this long has left; never shorter than a visit waits for a face that is gone
+    /// (`track.lost_after_ms`).
+    pub absent_secs: u64,
+}
+
 impl DetectorConfig {
     /// Everything but the name and the camera at its default, in UTC, without rules.
     pub fn new(name: DetectorName, camera: CameraConfig) -> Self {
@@ -235,6 +245,7 @@ impl DetectorConfig {
             crop: CropConfig::default(),
             embed: EmbedConfig::default(),
             identify: IdentifyConfig::default(),
+            presence: PresenceConfig::default(),
             rules: Vec::new(),
         }
     }
@@ -302,6 +313,12 @@ impl Default for CropConfig {
 impl Default for EmbedConfig {
     fn default() -> Self {
         Self { model: "auto".into() }
+    }
+}
+
+impl Default for PresenceConfig {
+    fn default() -> Self {
+        Self { absent_secs: 60 }
     }
 }
 

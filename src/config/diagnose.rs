@@ -142,6 +142,12 @@ fn stray_key(path: &[String], key: &str, expected: &[&'static str], node: &Node,
     };
     let elsewhere = |wanted: &dyn Fn(&Section) -> bool| {
         let mut found: Vec<&Section> = all.iter().filter(|section| wanted(section)).collect();
+        // What belongs within this section belongs nowhere else.
+        let within =
+            |section: &&Section| here.first().is_some_and(|first| section.name.starts_with(&format!("{first}.")));
+        if found.iter().any(within) {
+            found.retain(within);
+        }
         // The same section with another type first, then the sections of the same file.
         found.sort_by_key(|section| (!section.is_at(&here), section.per_detector != per_detector));
         found.iter().take(3).map(|section| section.pointer(&here, tag)).collect::<Vec<_>>()
@@ -169,6 +175,7 @@ impl Section {
         let here = here.strip_prefix(&["detector"]).unwrap_or(here);
         match (self.name, here) {
             ("action", ["action", _]) => true,
+            ("action.guard", ["action", _, "guard"]) => true,
             ("rule.when", ["rule", "when"]) => true,
             (name, [one]) => name == *one,
             _ => false,
@@ -178,6 +185,7 @@ impl Section {
     fn pointer(&self, here: &[&str], tag: &str) -> String {
         match (self.name, self.tag) {
             ("", _) => "the top of the file, above the first section".into(),
+            ("action.guard", _) => "`[action.NAME.guard]`".into(),
             ("rule.when", _) => "the rule's `when`".into(),
             ("rule", _) => "`[[rule]]`".into(),
             (_, Some(own)) if self.is_at(here) && own != tag => format!("`type = \"{own}\"`"),
@@ -193,14 +201,15 @@ pub(super) fn sections() -> Vec<Section> {
     let of_box = |name, keys| Section { name, tag: None, keys, per_detector: false };
     let of_detector = |name, keys| Section { name, tag: None, keys, per_detector: true };
     let camera = |tag, keys| Section { name: "camera", tag: Some(tag), keys, per_detector: true };
-    let action = |tag, keys| Section { name: "action", tag: Some(tag), keys, per_detector: false };
-    vec![
-        of_box("", &["state_dir"]),
+    let action = |(tag, keys)| Section { name: "action", tag: Some(tag), keys, per_detector: false };
+    let mut sections = vec![
+        of_box("", &["state_dir", "dry_run"]),
         of_box("log", keys_of::<LogConfig>()),
         of_box("models", keys_of::<ModelsConfig>()),
         of_box("identities", keys_of::<IdentitiesConfig>()),
         of_box("outbox", keys_of::<OutboxConfig>()),
         of_box("status", keys_of::<StatusConfig>()),
+        of_box("mqtt", keys_of::<MqttConfig>()),
         of_detector("", &["name", "time_zone", "holidays"]),
         camera("v4l2", keys_of::<V4l2Config>()),
         camera("stream", keys_of::<StreamConfig>()),
@@ -211,12 +220,13 @@ pub(super) fn sections() -> Vec<Section> {
         of_detector("crop", keys_of::<CropConfig>()),
         of_detector("embed", keys_of::<EmbedConfig>()),
         of_detector("identify", keys_of::<IdentifyConfig>()),
+        of_detector("presence", keys_of::<PresenceConfig>()),
+        of_box("action.guard", keys_of::<GuardConfig>()),
         of_box("rule", keys_of::<RuleConfig>()),
         of_box("rule.when", keys_of::<WhenConfig>()),
-        action("journal", keys_of::<JournalConfig>()),
-        action("webhook", keys_of::<WebhookConfig>()),
-        action("exec", keys_of::<ExecConfig>()),
-    ]
+    ];
+    sections.extend(super::actions::kinds().into_iter().map(action));
+    sections
 }
 
 /// What to write for a key that is missing.
@@ -227,7 +237,10 @@ fn example(path: &[String]) -> String {
             "add a `[camera]` section, for example with `type = \"v4l2\"` and `device = \"/dev/video0\"`".into()
         }
         [.., "type"] if steps.contains(&"camera") => "write `type = \"v4l2\"`, \"stream\" or \"replay\"".into(),
-        [.., "type"] => "write `type = \"journal\"`, \"webhook\" or \"exec\"".into(),
+        [.., "type"] => {
+            let kinds: Vec<_> = super::actions::kinds().into_iter().map(|(kind, _)| kind).collect();
+            format!("write `type = \"KIND\"`, where KIND is one of {}", listed(&kinds))
+        }
         [.., "device"] => "write `device = \"/dev/video0\"`, or a name under /dev/v4l/by-id".into(),
         ["camera", "url"] => "write `url = \"rtsp://camera.example/stream\"`".into(),
         ["camera", "path"] => "write `path = \"/path/to/recording.mp4\"`, or a folder of pictures".into(),
@@ -236,6 +249,8 @@ fn example(path: &[String]) -> String {
         ["identities", "password"] => {
             "write `password = \"${IDENTITIES_PASSWORD}\"` and provide it as a credential or variable".into()
         }
+        ["mqtt", "url"] => "write `url = \"mqtt://broker.example:1883\"`".into(),
+        ["action", _, "topic"] => "write `topic = \"house/door/{{ detector }}\"`".into(),
         [.., "url"] => "write `url = \"https://host.example/path\"`".into(),
         [.., "path"] => "write `path = \"/var/log/doorward/events.jsonl\"`".into(),
         [.., "program"] => "write `program = \"/path/to/program\"`".into(),

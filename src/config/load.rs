@@ -26,6 +26,9 @@ use super::*;
 /// Where the main file is looked for when none is named.
 pub const SEARCHED: [&str; 2] = ["config/doorward.toml", "/etc/doorward/doorward.toml"];
 
+/// What is shorter than this may stand in any sentence.
+const SHORTEST_SECRET: usize = 4;
+
 const PREFIX: &str = "DOORWARD__";
 const DETECTORS_PREFIX: &str = "DOORWARD__DETECTORS__";
 
@@ -41,6 +44,8 @@ pub struct Loaded {
     branches: Vec<(Option<DetectorName>, Scope, Node)>,
     /// The names of the rules of each branch, in the order they stand there.
     rules: Vec<Vec<String>>,
+    /// Each branch as TOML, without secrets.
+    shown: Vec<String>,
 }
 
 /// The main file, as it may be written.
@@ -58,6 +63,9 @@ pub(super) struct MainFile {
     pub outbox: OutboxConfig,
     #[serde(default)]
     pub status: StatusConfig,
+    pub mqtt: Option<MqttConfig>,
+    #[serde(default)]
+    pub dry_run: DryRun,
     /// The defaults of every detector; read together with each detector's own file.
     #[serde(rename = "detector")]
     pub _detector: Option<IgnoredAny>,
@@ -90,6 +98,8 @@ pub(super) struct DetectorFile {
     #[serde(default)]
     pub identify: IdentifyConfig,
     #[serde(default)]
+    pub presence: PresenceConfig,
+    #[serde(default)]
     pub rule: Vec<RuleConfig>,
 }
 
@@ -111,6 +121,7 @@ pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loade
         files: Vec::new(),
         mistakes: Vec::new(),
         warnings: Vec::new(),
+        secrets: Vec::new(),
     };
     loader.load()
 }
@@ -135,6 +146,8 @@ struct Loader<'a> {
     files: Vec<PathBuf>,
     mistakes: Vec<Mistake>,
     warnings: Vec<Mistake>,
+    /// What came from credentials, variables and files.
+    secrets: Vec<String>,
 }
 
 /// A detector's file before it is merged.
@@ -192,13 +205,15 @@ impl Loader<'_> {
         }
         detectors.sort_by(|a, b| a.name.cmp(&b.name));
         self.unused_actions(&main.action, &main.rule, &detectors, &branches[0]);
+        let shown = branches.iter().map(|(_, _, branch)| super::show::shown(branch, &self.secrets)).collect();
         for (_, _, branch) in &mut branches {
             branch.texts(&mut Vec::new(), &mut |_, node| node.body = Body::Removed);
         }
-        let MainFile { state_dir, log, models, identities, outbox, status, action: actions, .. } = main;
-        let settings = Settings { state_dir, log, models, identities, outbox, status, detectors, actions };
-        tidy(&mut self.warnings);
-        Ok(Loaded { settings, warnings: self.warnings, files: self.files, branches, rules })
+        let MainFile { state_dir, log, models, identities, outbox, status, mqtt, dry_run, action: actions, .. } = main;
+        let settings =
+            Settings { state_dir, log, models, identities, outbox, status, mqtt, dry_run, detectors, actions };
+        tidy(&mut self.warnings, &self.secrets);
+        Ok(Loaded { settings, warnings: self.warnings, files: self.files, branches, rules, shown })
     }
 
     fn file(&mut self, file: &Path) -> Option<Layer> {
@@ -334,9 +349,14 @@ impl Loader<'_> {
         let mut node = Node::from_layer(layer, &self.places);
         let surroundings = self.surroundings;
         let mut found: Vec<(Vec<String>, String, bool)> = Vec::new();
+        let mut secrets = Vec::new();
         node.texts(&mut Vec::new(), &mut |path, node| {
-            // A variable of the environment is taken as it is.
-            let (Body::Text(text), false) = (&node.body, node.filled) else { return };
+            let Body::Text(text) = &node.body else { return };
+            if node.filled {
+                // A variable of the environment is taken as it is.
+                secrets.push(text.clone());
+                return;
+            }
             match surroundings.fill(text) {
                 Ok(filled) => {
                     found.extend(filled.warnings.into_iter().map(|warning| (path.to_vec(), warning, false)));
@@ -347,6 +367,7 @@ impl Loader<'_> {
                     }
                     node.filled = filled.changed;
                     node.body = Body::Text(filled.text);
+                    secrets.extend(filled.secrets);
                 }
                 Err(problem) => {
                     found.push((path.to_vec(), problem, true));
@@ -354,6 +375,7 @@ impl Loader<'_> {
                 }
             }
         });
+        self.secrets.extend(secrets);
         for (path, problem, wrong) in found {
             let mistake = scope.mistake(&node, &path, problem);
             if wrong { self.mistakes.push(mistake) } else { self.warnings.push(mistake) }
@@ -373,8 +395,20 @@ impl Loader<'_> {
         scope: &Scope,
         branch: &Node,
     ) -> Option<DetectorConfig> {
-        let DetectorFile { time_zone, holidays, camera, detect, track, quality, crop, embed, identify, rule, .. } =
-            detector;
+        let DetectorFile {
+            _name: _,
+            time_zone,
+            holidays,
+            camera,
+            detect,
+            track,
+            quality,
+            crop,
+            embed,
+            identify,
+            presence,
+            rule,
+        } = detector;
         let mut missing = |key: &str, problem: &str| {
             // What was taken out has been told of.
             if !branch.get(&[key]).is_some_and(Node::is_removed) {
@@ -409,6 +443,7 @@ impl Loader<'_> {
             crop,
             embed,
             identify,
+            presence,
             rules,
             name,
         })
@@ -456,12 +491,24 @@ impl Loader<'_> {
     }
 
     fn errors(mut self) -> ConfigErrors {
-        tidy(&mut self.mistakes);
+        tidy(&mut self.mistakes, &self.secrets);
         ConfigErrors { mistakes: self.mistakes }
     }
 }
 
 impl Loaded {
+    /// What the files and the environment come to, without secrets: the box's part, then each detector's.
+    pub fn to_text(&self) -> String {
+        let part = |((name, scope, _), text): (&(Option<DetectorName>, Scope, Node), &String)| match name {
+            None => format!(
+                "# The box, from {}; keys that are not here have their defaults.\n{text}",
+                scope.main_file.display()
+            ),
+            Some(name) => format!("\n# The detector {name}, with the defaults of all detectors.\n{text}"),
+        };
+        self.branches.iter().zip(&self.shown).map(part).collect()
+    }
+
     /// A mistake found later, at the place of this key: `detect.model` of a detector, `state_dir` or
     /// `action.open.args[1]` of the box.
     pub fn mistake(&self, detector: Option<&DetectorName>, key: &str, problem: impl Into<String>) -> Mistake {
@@ -494,8 +541,16 @@ impl From<Mistake> for ConfigErrors {
     }
 }
 
-/// In the order of files and lines, each once: a default of all detectors is read with every one of them.
-fn tidy(mistakes: &mut Vec<Mistake>) {
+/// In the order of files and lines, each once: a default of all detectors is read with every one of them. What came from
+/// outside is taken out of their texts: a password may stand under the wrong key.
+fn tidy(mistakes: &mut Vec<Mistake>, secrets: &[String]) {
+    for mistake in mistakes.iter_mut() {
+        for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            if mistake.problem.contains(secret.as_str()) {
+                mistake.problem = mistake.problem.replace(secret.as_str(), "…");
+            }
+        }
+    }
     mistakes.sort();
     mistakes.dedup();
 }

@@ -8,10 +8,13 @@ mod detector;
 mod diagnose;
 mod layers;
 mod load;
+mod mqtt;
+mod pin;
 mod place;
 mod rules;
 mod secrets;
 mod settings;
+mod show;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -23,19 +26,26 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use actions::{ActionConfig, ExecConfig, JournalConfig, WebhookConfig};
+pub use actions::{
+    ActionConfig, Bias, BodyFormat, Drive, EmailConfig, ExecConfig, Facility, GuardConfig, JournalConfig, LineName,
+    LogTarget, MqttActionConfig, NtfyPreset, Overlap, PictureIn, Preset, PushoverPreset, RelayConfig, Security,
+    Severity, SwitchPreset, SyslogConfig, WebhookConfig, WriteBackConfig,
+};
 pub use detector::{
     Call, CameraConfig, CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, Pace, PixelFormat,
-    QualityConfig, ReplayConfig, RtspTransport, StreamConfig, Subject, TrackConfig, V4l2Config,
+    PresenceConfig, QualityConfig, ReplayConfig, RtspTransport, StreamConfig, Subject, TrackConfig, V4l2Config,
 };
 pub use load::{Loaded, SEARCHED, from_toml, load, load_in};
+pub use mqtt::MqttConfig;
+pub use pin::KeyPin;
 pub use place::{ConfigErrors, Mistake, Place};
 pub use rules::{
-    Bound, Days, FieldCompare, FieldEquals, FieldTest, OutcomeKind, RuleConfig, TimeWindow, VisitCount, Weekday,
-    WhenConfig,
+    Bound, Days, EventKind, FieldCompare, FieldEquals, FieldTest, OutcomeKind, RuleConfig, TimeWindow, VisitCount,
+    Weekday, WhenConfig,
 };
 pub use secrets::Surroundings;
-pub use settings::{IdentitiesConfig, LogConfig, LogFormat, ModelsConfig, OutboxConfig, StatusConfig};
+pub use settings::{Drain, DryRun, IdentitiesConfig, LogConfig, LogFormat, ModelsConfig, OutboxConfig, StatusConfig};
+pub(crate) use validate::{is_loopback, stays_private};
 
 /// A camera position's name; the API's `detectorName`. 1 to 64 letters, digits, spaces, dots, dashes and
 /// underscores, the first one a letter or digit.
@@ -53,6 +63,10 @@ pub struct Settings {
     pub identities: Option<IdentitiesConfig>,
     pub outbox: OutboxConfig,
     pub status: StatusConfig,
+    /// `None` when no broker is configured.
+    pub mqtt: Option<MqttConfig>,
+    /// What is decided and recorded, and not done.
+    pub dry_run: DryRun,
     /// At least one for `run`; in the order of their names.
     pub detectors: Vec<DetectorConfig>,
     /// By name.
@@ -76,6 +90,8 @@ impl Default for Settings {
             identities: None,
             outbox: OutboxConfig::default(),
             status: StatusConfig::default(),
+            mqtt: None,
+            dry_run: DryRun::default(),
             detectors: Vec::new(),
             actions: BTreeMap::new(),
         }

@@ -1,12 +1,14 @@
 //! `${NAME:default}` in the texts of the configuration.
 //!
-//! In: a text and where names are looked up: systemd's credentials, then the environment, then the default. Out: the
-//! text with every name filled in. `$$` is a dollar sign. It does not know which keys are secret; what was filled in is
-//! treated as if it were.
+//! In: a text and where names are looked up: systemd's credentials, then the environment, then the default; a name that
+//! starts with `/` is a file. Out: the text with every name filled in. `$$` is a dollar sign. It does not know which keys
+//! are secret; what was filled in is treated as if it were.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::place::Place;
 
@@ -18,6 +20,9 @@ pub struct Surroundings {
     pub credentials: Option<PathBuf>,
 }
 
+/// Nobody's secret is longer; a wrong file may be endless.
+const LONGEST_SECRET: u64 = 64 << 10;
+
 /// A text with its names filled in.
 #[derive(Clone, PartialEq)]
 pub(super) struct Filled {
@@ -25,6 +30,8 @@ pub(super) struct Filled {
     /// Whether anything came from outside, or could have.
     pub changed: bool,
     pub warnings: Vec<String>,
+    /// What came from outside: never to be told, whatever key it turns out to stand under.
+    pub secrets: Vec<String>,
 }
 
 impl Surroundings {
@@ -37,9 +44,14 @@ impl Surroundings {
         }
     }
 
-    /// Fills in every `${NAME}` and `${NAME:default}`; the error says how to provide what is missing.
+    /// Fills in every `${NAME}`, `${NAME:default}` and `${/file}`; the error says how to provide what is missing.
     pub(super) fn fill(&self, text: &str) -> Result<Filled, String> {
-        let mut filled = Filled { text: String::with_capacity(text.len()), changed: false, warnings: Vec::new() };
+        let mut filled = Filled {
+            text: String::with_capacity(text.len()),
+            changed: false,
+            warnings: Vec::new(),
+            secrets: Vec::new(),
+        };
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             filled.text.push_str(&rest[..at]);
@@ -50,10 +62,17 @@ impl Surroundings {
             } else if let Some(inside) = rest.strip_prefix('{') {
                 let end = inside.find('}').ok_or("a `${` is not closed; for a dollar sign write `$$`")?;
                 let (name, default) = match inside[..end].split_once(':') {
+                    _ if inside.starts_with('/') => (&inside[..end], None),
                     Some((name, default)) => (name, Some(default)),
                     None => (&inside[..end], None),
                 };
-                filled.text.push_str(&self.look_up(name, default, &mut filled.warnings)?);
+                match self.look_up(name, &mut filled.warnings)? {
+                    Some(found) => {
+                        filled.text.push_str(&found);
+                        filled.secrets.push(found);
+                    }
+                    None => filled.text.push_str(default.ok_or_else(|| nowhere(name))?),
+                }
                 filled.changed = true;
                 rest = &inside[end + 1..];
             } else {
@@ -64,12 +83,15 @@ impl Surroundings {
         Ok(filled)
     }
 
-    fn look_up(&self, name: &str, default: Option<&str>, warnings: &mut Vec<String>) -> Result<String, String> {
+    fn look_up(&self, name: &str, warnings: &mut Vec<String>) -> Result<Option<String>, String> {
+        if name.starts_with('/') {
+            return read_secret(Path::new(name), warnings).map(Some);
+        }
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if name.is_empty() || !name.chars().all(plain) || name.starts_with('.') {
             return Err(
                 "between `${` and `}` stands a name of letters, digits, `_`, `-` and `.`, then a default after \
-                 a colon if there is one; for a dollar sign write `$$`"
+                 a colon if there is one, or the path of a file; for a dollar sign write `$$`"
                     .into(),
             );
         }
@@ -80,16 +102,9 @@ impl Surroundings {
             if open {
                 warnings.push(format!("everyone on this machine can read {}; make its mode 0400", path.display()));
             }
-            return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
+            return Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()));
         }
-        let variable = self.variables.get(name).filter(|value| !value.is_empty()).cloned();
-        variable.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
-            format!(
-                "`{name}` is set neither as a credential nor in the environment; add \
-                 `LoadCredential={name}:/path/to/file` to the unit, set the variable {name}, or give a default: \
-                 `${{{name}:default}}`"
-            )
-        })
+        Ok(self.variables.get(name).filter(|value| !value.is_empty()).cloned())
     }
 }
 
@@ -100,12 +115,49 @@ impl std::fmt::Debug for Surroundings {
     }
 }
 
+fn nowhere(name: &str) -> String {
+    format!(
+        "`{name}` is set neither as a credential nor in the environment; add `LoadCredential={name}:/path/to/file` to \
+         the unit, set the variable {name}, name a file as `${{/path/to/file}}`, or give a default: `${{{name}:default}}`"
+    )
+}
+
+/// The text of a file that holds one secret. One that everyone can read is refused; one that its group can read may be
+/// meant for this program's group, and is warned of.
+fn read_secret(path: &Path, warnings: &mut Vec<String>) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("cannot read the file {}: {error}", path.display());
+    let file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
+        return Err(format!("{} is not a file", path.display()));
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o007 != 0 {
+        return Err(format!(
+            "everyone on this machine can use {0} (mode {mode:04o}), so it is not taken; run `chmod 600 {0}`",
+            path.display()
+        ));
+    }
+    if mode & 0o070 != 0 {
+        let group = "its group can use it, too; unless that group is doorward's own, make its mode 0600";
+        warnings.push(format!("{} has mode {mode:04o}: {group}", path.display()));
+    }
+    let mut text = String::new();
+    file.take(LONGEST_SECRET + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > LONGEST_SECRET {
+        return Err(format!("{} is larger than {LONGEST_SECRET} bytes; is it the right file?", path.display()));
+    }
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 /// Whether a text written here is a secret: a password, an address with a password, a header that authenticates.
 pub(super) fn is_secret(path: &[String], text: &str) -> bool {
     let key = path.last().map(|key| key.to_lowercase()).unwrap_or_default();
-    let authenticates = path.iter().any(|step| step == "headers") && ["authorization", "x-api-key"].contains(&&*key);
+    let in_header = ["authorization", "cookie", "key", "token", "secret"].iter().any(|part| key.contains(part));
+    let authenticates = path.iter().any(|step| step == "headers") && in_header;
     let in_address = text.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next());
-    ["password", "signing_key"].contains(&&*key)
+    ["password", "signing_key", "secret", "token"].contains(&&*key)
+        || path == ["outbox", "key"]
         || authenticates
         || in_address.is_some_and(|host| host.contains('@') && host.contains(':'))
 }
@@ -179,6 +231,43 @@ mod tests {
         for (mode, warned) in [(0o644, 1), (0o440, 0), (0o400, 0)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(surroundings(folder.path()).fill("${BOTH}").unwrap().warnings.len(), warned, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_unless_everyone_can_use_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a:password");
+        std::fs::write(&path, "pass${A}word\n").unwrap();
+        let text = format!("<${{{}}}>", path.display());
+        for (mode, accepted, warned) in [
+            (0o600, true, 0),
+            (0o400, true, 0),
+            (0o640, true, 1),
+            (0o660, true, 1),
+            (0o644, false, 0),
+            (0o602, false, 0),
+        ] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            match Surroundings::default().fill(&text) {
+                Ok(filled) => {
+                    assert!(accepted, "{mode:o}");
+                    assert_eq!((filled.text.as_str(), filled.warnings.len()), ("<pass${A}word>", warned), "{mode:o}");
+                }
+                Err(problem) => {
+                    assert!(!accepted && problem.contains("chmod 600") && !problem.contains("word>"), "{problem}");
+                }
+            }
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "x".repeat(LONGEST_SECRET as usize + 1)).unwrap();
+        for (text, hint) in [
+            (text.as_str(), "larger than"),
+            ("${/nowhere/at/all}", "cannot read the file /nowhere/at/all: "),
+            ("${/etc}", "is not a file"),
+        ] {
+            let problem = Surroundings::default().fill(text).err().unwrap();
+            assert!(problem.contains(hint), "{problem}");
         }
     }
 }

@@ -6,9 +6,25 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use secrecy::SecretString;
-use serde::Deserialize;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use url::Url;
+use zeroize::Zeroizing;
+
+use super::KeyPin;
+
+/// `dry_run`: which actions are decided and recorded, and not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DryRun {
+    /// `true` or `false`: all of them, or none.
+    All(bool),
+    /// Those of these names.
+    Actions(Vec<String>),
+}
 
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
@@ -31,7 +47,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelsConfig {
-    /// Where the model files are; without it `DOORWARD_MODELS_DIR`, then the usual places.
+    /// Where the model files are; `DOORWARD_MODELS_DIR` wins over it, and without either it is the usual places.
     pub dir: Option<PathBuf>,
     /// Threads of one inference; 1 leaves the other cores to the other detectors.
     pub threads: u16,
@@ -56,23 +72,56 @@ pub struct IdentitiesConfig {
     /// Sightings under way at once.
     #[serde(default = "default::concurrency")]
     pub concurrency: u16,
-    /// A PEM file with the certificates an on-premise server is signed by.
+    /// A PEM file with the certificates an on-premise server is signed by; then no others are believed.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// The server's key must be one of these; without `ca_file` that is all that is asked of its certificate.
+    #[serde(default)]
+    pub pin_sha256: Vec<KeyPin>,
+    /// `http://` to another machine is meant: passwords and faces travel unencrypted.
+    #[serde(default)]
+    pub allow_plain_http: bool,
 }
 
 /// `[outbox]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutboxConfig {
-    /// When the stored sightings exceed this, the oldest go first, counted.
+    /// What is stored of faces and people is encrypted with this: 32 bytes, written as hexadecimal digits or Base64.
+    /// Without it a key is made once and kept in the state folder.
+    pub key: Option<SecretString>,
+    /// When the stored sightings exceed this, the least valuable go first, counted.
     pub max_bytes: u64,
+    /// The same by their number.
+    pub max_sightings: u32,
     /// Sightings older than this are not sent any more, counted.
     pub max_age_hours: u32,
     /// An answer later than this after the face was seen never reaches an actuator.
     pub late_after_ms: u64,
+    /// Sightings of the backlog sent in a second after an outage; 0 is without limit. Whoever stands at the door goes first.
+    pub drain_per_sec: u32,
     /// How long the record of visits and actions is kept (without pictures).
     pub history_days: u32,
+    /// In which order the backlog of an outage is sent; whoever stands in front of a camera always goes first.
+    pub drain: Drain,
+    /// How long the picture of a recognised person is kept, encrypted, once it has been answered.
+    pub keep_known_hours: u32,
+    /// The same for somebody the engine does not know.
+    pub keep_unknown_hours: u32,
+    /// The same for every other answer: accepted without a name, no face found, refused.
+    pub keep_other_hours: u32,
+    /// When the kept pictures exceed this, the oldest go first.
+    pub keep_max_bytes: u64,
+}
+
+/// The order in which a backlog is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drain {
+    /// As it was seen: the engine's history fills up in order.
+    InOrder,
+    /// What is most likely to matter still goes first.
+    NewestFirst,
 }
 
 /// `[status]`
@@ -96,6 +145,8 @@ impl IdentitiesConfig {
             retry_max_ms: default::retry_max_ms(),
             concurrency: default::concurrency(),
             ca_file: None,
+            pin_sha256: Vec::new(),
+            allow_plain_http: false,
         }
     }
 }
@@ -108,9 +159,50 @@ impl std::fmt::Debug for IdentitiesConfig {
             .field("host", &self.url.host_str())
             .field("port", &self.url.port_or_known_default())
             .field("ca_file", &self.ca_file)
+            .field("pin_sha256", &self.pin_sha256)
             .field("timeout_ms", &self.timeout_ms)
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()
+    }
+}
+
+impl DryRun {
+    /// Whether the action of this name is not done.
+    pub fn covers(&self, action: &str) -> bool {
+        match self {
+            Self::All(all) => *all,
+            Self::Actions(names) => names.iter().any(|name| name == action),
+        }
+    }
+}
+
+impl Default for DryRun {
+    fn default() -> Self {
+        Self::All(false)
+    }
+}
+
+impl<'de> Deserialize<'de> for DryRun {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllOrSome;
+
+        impl<'de> Visitor<'de> for AllOrSome {
+            type Value = DryRun;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true, false, or a list of names of actions")
+            }
+
+            fn visit_bool<E: Error>(self, all: bool) -> Result<DryRun, E> {
+                Ok(DryRun::All(all))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<DryRun, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(names)).map(DryRun::Actions)
+            }
+        }
+
+        deserializer.deserialize_any(AllOrSome)
     }
 }
 
@@ -128,7 +220,35 @@ impl Default for ModelsConfig {
 
 impl Default for OutboxConfig {
     fn default() -> Self {
-        Self { max_bytes: 256 << 20, max_age_hours: 72, late_after_ms: 5000, history_days: 7 }
+        Self {
+            key: None,
+            max_bytes: 256 << 20,
+            max_sightings: 50_000,
+            max_age_hours: 72,
+            late_after_ms: 5000,
+            drain_per_sec: 10,
+            history_days: 7,
+            drain: Drain::InOrder,
+            keep_known_hours: 0,
+            keep_unknown_hours: 0,
+            keep_other_hours: 0,
+            keep_max_bytes: 64 << 20,
+        }
+    }
+}
+
+impl OutboxConfig {
+    /// The 32 bytes of `key`; `None` without one. The error says how a key is written.
+    pub fn key_bytes(&self) -> Result<Option<Zeroizing<[u8; 32]>>, &'static str> {
+        let Some(text) = &self.key else { return Ok(None) };
+        let text = text.expose_secret().trim();
+        let bytes = Zeroizing::new(match text.len() {
+            64 => hex::decode(text).unwrap_or_default(),
+            _ => STANDARD_NO_PAD.decode(text.trim_end_matches('=')).unwrap_or_default(),
+        });
+        let key = <[u8; 32]>::try_from(bytes.as_slice());
+        let wrong = "it must be 32 bytes in hexadecimal digits or Base64; `openssl rand -hex 32` makes one";
+        key.map(|key| Some(Zeroizing::new(key))).map_err(|_| wrong)
     }
 }
 

@@ -38,7 +38,8 @@ fn uncommented(section: &str, kind: Option<&str>) -> String {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         if bare.starts_with('[') && bare.ends_with(']') && !bare.contains(' ') {
             let header = bare.trim_matches(['[', ']']);
-            inside = header == section || header.split('.').take(section.split('.').count()).eq(section.split('.'));
+            let below = header.split('.').take(section.split('.').count()).eq(section.split('.'));
+            inside = header == section || (below && !header.ends_with(".guard"));
             right_kind = kind.is_none();
             continue;
         }
@@ -46,7 +47,9 @@ fn uncommented(section: &str, kind: Option<&str>) -> String {
             right_kind = kind.is_none_or(|kind| named.trim_matches('"') == kind);
         }
         let is_key = bare.split_once(" = ").is_some_and(|(key, _)| {
-            !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !bare.ends_with('.')
+            !key.is_empty()
+                && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                && !bare.ends_with('.')
         });
         if inside && right_kind && is_key && !out.contains(&format!("{bare}\n")) {
             out.push_str(bare);
@@ -84,12 +87,14 @@ fn the_manual_has_every_key_and_its_optional_keys_show_their_defaults() {
     for section in sections() {
         let path = match (section.name, section.per_detector) {
             ("rule.when", _) => "rule.when".to_owned(),
+            ("action.guard", _) => "action.open.guard".to_owned(),
             (name, true) if !name.is_empty() => format!("detector.{name}"),
             (name, _) => name.to_owned(),
         };
         for key in section.keys {
             let written = match section.name {
                 "rule" if *key == "when" => SHIPPED.contains("[rule.when]"),
+                "action" if *key == "guard" => SHIPPED.contains("[action.open.guard]"),
                 "" => SHIPPED.contains(&format!("{key} = ")) || *key == "name",
                 _ => uncommented(&path, section.tag).lines().any(|line| line.starts_with(&format!("{key} = "))),
             };
@@ -113,15 +118,50 @@ fn the_manual_has_every_key_and_its_optional_keys_show_their_defaults() {
         (webhook.method, webhook.timeout_ms, webhook.tries, webhook.within_ms, webhook.actuator),
         (defaults.method, defaults.timeout_ms, defaults.tries, defaults.within_ms, defaults.actuator)
     );
+    let (formats, names) = (webhook.body_format == defaults.body_format, webhook.picture_name == defaults.picture_name);
+    assert!(formats && names && webhook.concurrency == defaults.concurrency);
     let ActionConfig::Exec(exec) = action("action.open") else { panic!("another type") };
-    assert_eq!(exec.timeout_ms, ExecConfig::new("").timeout_ms);
+    let defaults = ExecConfig::new("");
+    assert_eq!((exec.timeout_ms, exec.concurrency), (defaults.timeout_ms, defaults.concurrency));
+    let relay = RelayConfig::new(Some("gpiochip0"), LineName::Offset(17));
+    assert_eq!(shown(&action("action.door")), shown(&ActionConfig::Relay(relay)));
+    let ActionConfig::Email(email) = action("action.mail") else { panic!("another type") };
+    let mut defaults = EmailConfig::new("smtp.site.example", "", "");
+    assert_eq!((&email.subject, &email.body, email.port()), (&defaults.subject, &defaults.body, defaults.port()));
+    (defaults.ca_file, defaults.username) = (email.ca_file.clone(), email.username.clone());
+    defaults.to = email.to.clone();
+    assert_eq!(shown(&email), shown(&defaults));
+    let syslog = SyslogConfig::new(LogTarget::default());
+    assert_eq!(shown(&action("action.audit")), shown(&ActionConfig::Syslog(syslog)));
+    let ActionConfig::Identities(mark) = action("action.mark") else { panic!("another type") };
+    let defaults: ActionConfig = from_toml("type = 'identities'\nnote = 'x'").unwrap();
+    let ActionConfig::Identities(defaults) = defaults else { panic!("another type") };
+    assert_eq!(
+        (mark.timeout_ms, mark.tries, mark.within_ms, mark.concurrency),
+        (defaults.timeout_ms, defaults.tries, defaults.within_ms, defaults.concurrency)
+    );
+    assert_eq!(from_toml::<GuardConfig>(&uncommented("action.open.guard", None)).unwrap(), GuardConfig::default());
 
     let identities: IdentitiesConfig = from_toml(&uncommented("identities", None)).unwrap();
     let mut defaults = IdentitiesConfig::new(identities.url.clone(), identities.username.clone(), "");
     defaults.ca_file = Some("/etc/doorward/ca.pem".into());
+    defaults.pin_sha256.clone_from(&identities.pin_sha256); // an example: it has no default
     assert_eq!(shown(&identities), shown(&defaults));
     assert_eq!(identities.connect_timeout_ms, defaults.connect_timeout_ms);
     assert_eq!(identities.retry_max_ms, defaults.retry_max_ms);
+
+    let mqtt: MqttConfig = from_toml(&uncommented("mqtt", None)).unwrap();
+    let mut defaults = MqttConfig::new(mqtt.url.clone());
+    (defaults.username, defaults.ca_file) = (mqtt.username.clone(), mqtt.ca_file.clone());
+    defaults.client_id = mqtt.client_id.clone();
+    assert_eq!(shown(&mqtt), shown(&defaults));
+    let ActionConfig::Mqtt(message) = action("action.lamp") else { panic!("another type") };
+    let defaults = MqttActionConfig { payload: message.payload.clone(), ..MqttActionConfig::new(&message.topic) };
+    assert_eq!((shown(&message), message.concurrency), (shown(&defaults), defaults.concurrency));
+
+    let outbox: OutboxConfig =
+        from_toml(&uncommented("outbox", None).replace("key = \"${OUTBOX_KEY}\"\n", "")).unwrap();
+    assert_eq!(shown(&outbox), shown(&OutboxConfig::default()));
 
     let when: WhenConfig = from_toml(&uncommented("rule.when", None)).unwrap();
     assert_eq!(when.weekdays.len(), 5);
@@ -240,9 +280,28 @@ fn secrets_do_not_show() {
         program = \"/bin/true\"
         args = [\"${PASSWORD}\"]
         env = { TOKEN = \"${PASSWORD}\" }
+        [action.push]
+        type = \"webhook\"
+        preset = { type = \"pushover\", token = \"${PASSWORD}\", user = \"${PASSWORD}\", message = \"${PASSWORD}\" }
+        [action.ntfy]
+        type = \"webhook\"
+        preset = { type = \"ntfy\", url = \"https://ntfy.example/${PASSWORD}\", token = \"${PASSWORD}\" }
+        [action.gate]
+        type = \"webhook\"
+        preset = { type = \"shelly_gen2\", url = \"http://x:${PASSWORD}@shelly\", password = \"${PASSWORD}\" }
+        [action.mail]
+        type = \"email\"
+        host = \"smtp.example\"
+        from = \"a@site.example\"
+        to = [\"${PASSWORD}@site.example\"]
+        username = \"${PASSWORD}\"
+        password = \"${PASSWORD}\"
+        [action.mark]
+        type = \"identities\"
+        note = \"${PASSWORD}\"
         [[rule]]
         name = \"all\"
-        actions = [\"hook\", \"run\"]
+        actions = [\"hook\", \"run\", \"push\", \"ntfy\", \"gate\", \"mail\", \"mark\"]
     ";
     let camera = "time_zone = \"UTC\"\n[camera]\ntype = \"stream\"\nurl = \"rtsp://u:${PASSWORD}@camera/1\"\n";
     let (_folder, main) = write(&[("doorward.toml", main_text), ("detectors/a.toml", camera)]);
@@ -259,7 +318,7 @@ fn secrets_do_not_show() {
 #[test]
 fn secrets_written_into_open_files_and_unencrypted_engines_are_warned_of() {
     use std::os::unix::fs::PermissionsExt;
-    let main_text = "[identities]\nurl = \"http://engine.example\"\nusername = \"box\"\npassword = \"hunter2\"\n";
+    let main_text = "[identities]\nurl = \"http://engine.example\"\nallow_plain_http = true\nusername = \"box\"\npassword = \"hunter2\"\n";
     let (_folder, main) = write(&[("doorward.toml", main_text)]);
     for (mode, count) in [(0o644, 2), (0o640, 1)] {
         std::fs::set_permissions(&main, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -324,4 +383,26 @@ fn names_of_detectors() {
     }
     assert!(DetectorName::new(&"x".repeat(64)).is_ok());
     assert!(DetectorName::new(&"x".repeat(65)).is_err());
+}
+
+#[test]
+fn a_key_is_read_as_hexadecimal_digits_or_base64() {
+    let hexadecimal = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    let key: Vec<u8> = (0..32).collect();
+    for (text, good) in [
+        (hexadecimal, true),
+        (&hexadecimal.to_uppercase(), true),
+        ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", true),
+        (" AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 ", true),
+        (&hexadecimal[2..], false),
+        ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd", false),
+        ("a password", false),
+        ("", false),
+    ] {
+        let config = OutboxConfig { key: Some(text.to_owned().into()), ..OutboxConfig::default() };
+        let read = config.key_bytes().map(|key| key.unwrap().to_vec());
+        assert_eq!(read.ok(), good.then(|| key.clone()), "{text}");
+        assert!(text.len() < 10 || !shown(&config).contains(text));
+    }
+    assert!(OutboxConfig::default().key_bytes().unwrap().is_none());
 }

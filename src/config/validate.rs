@@ -36,7 +36,7 @@ impl Checker<'_> {
         self.warnings.push(self.scope.mistake(self.node, path, problem));
     }
 
-    fn range<T: PartialOrd + Display>(&mut self, path: &[&str], value: T, allowed: RangeInclusive<T>) {
+    pub fn range<T: PartialOrd + Display>(&mut self, path: &[&str], value: T, allowed: RangeInclusive<T>) {
         if !allowed.contains(&value) {
             let (low, high) = allowed.into_inner();
             self.wrong(path, format!("{value} is out of range; it must be from {low} to {high}"));
@@ -46,10 +46,7 @@ impl Checker<'_> {
     /// The sections of the main file.
     pub fn main(&mut self, main: &MainFile) {
         self.range(&["models", "threads"], main.models.threads, 1..=64);
-        self.range(&["outbox", "max_bytes"], main.outbox.max_bytes, 1 << 20..=1 << 44);
-        self.range(&["outbox", "max_age_hours"], main.outbox.max_age_hours, 1..=8_760);
-        self.range(&["outbox", "late_after_ms"], main.outbox.late_after_ms, 100..=60_000);
-        self.range(&["outbox", "history_days"], main.outbox.history_days, 1..=366);
+        self.outbox(&main.outbox);
         if main.state_dir.as_os_str().is_empty() {
             self.wrong(&["state_dir"], "it must name a folder");
         }
@@ -62,9 +59,47 @@ impl Checker<'_> {
         if let Some(identities) = &main.identities {
             self.identities(identities);
         }
-        for (name, action) in &main.action {
-            self.action(name, action);
+        if let Some(mqtt) = &main.mqtt {
+            self.mqtt(mqtt);
         }
+        if let DryRun::Actions(names) = &main.dry_run {
+            for name in names.iter().filter(|name| !main.action.contains_key(*name)) {
+                let help = match nearest(name, main.action.keys().map(String::as_str), 0.5) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "for every action write `dry_run = true`".into(),
+                };
+                self.wrong(&["dry_run"], format!("there is no action `{name}`; {help}"));
+            }
+        }
+        for (name, action) in &main.action {
+            action.check(&mut ActionChecker { checker: self, name });
+            if matches!(action, ActionConfig::Identities(_)) && main.identities.is_none() {
+                self.wrong(&["action", name], "it writes to the engine, and none is configured: add `[identities]`");
+            }
+            if matches!(action, ActionConfig::Mqtt(_)) && main.mqtt.is_none() && self.node.get(&["mqtt"]).is_none() {
+                self.wrong(&["action", name], "it needs a broker, and none is configured: add `[mqtt]` with its `url`");
+            }
+        }
+    }
+
+    fn outbox(&mut self, outbox: &OutboxConfig) {
+        if let Err(problem) = outbox.key_bytes() {
+            self.wrong(&["outbox", "key"], problem);
+        }
+        self.range(&["outbox", "max_bytes"], outbox.max_bytes, 1 << 20..=1 << 44);
+        self.range(&["outbox", "max_sightings"], outbox.max_sightings, 10..=1_000_000);
+        self.range(&["outbox", "max_age_hours"], outbox.max_age_hours, 1..=8_760);
+        self.range(&["outbox", "late_after_ms"], outbox.late_after_ms, 100..=60_000);
+        self.range(&["outbox", "drain_per_sec"], outbox.drain_per_sec, 0..=1_000);
+        self.range(&["outbox", "history_days"], outbox.history_days, 1..=366);
+        for (key, hours) in [
+            ("keep_known_hours", outbox.keep_known_hours),
+            ("keep_unknown_hours", outbox.keep_unknown_hours),
+            ("keep_other_hours", outbox.keep_other_hours),
+        ] {
+            self.range(&["outbox", key], hours, 0..=8_760);
+        }
+        self.range(&["outbox", "keep_max_bytes"], outbox.keep_max_bytes, 1 << 20..=1 << 44);
     }
 
     fn identities(&mut self, identities: &IdentitiesConfig) {
@@ -73,7 +108,13 @@ impl Checker<'_> {
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(url) => {}
-            "http" => self.unwise(&path, "passwords and faces travel unencrypted; use https"),
+            "http" if identities.allow_plain_http => {
+                self.unwise(&path, "passwords and faces travel unencrypted, as `allow_plain_http` says; use https");
+            }
+            "http" => self.wrong(
+                &path,
+                "passwords and faces would travel unencrypted; use https, or say `allow_plain_http = true` beside it",
+            ),
             scheme => self.wrong(&path, format!("`{scheme}` is not a way to reach an engine; use https or http")),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -81,6 +122,10 @@ impl Checker<'_> {
         }
         if url.query().is_some() || url.fragment().is_some() {
             self.wrong(&path, "it ends in a query or fragment; write the address without `?` and `#`");
+        }
+        if url.scheme() == "http" && (identities.ca_file.is_some() || !identities.pin_sha256.is_empty()) {
+            let key = if identities.ca_file.is_some() { "ca_file" } else { "pin_sha256" };
+            self.wrong(&["identities", key], "there is no certificate to check over http; use https");
         }
         if identities.username.is_empty() {
             self.wrong(&["identities", "username"], "it is empty; write the account doorward logs in with");
@@ -92,47 +137,6 @@ impl Checker<'_> {
         self.range(&["identities", "connect_timeout_ms"], identities.connect_timeout_ms, 100..=60_000);
         self.range(&["identities", "retry_max_ms"], identities.retry_max_ms, 100..=3_600_000);
         self.range(&["identities", "concurrency"], identities.concurrency, 1..=32);
-    }
-
-    fn action(&mut self, name: &str, action: &ActionConfig) {
-        match action {
-            ActionConfig::Journal(journal) => {
-                if journal.path.as_os_str().is_empty() {
-                    self.wrong(&["action", name, "path"], "it must name a file");
-                }
-                self.range(&["action", name, "max_bytes"], journal.max_bytes, 4096..=1 << 44);
-                self.range(&["action", name, "keep"], journal.keep, 0..=1000);
-            }
-            ActionConfig::Webhook(webhook) => {
-                let url = webhook.url.expose_secret().trim_start();
-                if !["http://", "https://", "{"].iter().any(|start| url.starts_with(start)) {
-                    self.wrong(&["action", name, "url"], "it must start with https:// or http://");
-                }
-                const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-                if !METHODS.iter().any(|method| method.eq_ignore_ascii_case(&webhook.method)) {
-                    self.wrong(&["action", name, "method"], format!("it must be one of {}", listed(&METHODS)));
-                }
-                for header in webhook.headers.keys() {
-                    if header.is_empty()
-                        || !header.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~!#$%&'*+^`|".contains(c))
-                    {
-                        self.wrong(&["action", name, "headers", header], "this is not the name of a header");
-                    }
-                }
-                self.range(&["action", name, "timeout_ms"], webhook.timeout_ms, 100..=60_000);
-                self.range(&["action", name, "tries"], webhook.tries, 1..=20);
-                self.range(&["action", name, "within_ms"], webhook.within_ms, 100..=3_600_000);
-            }
-            ActionConfig::Exec(exec) => {
-                if exec.program.as_os_str().is_empty() {
-                    self.wrong(&["action", name, "program"], "it must name a program");
-                }
-                for variable in exec.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-                    self.wrong(&["action", name, "env", variable], "this is not the name of a variable");
-                }
-                self.range(&["action", name, "timeout_ms"], exec.timeout_ms, 100..=600_000);
-            }
-        }
     }
 
     /// The sections of one detector.
@@ -169,7 +173,7 @@ impl Checker<'_> {
                 }
             }
         }
-        let DetectorFile { detect, track, quality, crop, identify, .. } = detector;
+        let DetectorFile { detect, track, quality, crop, identify, presence, .. } = detector;
         self.range(&["detect", "longest_side_px"], detect.longest_side_px, 32..=8_192);
         self.range(&["detect", "min_score"], detect.min_score, 0.0..=1.0);
         self.range(&["detect", "nms_iou"], detect.nms_iou, 0.0..=1.0);
@@ -184,6 +188,7 @@ impl Checker<'_> {
         self.range(&["crop", "margin"], crop.margin, 0.0..=3.0);
         self.range(&["crop", "jpeg_quality"], crop.jpeg_quality, 1..=100);
         self.range(&["crop", "longest_side_px"], crop.longest_side_px, 32..=8_192);
+        self.range(&["presence", "absent_secs"], presence.absent_secs, 1..=86_400);
         for (key, wanted) in [("send_aligned", identify.send_aligned), ("send_embedding", identify.send_embedding)] {
             if wanted && matches!(identify.call, Call::Recognize | Call::Lookup) {
                 self.unwise(&["identify", key], "it has no effect: only publish and publish_with_response carry it");
@@ -224,6 +229,13 @@ impl Checker<'_> {
                     None => format!("there are {}", listed(&actions.keys().collect::<Vec<_>>())),
                 };
                 self.wrong(&at(&["actions"]), format!("there is no action `{action}`; {help}"));
+            }
+            if rule.when.event == [EventKind::Left] {
+                let moves = |name: &&String| actions.get(*name).is_some_and(ActionConfig::is_actuator);
+                for action in rule.actions.iter().filter(moves) {
+                    let problem = format!("`{action}` is an actuator, and nothing is opened for somebody who has left");
+                    self.wrong(&at(&["actions"]), problem);
+                }
             }
             self.when(&rule.when, &at(&["when"]), detectors);
             let known = rule.when.outcome.is_empty() || rule.when.outcome.contains(&OutcomeKind::Known);
@@ -276,6 +288,31 @@ impl Checker<'_> {
     }
 }
 
+/// Notes mistakes of one `[action.NAME]`.
+pub(super) struct ActionChecker<'a, 'b> {
+    checker: &'a mut Checker<'b>,
+    name: &'a str,
+}
+
+impl ActionChecker<'_, '_> {
+    pub fn wrong(&mut self, path: &[&str], problem: impl Into<String>) {
+        self.checker.wrong(&[&["action", self.name][..], path].concat(), problem);
+    }
+
+    pub fn unwise(&mut self, path: &[&str], problem: impl Into<String>) {
+        self.checker.unwise(&[&["action", self.name][..], path].concat(), problem);
+    }
+
+    pub fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, allowed: RangeInclusive<T>) {
+        self.checker.range(&["action", self.name, key], value, allowed);
+    }
+
+    /// A key of a section within the action's.
+    pub fn within<T: PartialOrd + Display>(&mut self, section: &str, key: &str, value: T, allowed: RangeInclusive<T>) {
+        self.checker.range(&["action", self.name, section, key], value, allowed);
+    }
+}
+
 /// The time zone of this name; the error names the nearest: `stockholm`, `CET/Stockholm` and `Europe/Stokholm` all mean
 /// one place.
 pub(super) fn parse_time_zone(zone: &str) -> Result<Tz, String> {
@@ -304,12 +341,17 @@ fn has_removed(node: &Node) -> bool {
     }
 }
 
-/// Whether an address stays on this machine.
+/// Whether an address stays on this machine. Other names under `.localhost` may be resolved elsewhere.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).to_canonical().is_loopback(),
         None => false,
     }
+}
+
+/// Whether nobody on the way can read what is sent there: it is encrypted, or stays on this machine.
+pub(crate) fn stays_private(url: &Url) -> bool {
+    url.scheme() == "https" || is_loopback(url)
 }

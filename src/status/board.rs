@@ -11,13 +11,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::health::{self, Health};
+use super::rate::Rate;
 use crate::config::DetectorName;
 
 /// Visits and actions shown, newest first; older ones are for `doorward explain`.
 const LINES: usize = 50;
-
-/// Rates are averages over this many whole seconds.
-const RATE_SECONDS: u64 = 10;
 
 /// A cheap handle; all clones are the same board.
 #[derive(Clone)]
@@ -29,8 +27,11 @@ pub(super) struct State {
     pub started: Instant,
     pub detectors: BTreeMap<DetectorName, Detector>,
     pub engine: Engine,
+    /// `None` when no broker is configured.
+    pub broker: Option<Broker>,
     pub outbox: OutboxLine,
     pub outbox_fault: Option<Since>,
+    warnings: Vec<Warning>,
     visits: VecDeque<VisitLine>,
     actions: VecDeque<ActionLine>,
 }
@@ -57,6 +58,17 @@ pub(super) struct Engine {
     pub state: EngineState,
     pub since: Since,
     pub last_answer: Option<Instant>,
+    breaker: BreakerState,
+    /// When the engine is asked again, while the breaker is open.
+    next_try: Option<Instant>,
+}
+
+/// The MQTT broker, by the monotonic clock.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub state: BrokerState,
+    pub since: Since,
+    waiting: u64,
 }
 
 /// Since when, and why.
@@ -94,6 +106,29 @@ pub enum EngineState {
     Silent,
 }
 
+/// Whether the MQTT broker is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokerState {
+    /// It has not been tried yet.
+    Unknown,
+    Connected,
+    /// It cannot be reached, or does not let us in; it is tried again.
+    Away,
+}
+
+/// Whether sightings are sent to the engine: a circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// All that is due.
+    Closed,
+    /// None for a while: the engine failed.
+    Open,
+    /// One, to see whether it answers again.
+    HalfOpen,
+}
+
 /// A visit, in ids.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VisitLine {
@@ -123,7 +158,7 @@ pub struct ActionLine {
     pub rule: String,
     pub detector: DetectorName,
     pub visit: String,
-    /// done, expired or failed.
+    /// done, expired, failed, dry_run, or refused by a guard.
     pub result: String,
     pub reason: Option<String>,
     pub took_ms: u64,
@@ -138,6 +173,14 @@ pub struct OutboxLine {
     pub oldest: Option<DateTime<Utc>>,
 }
 
+/// Something that works and should not stay as it is; never a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// `engine` or `action`.
+    pub part: &'static str,
+    pub reason: String,
+}
+
 /// The whole board at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub struct Snapshot {
@@ -147,7 +190,10 @@ pub struct Snapshot {
     pub health: Health,
     pub detectors: Vec<DetectorView>,
     pub engine: EngineView,
+    /// `null` when no broker is configured.
+    pub broker: Option<BrokerView>,
     pub outbox: OutboxLine,
+    pub warnings: Vec<Warning>,
     /// Newest first.
     pub visits: Vec<VisitLine>,
     /// Newest first.
@@ -180,6 +226,30 @@ pub struct EngineView {
     pub since: DateTime<Utc>,
     pub reason: String,
     pub last_answer: Option<DateTime<Utc>>,
+    pub breaker: BreakerState,
+    /// When the engine is asked again, while the breaker is open.
+    pub next_try: Option<DateTime<Utc>>,
+}
+
+impl BreakerState {
+    /// For the metric: the more, the less is sent.
+    pub fn number(self) -> f64 {
+        match self {
+            Self::Closed => 0.0,
+            Self::HalfOpen => 1.0,
+            Self::Open => 2.0,
+        }
+    }
+}
+
+/// The MQTT broker as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct BrokerView {
+    pub state: BrokerState,
+    pub since: DateTime<Utc>,
+    pub reason: String,
+    /// Messages that wait for it.
+    pub waiting: u64,
 }
 
 impl Board {
@@ -189,9 +259,17 @@ impl Board {
         Self(Arc::new(Mutex::new(State {
             started: now,
             detectors: detectors.into_iter().map(|name| (name, Detector::new(now))).collect(),
-            engine: Engine { state: EngineState::None, since, last_answer: None },
+            engine: Engine {
+                state: EngineState::None,
+                since,
+                last_answer: None,
+                breaker: BreakerState::Closed,
+                next_try: None,
+            },
+            broker: None,
             outbox: OutboxLine::default(),
             outbox_fault: None,
+            warnings: Vec::new(),
             visits: VecDeque::new(),
             actions: VecDeque::new(),
         })))
@@ -254,6 +332,19 @@ impl Board {
         }
     }
 
+    /// Whether the MQTT broker is connected, and how many messages wait for it; from the start when one is configured.
+    pub fn broker(&self, state: BrokerState, reason: impl Into<String>, waiting: u64, at: Instant) {
+        let mut board = self.lock();
+        let since = board.broker.as_ref().filter(|broker| broker.state == state).map_or(at, |broker| broker.since.at);
+        board.broker = Some(Broker { state, since: Since { at: since, reason: reason.into() }, waiting });
+    }
+
+    /// Whether sightings are sent, and when the engine is asked again where they are not.
+    pub fn breaker(&self, state: BreakerState, next_try: Option<Instant>) {
+        let mut board = self.lock();
+        (board.engine.breaker, board.engine.next_try) = (state, next_try);
+    }
+
     pub fn outbox(&self, line: OutboxLine) {
         self.lock().outbox = line;
     }
@@ -261,6 +352,11 @@ impl Board {
     /// The outbox cannot write, or `None` when it can again.
     pub fn outbox_problem(&self, problem: Option<String>, at: Instant) {
         set_problem(&mut self.lock().outbox_fault, problem, at);
+    }
+
+    /// All that is to be warned of now.
+    pub fn warnings(&self, warnings: Vec<Warning>) {
+        self.lock().warnings = warnings;
     }
 
     /// A new visit, or the new state of one that is shown.
@@ -272,8 +368,12 @@ impl Board {
         }
     }
 
+    /// An action that ended. One that was refused and is let through after all, or refused for another reason, is one line.
     pub fn action(&self, line: ActionLine) {
-        push(&mut self.lock().actions, line);
+        let mut board = self.lock();
+        let same = |a: &ActionLine| (&a.visit, &a.rule, &a.action) == (&line.visit, &line.rule, &line.action);
+        board.actions.retain(|shown| !(shown.result == "refused" && same(shown)));
+        push(&mut board.actions, line);
     }
 
     /// Whether all is well, at this moment of the monotonic clock.
@@ -309,8 +409,17 @@ impl Board {
                 since: date(board.engine.since.at),
                 reason: board.engine.since.reason.clone(),
                 last_answer: board.engine.last_answer.map(date),
+                breaker: board.engine.breaker,
+                next_try: board.engine.next_try.map(|at| utc + at.saturating_duration_since(now)),
             },
+            broker: board.broker.as_ref().map(|broker| BrokerView {
+                state: broker.state,
+                since: date(broker.since.at),
+                reason: broker.since.reason.clone(),
+                waiting: broker.waiting,
+            }),
             outbox: board.outbox.clone(),
+            warnings: board.warnings.clone(),
             visits: board.visits.iter().cloned().collect(),
             actions: board.actions.iter().cloned().collect(),
         }
@@ -345,45 +454,6 @@ impl Detector {
             searched: Rate::new(now),
             dropped: Rate::new(now),
         }
-    }
-}
-
-/// A count, and how fast it grows.
-#[derive(Debug)]
-struct Rate {
-    started: Instant,
-    total: u64,
-    /// Counts by second since the start; those that have left the window are gone.
-    seconds: VecDeque<(u64, u64)>,
-}
-
-impl Rate {
-    fn new(started: Instant) -> Self {
-        Self { started, total: 0, seconds: VecDeque::new() }
-    }
-
-    fn add(&mut self, count: u64, at: Instant) {
-        let second = at.saturating_duration_since(self.started).as_secs();
-        self.total += count;
-        match self.seconds.back_mut() {
-            // A report that comes late counts for the newest second.
-            Some((newest, sum)) if *newest >= second => *sum += count,
-            _ => self.seconds.push_back((second, count)),
-        }
-        while self.seconds.front().is_some_and(|(oldest, _)| *oldest + RATE_SECONDS < second) {
-            self.seconds.pop_front();
-        }
-    }
-
-    /// Over the last whole seconds; the one under way does not count, or the rate would flicker.
-    fn per_second(&self, now: Instant) -> f64 {
-        let second = now.saturating_duration_since(self.started).as_secs();
-        let window = second.min(RATE_SECONDS);
-        if window == 0 {
-            return 0.0;
-        }
-        let inside = self.seconds.iter().filter(|(at, _)| *at < second && at + window >= second);
-        inside.map(|(_, count)| *count as f64).sum::<f64>() / window as f64
     }
 }
 
@@ -424,23 +494,6 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_averages_over_whole_seconds() {
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
-        let mut rate = Rate::new(start);
-        // 15 a second for 20 seconds, then none.
-        (0..300).for_each(|n| rate.add(1, at(n * 1000 / 15)));
-        for (ms, expected) in [(500, 0.0), (1_000, 15.0), (1_999, 15.0), (20_000, 15.0), (25_000, 7.5), (31_000, 0.0)] {
-            // Before the window is full the later frames are not yet there: count them afresh.
-            let mut until = Rate::new(start);
-            (0..300).map(|n| n * 1000 / 15).filter(|frame| *frame < ms).for_each(|frame| until.add(1, at(frame)));
-            assert!((until.per_second(at(ms)) - expected).abs() < 0.2, "at {ms}: {}", until.per_second(at(ms)));
-        }
-        assert_eq!(rate.total, 300);
-        assert!(rate.seconds.len() as u64 <= RATE_SECONDS + 1);
-    }
-
-    #[test]
     fn lines_are_replaced_by_visit_and_bounded() {
         let board = Board::new(Instant::now(), []);
         for n in 0..60 {
@@ -469,6 +522,10 @@ mod tests {
         assert_eq!(detector.camera_since, DateTime::UNIX_EPOCH + Duration::from_secs(992));
         assert_eq!(detector.last_frame, Some(DateTime::UNIX_EPOCH + Duration::from_secs(999)));
         assert_eq!((detector.received, detector.dropped), (4, 3));
+        assert_eq!((snapshot.engine.breaker, snapshot.engine.next_try), (BreakerState::Closed, None));
+        board.breaker(BreakerState::Open, Some(start + Duration::from_secs(13)));
+        let engine = board.snapshot(start + Duration::from_secs(10), utc).engine;
+        assert_eq!((engine.breaker, engine.next_try), (BreakerState::Open, Some(utc + Duration::from_secs(3))));
         assert_eq!(snapshot.up_secs, 10);
     }
 }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::board::{CameraPhase, Detector, EngineState, State};
+use super::board::{BrokerState, CameraPhase, Detector, EngineState, State};
 
 /// No frame, or none searched, for this long is a fault; also while a camera is opened for the first time.
 const NO_FRAMES: Duration = Duration::from_secs(30);
 /// A dark, frozen or covered picture for this long is a fault: somebody standing close to the lens is not.
 const BAD_PICTURE: Duration = Duration::from_secs(30);
-/// An engine that does not answer for this long is a fault: a restart of it is not.
+/// An engine or broker that does not answer for this long is a fault: a restart of it is not.
 const NO_ANSWER: Duration = Duration::from_secs(45);
 
 /// The verdict, and what it rests on.
@@ -27,7 +27,7 @@ pub struct Health {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// `camera`, `picture`, `detection`, `engine` or `outbox`.
+    /// `camera`, `picture`, `detection`, `engine`, `broker` or `outbox`.
     pub part: &'static str,
     pub detector: Option<String>,
     pub reason: String,
@@ -71,6 +71,12 @@ pub(super) fn judge(board: &State, now: Instant) -> Health {
             }
         }
         _ => {}
+    }
+    if let Some(broker) = board.broker.as_ref().filter(|broker| broker.state != BrokerState::Connected) {
+        let away = broker.since.lasts(now);
+        if away >= NO_ANSWER {
+            faults.push(fault("broker", or(&broker.since.reason, "the MQTT broker does not answer"), away));
+        }
     }
     if let Some(problem) = &board.outbox_fault {
         faults.push(fault("outbox", &problem.reason, problem.lasts(now)));
@@ -227,6 +233,25 @@ mod tests {
                 &[],
             ),
             (
+                "the broker is away",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.broker(BrokerState::Connected, "", 0, at(0));
+                    board.broker(BrokerState::Away, "nobody listens there", 3, at(10));
+                    board.broker(BrokerState::Away, "the broker does not let us in", 4, at(30));
+                },
+                &[("broker", "the broker does not let us in")],
+            ),
+            (
+                "the broker restarts",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.broker(BrokerState::Connected, "", 0, at(0));
+                    board.broker(BrokerState::Away, "nobody listens there", 3, at(20));
+                },
+                &[],
+            ),
+            (
                 "the disk is full",
                 |board, name, at| {
                     frames(board, name, at);
@@ -245,7 +270,8 @@ mod tests {
             let found: Vec<_> = health.faults.iter().map(|fault| (fault.part, fault.reason.as_str())).collect();
             assert_eq!(found, *expected, "{what}");
             assert_eq!(health.ok, expected.is_empty(), "{what}");
-            let at_door = health.faults.iter().all(|f| f.detector.is_some() != ["engine", "outbox"].contains(&f.part));
+            let at_door =
+                health.faults.iter().all(|f| f.detector.is_some() != ["engine", "broker", "outbox"].contains(&f.part));
             assert!(at_door, "{what}: {health:?}");
         }
     }

@@ -5,10 +5,12 @@
 
 mod board;
 mod health;
+mod rate;
 mod server;
 
 pub use board::{
-    ActionLine, Board, CameraPhase, DetectorView, EngineState, EngineView, OutboxLine, Snapshot, VisitLine,
+    ActionLine, Board, BreakerState, BrokerState, BrokerView, CameraPhase, DetectorView, EngineState, EngineView,
+    OutboxLine, Snapshot, VisitLine, Warning,
 };
 pub use health::{Fault, Health};
 pub use server::{StatusView, serve};

@@ -28,7 +28,7 @@ use crate::config::{
 };
 use crate::detect::{self, Face, FaceDetector};
 use crate::engine::{self, Engine};
-use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert};
+use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
 use crate::identities::{Answer, Client};
 use crate::models::{ModelStore, Role};
 use crate::picture::Picture;
@@ -112,7 +112,7 @@ impl DemoEngine {
         let engine = opened.await??;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
         let url = format!("http://{}", listener.local_addr()?).parse()?;
-        tokio::spawn(engine::serve(listener, engine, async move { stop.cancelled().await }));
+        tokio::spawn(engine::serve(listener, engine, None, None, async move { stop.cancelled().await }));
         let config = IdentitiesConfig::new(url, USER, SecretString::from(password));
         let client = Client::new(&config)?;
         Ok(Self { config, client })
@@ -126,7 +126,10 @@ impl DemoEngine {
         let alias =
             PersonAlias { first_name: Some(KNOWN.0.into()), last_name: Some(KNOWN.1.into()), ..PersonAlias::default() };
         self.client.put_alias(&person, &alias).await?;
-        let tag = PersonTagUpsert { tag_id: self.client.ensure_tag(KNOWN.2).await?, ..PersonTagUpsert::default() };
+        let tag = PersonTagUpsert {
+            tag_id: self.client.ensure_tag(&TagWrite::named(KNOWN.2)).await?,
+            ..PersonTagUpsert::default()
+        };
         self.client.put_person_tag(&person, &tag).await?;
         Ok(())
     }
@@ -270,7 +273,7 @@ impl Summary {
                     _ => {}
                 }
             }
-            AgentEvent::Recognised(_) | AgentEvent::Acted { .. } => {}
+            AgentEvent::Recognised(_) | AgentEvent::Acted { .. } | AgentEvent::Presence(_) => {}
         }
     }
 
@@ -321,6 +324,8 @@ impl Teller {
                 let end = if *done { "done" } else { "not done" };
                 self.line("action", &format!("rule {rule}: {action} {end}"), "36");
             }
+            // What it shows has been said by then.
+            AgentEvent::Presence(_) => {}
             AgentEvent::Closed(visit) => {
                 let seconds = (visit.last_seen - visit.first_seen).as_seconds_f32();
                 let text = format!("visit {} after {seconds:.1} s: {}", short(&visit.visit), visit.outcome.label());
@@ -394,6 +399,10 @@ fn event_json(event: &AgentEvent) -> serde_json::Value {
         }
         AgentEvent::Acted { visit, rule, action, done, .. } => {
             json!({ "event": "acted", "visit": visit.to_string(), "rule": rule, "action": action, "done": done })
+        }
+        AgentEvent::Presence(news) => {
+            let present: Vec<_> = news.present.iter().map(|stay| stay.person().unwrap_or("unknown")).collect();
+            json!({ "event": "presence", "detector": news.detector, "present": present })
         }
         AgentEvent::Closed(visit) => {
             json!({ "event": "closed", "visit": visit.visit.to_string(), "outcome": visit.outcome.label() })
