@@ -18,12 +18,13 @@ mod outgoing;
 mod state;
 mod topics;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::ActionError;
 use super::template::{Place, Template, context};
+use crate::clock;
 use crate::config::MqttActionConfig;
 use crate::rules::ActionRequest;
 
@@ -83,7 +84,7 @@ impl Publish {
         let limit = request
             .expires_at
             .filter(|_| self.actuator)
-            .map_or(self.timeout, |expires| self.timeout.min(expires.saturating_duration_since(Instant::now())));
+            .map_or(self.timeout, |expires| self.timeout.min(expires.saturating_duration_since(clock::now())));
         let why = match timeout(limit, broker.ask(message, self.actuator)).await {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(Undelivered::Full))) => "too many messages wait for the broker".into(),
