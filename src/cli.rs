@@ -66,8 +66,7 @@ pub enum Command {
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArgs {
-    /// The main file; detectors are read from `detectors/*.toml` beside it [default: config/doorward.toml, then
-    /// /etc/doorward/doorward.toml]
+    /// The main file; detectors are read from `detectors/*.toml` beside it [default: /etc/doorward/doorward.toml]
     #[arg(long, value_name = "FILE", env = "DOORWARD_CONFIG")]
     pub config: Option<PathBuf>,
 }

@@ -17,8 +17,11 @@ use doorward::picture::Picture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+#[path = "support/shared.rs"]
+mod shared;
 #[path = "capture/watched.rs"]
 mod watched;
+use shared::shared;
 use watched::{PATIENCE, Watched, metric};
 
 const PASSWORD: &str = "hunter2";
@@ -131,16 +134,11 @@ fn a_silent_camera_costs_no_time_when_doorward_stops() {
 
 #[test]
 fn a_recording_gives_every_frame_once() {
-    let videos = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/video");
     for (name, frames, size, step_ms) in [
         ("face-demographics-walking-and-pause.mjpg.avi", 41, (480, 270), 80),
         ("one-by-one-person-detection.mp4", 1394, (768, 432), 100),
     ] {
-        let path = std::path::Path::new(videos).join(name);
-        if !path.exists() {
-            println!("shared test data is missing: that {name} is replayed whole was not checked");
-            continue;
-        }
+        let Some(path) = shared(&format!("video/{name}")) else { continue };
         let replay = ReplayConfig { path, pace: Pace::Fast, fps: None, looped: false, starts_at: None };
         let config = CameraConfig::Replay(replay);
         let (sender, receiver) = capture::channel(&config);

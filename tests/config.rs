@@ -272,12 +272,18 @@ fn what_the_configuration_names_is_looked_at() {
 #[test]
 fn nothing_to_read_says_where_it_looked() {
     let folder = tempfile::tempdir().unwrap();
+    // What somebody else has put where the program happens to be started is not taken, and that is said.
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    std::fs::write(folder.path().join("config/doorward.toml"), MAIN).unwrap();
     let output = doorward().arg("check").current_dir(folder.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // A machine may have a real configuration in /etc.
-    if !Path::new("/etc/doorward/doorward.toml").exists() {
+    if Path::new("/etc/doorward/doorward.toml").exists() {
+        // This machine has a configuration of its own; then that is the one.
+        assert!(text.contains("read from /etc/doorward/doorward.toml"), "{text}");
+    } else {
         assert_eq!(output.status.code(), Some(78), "{text}");
-        assert!(text.contains("neither config/doorward.toml nor /etc/doorward/doorward.toml is there"), "{text}");
+        assert!(text.contains("/etc/doorward/doorward.toml is not there; write it"), "{text}");
+        assert!(text.contains("config/doorward.toml in this folder is only taken when it is named"), "{text}");
     }
     let output = doorward().args(["check", "--config", "/nowhere/doorward.toml"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -19,6 +19,10 @@ use std::time::Duration;
 use doorward::models::{Manifest, ModelStore, Outcome, Patience, Preparation, Pulled, pull};
 use sha2::{Digest, Sha256};
 
+#[path = "support/shared.rs"]
+mod shared;
+use shared::shared;
+
 /// Everything a wrong source may cost in these tests.
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(5),
@@ -438,11 +442,7 @@ fn a_name_nobody_has_gets_a_suggestion_and_exit_code_1() {
 
 #[test]
 fn the_shared_models_are_pulled_by_hash_without_a_network() {
-    let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models"));
-    if !shared.is_dir() {
-        println!("shared test data is missing: pulling the real YuNet and MobileFaceNet from a folder was not checked");
-        return;
-    }
+    let Some(shared) = shared("models") else { return };
     let (dir, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let names = ["yunet_n", "yunet_s", "mobilefacenet"];
     let mut arguments = vec!["pull", "--from", shared.to_str().unwrap()];

@@ -11,7 +11,9 @@ use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::Tensor;
 
-const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models/reference/faceapi_resnet128_u8.onnx");
+#[path = "support/shared.rs"]
+mod shared;
+use shared::shared;
 
 #[test]
 fn a_pull_from_the_registries_serves_every_role_and_the_models_run() {
@@ -78,11 +80,8 @@ fn faceapi_agrees_with_another_conversion(runtime: &Environment, model: &Path) {
     let batched = embeddings[3].slice(ndarray::s![1..2, ..]).into_dyn().to_owned();
     assert!(distance(&single, &batched) < 1e-5);
 
-    if !Path::new(REFERENCE).is_file() {
-        println!("shared test data is missing: the face-api embeddings were not compared with another conversion");
-        return;
-    }
-    let mut theirs = session(runtime, Path::new(REFERENCE));
+    let Some(reference) = shared("models/reference/faceapi_resnet128_u8.onnx") else { return };
+    let mut theirs = session(runtime, &reference);
     for (input, embedding) in inputs.iter().zip(&embeddings) {
         let reference = run(&mut theirs, "input", input.clone()).remove(0);
         let difference = distance(embedding, &reference);

@@ -19,6 +19,10 @@ use doorward::picture::{Border, Interpolation, MAX_PIXELS, Picture};
 use doorward::quality::{self, Quality};
 use doorward::track::{BestShot, ShotReason, TrackEvent, Tracker, Unsent, VisitEnd};
 
+#[path = "support/shared.rs"]
+mod shared;
+use shared::shared;
+
 const DOOR: &str = "face-demographics-walking-and-pause.mjpg.avi";
 const WALKING: &str = "face-demographics-walking.mjpg.avi";
 const FEMALE: &str = "head-pose-face-detection-female.mjpg.avi";
@@ -284,14 +288,6 @@ fn recording(clip: &str) -> Option<Vec<Taken>> {
     }
     assert!(taken.len() > 20, "{clip} has {} frames", taken.len());
     Some(taken)
-}
-
-fn shared(path: &str) -> Option<PathBuf> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
-    if !file.exists() {
-        eprintln!("shared test data is missing: ../shared/{path}; the visits and quality it shows were not checked");
-    }
-    file.exists().then_some(file)
 }
 
 fn jpegs(folder: &Path) -> Vec<PathBuf> {

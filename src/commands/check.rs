@@ -122,6 +122,7 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
 /// Whether ONNX Runtime can be used.
 fn models(loaded: &Loaded, report: &mut Report) -> bool {
     let store = store(loaded);
+    report.ok("models folder", store.place());
     let found = store.runtime().map_err(anyhow::Error::from);
     match found.and_then(|file| onnx::init(&file).map(|()| file).map_err(anyhow::Error::from)) {
         Ok(file) => report.ok("ONNX Runtime", format!("loaded from {}", file.display())),

@@ -102,6 +102,7 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
         println!("{}", json!(entries));
         return Ok(ExitCode::SUCCESS);
     }
+    println!("in {}\n", store.place());
     println!("{:<19} {:<9} {:<8} {:>8}  licence", "name", "role", "state", "MB");
     for entry in store.manifest().entries() {
         let state = match store.presence(entry) {
@@ -114,7 +115,7 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
         let megabytes = entry.digest.bytes as f64 / 1e6;
         println!("{:<19} {:<9} {state:<8} {megabytes:>8.1}  {}", entry.name, entry.role, entry.licence);
     }
-    println!("\nin {}; `in use` is what `model = \"auto\"` takes", store.dir().display());
+    println!("\n`in use` is what `model = \"auto\"` takes");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -57,7 +57,7 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
 
 /// The configured detector, or one of defaults in a dry run, watching the recording.
 fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
-    let configured = args.config.config.is_some() || config::SEARCHED.iter().any(|file| Path::new(file).exists());
+    let configured = args.config.config.is_some() || Path::new(config::MAIN_FILE).exists();
     if !configured && !args.dry_run {
         return Err(Failure::BadConfiguration(anyhow::anyhow!(
             "a replay sends to the configured engine and there is no configuration: name one with --config, or see what would \

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{CommandResult, Failure};
 use crate::agent;
 use crate::cli::RunArgs;
+use crate::models::ModelStore;
 use crate::telemetry;
 
 pub async fn run(args: RunArgs) -> CommandResult {
@@ -28,6 +29,10 @@ pub async fn run(args: RunArgs) -> CommandResult {
         return Err(bad("no engine is configured: add [identities] with url, username and password".into()));
     }
     let metrics = telemetry::start(&settings.log)?;
+    let models = ModelStore::locate(settings.models.dir.as_deref());
+    // The first line: what a program does depends on where it looked.
+    let configuration = loaded.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+    tracing::info!(configuration, models = models.place(), "doorward {} starts", env!("CARGO_PKG_VERSION"));
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

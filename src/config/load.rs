@@ -23,8 +23,9 @@ use super::tree::{Body, Node};
 use super::validate::{Checker, parse_time_zone};
 use super::*;
 
-/// Where the main file is looked for when none is named.
-pub const SEARCHED: [&str; 2] = ["config/doorward.toml", "/etc/doorward/doorward.toml"];
+/// The main file when none is named. The working folder is never searched: a program started as root in somebody else's
+/// folder must not take that person's word for what to run.
+pub const MAIN_FILE: &str = "/etc/doorward/doorward.toml";
 
 /// What is shorter than this may stand in any sentence.
 const SHORTEST_SECRET: usize = 4;
@@ -103,7 +104,7 @@ pub(super) struct DetectorFile {
     pub rule: Vec<RuleConfig>,
 }
 
-/// Reads the named file, or the first of [`SEARCHED`] that is there.
+/// Reads the named file, else [`MAIN_FILE`].
 pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigErrors> {
     load_in(file, &Surroundings::of_process())
 }
@@ -112,7 +113,8 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigErrors> {
 pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, ConfigErrors> {
     let main_file = match file {
         Some(file) => file.to_owned(),
-        None => SEARCHED.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(nowhere)?,
+        None if Path::new(MAIN_FILE).exists() => PathBuf::from(MAIN_FILE),
+        None => return Err(nowhere()),
     };
     let loader = Loader {
         surroundings,
@@ -556,10 +558,14 @@ fn tidy(mistakes: &mut Vec<Mistake>, secrets: &[String]) {
 }
 
 fn nowhere() -> ConfigErrors {
-    let problem = format!(
-        "there is no configuration: neither {} nor {} is there; write one of them, or name another with --config",
-        SEARCHED[0], SEARCHED[1]
+    let mut problem = format!(
+        "there is no configuration: {MAIN_FILE} is not there; write it, or name another file with --config or \
+         DOORWARD_CONFIG"
     );
+    let here = Path::new("config/doorward.toml");
+    if here.exists() {
+        problem += &format!(" ({} in this folder is only taken when it is named)", here.display());
+    }
     Mistake::new(None, "", problem).into()
 }
 

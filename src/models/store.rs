@@ -26,7 +26,22 @@ const SYSTEM_DIRS: [&str; 2] = ["/var/lib/doorward/models", "/usr/share/doorward
 #[derive(Debug, Clone)]
 pub struct ModelStore {
     dir: PathBuf,
+    named_by: NamedBy,
     manifest: Manifest,
+}
+
+/// Who said that the models are in this folder. The working folder and the program's own place never do: a program started
+/// as root must not run what somebody else has put beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// The environment variable [`DIR_VARIABLE`].
+    Variable,
+    /// `models.dir` of the configuration.
+    Configuration,
+    /// Nobody; it is a place of an installed system.
+    System,
+    /// The code that made the store.
+    Caller,
 }
 
 /// A file of the manifest that is there.
@@ -47,24 +62,34 @@ pub enum Presence {
 }
 
 impl ModelStore {
-    /// The folder `DOORWARD_MODELS_DIR` names, else the configured one, else the first of the usual places:
-    /// `./models` of a checkout, `models` of the checkout this program was built in, `/var/lib/doorward/models`,
-    /// `/usr/share/doorward/models`.
+    /// The folder that `DOORWARD_MODELS_DIR` names, else the configured one, else `/var/lib/doorward/models` or
+    /// `/usr/share/doorward/models`, whichever has files first.
     pub fn locate(configured: Option<&Path>) -> Self {
-        let named = env::var_os(DIR_VARIABLE);
-        let here = env::current_dir().unwrap_or_default();
-        let program = env::current_exe().unwrap_or_default();
         let manifest = Manifest::embedded();
         let system: Vec<&Path> = SYSTEM_DIRS.iter().map(Path::new).collect();
-        Self::new(place(named, configured, &here, &program, &system, manifest), manifest.clone())
+        let (dir, named_by) = place(env::var_os(DIR_VARIABLE), configured, &system, manifest);
+        Self { dir, named_by, manifest: manifest.clone() }
     }
 
+    /// A store in a folder that the calling code names.
     pub fn new(dir: PathBuf, manifest: Manifest) -> Self {
-        Self { dir, manifest }
+        Self { dir, named_by: NamedBy::Caller, manifest }
     }
 
+    /// The folder of the files.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The folder and who named it, for people.
+    pub fn place(&self) -> String {
+        let by = match self.named_by {
+            NamedBy::Variable => format!("named by {DIR_VARIABLE}"),
+            NamedBy::Configuration => "named by `models.dir`".into(),
+            NamedBy::System => format!("the usual place; {DIR_VARIABLE} or `models.dir` names another"),
+            NamedBy::Caller => return self.dir.display().to_string(),
+        };
+        format!("{} ({by})", self.dir.display())
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -191,25 +216,18 @@ pub(super) fn hash_file(path: &Path) -> Result<Digest, ModelError> {
 fn place(
     named: Option<OsString>,
     configured: Option<&Path>,
-    here: &Path,
-    program: &Path,
     system: &[&Path],
     manifest: &Manifest,
-) -> PathBuf {
+) -> (PathBuf, NamedBy) {
     if let Some(dir) = named.filter(|dir| !dir.is_empty()) {
-        return PathBuf::from(dir);
+        return (PathBuf::from(dir), NamedBy::Variable);
     }
     if let Some(dir) = configured {
-        return dir.to_owned();
-    }
-    // A built program sits in `target/release`, a test one folder deeper, with a target triple yet another.
-    let checkouts = std::iter::once(here).chain(program.ancestors().skip(1).take(5));
-    let mut models = checkouts.map(|dir| dir.join("models"));
-    if let Some(dir) = models.find(|dir| dir.join("manifest.toml").is_file()) {
-        return dir;
+        return (dir.to_owned(), NamedBy::Configuration);
     }
     let filled = |dir: &&&Path| manifest.entries().iter().any(|entry| dir.join(&entry.file).is_file());
-    system.iter().find(filled).or(system.first()).map(|dir| dir.to_path_buf()).unwrap_or_default()
+    let dir = system.iter().find(filled).or(system.first()).map(|dir| dir.to_path_buf());
+    (dir.unwrap_or_default(), NamedBy::System)
 }
 
 #[cfg(test)]
@@ -324,32 +342,24 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_named_or_one_of_the_usual_places() {
+    fn the_folder_is_named_or_one_of_an_installed_system() {
         let root = tempfile::tempdir().unwrap();
         let at = |path: &str| root.path().join(path);
-        for folder in ["checkout/models", "checkout/target/release/deps", "elsewhere/models", "var", "usr"] {
-            fs::create_dir_all(at(folder)).unwrap();
-        }
-        fs::write(at("checkout/models/manifest.toml"), "").unwrap();
         let (var, usr) = (at("var"), at("usr"));
+        fs::create_dir_all(&var).unwrap();
+        fs::create_dir_all(&usr).unwrap();
         let system: [&Path; 2] = [&var, &usr];
         let manifest = manifest();
-        let find = |named: Option<&str>, configured: Option<&str>, here: &str, program: &str| {
-            let configured = configured.map(&at);
-            let named = named.map(|dir| at(dir).into_os_string());
-            place(named, configured.as_deref(), &at(here), &at(program), &system, &manifest)
+        let find = |named: Option<&str>, configured: Option<&str>| {
+            let configured = configured.map(Path::new);
+            place(named.map(OsString::from), configured, &system, &manifest)
         };
-        assert_eq!(find(Some("named"), Some("configured"), "checkout", "bin/doorward"), at("named"));
-        assert_eq!(find(None, Some("configured"), "checkout", "bin/doorward"), at("configured"));
-        assert_eq!(find(None, None, "checkout", "bin/doorward"), at("checkout/models"));
-        // A folder that only happens to be called `models` is not ours.
-        assert_eq!(find(None, None, "elsewhere", "bin/doorward"), at("var"));
-        for program in ["checkout/target/release/doorward", "checkout/target/release/deps/test"] {
-            assert_eq!(find(None, None, "elsewhere", program), at("checkout/models"));
-        }
+        assert_eq!(find(Some("/named"), Some("/configured")), ("/named".into(), NamedBy::Variable));
+        assert_eq!(find(Some(""), Some("/configured")), ("/configured".into(), NamedBy::Configuration));
+        assert_eq!(find(None, None), (var.clone(), NamedBy::System), "nothing is anywhere yet");
         fs::write(at("usr/picture.bin"), "").unwrap();
-        assert_eq!(find(None, None, "elsewhere", "bin/doorward"), at("usr"));
+        assert_eq!(find(None, None), (usr.clone(), NamedBy::System));
         fs::write(at("var/picture.bin"), "").unwrap();
-        assert_eq!(find(None, None, "elsewhere", "bin/doorward"), at("var"));
+        assert_eq!(find(None, None), (var.clone(), NamedBy::System));
     }
 }

@@ -59,6 +59,8 @@ async fn bad_answers_cost_bounded_memory_and_end_in_an_outcome() {
     site.store(8);
     let agent = site.agent();
     support::until("the good answers", || site.settled() == 8).await;
+    // A model takes its memory when it first runs, tens of megabytes of it: that is not what answers cost.
+    support::until("the recording to be searched", || site.has_searched(&agent, 1)).await;
     let before = memory_of(agent.0.id(), "VmHWM");
     assert!(agent.stop().success());
 
@@ -67,6 +69,7 @@ async fn bad_answers_cost_bounded_memory_and_end_in_an_outcome() {
     site.store(60);
     let agent = site.agent();
     support::until("every sighting to be settled", || site.settled() == 60).await;
+    support::until("the recording to be searched", || site.has_searched(&agent, 2)).await;
     let grown = memory_of(agent.0.id(), "VmHWM").saturating_sub(before);
     assert!(agent.stop().success());
 

@@ -94,6 +94,16 @@ impl Site {
         Running(self.command().spawn().unwrap())
     }
 
+    /// Whether the agent, the `life`th of this site, has looked at every frame of its recording: the thread that does has
+    /// come and gone.
+    fn has_searched(&self, agent: &Running, life: usize) -> bool {
+        let log = std::fs::read_to_string(self.path("log")).unwrap_or_default();
+        let begun = log.matches("\"watching\"").count() >= life;
+        let threads = Path::new("/proc").join(agent.0.id().to_string()).join("task");
+        let names = std::fs::read_dir(threads).unwrap().flatten().map(|task| std::fs::read(task.path().join("comm")));
+        begun && !names.flatten().any(|name| name.starts_with(b"detect"))
+    }
+
     fn ledger(&self) -> Option<Connection> {
         let path = self.path("state/outbox/outbox.sqlite");
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

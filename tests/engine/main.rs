@@ -10,4 +10,6 @@ mod people;
 mod recognition;
 mod roster;
 mod server;
+#[path = "../support/shared.rs"]
+mod shared;
 mod tls;

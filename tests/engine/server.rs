@@ -11,6 +11,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::shared::shared;
+
 /// A running engine; killed when dropped.
 pub struct Server {
     pub base: String,
@@ -244,19 +246,9 @@ pub fn sighting(photo: &[u8], more: Value) -> Value {
     body
 }
 
-/// A folder of the test data beside the checkout; says so when it is missing.
-pub fn shared(path: &str, unchecked: &str) -> Option<PathBuf> {
-    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
-    if found.exists() {
-        return Some(found);
-    }
-    println!("shared test data is missing: {unchecked} was not checked");
-    None
-}
-
 /// The photos of each person, both in the order of their names, and no photo twice.
 pub fn johns() -> Option<Vec<Vec<Vec<u8>>>> {
-    let folder = shared("photos/johns", "recognition of people in photos")?;
+    let folder = shared("photos/johns")?;
     let people = sorted(&folder).into_iter().filter(|path| path.is_dir());
     let photos = |person: PathBuf| {
         let mut photos: Vec<Vec<u8>> = Vec::new();

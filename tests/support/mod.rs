@@ -1,7 +1,8 @@
 //! What the black-box tests share: the real binary, the real engine, recordings made on the spot.
-#![allow(dead_code)] // each test uses its own part of it
+#![allow(dead_code, unused_imports)] // each test uses its own part of it
 
 pub mod recording;
+mod shared;
 pub mod sightings;
 
 use std::io::{BufRead, BufReader};
@@ -10,22 +11,13 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use doorward::models::{ModelStore, Role};
+pub use shared::shared;
 
 /// The program under test.
 pub fn doorward() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("DOORWARD_CONFIG").stdin(Stdio::null());
     command
-}
-
-/// A file of the shared test data, or `None` with a clear word when it is not there.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
-    if file.exists() {
-        return Some(file);
-    }
-    eprintln!("shared test data is missing: ../shared/{path}; what it shows was not checked");
-    None
 }
 
 /// Those of these models that are here. Some have a public address alone, which not every machine reaches; one of each role always

@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:-target/systemd}
 program=target/release/doorward
+models=${DOORWARD_MODELS_DIR:-models}
 [ "$(id -u)" = 0 ] || { echo "test-systemd: this needs root" >&2; exit 1; }
-command -v systemd-nspawn >/dev/null && command -v dbus-daemon >/dev/null && [ -e /lib/systemd/systemd ] ||
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd systemd-container dbus >/dev/null; }
+packaging/install-packages systemd systemd-container dbus bsdutils
 
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
@@ -29,8 +29,10 @@ root=$layer/root
 echo "test-systemd: installing"
 rm -rf "$root/etc/doorward" "$root/var/lib/doorward" "$root/var/lib/private" "$root/etc/machine-id" "$root/var/log/journal"
 install -D -m 755 "$program" "$root/usr/bin/doorward"
-install -D -m 644 -t "$root/usr/share/doorward/models" models/*.onnx models/*.so
-install -D -m 644 -t "$root/usr/share/doorward/visitors" models/sample*.jpg
+install -D -m 644 -t "$root/usr/share/doorward/models" "$models"/*.onnx "$models"/*.so
+install -D -m 644 -t "$root/usr/share/doorward/visitors" "$models"/sample*.jpg
+# Not from where it lies: a booted system has a /tmp of its own, which hides a clone below it.
+install -D -m 755 tests/systemd/inside.sh "$root/usr/lib/doorward-test/inside.sh"
 install -D -m 644 -t "$root/etc/systemd/system" systemd/doorward.service systemd/doorward@.service
 install -D -m 600 /dev/stdin "$root/etc/doorward/credentials/IDENTITIES_PASSWORD" <<<"credential-5c1e7a90"
 install -D -m 644 /dev/stdin "$root/etc/doorward/doorward.toml" <<'TOML'
@@ -66,7 +68,7 @@ After=basic.target dbus.service
 [Service]
 Type=oneshot
 TimeoutStartSec=300
-ExecStart=/bin/bash $PWD/tests/systemd/inside.sh
+ExecStart=/bin/bash /usr/lib/doorward-test/inside.sh
 ExecStopPost=/bin/systemctl poweroff --force --no-block
 StandardOutput=file:/result/log
 StandardError=inherit

@@ -12,17 +12,12 @@ mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "test-vm: this needs an amd64 machine" >&2; exit 1; }
-packages="qemu-system-x86 busybox-static cpio kmod v4l-utils jq make"
-# shellcheck disable=SC2086
-if ! dpkg-query -W -f '${db:Status-Status}\n' $packages 2>/dev/null | grep -c '^installed$' | grep -qx 7; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
-fi
+packaging/install-packages qemu-system-x86 busybox-static cpio kmod v4l-utils jq make
 
 echo "test-vm: building the tests"
-cargo build --release
+cargo build --release --locked
 built() {
-  cargo test --release --test "$1" --no-run --message-format=json-render-diagnostics |
+  cargo test --release --locked --test "$1" --no-run --message-format=json-render-diagnostics |
     jq -r --arg name "$1" 'select(.reason == "compiler-artifact" and .target.name == $name) | .executable'
 }
 
@@ -43,7 +38,7 @@ version=$(ls "$work/kernel/root/lib/modules")
 gpio_sim=$work/kernel/gpio-sim.ko
 if [[ $tests == *relay* && ! -e $gpio_sim ]]; then
   echo "test-vm: building the kernel's gpio-sim"
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "linux-headers-$version" >/dev/null
+  packaging/install-packages "linux-headers-$version"
   build=$work/gpio-sim
   rm -rf "$build"
   mkdir -p "$build"

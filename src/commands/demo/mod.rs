@@ -91,7 +91,7 @@ pub async fn run(args: DemoArgs) -> CommandResult {
 fn models(store: &ModelStore) -> Result<String> {
     let detector = store.choose(Role::Detector, "auto")?;
     let embedder = store.choose(Role::Embedder, "auto")?;
-    Ok(format!("{} finds faces, {} tells them apart", detector.name, embedder.name))
+    Ok(format!("{} finds faces, {} tells them apart, from {}", detector.name, embedder.name, store.place()))
 }
 
 /// The embedded engine, served on loopback.

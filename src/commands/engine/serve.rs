@@ -39,7 +39,9 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
         // A certificate that cannot be used is known at once too.
         let given = args.certificate.zip(args.key).map(|(certificate, key)| TlsFiles { certificate, key });
         let given = given.map(Tls::new).transpose()?;
-        let engine = Engine::open(&args.data, &ModelStore::locate(None), &args.model)?;
+        let models = ModelStore::locate(None);
+        info!(data = %args.data.display(), models = models.place(), "the engine starts");
+        let engine = Engine::open(&args.data, &models, &args.model)?;
         let tls = match given {
             None if secure => Some(Tls::new(TlsFiles::self_made(&args.data, address.ip(), &args.name)?)?),
             given => given,
