@@ -30,6 +30,11 @@ const MINUTE: TimeDelta = TimeDelta::seconds(60);
 /// Moves remembered per actuator; the most `per_minute` can allow is 600.
 const MOVES: usize = 600;
 
+/// Guards that more pictures of a visitor can satisfy.
+const OF_PICTURES: [&str; 3] = ["sightings", "min_confidence", "min_quality"];
+/// Guards that a visitor satisfies once they are recognised.
+const OF_TAGS: [&str; 2] = ["needs_tag", "tags_any"];
+
 /// A guard made ready.
 pub struct Guard {
     config: GuardConfig,
@@ -110,20 +115,27 @@ impl Guard {
         checks
     }
 
-    /// Which pictures could make these failed checks hold; `None` where pictures alone cannot.
+    /// Which pictures could make these failed checks hold; `None` where pictures of the same visitor cannot.
     fn confirm(&self, failed: &[Check], scene: &Scene) -> Option<Confirm> {
-        let of_pictures = ["sightings", "min_confidence", "min_quality"];
-        let curable = failed.iter().all(|check| of_pictures.contains(&check.matcher));
+        let curable = failed.iter().all(|check| OF_PICTURES.contains(&check.matcher));
         if !curable || Guest::of(&scene.occasion.recognition).is_none() {
             return None;
         }
         let agreeing = scene.memory.agreeing(self, scene.occasion);
         let missing = usize::from(self.config.sightings).saturating_sub(agreeing).max(1);
-        Some(Confirm {
-            more: u8::try_from(missing).unwrap_or(u8::MAX),
-            most: self.config.of,
-            min_quality: self.config.min_quality,
-        })
+        Some(self.pictures(u8::try_from(missing).unwrap_or(u8::MAX)))
+    }
+
+    /// The pictures after which the actuator might move although this answer recognised nobody: a poor picture makes a
+    /// stranger of anybody. `None` where it would not move whoever they show.
+    pub fn hopes_for(&self, action: &str, scene: &Scene) -> Option<Confirm> {
+        let failed = self.checks(action, scene).into_iter().filter(|check| !check.held);
+        let about_the_visitor = |check: Check| OF_PICTURES.contains(&check.matcher) || OF_TAGS.contains(&check.matcher);
+        failed.map(about_the_visitor).all(|curable| curable).then(|| self.pictures(1))
+    }
+
+    fn pictures(&self, more: u8) -> Confirm {
+        Confirm { more, most: self.config.of, min_quality: self.config.min_quality }
     }
 
     fn tag(&self, scene: &Scene) -> Option<Check> {
