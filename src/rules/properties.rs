@@ -159,14 +159,14 @@ fn visit_at_a_gate(sightings: u8, of: u8, answers: &[&str]) -> (bool, u8) {
     let config = RuleConfig::new("open", vec!["gate".into()]);
     let guard = GuardConfig { sightings, of, ..GuardConfig::default() };
     let mut rules = Rules::new(vec![config], Berlin, Duration::from_secs(5), |_| Some(guard.clone())).unwrap();
-    let (mut opened, mut asked, mut taken) = (false, 0, 0);
+    let (mut opened, mut asked, mut taken) = (false, 0_u8, 0);
     for (n, answer) in answers.iter().enumerate() {
         // The first picture is always sent, each further one only when it was asked for.
         if n > 0 {
             if asked == 0 {
                 break;
             }
-            (asked, taken) = (asked - 1, taken + 1);
+            taken += 1;
         }
         let mut case = Case::parse(answer);
         case.recognition.sighting = Uuid::from_u128(n as u128 + 1);
