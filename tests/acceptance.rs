@@ -151,7 +151,7 @@ fn an_acceptance_test_passes_and_leaves_no_trace() {
 #[test]
 fn an_account_without_the_permission_its_call_needs_does_not_pass() {
     let engine = Engine::start();
-    let mut account = |name: &str, permissions: &[(&str, &str)]| {
+    let account = |name: &str, permissions: &[(&str, &str)]| {
         let database = rusqlite::Connection::open(engine.data.path().join("engine/engine.db")).unwrap();
         database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
         database.execute("INSERT INTO roles (name, built_in) VALUES (?, 0)", [name]).unwrap();

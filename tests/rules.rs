@@ -1,5 +1,7 @@
 //! `doorward rules test` through the real binary.
 
+mod support;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -180,6 +182,27 @@ when = { tags_none = [\"Gesperrt für Tür\"] }
         assert!(text.contains("open: fires nothing (held back: Tür, banned_tags"), "{banned}: {text}");
         assert!(text.contains("not for them: no, tags_none"), "{banned}: {text}");
     }
+}
+
+/// The case that went wrong, as it was reported.
+#[test]
+fn a_ban_in_decomposed_unicode_holds_the_door_back() {
+    let (Some(rules), Some(event)) = (support::shared("cases/nfd.toml"), support::shared("cases/nfd.json")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("detectors")).unwrap();
+    let camera = "time_zone = \"UTC\"\n[camera]\ntype = \"replay\"\npath = \"/\"\n";
+    std::fs::write(folder.path().join("detectors/front.toml"), camera).unwrap();
+    let config = folder.path().join("doorward.toml");
+    std::fs::copy(rules, &config).unwrap();
+    let mut command = support::doorward();
+    let output = support::run(command.args(["rules", "test"]).arg(event).arg("--config").arg(config));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for rule in ["guests", "names", "field"] {
+        assert!(text.contains(&format!("{rule}: fires log")), "{rule}: {text}");
+    }
+    assert!(text.contains("door: no, tags_none"), "{text}");
 }
 
 #[test]

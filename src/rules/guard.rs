@@ -131,9 +131,9 @@ impl Guard {
     /// The pictures after which the actuator might move although this answer recognised nobody: a poor picture makes a
     /// stranger of anybody. `None` where it would not move whoever they show.
     pub fn hopes_for(&self, action: &str, scene: &Scene) -> Option<Confirm> {
-        let failed = self.checks(action, scene).into_iter().filter(|check| !check.held);
-        let about_the_visitor = |check: Check| OF_PICTURES.contains(&check.matcher) || OF_TAGS.contains(&check.matcher);
-        failed.map(about_the_visitor).all(|curable| curable).then(|| self.pictures(1))
+        let mut failed = self.checks(action, scene).into_iter().filter(|check| !check.held);
+        let curable = failed.all(|check| OF_PICTURES.contains(&check.matcher) || OF_TAGS.contains(&check.matcher));
+        curable.then(|| self.pictures(1))
     }
 
     fn pictures(&self, more: u8) -> Confirm {

@@ -257,7 +257,7 @@ async fn spellings_of_a_word_are_one() {
     ] {
         assert_eq!(found(admin.get(query).await.ok()), [json!(person)], "{query}");
     }
-    for text in ["JOS%C3%89", "jose%CC%81%20strasse", "g%C3%84ste", "KU%CC%88CHE", "e%C3%9Fe%20s"] {
+    for text in ["JOS%C3%89", "jose%CC%81%20strasse", "g%C3%84ste", "KU%CC%88CHE", "a%C3%9Fe%20s"] {
         let page = admin.get(&format!("/page/people?text={text}")).await.ok();
         assert_eq!(found(page["people"].clone()), [json!(person)], "{text}");
     }
@@ -282,7 +282,8 @@ async fn people_are_found_by_tag_and_field() {
         (format!("/api/v1/people?tagId={tag}&entityFieldName=Badge/No"), vec![&person]),
         (format!("/api/v1/people?tagId={tag}&entityFieldName=Badge/No&entityFieldStringValue=D"), vec![]),
         (format!("{path}/Badge%2FNo/entityValue/C%201%25"), vec![&person]),
-        (format!("{path}/Badge%2FNo/entityValue/c%201%25"), vec![]),
+        (format!("{path}/Badge%2FNo/entityValue/c%201%25"), vec![&person]),
+        (format!("{path}/Badge%2FNo/entityValue/C%201"), vec![]),
         (format!("{path}/%FF/entityValue/%FE"), vec![]),
     ] {
         let people = admin.get(&query).await.ok();

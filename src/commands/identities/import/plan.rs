@@ -430,4 +430,22 @@ mod tests {
         assert!(read(dir.path(), &|| {}).err().unwrap().to_string().contains("holds nobody"));
         assert!(read(&dir.path().join("missing"), &|| {}).is_err());
     }
+
+    #[test]
+    fn what_is_imported_is_tidy_however_its_files_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        let record = r#"{"version":1,"tags":[{"name":"Ga\u0308ste\u00a0 A"}],"entityFields":[{"name":"Bu\u0308ro","stringValue":"Ku\u0308che"}]}"#;
+        let folder = "Jose\u{301}_Garci\u{301}a";
+        write(
+            root.path(),
+            &[(&format!("{folder}/a.jpg"), jpeg(1)), (&format!("{folder}/{PERSON_FILE}"), record.into())],
+        );
+        let plan = read(root.path(), &|| {}).unwrap();
+        let record = &plan.people[0].record;
+        let alias = &record.aliases[0];
+        assert_eq!((alias.first_name.as_deref(), alias.last_name.as_deref()), (Some("José"), Some("García")));
+        assert_eq!(record.tags[0].name, "Gäste A");
+        let field = &record.entity_fields[0];
+        assert_eq!((field.name.as_str(), field.string_value.as_deref()), ("Büro", Some("Küche")));
+    }
 }
