@@ -33,7 +33,17 @@ fn sighting() -> Sighting {
 
 fn answer(sighting: Uuid) -> Answered {
     let (person, refused) = (Some("p".into()), Vec::new());
-    Answered { sighting, outcome: "known", reason: None, person, confidence: None, late: false, judged: None, refused }
+    Answered {
+        sighting,
+        outcome: "known",
+        reason: None,
+        person,
+        confidence: None,
+        match_confidence: None,
+        late: false,
+        judged: None,
+        refused,
+    }
 }
 
 fn planned(of: &Sighting) -> Planned {

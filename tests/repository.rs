@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOW: &[&str] = &[
     "clock",
     "picture",
+    "text",
     "config",
     "telemetry",
     "trust",
@@ -33,6 +34,8 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("opencv::", &["picture", "capture"], "cameras, decoders and image operations"),
     ("nokhwa::", &["capture"], "cameras"),
     ("v4l::", &["capture"], "cameras"),
+    ("icu_casemap::", &["text"], "spellings of a text"),
+    ("icu_normalizer::", &["text"], "spellings of a text"),
     ("ort::", &["onnx", "detect", "embed"], "ONNX Runtime"),
     ("rusqlite::", &["outbox", "engine"], "the state directory"),
     ("chacha20poly1305::", &["outbox"], "what is stored encrypted"),

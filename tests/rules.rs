@@ -1,5 +1,7 @@
 //! `doorward rules test` through the real binary.
 
+mod support;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -104,8 +106,8 @@ fn guards_and_leavings_are_tested_too() {
     let at = |second: u32| format!("2026-06-10T10:00:{second:02}Z");
     let staff = json!({"id": "p1", "tags": ["Staff"]});
     let events = json!([
-        {"seen_at": at(0), "visit": "a", "confidence": 0.8, "person": staff},
-        {"seen_at": at(1), "visit": "a", "confidence": 0.8, "shot": 2, "person": staff},
+        {"seen_at": at(0), "visit": "a", "match_confidence": 0.8, "person": staff},
+        {"seen_at": at(1), "visit": "a", "match_confidence": 0.8, "shot": 2, "person": staff},
         {"event": "left", "since": at(0), "seen_at": at(9), "visit": "a", "person": staff},
     ]);
     let text = String::from_utf8(test(&events.to_string(), &[]).stdout).unwrap();
@@ -117,6 +119,90 @@ fn guards_and_leavings_are_tested_too() {
     ];
     assert_eq!(told, wanted, "{text}");
     assert!(text.contains("bye: fires log"), "{text}");
+}
+
+/// How sure an engine is that there is a face says nothing about whose it is: it opens no door.
+#[test]
+fn a_guard_goes_by_the_match_score_alone() {
+    let staff = json!({"id": "p1", "tags": ["Staff"]});
+    let event = |shot: u8| json!({"seen_at": "2026-06-10T10:00:00Z", "visit": "a", "shot": shot, "confidence": 0.99, "person": staff});
+    let text = String::from_utf8(test(&json!([event(1), event(2)]).to_string(), &[]).stdout).unwrap();
+    assert!(text.contains("min_confidence wants 0.6, found no match score"), "{text}");
+    assert!(!text.contains("fires open") && !text.contains("fires log, open"), "{text}");
+}
+
+/// A tag, a name or a field is the same word however it is typed: with accents composed or not, in any case, with the
+/// spaces of a spreadsheet. A ban above all must not be got round so.
+#[test]
+fn text_is_compared_in_any_spelling() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("detectors")).unwrap();
+    let main = "state_dir = \"STATE/state\"
+[action.log]
+type = \"journal\"
+path = \"STATE/events.jsonl\"
+[action.\"Tür\"]
+type = \"exec\"
+program = \"/bin/true\"
+actuator = true
+[action.\"Tür\".guard]
+sightings = 1
+of = 1
+needs_tag = false
+banned_tags = [\"Gesperrt für Tür\"]
+[[rule]]
+name = \"guests\"
+actions = [\"log\"]
+when = { tags_any = [\"Gäste\"], names = [\"José García\"], fields = { \"Büro\" = \"Küche\" } }
+[[rule]]
+name = \"open\"
+actions = [\"Tu\u{308}r\"]
+[[rule]]
+name = \"not for them\"
+actions = [\"log\"]
+when = { tags_none = [\"Gesperrt für Tür\"] }
+";
+    let file = folder.path().join("doorward.toml");
+    std::fs::write(&file, main.replace("STATE", folder.path().to_str().unwrap())).unwrap();
+    let camera = "time_zone = \"UTC\"\n[camera]\ntype = \"replay\"\npath = \"/\"\n";
+    std::fs::write(folder.path().join("detectors/Eingang Su\u{308}d.toml"), camera).unwrap();
+    let banned =
+        ["Gesperrt fu\u{308}r Tu\u{308}r", "GESPERRT FÜR TÜR", "Gesperrt\u{a0}für  Tür", "Gesperrt f\u{200b}ür Tür"];
+    for banned in banned {
+        let person = json!({"id": "p", "name": "Jose\u{301} Garci\u{301}a", "tags": ["GA\u{308}STE", banned],
+            "fields": {"Bu\u{308}ro": "Ku\u{308}che"}});
+        let event = json!({"detector": "Eingang Süd", "match_confidence": 0.99, "quality": 0.9, "person": person});
+        let events = folder.path().join("events.json");
+        std::fs::write(&events, event.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        let output = command.args(["rules", "test"]).arg(&events).arg("--config").arg(&file).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("guests: fires log"), "{banned}: {text}");
+        assert!(text.contains("open: fires nothing (held back: Tür, banned_tags"), "{banned}: {text}");
+        assert!(text.contains("not for them: no, tags_none"), "{banned}: {text}");
+    }
+}
+
+/// The case that went wrong, as it was reported.
+#[test]
+fn a_ban_in_decomposed_unicode_holds_the_door_back() {
+    let (Some(rules), Some(event)) = (support::shared("cases/nfd.toml"), support::shared("cases/nfd.json")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("detectors")).unwrap();
+    let camera = "time_zone = \"UTC\"\n[camera]\ntype = \"replay\"\npath = \"/\"\n";
+    std::fs::write(folder.path().join("detectors/front.toml"), camera).unwrap();
+    let config = folder.path().join("doorward.toml");
+    std::fs::copy(rules, &config).unwrap();
+    let mut command = support::doorward();
+    let output = support::run(command.args(["rules", "test"]).arg(event).arg("--config").arg(config));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for rule in ["guests", "names", "field"] {
+        assert!(text.contains(&format!("{rule}: fires log")), "{rule}: {text}");
+    }
+    assert!(text.contains("door: no, tags_none"), "{text}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ const DRAIN: Duration = Duration::from_millis(100);
 /// Where programs are looked for when doorward itself has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Environment variable and the event's key it holds; a key that is `null` gives an empty one.
-const ENVIRONMENT: [(&str, &str); 16] = [
+const ENVIRONMENT: [(&str, &str); 17] = [
     ("DOORWARD_ID", "/id"),
     ("DOORWARD_RULE", "/rule"),
     ("DOORWARD_ACTION", "/action"),
@@ -46,6 +46,7 @@ const ENVIRONMENT: [(&str, &str); 16] = [
     ("DOORWARD_LATE", "/late"),
     ("DOORWARD_QUALITY", "/quality"),
     ("DOORWARD_CONFIDENCE", "/confidence"),
+    ("DOORWARD_MATCH_CONFIDENCE", "/match_confidence"),
     ("DOORWARD_REASON", "/reason"),
     ("DOORWARD_PERSON_ID", "/person/id"),
     ("DOORWARD_PERSON_NAME", "/person/name"),

@@ -16,6 +16,7 @@ use crate::config::WriteBackConfig;
 use crate::identities::wire::{EntityField, PersonNote, PersonTagUpsert, TagWrite};
 use crate::identities::{Client, ClientError, Verdict};
 use crate::rules::ActionRequest;
+use crate::text;
 
 /// A note's first line.
 const NOTE_SUMMARY: &str = "doorward";
@@ -178,8 +179,8 @@ impl Changes {
 
     /// One that is there already is given its new end.
     async fn add(&self, client: &Client, name: &str) -> Result<(), Problem> {
-        let there = client.person_tags(&self.person, Some(name)).await?;
-        let there = there.into_iter().find(|tag| tag.name() == Some(name));
+        let there = client.person_tags(&self.person, None).await?;
+        let there = there.into_iter().find(|tag| tag.is_called(name));
         let (person_tag_id, tag_id) = match there {
             Some(tag) => (tag.person_tag_id, tag.tag_id),
             None => (None, client.ensure_tag(&TagWrite::named(name)).await?),
@@ -191,8 +192,8 @@ impl Changes {
 
     async fn remove(&self, client: &Client, name: &str) -> Result<bool, Problem> {
         let mut removed = false;
-        for tag in client.person_tags(&self.person, Some(name)).await? {
-            if tag.name() == Some(name) {
+        for tag in client.person_tags(&self.person, None).await? {
+            if tag.is_called(name) {
                 // An engine that does not tell the application's id takes the tag's.
                 let id = tag.person_tag_id.as_deref().unwrap_or(&tag.tag_id);
                 removed |= client.delete_person_tag(&self.person, id).await?;
@@ -203,8 +204,8 @@ impl Changes {
 
     /// A field that is there keeps its type; a new one is text.
     async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Problem> {
-        let there = client.entity_fields(&self.person, Some(name)).await?;
-        let there = there.into_iter().find(|field| field.name == name);
+        let there = client.entity_fields(&self.person, None).await?;
+        let there = there.into_iter().find(|field| text::same(&field.name, name));
         let wrong = |kind: &str| Problem::Value(format!("the field `{name}` holds {kind}, and its new value is none"));
         let mut field = EntityField { name: name.into(), ..EntityField::default() };
         let value = value.trim();

@@ -228,7 +228,15 @@ mod tests {
             seen_at: Utc::now(),
             arrived: Some(Instant::now()),
             shot: 1,
-            answer: Answer::Known(Known { person, tags, fields, confidence: None, face_id: None, detect_id: None }),
+            answer: Answer::Known(Known {
+                person,
+                tags,
+                fields,
+                confidence: None,
+                match_confidence: None,
+                face_id: None,
+                detect_id: None,
+            }),
         }
     }
 

@@ -36,11 +36,12 @@ pub fn settled(recognition: &Recognition, late: bool, judgement: &Judgement) -> 
         Answer::Unknown { confidence } => *confidence,
         _ => None,
     };
+    let match_confidence = known.and_then(|known| known.match_confidence);
     let person = known.map(|known| known.person.id.clone());
     let Recognition { sighting, visit, .. } = *recognition;
     let judged = judged(visit, sighting, EventKind::Recognition, &judgement.verdicts);
     let refused = judgement.refused.iter().map(refused).collect();
-    let answered = Answered { sighting, outcome, reason, person, confidence, late, judged, refused };
+    let answered = Answered { sighting, outcome, reason, person, confidence, match_confidence, late, judged, refused };
     (answered, planned(&judgement.requests))
 }
 
@@ -131,6 +132,7 @@ pub fn visit_line(summary: &VisitSummary) -> VisitLine {
         shots: summary.sent.len().min(u8::MAX.into()) as u8,
         quality: summary.sent.iter().map(|shot| shot.quality.total).reduce(f32::max),
         confidence: known.and_then(|known| known.confidence),
+        match_confidence: known.and_then(|known| known.match_confidence),
     }
 }
 

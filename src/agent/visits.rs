@@ -422,7 +422,15 @@ mod tests {
     fn known() -> Answer {
         let person = Person { id: "p".into(), name: None };
         let (tags, fields) = (Vec::new(), Vec::new());
-        Answer::Known(Known { person, tags, fields, confidence: None, face_id: None, detect_id: None })
+        Answer::Known(Known {
+            person,
+            tags,
+            fields,
+            confidence: None,
+            match_confidence: None,
+            face_id: None,
+            detect_id: None,
+        })
     }
 
     fn request(n: u128, key: &str) -> ActionRequest {

@@ -20,6 +20,7 @@ use crate::cli::{ActionsCommand, ActionsTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, OutcomeKind, RuleConfig, Settings};
 use crate::identities::Client;
 use crate::rules::{ActionRequest, RuleClock, Rules};
+use crate::text;
 use crate::track::VisitId;
 
 /// Of what a receiver or a program said, this much is shown.
@@ -35,7 +36,7 @@ pub async fn run(command: ActionsCommand) -> CommandResult {
 
 async fn test(args: ActionsTestArgs) -> CommandResult {
     let settings = super::load_config(args.config.config.as_deref())?.settings;
-    let config = settings.actions.get(&args.name).ok_or_else(|| {
+    let config = settings.actions.get(&*text::composed(&args.name)).ok_or_else(|| {
         let names: Vec<_> = settings.actions.keys().map(String::as_str).collect();
         match names.is_empty() {
             true => anyhow!("there is no action; the configuration needs a section `[action.{}]`", args.name),
@@ -77,6 +78,7 @@ fn request(settings: &Settings, args: &ActionsTestArgs) -> anyhow::Result<Action
         Some(file) => read(file)?.into_iter().next().context("the file holds no event")?,
         None => json!({
             "confidence": 0.99,
+            "match_confidence": 0.95,
             "person": { "id": Uuid::nil(), "name": "Test Visitor", "tags": ["test"] },
         }),
     };

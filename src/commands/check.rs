@@ -3,6 +3,9 @@
 //! In: the configuration and this machine. Out: one line per check with ok, warning or error, or one JSON document.
 //! Nothing is written, no camera is opened, and only `--online` leaves the machine.
 
+mod acceptance;
+mod doors;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -21,7 +24,7 @@ use crate::actions::mqtt::Broker;
 use crate::actions::{ActionError, Actions, look_at_line};
 use crate::cli::CheckArgs;
 use crate::config::{self, ActionConfig, CameraConfig, ConfigErrors, DetectorConfig, Loaded, OutboxConfig, Settings};
-use crate::identities::{Client, ClientError};
+use crate::identities::{Client, ClientError, Heard};
 use crate::models::{ModelError, ModelStore, Role};
 use crate::rules::{RuleError, Rules};
 use crate::{detect, embed, onnx, outbox};
@@ -70,7 +73,7 @@ pub fn run(args: CheckArgs) -> CommandResult {
 }
 
 fn everything(loaded: &Loaded, online: bool, report: &mut Report) {
-    let Settings { identities, detectors, actions, .. } = &loaded.settings;
+    let Settings { detectors, actions, .. } = &loaded.settings;
     configuration(loaded, report);
     let runtime = models(loaded, report);
     for detector in detectors {
@@ -84,21 +87,39 @@ fn everything(loaded: &Loaded, online: bool, report: &mut Report) {
         action(loaded, name, report);
     }
     broker(loaded, online, report);
-    match identities.as_ref().map(Client::new) {
-        None => {}
+    let heard = engine(loaded, online, report);
+    for detector in detectors {
+        doors::look(loaded, detector, heard.as_ref(), report);
+    }
+}
+
+/// The engine's address and certificates; with `online` the acceptance test, and what the engine has told of itself.
+fn engine(loaded: &Loaded, online: bool, report: &mut Report) -> Option<Heard> {
+    match loaded.settings.identities.as_ref().map(Client::new) {
+        None => None,
         Some(Err(error)) => {
             let key = match error {
                 ClientError::Trust(_) => "identities.ca_file",
                 ClientError::BadUrl { .. } | ClientError::PlainHttp { .. } => "identities.url",
-                _ => return report.error("engine", chain(error)),
+                _ => {
+                    report.error("engine", chain(error));
+                    return None;
+                }
             };
             report.mistake("engine", loaded.mistake(None, key, chain(error)));
+            None
         }
-        Some(Ok(client)) if online => match log_in(&client) {
-            Ok(()) => report.ok("engine", format!("{} lets us in", client.host())),
-            Err(error) => report.error("engine", format!("{error:#}")),
+        Some(Ok(client)) if online => match runtime() {
+            Ok(runtime) => runtime.block_on(acceptance::run(&loaded.settings, &client, report)),
+            Err(error) => {
+                report.error("engine", format!("{error:#}"));
+                None
+            }
         },
-        Some(Ok(client)) => report.ok("engine", format!("{}, which is not asked without --online", client.host())),
+        Some(Ok(client)) => {
+            report.ok("engine", format!("{}, which is not asked without --online", client.host()));
+            None
+        }
     }
 }
 
@@ -301,10 +322,6 @@ fn broker(loaded: &Loaded, online: bool, report: &mut Report) {
         },
         Some(Ok(broker)) => report.ok(check, format!("{}, which is not asked without --online", broker.address())),
     }
-}
-
-fn log_in(client: &Client) -> anyhow::Result<()> {
-    Ok(runtime()?.block_on(client.authenticate())?)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

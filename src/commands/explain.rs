@@ -69,8 +69,12 @@ fn tell_shot(shot: &ShotRecord, detail: &Value) {
         print_line(&format!("    quality {}", parts(&sent["quality"])));
     }
     if let Some(person) = &shot.person {
-        let sure = shot.confidence.map(|sure| format!(", confidence {sure:.3}")).unwrap_or_default();
-        print_line(&format!("    person  {person}{sure}"));
+        let matched = match shot.match_confidence {
+            Some(score) => format!(", match score {score:.3}"),
+            None => ", the engine gave no match score".into(),
+        };
+        let face = shot.confidence.map(|sure| format!(", face detected with {sure:.3}")).unwrap_or_default();
+        print_line(&format!("    person  {person}{matched}{face}"));
     }
     if let Some(ms) = shot.settled_after_ms {
         let late = if shot.late { ", too late for an actuator" } else { "" };

@@ -145,7 +145,8 @@ fn visit_json(visit: &VisitSummary) -> Value {
 
 fn person_json(known: &Known) -> Value {
     let tags: Vec<_> = known.tags.iter().map(|tag| tag.name.as_str()).collect();
-    json!({ "id": known.person.id, "name": known.person.name, "tags": tags, "confidence": known.confidence })
+    json!({ "id": known.person.id, "name": known.person.name, "tags": tags,
+        "confidence": known.confidence, "match_confidence": known.match_confidence })
 }
 
 /// A tenth of a pixel.

@@ -23,6 +23,7 @@ use crate::cli::{ExplainArgs, RulesCommand, RulesTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, OutcomeKind, Settings};
 use crate::identities::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::rules::{RuleClock, Rules, Stay, Verdict};
+use crate::text;
 use crate::track::VisitId;
 
 /// An event as it may be written: a line of the journal, or the few keys that matter.
@@ -44,7 +45,10 @@ pub(super) struct TestEvent {
     shot: Option<u8>,
     /// 1.
     pub quality: Option<f32>,
+    /// How sure the engine is of the face.
     confidence: Option<f32>,
+    /// How sure it is of the person: what guards and `min_confidence` go by.
+    match_confidence: Option<f32>,
     late: bool,
     reason: Option<String>,
     person: Option<TestPerson>,
@@ -105,7 +109,8 @@ fn test(args: RulesTestArgs) -> CommandResult {
     let mut unmet = 0;
     for (n, event) in read(&args.file)?.into_iter().enumerate() {
         let event = TestEvent::deserialize(&event).with_context(|| format!("cannot read event {}", n + 1))?;
-        let expect = event.expect.clone();
+        let composed = |names: &Vec<String>| names.iter().map(|name| text::composed(name).into_owned()).collect();
+        let expect: Option<Vec<String>> = event.expect.as_ref().map(composed);
         let (recognition, verdicts) = house.judge(n, event)?;
         let fired: Vec<_> = verdicts.iter().filter(|verdict| verdict.fires()).map(|it| it.rule.clone()).collect();
         let verdicts: Vec<_> = verdicts.iter().map(Verdict::to_record).collect();
@@ -248,7 +253,11 @@ impl TestEvent {
             None => OutcomeKind::Unknown,
         });
         let answer = match (outcome, self.person) {
-            (OutcomeKind::Known, person) => Answer::Known(person.unwrap_or_default().known(self.confidence)?),
+            (OutcomeKind::Known, person) => {
+                let known = person.unwrap_or_default().known()?;
+                let (confidence, match_confidence) = (self.confidence, self.match_confidence);
+                Answer::Known(Known { confidence, match_confidence, ..known })
+            }
             (_, Some(_)) => bail!("event {}: only `known` has a person", n + 1),
             (OutcomeKind::Unknown, _) => Answer::Unknown { confidence: self.confidence },
             (OutcomeKind::NoFace, _) => Answer::NoFace,
@@ -268,10 +277,10 @@ impl TestEvent {
 }
 
 impl TestPerson {
-    fn known(self, confidence: Option<f32>) -> anyhow::Result<Known> {
+    fn known(self) -> anyhow::Result<Known> {
         let tag = |tag| match tag {
-            TestTag::Name(name) => Tag { name, expires: None },
-            TestTag::Whole { name, expires } => Tag { name, expires },
+            TestTag::Name(name) => Tag { name: text::tidy(&name), expires: None },
+            TestTag::Whole { name, expires } => Tag { name: text::tidy(&name), expires },
         };
         let field = |(name, value): (String, Value)| {
             let value = match value {
@@ -279,16 +288,21 @@ impl TestPerson {
                 Value::Bool(value) => FieldValue::Bool(value),
                 Value::Number(value) => FieldValue::Number(value.as_f64().context("a field's number is too large")?),
                 // The event writes dates so.
-                Value::String(text) => text.parse().map_or(FieldValue::Text(text), FieldValue::Date),
+                Value::String(text) => {
+                    let composed = text::composed(&text).into_owned();
+                    text.parse().map_or(FieldValue::Text(composed), FieldValue::Date)
+                }
                 _ => bail!("field `{name}` must be text, a number, true, false or null"),
             };
-            Ok(Field { name, value })
+            Ok(Field { name: text::tidy(&name), value })
         };
+        let name = self.name.map(|name| text::tidy(&name));
         Ok(Known {
-            person: Person { id: self.id.or(self.name.clone()).unwrap_or_else(|| "somebody".into()), name: self.name },
+            person: Person { id: self.id.or(name.clone()).unwrap_or_else(|| "somebody".into()), name },
             tags: self.tags.into_iter().map(tag).collect(),
             fields: self.fields.into_iter().map(field).collect::<anyhow::Result<_>>()?,
-            confidence,
+            confidence: None,
+            match_confidence: None,
             face_id: None,
             detect_id: None,
         })

@@ -13,6 +13,7 @@ use ::config::{Config, ConfigError, Map, Source, Value, ValueKind};
 use toml_edit::{Document, Item, TableLike};
 
 use super::place::{Mistake, Place};
+use crate::text;
 
 /// The key a table's own place is kept under; no name in a file is empty of letters like this one.
 pub(super) const HERE: &str = "\0";
@@ -137,7 +138,8 @@ impl Reader<'_> {
                 Item::Table(inner) if inner.span().is_some() => self.at(inner.span(), &place),
                 _ => self.at(table.get_key_value(key).and_then(|(key, item)| key.span().or(item.span())), &place),
             };
-            map.insert(key.to_owned(), self.item(item, place));
+            // A name in quotes may be typed in two ways, and what refers to it in the other.
+            map.insert(text::composed(key).into_owned(), self.item(item, place));
         }
         let here = self.value(ValueKind::Nil, place);
         map.insert(HERE.into(), here);
@@ -219,12 +221,13 @@ fn as_table(value: &Value) -> Option<&Map<String, Value>> {
 
 /// Whether an environment variable's part names this key.
 pub(super) fn same_name(key: &str, part: &str) -> bool {
-    variable_name(key) == part.to_uppercase()
+    variable_name(key) == text::composed(part).to_uppercase()
 }
 
 /// A name as it is written in a variable: `front-door` is `FRONT_DOOR`.
 pub(super) fn variable_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect::<String>().to_uppercase()
+    let letter = |c| if text::is_of_a_word(c) { c } else { '_' };
+    text::composed(name).chars().map(letter).collect::<String>().to_uppercase()
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

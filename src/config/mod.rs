@@ -26,6 +26,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 pub use actions::{
     ActionConfig, Bias, BodyFormat, Drive, EmailConfig, ExecConfig, Facility, GuardConfig, JournalConfig, LineName,
     LogTarget, MqttActionConfig, NtfyPreset, Overlap, PictureIn, Preset, PushoverPreset, RelayConfig, Security,
@@ -99,9 +101,11 @@ impl Default for Settings {
 }
 
 impl DetectorName {
-    /// Checks the name; the error says what is allowed.
+    /// Checks the name; the error says what is allowed. However it is typed, or its file is named, it is the same name:
+    /// it is kept composed.
     pub fn new(name: &str) -> Result<Self, String> {
-        let allowed = |c: char| c.is_alphanumeric() || " ._-".contains(c);
+        let name = &*text::composed(name);
+        let allowed = |c: char| text::is_of_a_word(c) || " ._-".contains(c);
         let first = name.chars().next().is_some_and(char::is_alphanumeric);
         if first && name.chars().count() <= 64 && name.chars().all(allowed) && !name.ends_with(' ') {
             Ok(Self(name.into()))

@@ -11,11 +11,13 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::DetectorName;
+use crate::text;
 
 /// `[[rule]]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
+    #[serde(deserialize_with = "name")]
     pub name: String,
     #[serde(default)]
     pub when: WhenConfig,
@@ -29,6 +31,7 @@ pub struct RuleConfig {
     #[serde(default = "default::cooldown_secs")]
     pub cooldown_secs: u64,
     /// Names of `[action.NAME]` blocks, performed in order.
+    #[serde(deserialize_with = "names")]
     pub actions: Vec<String>,
 }
 
@@ -322,6 +325,17 @@ impl<'de> Deserialize<'de> for TimeWindow {
         let window = text.split_once('-').and_then(|(start, end)| Some(Self { start: time(start)?, end: time(end)? }));
         window.ok_or_else(|| D::Error::custom(format!("`{text}` is not a time window like \"08:00-18:00\"")))
     }
+}
+
+/// A name that others refer to: composed, as the keys of sections are.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|name| text::composed(&name).into_owned())
+}
+
+/// The same for several.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    Ok(names.iter().map(|name| text::composed(name).into_owned()).collect())
 }
 
 mod default {

@@ -16,6 +16,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::KeyPin;
+use crate::text;
 
 /// `dry_run`: which actions are decided and recorded, and not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +199,8 @@ impl<'de> Deserialize<'de> for DryRun {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<DryRun, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(names)).map(DryRun::Actions)
+                let names = Vec::<String>::deserialize(SeqAccessDeserializer::new(names))?;
+                Ok(DryRun::Actions(names.iter().map(|name| text::composed(name).into_owned()).collect()))
             }
         }
 

@@ -372,6 +372,9 @@ fn names_of_detectors() {
         ("front-door", true),
         ("Front Door 2", true),
         ("Dörr", true),
+        ("Do\u{308}rr", true),
+        ("q\u{323}\u{307}", true),
+        ("\u{308}rr", false),
         ("", false),
         (" x", false),
         ("x ", false),
@@ -381,6 +384,7 @@ fn names_of_detectors() {
     for (name, good) in cases {
         assert_eq!(DetectorName::new(name).is_ok(), good, "{name:?}");
     }
+    assert_eq!(DetectorName::new("Do\u{308}rr"), DetectorName::new("Dörr"), "as some systems name files");
     assert!(DetectorName::new(&"x".repeat(64)).is_ok());
     assert!(DetectorName::new(&"x".repeat(65)).is_err());
 }

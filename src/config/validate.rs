@@ -189,10 +189,8 @@ impl Checker<'_> {
         self.range(&["crop", "jpeg_quality"], crop.jpeg_quality, 1..=100);
         self.range(&["crop", "longest_side_px"], crop.longest_side_px, 32..=8_192);
         self.range(&["presence", "absent_secs"], presence.absent_secs, 1..=86_400);
-        for (key, wanted) in [("send_aligned", identify.send_aligned), ("send_embedding", identify.send_embedding)] {
-            if wanted && matches!(identify.call, Call::Recognize | Call::Lookup) {
-                self.unwise(&["identify", key], "it has no effect: only publish and publish_with_response carry it");
-            }
+        if identify.send_aligned && matches!(identify.call, Call::Recognize | Call::Lookup) {
+            self.unwise(&["identify", "send_aligned"], "it has no effect: these calls always send the aligned face");
         }
     }
 
@@ -301,6 +299,15 @@ impl ActionChecker<'_, '_> {
 
     pub fn unwise(&mut self, path: &[&str], problem: impl Into<String>) {
         self.checker.unwise(&[&["action", self.name][..], path].concat(), problem);
+    }
+
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// Whether the key stands there, whatever its value.
+    pub fn is_written(&self, key: &str) -> bool {
+        self.checker.node.get(&["action", self.name, key]).is_some()
     }
 
     pub fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, allowed: RangeInclusive<T>) {

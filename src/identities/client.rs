@@ -15,7 +15,7 @@ use super::auth::Auth;
 use super::error::ClientError;
 use super::operation::Operation;
 use super::retry::Backoff;
-use super::transport::{Reply, Transport};
+use super::transport::{Heard, Reply, Transport};
 use crate::config::IdentitiesConfig;
 
 /// A client of one Identities engine.
@@ -56,6 +56,11 @@ impl Client {
     /// When the certificate the engine showed last ends; `None` before the first connection, and without TLS.
     pub fn certificate_ends(&self) -> Option<DateTime<Utc>> {
         self.0.transport.certificate_ends()
+    }
+
+    /// What the engine's answers so far told of it beside what was asked.
+    pub fn heard(&self) -> Heard {
+        self.0.transport.heard()
     }
 
     pub(super) fn auth(&self) -> &Auth {

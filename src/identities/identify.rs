@@ -19,6 +19,7 @@ use super::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::config::{Call, IdentifyConfig};
 use crate::crop::Sighting;
 use crate::detect::Rect;
+use crate::text;
 
 /// Why a sighting was not identified.
 #[derive(Debug, thiserror::Error)]
@@ -210,6 +211,7 @@ pub(super) fn published_answer(
     match face.person.filter(|person| is_id(&person.person_id)) {
         Some(person) => Answer::Known(Known {
             confidence: face.confidence,
+            match_confidence: face.match_confidence.filter(|score| (0.0..=1.0).contains(score)),
             face_id: id(face.face_id),
             detect_id: id(face.detect_id),
             ..known(person, now)
@@ -249,6 +251,7 @@ pub(super) fn edge_answer(found: Option<(EdgePerson, DateTime<Utc>)>) -> Answer 
         tags: tags.collect(),
         fields: Vec::new(),
         confidence: None,
+        match_confidence: None,
         face_id: Some(person.face_id).filter(|id| !id.is_empty()),
         detect_id: None,
         person: Person { id: person.person_id, name: full_name(person.first_name, person.last_name) },
@@ -257,7 +260,7 @@ pub(super) fn edge_answer(found: Option<(EdgePerson, DateTime<Utc>)>) -> Answer 
 
 fn known(person: MatchedPerson, now: DateTime<Utc>) -> Known {
     let alias = person.aliases.into_iter().flatten().next();
-    let friendly = person.friendly_name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let friendly = person.friendly_name.map(|name| text::tidy(&name)).filter(|name| !name.is_empty());
     let name = friendly.or_else(|| alias.and_then(|alias| full_name(alias.first_name, alias.last_name)));
     let tags = person.person_tags.into_iter().flatten();
     Known {
@@ -265,6 +268,7 @@ fn known(person: MatchedPerson, now: DateTime<Utc>) -> Known {
         tags: tags.filter_map(|tag| unexpired(tag.tag.map(|tag| tag.name), tag.expires, now)).collect(),
         fields: person.entity_fields.into_iter().flatten().map(field).collect(),
         confidence: None,
+        match_confidence: None,
         face_id: None,
         detect_id: None,
     }
@@ -275,20 +279,20 @@ fn is_id(id: &str) -> bool {
 }
 
 fn full_name(first: Option<String>, last: Option<String>) -> Option<String> {
-    let parts = [first, last].into_iter().flatten().map(|part| part.trim().to_owned());
+    let parts = [first, last].into_iter().flatten().map(|part| text::tidy(&part));
     let name = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     (!name.is_empty()).then_some(name)
 }
 
 /// A tag that counts as set: it has a name and has not expired by the engine's clock.
 fn unexpired(name: Option<String>, expires: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Tag> {
-    let name = name.filter(|name| !name.is_empty())?;
+    let name = name.map(|name| text::tidy(&name)).filter(|name| !name.is_empty())?;
     expires.is_none_or(|expires| expires > now).then_some(Tag { name, expires })
 }
 
 fn field(field: wire::EntityField) -> Field {
     let value = if let Some(text) = field.string_value {
-        FieldValue::Text(text)
+        FieldValue::Text(text::composed(&text).into_owned())
     } else if let Some(date) = field.date_value {
         FieldValue::Date(date)
     } else if let Some(number) = field.number_value {
@@ -298,7 +302,7 @@ fn field(field: wire::EntityField) -> Field {
     } else {
         FieldValue::Empty
     };
-    Field { name: field.name, value }
+    Field { name: text::tidy(&field.name), value }
 }
 
 #[cfg(test)]
@@ -352,6 +356,16 @@ mod tests {
         assert!(known.person == Person { id: "p".into(), name: None });
         assert_eq!((known.tags.len(), known.fields.len()), (0, 0));
         assert_eq!((known.confidence, known.face_id.as_deref(), known.detect_id), (Some(0.9), Some("f"), None));
+        assert_eq!(known.match_confidence, None, "how sure it is of a face is not how sure it is of a person");
+    }
+
+    #[test]
+    fn a_match_score_is_read_where_there_is_one_and_makes_sense() {
+        for (written, read) in [("0.75", Some(0.75)), ("0", Some(0.0)), ("null", None), ("1.5", None), ("-0.1", None)] {
+            let face = format!(r#"{{"confidence":0.9,"matchConfidence":{written},"person":{{"personId":"p"}}}}"#);
+            let known = known(&format!(r#"{{"detectedFaces":[{face}]}}"#));
+            assert_eq!((known.confidence, known.match_confidence), (Some(0.9), read), "{written}");
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub use operation::{ALL as OPERATIONS, Operation, Permission, Verb};
 pub use photos::DocumentUpload;
 pub use retry::{Backoff, Verdict};
 pub use rights::Right;
+pub use transport::Heard;
 
 /// What the engine said of a sighting.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +62,7 @@ pub enum Answer {
     Known(Known),
     /// A face that matches nobody.
     Unknown {
-        /// How sure the engine is of the face, 0 to 1, where it says so.
+        /// How sure the engine is that it is a face, 0 to 1, where it says so.
         confidence: Option<f32>,
     },
     /// The engine found no face in the picture.
@@ -81,8 +82,11 @@ pub struct Known {
     /// Tags that had not expired when the answer was read.
     pub tags: Vec<Tag>,
     pub fields: Vec<Field>,
-    /// 0 to 1, where the endpoint gives one.
+    /// How sure the engine is that it is a face, 0 to 1, where it says so. It says nothing about whose.
     pub confidence: Option<f32>,
+    /// How sure the engine is that the face is this person's, 0 to 1. The vendor's documents know no such figure; our
+    /// engine gives it with publishWithResponse. Only this one may open a door.
+    pub match_confidence: Option<f32>,
     /// The engine's ids of the face and of this detection, opaque.
     pub face_id: Option<String>,
     pub detect_id: Option<String>,

@@ -41,8 +41,18 @@ const HARMLESS: &[Operation] = &[
 impl Client {
     /// Tries out what can be tried without harm.
     pub async fn rights(&self) -> Result<Vec<Right>, ClientError> {
-        let mut rights = Vec::with_capacity(HARMLESS.len());
-        for operation in HARMLESS {
+        self.try_out(HARMLESS).await
+    }
+
+    /// The rights by which the parts of a person come along with an answer: names, tags, fields and addresses, in this
+    /// order.
+    pub async fn rights_to_parts(&self) -> Result<Vec<Right>, ClientError> {
+        self.try_out(&[LIST_ALIASES, LIST_PERSON_TAGS, LIST_FIELDS, GET_PERSON]).await
+    }
+
+    async fn try_out(&self, operations: &[Operation]) -> Result<Vec<Right>, ClientError> {
+        let mut rights = Vec::with_capacity(operations.len());
+        for operation in operations {
             let nothing = json!({});
             let reply = self.call(operation, &[NOBODY, NOBODY], |call| match operation.verb {
                 Verb::Post => call.json(&nothing),

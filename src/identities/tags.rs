@@ -6,6 +6,7 @@ use super::client::Client;
 use super::error::ClientError;
 use super::operation::{CREATE_TAG, DELETE_TAG, GET_TAG, LIST_TAGS, UPDATE_TAG};
 use super::wire::{Tag, TagWrite};
+use crate::text;
 
 impl Client {
     /// The definitions of this name, or all.
@@ -34,8 +35,9 @@ impl Client {
         self.delete(&DELETE_TAG, &[id]).await
     }
 
-    /// The id of the tag of this name, which is defined so if it is not yet.
+    /// The id of the tag of this name, which is defined, tidy, if it is not yet.
     pub async fn ensure_tag(&self, wanted: &TagWrite) -> Result<String, ClientError> {
+        let wanted = &TagWrite { tag_name: text::tidy(&wanted.tag_name), ..wanted.clone() };
         let name = wanted.tag_name.as_str();
         let id = |tags: Vec<Tag>| tags.into_iter().find(|tag| tag.tag_name == name).map(|tag| tag.tag_id);
         if let Some(id) = id(self.tags(Some(name)).await?) {
@@ -47,7 +49,20 @@ impl Client {
             Ok(None) | Err(ClientError::Rejected { .. }) => {}
             Err(error) => return Err(error),
         }
-        id(self.tags(Some(name)).await?).ok_or(ClientError::NotFound { operation: CREATE_TAG.id, what: "tag" })
+        if let Some(id) = id(self.tags(Some(name)).await?) {
+            return Ok(id);
+        }
+        // An engine that keeps one spelling of a name has it in another.
+        let known = self.tag_of_any_spelling(name).await?;
+        known.map(|tag| tag.tag_id).ok_or(ClientError::NotFound { operation: CREATE_TAG.id, what: "tag" })
+    }
+
+    /// The definition whose name is the same word; where several are, the one that is written so.
+    pub async fn tag_of_any_spelling(&self, name: &str) -> Result<Option<Tag>, ClientError> {
+        let mut same: Vec<Tag> = self.tags(None).await?;
+        same.retain(|tag| text::same(&tag.tag_name, name));
+        same.sort_by_key(|tag| tag.tag_name != name);
+        Ok(same.into_iter().next())
     }
 }
 

@@ -3,10 +3,11 @@
 //! In: an [`Operation`] and what to put into its request. Out: a [`Reply`], whatever its status, or why there is none.
 //! It follows no redirect, keeps no token, decides nothing by status and never tries twice.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::RequestBuilder;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use url::Url;
 use super::error::{BrokenAnswer, ClientError, is_tls, server_text};
 use super::operation::Operation;
 use super::retry::{http_date, retry_after, status_is_transient};
+use super::wire::PROMISES;
 use crate::config::{IdentitiesConfig, is_loopback, stays_private};
 use crate::trust::{Shown, Trust};
 
@@ -33,6 +35,17 @@ pub(super) struct Transport {
     shown: Option<Shown>,
     /// Of one exchange; where the size is open, of a standstill.
     pub(super) timeout: Duration,
+    /// What the newest answers said of the engine. Nothing waits under this lock, and no other is held with it.
+    heard: Mutex<Heard>,
+}
+
+/// What the headers of an engine's answers tell of it.
+#[derive(Debug, Clone, Default)]
+pub struct Heard {
+    /// How far its clock is ahead of ours, to the second; negative when it is behind.
+    pub clock_ahead: Option<TimeDelta>,
+    /// It is an engine that says what it does where the contract leaves it open: `wire::PROMISES`.
+    pub promises: Vec<String>,
 }
 
 /// Of an error's body this much is read.
@@ -67,12 +80,28 @@ impl Transport {
             (builder.tls_backend_preconfigured(trust.config), Some(trust.shown))
         };
         let http = builder.build().map_err(|source| ClientError::Setup { source: source.without_url() })?;
-        Ok(Self { http, base, timeout, shown })
+        Ok(Self { http, base, timeout, shown, heard: Mutex::default() })
     }
 
     /// When the certificate the engine showed last ends; `None` before the first connection, and without TLS.
     pub fn certificate_ends(&self) -> Option<DateTime<Utc>> {
         self.shown.as_ref()?.ends()
+    }
+
+    /// What the newest answers said of the engine.
+    pub fn heard(&self) -> Heard {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hear(&self, headers: &HeaderMap) {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(date) = text(DATE.as_str()).and_then(http_date) {
+            heard.clock_ahead = Some(date - Utc::now());
+        }
+        if let Some(promises) = text(PROMISES) {
+            heard.promises = promises.split(',').map(|promise| promise.trim().to_owned()).collect();
+        }
     }
 
     /// Host and port, for messages.
@@ -130,6 +159,7 @@ impl Transport {
     ) -> Result<Reply, ClientError> {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
+        self.hear(&headers);
         if status.is_redirection() {
             let to = headers.get(LOCATION).and_then(|to| self.base.join(to.to_str().ok()?).ok());
             let to = to.and_then(|to| Some(to.host_str()?.chars().take(100).collect()));

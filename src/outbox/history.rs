@@ -64,7 +64,10 @@ pub struct ShotRecord {
     /// Failed tries.
     pub tries: u32,
     pub person: Option<String>,
+    /// How sure the engine is of the face (in what an older build has recorded, it may be of the person).
     pub confidence: Option<f32>,
+    /// How sure the engine is of the person, where it said so.
+    pub match_confidence: Option<f32>,
     pub late: bool,
     /// From being stored to being settled.
     pub settled_after_ms: Option<i64>,
@@ -185,7 +188,8 @@ pub(super) fn shot_answered(
 ) -> rusqlite::Result<bool> {
     let rows = tx
         .prepare_cached(
-            "UPDATE shot SET outcome = ?, reason = ?, person = ?, confidence = ?, late = ?, tries = ?, settled_ms = ?
+            "UPDATE shot SET outcome = ?, reason = ?, person = ?, confidence = ?, match_confidence = ?, late = ?,
+                 tries = ?, settled_ms = ?
              WHERE sighting = ? AND outcome IS NULL",
         )?
         .execute(params![
@@ -193,6 +197,7 @@ pub(super) fn shot_answered(
             answered.reason,
             answered.person,
             answered.confidence.filter(|confidence| !confidence.is_nan()),
+            answered.match_confidence.filter(|confidence| !confidence.is_nan()),
             answered.late,
             tries,
             now.timestamp_millis(),
@@ -382,6 +387,7 @@ fn shot(row: &Row<'_>) -> rusqlite::Result<ShotRecord> {
         tries: row.get("tries")?,
         person: row.get("person")?,
         confidence: row.get("confidence")?,
+        match_confidence: row.get("match_confidence")?,
         late: row.get("late")?,
         settled_after_ms: settled.map(|settled| settled - stored),
     })

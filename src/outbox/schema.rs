@@ -158,6 +158,8 @@ pub(super) const STEPS: &[&str] = &[
     CREATE INDEX judged_visit ON judged (visit);
     CREATE INDEX shot_person ON shot (person) WHERE person IS NOT NULL;
 ",
+    // How sure the engine was of the person; `confidence` is of the face from here on.
+    "ALTER TABLE shot ADD COLUMN match_confidence REAL;",
 ];
 
 /// Pages given back at once, 4 MiB: a visitor waits no longer for it than for a few pictures.

@@ -62,7 +62,9 @@ pub struct Answered {
     pub reason: Option<String>,
     /// The recognised person's id.
     pub person: Option<String>,
+    /// How sure the engine is of the face, and of the person.
     pub confidence: Option<f32>,
+    pub match_confidence: Option<f32>,
     /// It came too late for an actuator.
     pub late: bool,
     /// What the rules made of it, where there are any.

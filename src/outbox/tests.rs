@@ -34,6 +34,7 @@ fn known(n: u128) -> Answered {
         reason: None,
         person: Some("person".into()),
         confidence: None,
+        match_confidence: None,
         late: false,
         judged: None,
         refused: Vec::new(),

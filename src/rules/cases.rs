@@ -39,12 +39,15 @@ impl Case {
         };
         let mut words = text.split_whitespace();
         let outcome = words.next().expect("a case starts with the outcome");
-        let mut confidence = if outcome == "known" { Some(0.9) } else { None };
+        // How sure the engine is of the person, and of the face.
+        let (mut match_confidence, mut confidence) =
+            if outcome == "known" { (Some(0.9), Some(0.99)) } else { (None, None) };
         let mut known = Known {
             person: Person { id: "ann".into(), name: Some("Ann Example".into()) },
             tags: vec![],
             fields: vec![],
             confidence: None,
+            match_confidence: None,
             face_id: None,
             detect_id: None,
         };
@@ -66,7 +69,10 @@ impl Case {
                 ("bool", name) => field(name, FieldValue::Bool(value.parse().unwrap())),
                 ("date", name) => field(name, FieldValue::Date(time(value))),
                 ("empty", name) => field(name, FieldValue::Empty),
-                ("conf", _) => confidence = (value != "none").then(|| value.parse().unwrap()),
+                ("conf", _) if outcome == "known" => {
+                    match_confidence = (value != "none").then(|| value.parse().unwrap())
+                }
+                ("conf" | "face", _) => confidence = (value != "none").then(|| value.parse().unwrap()),
                 ("q", _) => case.quality = value.parse().unwrap(),
                 ("at", _) => case.recognition.seen_at = time(value),
                 ("now", _) => now = Some(time(value)),
@@ -79,7 +85,7 @@ impl Case {
                 _ => panic!("a case knows no {key}"),
             }
         }
-        known.confidence = confidence;
+        (known.confidence, known.match_confidence) = (confidence, match_confidence);
         case.now = now.unwrap_or(case.recognition.seen_at);
         case.recognition.answer = match outcome {
             "known" => Answer::Known(known),

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::event;
 use super::matchers::Check;
+use crate::text;
 
 /// Instructions one evaluation may take.
 const FUEL: u64 = 100_000;
@@ -21,7 +22,10 @@ pub struct Condition {
 
 impl Condition {
     /// Compiles it and checks the names it uses; the error is for people.
+    ///
+    /// The expression is composed as the event is, so that what it names is found in whichever way it was typed.
     pub fn new(source: &str) -> Result<Self, String> {
+        let source = &*text::composed(source);
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -61,7 +65,7 @@ mod tests {
     fn expressions_over_the_event() {
         let event = json!({
             "rule": "r", "detector": "Front door", "quality": 0.5, "confidence": null, "late": false, "seen_at": "x",
-            "person": {"id": "p", "name": "Ann Example", "tags": [{"name": "Staff"}], "fields": {"Level": 3}},
+            "person": {"id": "p", "name": "Ann Example", "tags": [{"name": "Staff"}], "fields": {"Level": 3, "Büro": "Küche"}},
         });
         for (source, found, held) in [
             ("quality > 0.4", "true", true),
@@ -75,6 +79,7 @@ mod tests {
             ("confidence is none", "true", true),
             ("confidence > 0.5", "false", false),
             ("detector | length", "true", true),
+            ("person.fields['Bu\u{308}ro'] == 'Ku\u{308}che'", "true", true),
         ] {
             let check = Condition::new(source).unwrap().check(&event);
             assert_eq!((check.found.as_str(), check.held), (found, held), "{source}");

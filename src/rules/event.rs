@@ -14,7 +14,7 @@ use crate::config::OutcomeKind;
 use crate::identities::{Answer, Field, FieldValue, Known, Recognition};
 
 /// The document's keys.
-pub const KEYS: [&str; 19] = [
+pub const KEYS: [&str; 20] = [
     "event",
     "id",
     "rule",
@@ -32,6 +32,7 @@ pub const KEYS: [&str; 19] = [
     "late",
     "quality",
     "confidence",
+    "match_confidence",
     "reason",
     "person",
 ];
@@ -44,12 +45,12 @@ pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 ///   "seen_at": "2026-03-04T05:06:07.250Z", "local_time": "2026-03-04T07:06:07.250+02:00",
 ///   "since": null, "stayed_secs": null,
 ///   "visit": "UUID", "sighting": "UUID", "shot": 1, "outcome": "known", "late": false,
-///   "quality": 0.81, "confidence": 0.93, "reason": null,
+///   "quality": 0.81, "confidence": 0.99, "match_confidence": 0.93, "reason": null,
 ///   "person": { "id": "GUID", "face_id": "FACE", "name": "Ann Example",
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } } }
 /// ```
 ///
-/// Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since` when they came.
+/// `confidence` is the engine's for the face, `match_confidence` its for the person. Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since` when they came.
 pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let Occasion { recognition, now, since, .. } = occasion;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
@@ -77,9 +78,18 @@ pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: 
         "late": occasion.late,
         "quality": share(occasion.quality),
         "confidence": confidence.map(share),
+        "match_confidence": match_confidence(&recognition.answer).map(share),
         "reason": reason,
         "person": person,
     })
+}
+
+/// How sure the engine is of the person; what guards and `min_confidence` go by.
+pub fn match_confidence(answer: &Answer) -> Option<f32> {
+    match answer {
+        Answer::Known(known) => known.match_confidence,
+        _ => None,
+    }
 }
 
 /// The answer's kind, as rules name it.
@@ -193,7 +203,7 @@ mod tests {
                 "event": "recognition", "id": "KEY", "rule": "greet", "action": "hall", "detector": "Door",
                 "time_zone": "Europe/Berlin", "seen_at": "2026-06-10T10:00:00.000Z",
                 "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null, "visit": id(2), "sighting": id(1), "shot": 1,
-                "outcome": "known", "late": false, "quality": 0.8, "confidence": 0.9, "reason": null,
+                "outcome": "known", "late": false, "quality": 0.8, "confidence": 0.99, "match_confidence": 0.9, "reason": null,
                 "person": {
                     "id": "ann", "face_id": null, "name": "Ann Example", "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
                     "fields": {"Badge": "C", "N": 2.5, "B": true, "D": "2020-01-01T00:00:00Z", "E": null},

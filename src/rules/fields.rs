@@ -6,9 +6,9 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use super::matchers::folded;
 use crate::config::{Bound, FieldCompare, FieldEquals, FieldTest};
 use crate::identities::FieldValue;
+use crate::text::folded;
 
 /// What a date is compared by.
 #[derive(Clone, Copy)]

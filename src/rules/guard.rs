@@ -9,13 +9,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::matchers::{Check, folded, list, tag_is_valid};
+use super::event::match_confidence;
+use super::matchers::{Check, NO_MATCH_SCORE, list, tag_is_valid};
 use super::occasion::Occasion;
 use super::schedule::Schedule;
 use super::stay::{Guest, Stay};
 use super::verdict::Refusal;
 use crate::config::{GuardConfig, WhenConfig};
 use crate::identities::{Answer, Known, Recognition, Tag};
+use crate::text::folded;
 use crate::track::{Confirm, VisitId};
 
 /// Visits whose answers are remembered; a visit's answers come within seconds of each other.
@@ -29,6 +31,11 @@ const AROUND: TimeDelta = TimeDelta::seconds(60);
 const MINUTE: TimeDelta = TimeDelta::seconds(60);
 /// Moves remembered per actuator; the most `per_minute` can allow is 600.
 const MOVES: usize = 600;
+
+/// Guards that more pictures of a visitor can satisfy.
+const OF_PICTURES: [&str; 3] = ["sightings", "min_confidence", "min_quality"];
+/// Guards that a visitor satisfies once they are recognised.
+const OF_TAGS: [&str; 2] = ["needs_tag", "tags_any"];
 
 /// A guard made ready.
 pub struct Guard {
@@ -60,7 +67,7 @@ struct Sighted {
     sighting: Uuid,
     guest: Option<Guest>,
     quality: f32,
-    confidence: Option<f32>,
+    match_confidence: Option<f32>,
 }
 
 impl Guard {
@@ -87,7 +94,7 @@ impl Guard {
         let GuardConfig { sightings, of, min_confidence, min_quality, max_age_ms, per_minute, .. } = self.config;
         let Occasion { recognition, now, quality, .. } = scene.occasion;
         let agreeing = scene.memory.agreeing(self, scene.occasion);
-        let confidence = confidence(recognition);
+        let score = match_confidence(&recognition.answer);
         let age = (now.utc - recognition.seen_at).num_milliseconds();
         let moves = scene.memory.moves_around(action, recognition.seen_at);
         let mut checks = vec![
@@ -95,8 +102,8 @@ impl Guard {
             Check::of(
                 "min_confidence",
                 min_confidence,
-                confidence.map_or_else(|| "none".into(), |confidence| confidence.to_string()),
-                confidence.unwrap_or(0.0) >= min_confidence,
+                score.map_or_else(|| NO_MATCH_SCORE.into(), |score| score.to_string()),
+                score.unwrap_or(0.0) >= min_confidence,
             ),
             Check::of("min_quality", min_quality, quality, *quality >= min_quality),
         ];
@@ -110,20 +117,27 @@ impl Guard {
         checks
     }
 
-    /// Which pictures could make these failed checks hold; `None` where pictures alone cannot.
+    /// Which pictures could make these failed checks hold; `None` where pictures of the same visitor cannot.
     fn confirm(&self, failed: &[Check], scene: &Scene) -> Option<Confirm> {
-        let of_pictures = ["sightings", "min_confidence", "min_quality"];
-        let curable = failed.iter().all(|check| of_pictures.contains(&check.matcher));
+        let curable = failed.iter().all(|check| OF_PICTURES.contains(&check.matcher));
         if !curable || Guest::of(&scene.occasion.recognition).is_none() {
             return None;
         }
         let agreeing = scene.memory.agreeing(self, scene.occasion);
         let missing = usize::from(self.config.sightings).saturating_sub(agreeing).max(1);
-        Some(Confirm {
-            more: u8::try_from(missing).unwrap_or(u8::MAX),
-            most: self.config.of,
-            min_quality: self.config.min_quality,
-        })
+        Some(self.pictures(u8::try_from(missing).unwrap_or(u8::MAX)))
+    }
+
+    /// The pictures after which the actuator might move although this answer recognised nobody: a poor picture makes a
+    /// stranger of anybody. `None` where it would not move whoever they show.
+    pub fn hopes_for(&self, action: &str, scene: &Scene) -> Option<Confirm> {
+        let mut failed = self.checks(action, scene).into_iter().filter(|check| !check.held);
+        let curable = failed.all(|check| OF_PICTURES.contains(&check.matcher) || OF_TAGS.contains(&check.matcher));
+        curable.then(|| self.pictures(1))
+    }
+
+    fn pictures(&self, more: u8) -> Confirm {
+        Confirm { more, most: self.config.of, min_quality: self.config.min_quality }
     }
 
     fn tag(&self, scene: &Scene) -> Option<Check> {
@@ -157,7 +171,8 @@ impl Guard {
     }
 
     fn reached_by(&self, sighted: &Sighted) -> bool {
-        sighted.quality >= self.config.min_quality && sighted.confidence.unwrap_or(0.0) >= self.config.min_confidence
+        sighted.quality >= self.config.min_quality
+            && sighted.match_confidence.unwrap_or(0.0) >= self.config.min_confidence
     }
 }
 
@@ -229,16 +244,8 @@ impl Sighted {
             sighting: recognition.sighting,
             guest: Guest::of(recognition),
             quality: occasion.quality,
-            confidence: confidence(recognition),
+            match_confidence: match_confidence(&recognition.answer),
         }
-    }
-}
-
-fn confidence(recognition: &Recognition) -> Option<f32> {
-    match &recognition.answer {
-        Answer::Known(known) => known.confidence,
-        Answer::Unknown { confidence } => *confidence,
-        Answer::NoFace | Answer::Accepted | Answer::Refused { .. } => None,
     }
 }
 
@@ -326,8 +333,28 @@ mod tests {
             ("no tag needed", one("needs_tag = false"), &["known"], &[], &[]),
             ("another tag", one("tags_any = ['VIP']"), &[staff], &[], &["tags_any"]),
             ("the tag", one("tags_any = ['VIP', ' STAFF']"), &[staff], &[], &[]),
-            ("somebody unknown", one(""), &["unknown conf=0.9"], &[], &["needs_tag"]),
-            ("… is let in where that is said", one("needs_tag = false"), &["unknown conf=0.9"], &[], &[]),
+            ("somebody unknown", one(""), &["unknown conf=0.9"], &[], &["sightings", "min_confidence", "needs_tag"]),
+            (
+                "… whose face is certain, which says nothing of whose it is",
+                one("needs_tag = false"),
+                &["unknown conf=0.9"],
+                &[],
+                &["sightings", "min_confidence"],
+            ),
+            (
+                "… is let in where all of that is said",
+                one("needs_tag = false\nmin_confidence = 0.0"),
+                &["unknown conf=0.9"],
+                &[],
+                &[],
+            ),
+            (
+                "a certain face of an uncertain person",
+                one(""),
+                &["known tag=Staff face=0.99 conf=none"],
+                &[],
+                &["sightings", "min_confidence"],
+            ),
             ("no face is nobody", one("needs_tag = false\nmin_confidence = 0.0"), &["no_face"], &[], &["sightings"]),
             ("banned oneself", one(""), &["known tag=Staff tag=Banned"], &[], &["banned_tags"]),
             ("somebody banned is present", one(""), &[staff], &["known id=eve tag=blocked"], &["banned_tags"]),

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::matchers::folded;
 use crate::config::DetectorName;
 use crate::identities::{Answer, Recognition};
+use crate::text::folded;
 use crate::track::VisitId;
 
 /// People remembered per detector; a busy office has fewer in a day.

@@ -1,20 +1,24 @@
 //! The matchers of a rule: what `when` says, held against one recognition.
 //!
 //! In: [`Facts`]. Out: one [`Check`] per matcher, with what was wanted, what was found, and whether it held; a rule
-//! matches when all of them did. Text (tags, ids, field names and values) is compared without regard to case or to
-//! spaces around it.
+//! matches when all of them did. Text (tags, ids, field names and values) is compared as [`folded`]: however it is
+//! composed, in any case, and whatever spaces are in it.
 
 use chrono::{DateTime, TimeDelta};
 use chrono_tz::Tz;
 
 use super::RuleClock;
-use super::event::outcome;
+use super::event::{match_confidence, outcome};
 use super::fields::{self, Today};
 use super::history::{History, Seen};
 use super::occasion::Occasion;
 use super::schedule::Schedule;
 use crate::config::{Days, EventKind, FieldTest, OutcomeKind, VisitCount, WhenConfig};
 use crate::identities::{Answer, Known, Recognition, Tag};
+use crate::text::folded;
+
+/// What is found where the engine did not say how sure it is of the person.
+pub const NO_MATCH_SCORE: &str = "no match score";
 
 /// One matcher's verdict.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,7 +38,8 @@ pub struct Facts<'a> {
     known: Option<&'a Known>,
     /// Folded names of the tags that count.
     tags: Vec<String>,
-    confidence: Option<f32>,
+    /// How sure the engine is of the person.
+    match_confidence: Option<f32>,
     /// The shot's, 0 to 1.
     quality: f32,
     late: bool,
@@ -73,10 +78,9 @@ impl<'a> Facts<'a> {
     pub fn new(occasion: &'a Occasion, (zone, holidays): (Tz, &'a [Days]), history: &'a History) -> Self {
         let Occasion { event, quality, now, late, .. } = *occasion;
         let recognition: &Recognition = &occasion.recognition;
-        let (known, confidence) = match &recognition.answer {
-            Answer::Known(known) => (Some(known), known.confidence),
-            Answer::Unknown { confidence } => (None, *confidence),
-            _ => (None, None),
+        let known = match &recognition.answer {
+            Answer::Known(known) => Some(known),
+            _ => None,
         };
         let tags = known.map_or(&[][..], |known| &known.tags);
         Self {
@@ -88,7 +92,7 @@ impl<'a> Facts<'a> {
             late,
             recognition,
             known,
-            confidence,
+            match_confidence: match_confidence(&recognition.answer),
             quality,
             holidays,
             history,
@@ -176,8 +180,8 @@ impl Matchers {
         }
         checks.extend(self.fields.iter().map(|(name, test)| field(name, test, facts)));
         if let Some(least) = self.min_confidence {
-            let found = facts.confidence.map_or_else(|| "none".into(), |confidence| confidence.to_string());
-            let held = facts.confidence.is_some_and(|confidence| confidence >= least);
+            let found = facts.match_confidence.map_or_else(|| NO_MATCH_SCORE.into(), |score| score.to_string());
+            let held = facts.match_confidence.is_some_and(|score| score >= least);
             checks.push(Check::of("min_confidence", least, found, held));
         }
         if let Some(least) = self.min_quality {
@@ -282,11 +286,6 @@ impl OutcomeKind {
             Self::Accepted => "accepted",
         }
     }
-}
-
-/// Text as it is compared.
-pub fn folded(text: &str) -> String {
-    text.trim().to_lowercase()
 }
 
 /// Whether a tag counts: it must not have expired when the face was seen, nor now.

@@ -18,7 +18,7 @@ use chrono_tz::Tz;
 
 use crate::config::{Days, DetectorName, EventKind, GuardConfig, RuleConfig};
 use crate::identities::{Answer, Recognition};
-use crate::track::VisitId;
+use crate::track::{Confirm, VisitId};
 
 #[cfg(test)]
 mod cases;
@@ -30,6 +30,7 @@ mod history;
 mod matchers;
 mod memory;
 mod occasion;
+mod pictures;
 mod presence;
 #[cfg(test)]
 mod properties;
@@ -54,6 +55,7 @@ use history::History;
 use matchers::{Facts, Matchers};
 use memory::{Memory, Part};
 use occasion::Occasion;
+use pictures::Pictures;
 use request::key;
 
 /// The moment a recognition is judged at.
@@ -100,6 +102,7 @@ pub struct Rules {
     memory: Memory,
     history: History,
     guards: GuardMemory,
+    pictures: Pictures,
 }
 
 /// A rule made ready.
@@ -158,6 +161,7 @@ impl Rules {
             memory: Memory::default(),
             history: History::default(),
             guards: GuardMemory::default(),
+            pictures: Pictures::default(),
         })
     }
 
@@ -193,7 +197,8 @@ impl Rules {
     ///   person is known. An unknown visitor who is recognised in a later shot fires what matches then.
     /// - After firing for a person it rests for that person for its cooldown, measured between the times they were seen,
     ///   in either direction, so that late answers and clocks set back neither flood nor block.
-    /// - An actuator that its guard holds back is not asked for and has not fired: the next answer may let it through.
+    /// - An actuator that its guard holds back is not asked for and has not fired: the next answer may let it through, and
+    ///   further pictures are asked for where they can help (`pictures.rs`).
     /// - A late recognition asks for its actuators only to have them counted as expired, under a key of their own; they
     ///   do not count as fired, so that a live answer of the same visit still reaches them.
     pub fn judge(&mut self, recognition: &Recognition, quality: f32, now: RuleClock, present: &[Stay]) -> Judgement {
@@ -205,7 +210,24 @@ impl Rules {
         }
         let occasion = Occasion::answer(recognition, quality, now);
         self.guards.saw(&occasion);
-        self.fire(&occasion, present)
+        let mut judgement = self.fire(&occasion, present);
+        judgement.confirm = self.pictures_after(&occasion, &judgement, present);
+        judgement
+    }
+
+    /// The further pictures an actuator waits for after this answer.
+    fn pictures_after(&mut self, occasion: &Occasion, judgement: &Judgement, present: &[Stay]) -> Option<Confirm> {
+        let scene = Scene { occasion, memory: &self.guards, present, zone: self.zone };
+        let planned = self.rules.iter().zip(&judgement.verdicts).filter(|(_, verdict)| verdict.fits_another_visitor());
+        let guards = planned.flat_map(|(rule, _)| &rule.actions);
+        let guards = guards.filter_map(|action| Some((action.name.as_str(), action.guard.as_ref()?)));
+        let verdict = pictures::Verdict {
+            // What moves has a moment to expire at, and nothing else has one.
+            moves: judgement.requests.iter().any(|request| request.expires_at.is_some()),
+            lacking: Confirm::all(judgement.refused.iter().filter_map(|refused| refused.refusal.confirm)),
+            hoped_for: &|| Confirm::all(guards.clone().filter_map(|(name, guard)| guard.hopes_for(name, &scene))),
+        };
+        self.pictures.after(occasion, &verdict)
     }
 
     /// Somebody has left. Told twice, what follows is done once; actuators are never asked for.
@@ -266,7 +288,7 @@ impl Rules {
                 self.memory.remember(part, &firing);
             }
         }
-        Judgement { requests, refused: refused_actions, verdicts }
+        Judgement { requests, refused: refused_actions, verdicts, confirm: None }
     }
 
     /// What every rule makes of it, without remembering anything.

@@ -73,6 +73,7 @@ impl Stage {
         self.rules.memory = Memory::default();
         self.rules.history = History::default();
         self.rules.guards = GuardMemory::default();
+        self.rules.pictures = Pictures::default();
     }
 
     fn recognition(&self, step: &Step, now: Instant) -> Recognition {
@@ -146,5 +147,54 @@ proptest! {
             }
             Ok(())
         })?;
+    }
+}
+
+/// What the engine may say of one picture of a member of staff.
+const ANSWERS: [&str; 5] = ["known tag=Staff", "unknown", "no_face", "refused", "known tag=Staff q=0.1"];
+
+/// What became of a visit at a gate whose guard wants `sightings` of `of`: whether it opened, and how many pictures were
+/// taken because the rules asked for them.
+fn visit_at_a_gate(sightings: u8, of: u8, answers: &[&str]) -> (bool, u8) {
+    let config = RuleConfig::new("open", vec!["gate".into()]);
+    let guard = GuardConfig { sightings, of, ..GuardConfig::default() };
+    let mut rules = Rules::new(vec![config], Berlin, Duration::from_secs(5), |_| Some(guard.clone())).unwrap();
+    let (mut opened, mut asked, mut taken) = (false, 0_u8, 0);
+    for (n, answer) in answers.iter().enumerate() {
+        // The first picture is always sent, each further one only when it was asked for.
+        if n > 0 {
+            if asked == 0 {
+                break;
+            }
+            taken += 1;
+        }
+        let mut case = Case::parse(answer);
+        case.recognition.sighting = Uuid::from_u128(n as u128 + 1);
+        let judged = rules.judge(&case.recognition, case.quality, case.clock(), &[]);
+        opened |= !judged.requests.is_empty();
+        // As the tracker takes it: the newest wish counts, and a visit's wishes together have a limit.
+        asked = judged.confirm.map_or(0, |confirm| confirm.more.min(confirm.most - taken));
+    }
+    (opened, taken)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+
+    /// Whatever comes between: where enough of the first `of` answers agree, the gate opens; pictures are never asked for
+    /// without end; a stranger gets no further, however long they stay.
+    #[test]
+    fn pictures_go_on_until_enough_agree(
+        (sightings, of) in (1..=5_u8).prop_flat_map(|of| (1..=of, Just(of))),
+        picks in prop::collection::vec(0..ANSWERS.len(), 12),
+    ) {
+        let answers: Vec<_> = picks.iter().map(|pick| ANSWERS[*pick]).collect();
+        let agreeing = answers.iter().take(of.into()).filter(|answer| **answer == ANSWERS[0]).count();
+        let (opened, taken) = visit_at_a_gate(sightings, of, &answers);
+        prop_assert!(taken <= of, "{taken} pictures were asked for, {of} are allowed");
+        prop_assert!(opened || agreeing < usize::from(sightings), "{sightings} of {of} agreed and the gate stayed shut");
+        let strangers: Vec<_> = answers.iter().map(|answer| if answer.contains("Staff") { "unknown" } else { answer }).collect();
+        let (opened, taken) = visit_at_a_gate(sightings, of, &strangers);
+        prop_assert!(!opened && taken < of, "a stranger: opened {opened}, {taken} pictures");
     }
 }

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::matchers::folded;
 use super::memory::Part;
 use super::{Firing, RuleError};
 use crate::config::{DetectorName, EventKind};
+use crate::text::folded;
 use crate::track::VisitId;
 
 /// One action to perform, once.

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::RuleError;
-use super::matchers::folded;
 use crate::config::DetectorName;
 use crate::identities::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
+use crate::text::folded;
 use crate::track::VisitId;
 
 /// Who is there: a person, however many visits they make of it; or somebody unknown, who is one visit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Guest {
-    /// The person's id, in lower case.
+    /// The person's id, folded.
     Known(String),
     Unknown(VisitId),
 }
@@ -76,6 +76,7 @@ impl Stay {
             "seen_at": it.seen_at,
             "shot": it.shot,
             "confidence": confidence,
+            "match_confidence": super::event::match_confidence(&it.answer),
             "known": known,
             "quality": self.quality,
             "since": self.since,
@@ -91,7 +92,12 @@ impl Stay {
         let confidence = record["confidence"].as_f64().map(|confidence| confidence as f32);
         let answer = match &record["known"] {
             Value::Null => Answer::Unknown { confidence },
-            known => Answer::Known(known_from(known, confidence).ok_or(RuleError::BadStay { key: "known" })?),
+            known => {
+                let known = known_from(known).ok_or(RuleError::BadStay { key: "known" })?;
+                // A record of an older build has no match score: what it calls confidence may be either.
+                let match_confidence = record["match_confidence"].as_f64().map(|score| score as f32);
+                Answer::Known(Known { confidence, match_confidence, ..known })
+            }
         };
         let shot = record["shot"].as_u64().and_then(|shot| u8::try_from(shot).ok());
         Ok(Self {
@@ -136,7 +142,7 @@ fn known_record(known: &Known) -> Value {
     json!({ "id": known.person.id, "name": known.person.name, "tags": tags, "fields": fields })
 }
 
-fn known_from(record: &Value, confidence: Option<f32>) -> Option<Known> {
+fn known_from(record: &Value) -> Option<Known> {
     let optional_time = |value: &Value| match value {
         Value::Null => Some(None),
         value => value.as_str()?.parse().ok().map(Some),
@@ -157,7 +163,8 @@ fn known_from(record: &Value, confidence: Option<f32>) -> Option<Known> {
         person: Person { id: record["id"].as_str()?.to_owned(), name: record["name"].as_str().map(str::to_owned) },
         tags: record["tags"].as_array()?.iter().map(tag).collect::<Option<_>>()?,
         fields: record["fields"].as_array()?.iter().map(field).collect::<Option<_>>()?,
-        confidence,
+        confidence: None,
+        match_confidence: None,
         face_id: None,
         detect_id: None,
     })

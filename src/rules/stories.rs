@@ -272,6 +272,8 @@ fn a_restart_remembers_which_event_a_rule_fired_on() {
 #[test]
 fn stories_of_a_guarded_gate() {
     const GATE: &str = "[[rule]]\nname = 'open'\nactions = ['log', 'gate']\nwhen = { outcome = ['known', 'unknown'] }";
+    const STRANGER: &str = "sightings, min_confidence, needs_tag";
+    const STRANGER_AGAIN: &str = "sightings, min_confidence, needs_tag +1";
     let staff = |n: u8| (0, format!("known tag=Staff shot={n}"));
     let at = |second: i64, case: &str| (second, case.to_owned());
     for (why, steps, wanted) in [
@@ -293,7 +295,27 @@ fn stories_of_a_guarded_gate() {
             vec![staff(1), at(1, "known visit=3 id=eve tag=Banned"), staff(2), at(62, "known tag=Staff shot=3")],
             vec!["sightings +1", "sightings, banned_tags", "banned_tags", "opens"],
         ),
-        ("an unknown stranger has no tag", vec![at(0, "unknown conf=0.9")], vec!["sightings, needs_tag"]),
+        (
+            "a stranger may be somebody in a poor picture, and is not asked about for ever",
+            vec![at(0, "unknown shot=1"), at(0, "unknown shot=2"), at(1, "unknown shot=3")],
+            vec![STRANGER_AGAIN, STRANGER_AGAIN, STRANGER],
+        ),
+        (
+            "a picture that shows nobody comes between",
+            vec![staff(1), at(0, "unknown shot=2"), staff(3)],
+            vec!["sightings +1", " +1", "opens"],
+        ),
+        ("one without a face", vec![staff(1), at(0, "no_face shot=2"), staff(3)], vec!["sightings +1", " +1", "opens"]),
+        (
+            "one that is refused",
+            vec![staff(1), at(0, "refused shot=2"), staff(3)],
+            vec!["sightings +1", " +1", "opens"],
+        ),
+        (
+            "somebody else is seen in one of them",
+            vec![staff(1), at(0, "known id=bob shot=2"), staff(3)],
+            vec!["sightings +1", "sightings, needs_tag +1", "opens"],
+        ),
         (
             "late: withheld, whoever it is",
             vec![staff(1), at(1, "known tag=Staff shot=2 late")],
@@ -308,12 +330,12 @@ fn stories_of_a_guarded_gate() {
             case.now = case.recognition.seen_at;
             let judged = rules.judge(&case.recognition, case.quality, case.clock(), &[]);
             let gate = judged.requests.iter().find(|request| request.action == "gate");
-            let more = judged.confirm().map(|confirm| format!(" +{}", confirm.more)).unwrap_or_default();
+            let more = judged.confirm.map(|confirm| format!(" +{}", confirm.more)).unwrap_or_default();
             match (gate, judged.refused.first()) {
                 (Some(gate), _) if gate.late => "late".to_owned(),
                 (Some(_), None) => "opens".to_owned(),
                 (None, Some(refused)) => format!("{}{more}", refused.refusal.guards()),
-                (None, None) => String::new(),
+                (None, None) => more,
                 both => panic!("{both:?}"),
             }
         };

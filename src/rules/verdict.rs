@@ -20,6 +20,8 @@ pub struct Judgement {
     pub refused: Vec<RefusedAction>,
     /// What every rule made of it, in their order.
     pub verdicts: Vec<Verdict>,
+    /// Further pictures of the visit that an actuator waits for; `None` where there is nothing to wait for.
+    pub confirm: Option<Confirm>,
 }
 
 /// What one rule made of it: every matcher with what it wanted and found, and what follows.
@@ -72,19 +74,13 @@ pub struct RefusedAction {
     pub refusal: Refusal,
 }
 
-impl Judgement {
-    /// The pictures that would let every actuator through that only waits for pictures.
-    pub fn confirm(&self) -> Option<Confirm> {
-        let wanted = self.refused.iter().filter_map(|refused| refused.refusal.confirm);
-        wanted.reduce(|a, b| Confirm {
-            more: a.more.max(b.more),
-            most: a.most.max(b.most),
-            min_quality: a.min_quality.max(b.min_quality),
-        })
-    }
-}
-
 impl Verdict {
+    /// Whether the rule would match another visitor at this moment: all that did not hold is about the visitor.
+    pub fn fits_another_visitor(&self) -> bool {
+        const OF_THE_MOMENT: [&str; 7] = ["event", "detectors", "between", "weekdays", "dates", "holiday", "late"];
+        !self.checks.iter().any(|check| !check.held && OF_THE_MOMENT.contains(&check.matcher))
+    }
+
     /// Whether any action follows from it.
     pub fn fires(&self) -> bool {
         matches!(&self.decision, Decision::Fire { actions, withheld, .. } if !(actions.is_empty() && withheld.is_empty()))

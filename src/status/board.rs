@@ -146,8 +146,10 @@ pub struct VisitLine {
     pub shots: u8,
     /// Of the best shot, 0 to 1.
     pub quality: Option<f32>,
-    /// Of the answer, 0 to 1.
+    /// How sure the engine is that it is a face, 0 to 1.
     pub confidence: Option<f32>,
+    /// How sure the engine is that it is this person, 0 to 1, where it says so.
+    pub match_confidence: Option<f32>,
 }
 
 /// What became of one action.
@@ -490,6 +492,7 @@ mod tests {
             shots: 1,
             quality: None,
             confidence: None,
+            match_confidence: None,
         }
     }
 

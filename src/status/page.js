@@ -154,6 +154,11 @@ function rows(table, lines, columns, nothing) {
 }
 
 const percent = (share) => (share === null ? "" : `${Math.round(share * 100)} %`);
+/** How sure the engine is: of the person, where it says so, and of the face. */
+const sure = (visit) => [
+  visit.person_id && (visit.match_confidence === null ? "no match score" : `match ${percent(visit.match_confidence)}`),
+  visit.confidence !== null && `face ${percent(visit.confidence)}`,
+].filter(Boolean).join(", ");
 const short = (id) => (id && id.length > 13 ? `${id.slice(0, 13)}…` : id ?? "");
 
 function show(status) {
@@ -169,7 +174,7 @@ function show(status) {
     cell("Seen", ago(status, visit.last_seen)),
     cell("Detector", visit.detector),
     cell("Outcome", visit.outcome ?? "here", visit.why),
-    cell("Person", short(visit.person_id), visit.confidence === null ? "" : `confidence ${percent(visit.confidence)}`, "id"),
+    cell("Person", short(visit.person_id), sure(visit), "id"),
     cell("Tags", visit.tags.join(", ")),
     cell("Quality", percent(visit.quality), visit.shots === 1 ? "1 picture" : `${visit.shots} pictures`),
     cell("Visit", visit.visit, "", "id"),

@@ -17,6 +17,17 @@ pub struct Confirm {
     pub min_quality: f32,
 }
 
+impl Confirm {
+    /// The pictures that satisfy all of these.
+    pub fn all(asked: impl Iterator<Item = Self>) -> Option<Self> {
+        asked.reduce(|a, b| Self {
+            more: a.more.max(b.more),
+            most: a.most.max(b.most),
+            min_quality: a.min_quality.max(b.min_quality),
+        })
+    }
+}
+
 /// What is asked for of one visit, and what it has had.
 #[derive(Debug, Default)]
 pub(super) struct Confirming {

@@ -6,6 +6,7 @@ mod clocks;
 #[path = "../identities_client/fake.rs"]
 mod fake;
 mod faults;
+mod guard;
 mod login;
 mod proxy;
 #[path = "../support/mod.rs"]

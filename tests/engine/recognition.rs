@@ -87,8 +87,8 @@ async fn sections_are_told_when_asked_for_and_permitted() {
     assert_eq!(told["addresses"][0]["city"], "Turku");
     assert_eq!(told["personTags"][0]["tag"]["name"], "Friend of Sal");
     assert_eq!(told["entityFields"][0]["numberValue"], 7.0);
-    let confidence = face["confidence"].as_f64().unwrap();
-    assert!((0.5..=1.0).contains(&confidence), "{confidence}");
+    let (confidence, matched) = (face["confidence"].as_f64().unwrap(), face["matchConfidence"].as_f64().unwrap());
+    assert!((0.5..=1.0).contains(&confidence) && (0.5..=1.0).contains(&matched), "{confidence}, {matched}");
     assert!((0.0..=1.0).contains(&face["faceQuality"].as_f64().unwrap()));
     let side = face["boundingBox"]["width"].as_i64().unwrap();
     assert!(side > 20 && face["boundingBox"]["x"].is_i64());
@@ -441,6 +441,33 @@ async fn pictures_that_cannot_be_read_are_bad_input_everywhere() {
     let listed = api.post("/api/v1/faces/faceDetect", &json!({"image": good})).await.ok();
     assert_eq!(listed, json!({"detections": []}));
     api.post("/api/v1/faces/faceCompare", &json!({"image1": good, "image2": good})).await.is_problem(500);
+}
+
+/// `confidence` is the detection's, of whoever it is: enrolling somebody changes it by nothing. How sure the match is has
+/// a name of its own, which a stranger's face does not have.
+#[tokio::test]
+async fn the_confidence_of_a_face_is_not_that_of_a_match() {
+    let Some(people) = johns() else { return };
+    let server = Server::start();
+    let admin = server.administrator().await;
+    let photo = &people[0][0];
+    let detected = |admin: &crate::server::Api| {
+        let (admin, body) = (admin.clone(), json!({"image": base64(photo)}));
+        async move { admin.post("/api/v1/faces/faceDetect", &body).await.ok()["detections"][0].clone() }
+    };
+    let stranger = admin.publish(photo, everything()).await.remove(0);
+    let (published, listed) = (&stranger["confidence"], detected(&admin).await);
+    assert!(
+        stranger.get("matchConfidence").is_none() && listed.get("matchConfidence").is_none(),
+        "{stranger} {listed}"
+    );
+    admin.enroll(photo).await;
+    let known = admin.publish(photo, everything()).await.remove(0);
+    let now = detected(&admin).await;
+    assert_eq!((&known["confidence"], &now["confidence"]), (published, &listed["confidence"]));
+    for matched in [&known["matchConfidence"], &now["matchConfidence"]] {
+        assert!(matched.as_f64().is_some_and(|score| score > 0.9 && score <= 1.0), "{matched}");
+    }
 }
 
 #[tokio::test]

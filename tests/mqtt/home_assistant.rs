@@ -208,7 +208,8 @@ fn a_visit_as_home_assistant_shows_it() {
         (&event["person"], &event["tags"], &event["visit"]),
         (&json!("Ada Lovelace"), &json!(["VIP"]), &json!(visit))
     );
-    assert_eq!((&event["late"], &event["confidence"], &event["quality"]), (&json!(false), &json!(0.91), &json!(0.84)));
+    assert_eq!((&event["late"], &event["quality"]), (&json!(false), &json!(0.84)));
+    assert_eq!((&event["confidence"], &event["match_confidence"]), (&json!(0.97), &json!(0.91)));
     assert_eq!(watcher.on("/late").len(), 0);
 
     // Who comes later sees how it is, not what was.

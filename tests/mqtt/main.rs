@@ -80,7 +80,8 @@ fn ada() -> Answer {
         person: Person { id: "person-1".into(), name: Some("Ada Lovelace".into()) },
         tags: vec![Tag { name: "VIP".into(), expires: None }],
         fields: Vec::new(),
-        confidence: Some(0.91),
+        confidence: Some(0.97),
+        match_confidence: Some(0.91),
         face_id: None,
         detect_id: None,
     })

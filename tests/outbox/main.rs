@@ -74,6 +74,7 @@ fn known(sighting: Uuid) -> Answered {
         reason: None,
         person,
         confidence: Some(0.9),
+        match_confidence: None,
         late: false,
         judged: None,
         refused: Vec::new(),

@@ -81,6 +81,7 @@ pub fn nobody_last() -> Value {
 
 /// The engine answered.
 pub fn recognised(recognition: &Recognition, quality: f32, late: bool, names: bool) -> Value {
+    // How sure the engine is of the face, and of the person.
     let (kind, confidence, reason) = match &recognition.answer {
         Answer::Known(known) => ("recognised", known.confidence, None),
         Answer::Unknown { confidence } => ("unknown", *confidence, None),
@@ -102,6 +103,7 @@ pub fn recognised(recognition: &Recognition, quality: f32, late: bool, names: bo
         "tags": tags(known(recognition)),
         "quality": share(quality),
         "confidence": confidence.and_then(share),
+        "match_confidence": known(recognition).and_then(|known| known.match_confidence).and_then(share),
         "reason": reason,
     })
 }

@@ -8,13 +8,14 @@
 use serde_json::{Value, json};
 
 /// Event key and the name of the field that holds it.
-const FIELDS: [(&str, &str); 8] = [
+const FIELDS: [(&str, &str); 9] = [
     ("id", "Id"),
     ("detector", "Detector"),
     ("seen_at", "SeenAt"),
     ("time_zone", "TimeZone"),
     ("visit", "Visit"),
     ("confidence", "Confidence"),
+    ("match_confidence", "Match confidence"),
     ("rule", "Rule"),
     ("late", "Late"),
 ];

@@ -54,7 +54,7 @@ impl Delivery {
             rules.judge(&recognition, sighting.quality, clock, &present)
         });
         let mut judged = judged.unwrap_or_default();
-        self.intake.confirm(&recognition, judged.confirm());
+        self.intake.confirm(&recognition, judged.confirm);
         for request in &mut judged.requests {
             request.picture = Some(sighting.expanded.clone());
         }

@@ -314,7 +314,8 @@ impl Teller {
                 Answer::Known(known) => {
                     let name = known.person.name.as_deref().unwrap_or(&known.person.id);
                     let tags: Vec<_> = known.tags.iter().map(|tag| tag.name.as_str()).collect();
-                    let sure = known.confidence.map(|sure| format!(", confidence {sure:.2}")).unwrap_or_default();
+                    let sure =
+                        known.match_confidence.map(|sure| format!(", match score {sure:.2}")).unwrap_or_default();
                     self.line("known", &format!("{name} [{}]{sure}", tags.join(", ")), "32");
                 }
                 Answer::Unknown { .. } => self.line("unknown", "the engine knows nobody with this face", "33"),
@@ -380,11 +381,11 @@ fn event_json(event: &AgentEvent) -> serde_json::Value {
             json!({ "event": "sent", "visit": visit.to_string(), "detector": detector, "shot": shot, "quality": quality })
         }
         AgentEvent::Recognised(recognition) => {
-            let (person, tags, confidence) = match &recognition.answer {
+            let (person, tags, match_confidence) = match &recognition.answer {
                 Answer::Known(known) => (
                     known.person.name.clone(),
                     known.tags.iter().map(|tag| tag.name.clone()).collect(),
-                    known.confidence,
+                    known.match_confidence,
                 ),
                 _ => (None, Vec::new(), None),
             };
@@ -394,7 +395,7 @@ fn event_json(event: &AgentEvent) -> serde_json::Value {
                 "outcome": VisitOutcome::from(&recognition.answer).label(),
                 "person": person,
                 "tags": tags,
-                "confidence": confidence,
+                "match_confidence": match_confidence,
             })
         }
         AgentEvent::Acted { visit, rule, action, done, .. } => {

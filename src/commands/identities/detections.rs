@@ -43,7 +43,7 @@ async fn print(
     mut detections: impl Stream<Item = Result<DetectionItem, ClientError>> + Unpin,
     range: &DetectionsRange,
 ) -> CommandResult {
-    let mut rows = table::table(&["time (UTC)", "detector", "confidence", "time zone", "picture"]);
+    let mut rows = table::table(&["time (UTC)", "detector", "face confidence", "time zone", "picture"]);
     let mut number = 0;
     while let Some(detection) = detections.try_next().await? {
         number += 1;

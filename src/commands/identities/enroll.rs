@@ -71,7 +71,7 @@ async fn tag(client: &Client, person: &str, name: &str, known: bool) -> Result<(
     let now = chrono::Utc::now();
     if known {
         let tags = client.person_tags(person, Some(name)).await?;
-        if tags.iter().any(|tag| tag.name() == Some(name) && tag.expires.is_none_or(|expires| expires > now)) {
+        if tags.iter().any(|tag| tag.is_called(name) && tag.expires.is_none_or(|expires| expires > now)) {
             return Ok(());
         }
     }

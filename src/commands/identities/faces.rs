@@ -19,12 +19,14 @@ pub async fn detect(file: &Path, args: Asking) -> CommandResult {
         print_line("no face");
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rows = table::table(&["face", "person", "confidence", "quality", "box (x, y, width, height)"]);
+    let mut rows =
+        table::table(&["face", "person", "match score", "face confidence", "quality", "box (x, y, width, height)"]);
     for face in &faces.detections {
         let b = face.bounding_box;
         rows.add_row([
             table::plain(&face.face_id),
             table::plain(face.person_id.as_deref().unwrap_or("nobody known")),
+            score(face.match_confidence),
             score(face.confidence),
             score(face.quality),
             format!("{:.0}, {:.0}, {:.0}, {:.0}", b.x, b.y, b.width, b.height),

@@ -14,6 +14,7 @@ use crate::identities::wire::{
     EntityField, IdentityPersonItem, PersonAlias, PersonNote, PersonTag, PersonTagUpsert, TagWrite,
 };
 use crate::identities::{Client, ClientError};
+use crate::text;
 
 pub async fn run(command: PersonCommand) -> CommandResult {
     match command {
@@ -41,7 +42,8 @@ pub async fn run(command: PersonCommand) -> CommandResult {
         PersonCommand::Field { person, name, value, asking } => {
             let client = access::connect(&asking.access)?;
             // The field of that name, if there is one, keeps its id: nobody has two of a name.
-            let known = client.entity_fields(&person, Some(&name)).await?.into_iter().find(|field| field.name == name);
+            let known = client.entity_fields(&person, None).await?;
+            let known = known.into_iter().find(|field| text::same(&field.name, &name));
             let id = known.and_then(|field| field.entity_field_id).unwrap_or_else(|| Uuid::new_v4().to_string());
             let field =
                 EntityField { entity_field_id: Some(id), name, string_value: Some(value), ..EntityField::default() };
@@ -110,8 +112,8 @@ async fn give_tag(
     if expires.is_some_and(|expires| expires <= now) {
         bail!("a tag cannot end in the past");
     }
-    let carried = client.person_tags(person, Some(name)).await?;
-    let valid = |tag: &PersonTag| tag.name() == Some(name) && tag.expires.is_none_or(|expires| expires > now);
+    let carried = client.person_tags(person, None).await?;
+    let valid = |tag: &PersonTag| tag.is_called(name) && tag.expires.is_none_or(|expires| expires > now);
     let carried = carried.into_iter().find(valid);
     if let Some(carried) = carried.clone().filter(|carried| expires.is_none() || carried.expires == expires) {
         return Ok(carried);
@@ -131,7 +133,7 @@ async fn give_tag(
 /// Takes every application of a tag off a person; whether there was one.
 async fn take_tag(client: &Client, person: &str, name: &str) -> Result<bool, ClientError> {
     let mut taken = false;
-    for tag in client.person_tags(person, Some(name)).await?.iter().filter(|tag| tag.name() == Some(name)) {
+    for tag in client.person_tags(person, None).await?.iter().filter(|tag| tag.is_called(name)) {
         // Engines that do not tell the application's id take the tag's.
         let id = tag.person_tag_id.as_ref().unwrap_or(&tag.tag_id);
         taken |= client.delete_person_tag(person, id).await?;

@@ -59,8 +59,7 @@ pub async fn run(command: TagsCommand) -> CommandResult {
 
 /// The definition of this name, or of this id.
 pub async fn find(client: &Client, tag: &str) -> anyhow::Result<Tag> {
-    let named = client.tags(Some(tag)).await?.into_iter().find(|known| known.tag_name == tag);
-    match named {
+    match client.tag_of_any_spelling(tag).await? {
         Some(known) => Ok(known),
         None if tag.parse::<Uuid>().is_ok() => client.tag(tag).await.with_context(|| format!("no tag is called {tag}")),
         None => Err(anyhow!("no tag is called `{tag}`; `doorward identities tags list` shows those there are")),

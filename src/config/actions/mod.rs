@@ -2,6 +2,7 @@
 //!
 //! In: `[action.NAME]`. Out: [`ActionConfig`]. Templates stand here as they were written; the actions room reads them.
 
+mod door;
 mod email;
 mod exec;
 mod guard;
@@ -90,6 +91,17 @@ impl ActionConfig {
     pub(super) fn check(&self, checker: &mut ActionChecker<'_, '_>) {
         if let Some(guard) = self.written_guard() {
             guard.check(self.is_actuator(), checker);
+        }
+        // Who writes `actuator = false` has thought of it.
+        if let Some(word) = door::looks_like_a_door(checker.name(), self).filter(|_| !checker.is_written("actuator")) {
+            checker.unwise(
+                &["actuator"],
+                format!(
+                    "`{word}` looks as if this opened something, and nothing guards it: it is performed for one picture, \
+                     without a tag, and also when the answer comes an hour late; write `actuator = true`, or \
+                     `actuator = false` if nothing moves"
+                ),
+            );
         }
         match self {
             Self::Journal(journal) => journal.check(checker),

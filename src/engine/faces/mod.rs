@@ -178,7 +178,8 @@ impl Engine {
                 Ok(FaceDetectItem {
                     face_id: face.unwrap_or_else(Uuid::new_v4).to_string(),
                     person_id: known.map(|known| known.person.to_string()),
-                    confidence: Some(known.map_or(found.face.score, |known| known.confidence)),
+                    confidence: Some(found.face.score),
+                    match_confidence: known.map(|known| known.confidence),
                     quality: Some(found.quality.total),
                     bounding_box: BoundingBox::from(found.face.bbox),
                 })

@@ -96,7 +96,6 @@ impl<'a> Recording<'a> {
             None => self.stranger(transaction, found)?,
         };
         let person = known.map(|known| known.person);
-        let confidence = known.map_or(found.face.score, |known| known.confidence);
         let Published { detector, time, .. } = self.published;
         let before = match self.published.allow_double {
             true => None,
@@ -104,14 +103,15 @@ impl<'a> Recording<'a> {
         };
         let (detect_id, face) = match before {
             Some(stored) => stored,
-            None => (self.detection(transaction, found, face, person, confidence)?, face),
+            None => (self.detection(transaction, found, face, known)?, face),
         };
         let stored = if before.is_some() { "no" } else { "yes" };
         metrics::counter!("doorward_engine_detections_total", "stored" => stored).increment(1);
         let detected = DetectedFace {
             face_id: face.to_string(),
             detect_id: detect_id.to_string(),
-            confidence: Some(confidence),
+            confidence: Some(found.face.score),
+            match_confidence: known.map(|known| known.confidence),
             face_quality: Some(found.quality.total),
             bounding_box: BoundingBox::from(found.face.bbox),
             person: None,
@@ -140,8 +140,7 @@ impl<'a> Recording<'a> {
         transaction: &Transaction,
         found: &Analyzed,
         face: Uuid,
-        person: Option<Uuid>,
-        confidence: f32,
+        known: Option<KnownMatch>,
     ) -> Result<Uuid, rusqlite::Error> {
         let photo = match self.photo {
             Some(photo) => photo,
@@ -152,11 +151,12 @@ impl<'a> Recording<'a> {
         let detection = detections::Detection {
             detect_id,
             face,
-            person,
+            person: known.map(|known| known.person),
             detector,
             time: *time,
             time_zone,
-            confidence,
+            confidence: found.face.score,
+            match_confidence: known.map(|known| known.confidence),
             quality: found.quality.total,
             bbox: whole(&found.face.bbox),
             photo,

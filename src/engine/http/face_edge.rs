@@ -9,7 +9,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::extract::{Form, Json, JsonRequest, bytes, datable, filled, text};
+use super::extract::{self, Form, Json, JsonRequest, bytes, datable, filled};
 use super::{Access, PICTURES, Route};
 use crate::embed::Embedding;
 use crate::engine::Engine;
@@ -18,9 +18,10 @@ use crate::engine::faces::{Include, Probe, Published};
 use crate::engine::permission::Permission::*;
 use crate::engine::refusal::Refusal;
 use crate::identities::wire::{
-    EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
+    self, EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
     FaceEdgeRecognizeWithOptions, lookup_part,
 };
+use crate::text;
 
 pub fn routes() -> Vec<Route> {
     let publishing = Access::AnyOf(&[FacePublishing]);
@@ -55,11 +56,11 @@ async fn publish_with_response(
     State(engine): State<Engine>,
     caller: Caller,
     Json(request): Json<FaceEdgeRecognizeWithOptions>,
-) -> Result<Answer<FaceEdgePublishResponse>, Refusal> {
+) -> Result<([(&'static str, String); 1], Answer<FaceEdgePublishResponse>), Refusal> {
     well_formed(&request.expanded.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
     let published = Published {
         picture: request.expanded.0,
-        detector: request.detector_name,
+        detector: text::tidy(&request.detector_name),
         time_zone: request.iana_time_zone,
         time: request.detect_time_utc,
         largest_only: request.largest_face_only,
@@ -72,7 +73,9 @@ async fn publish_with_response(
             fields: request.include_fields,
         },
     };
-    Ok(Answer(FaceEdgePublishResponse { detected_faces: engine.publish(&caller, published).await? }))
+    let detected_faces = engine.publish(&caller, published).await?;
+    let promises = [(wire::PROMISES, format!("{}, {}", wire::MATCH_SCORES, wire::ANSWERS_REPEATS))];
+    Ok((promises, Answer(FaceEdgePublishResponse { detected_faces })))
 }
 
 /// Answered once the faces are in the history: what has been taken in is not lost, and a client cannot outrun the
@@ -85,7 +88,7 @@ async fn publish(
     well_formed(&request.expanded.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
     let published = Published {
         picture: request.expanded.0,
-        detector: request.detector_name,
+        detector: text::tidy(&request.detector_name),
         time_zone: request.iana_time_zone,
         time: request.detect_time_utc,
         largest_only: false,
@@ -110,7 +113,7 @@ async fn lookup(State(engine): State<Engine>, mut form: Form) -> Result<Answer<E
         match part.name().unwrap_or_default() {
             lookup_part::CROPPED_ALIGNED => crop = Some(bytes(part).await?),
             lookup_part::EMBEDDINGS => values = Some(floats(&bytes(part).await?)?),
-            lookup_part::RECOGNITION_MODEL => model = Some(text(part).await?),
+            lookup_part::RECOGNITION_MODEL => model = Some(extract::text(part).await?),
             _ => {}
         }
     }

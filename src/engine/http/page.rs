@@ -105,7 +105,10 @@ struct SightLine {
     detector: String,
     time: DateTime<Utc>,
     time_zone: String,
+    /// Of the face.
     confidence: f32,
+    /// Of the person.
+    match_confidence: Option<f32>,
     quality: f32,
 }
 
@@ -215,6 +218,7 @@ async fn list_sights(
         time: sight.time,
         time_zone: sight.time_zone,
         confidence: sight.confidence,
+        match_confidence: sight.match_confidence,
         quality: sight.quality,
     };
     Ok(Answer(listed.await?.into_iter().map(line).collect()))

@@ -132,7 +132,7 @@ async function look(blob) {
     const { detections } = await call("POST", "api/v1/faces/faceDetect", { body: { image: await base64(blob) } });
     const area = ({ boundingBox: box }) => box.width * box.height;
     const largest = detections.toSorted((a, b) => area(b) - area(a))[0];
-    return { faces: detections.length, quality: largest?.quality, person: largest?.personId, confidence: largest?.confidence };
+    return { faces: detections.length, quality: largest?.quality, person: largest?.personId, match: largest?.matchConfidence };
   } catch (error) {
     return { problem: error.message };
   }
@@ -145,7 +145,7 @@ function verdict(look, id) {
   if (look.faces === 0) return chip("bad", "no face");
   const seen = chip(look.faces > 1 ? "wait" : "good", look.faces > 1 ? `${look.faces} faces` : `quality ${percent(look.quality)}`);
   if (!look.person || look.person === id) return seen;
-  return h("span", {}, seen, " ", h("a", { href: `#/people/${path(look.person)}` }, `known already (${percent(look.confidence)})`));
+  return h("span", {}, seen, " ", h("a", { href: `#/people/${path(look.person)}` }, `known already (match ${percent(look.match)})`));
 }
 
 /** Opens the camera, takes pictures of it until it is closed. */

@@ -80,12 +80,15 @@ export async function sightList(place, query, signal) {
 const photoPath = (sight) => `api/v1/people/detectionPhoto/${path(sight.faceId, sight.detectId)}`;
 const who = (sight) => (sight.personId ? sight.name || "without a name" : "Unknown");
 
+/** How sure the match is; nothing for a stranger, nor where an older version did not write it down. */
+const matched = (sight) => (sight.matchConfidence === null ? undefined : `match ${percent(sight.matchConfidence)}`);
+
 function entry(sight) {
   return h("li", {}, h("button", { type: "button", class: "entry", onclick: () => open(sight) },
     photoOf(photoPath(sight)),
     h("span", {}, h("b", {}, who(sight)),
       h("small", {}, `${moment(sight.time, sight.timeZone, { timeStyle: "medium" })}, ${sight.detector}`),
-      h("small", {}, sight.personId ? `confidence ${percent(sight.confidence)}` : `quality ${percent(sight.quality)}`))));
+      h("small", {}, matched(sight) ?? `quality ${percent(sight.quality)}`))));
 }
 
 /** The whole photo, and what can be made of it. */
@@ -96,7 +99,7 @@ function open(sight) {
     photoOf(photoPath(sight)),
     h("h2", {}, who(sight)),
     h("p", { class: "soft" }, `${moment(sight.time, sight.timeZone)} (${sight.timeZone}), ${sight.detector}; `
-      + `confidence ${percent(sight.confidence)}, quality ${percent(sight.quality)}`),
+      + [matched(sight), `face ${percent(sight.confidence)}`, `quality ${percent(sight.quality)}`].filter(Boolean).join(", ")),
     h("div", { class: "bar" },
       sight.personId && h("a", { class: "button", href: `#/people/${path(sight.personId)}`, onclick: close }, "Open person"),
       h("a", { class: `button${sight.personId ? " plain" : ""}`, href: `#/enrol?${from}`, onclick: close },

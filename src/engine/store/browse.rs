@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{millis, moment, people};
+use crate::text;
 
 /// A person in a list.
 #[derive(Debug, PartialEq)]
@@ -42,8 +43,10 @@ pub struct Sight {
     pub detector: String,
     pub time: DateTime<Utc>,
     pub time_zone: String,
-    /// 0 to 1.
+    /// Of the detection, 0 to 1; of somebody recognised by an older build, of the match.
     pub confidence: f32,
+    /// Of the match, 0 to 1; none for a stranger, nor from an older build.
+    pub match_confidence: Option<f32>,
     pub quality: f32,
 }
 
@@ -61,26 +64,25 @@ pub struct Sights {
 const NAME: &str = "coalesce((SELECT trim(coalesce(first_name, '') || ' ' || coalesce(last_name, '')) FROM aliases \
                     WHERE aliases.person_id = subject.person_id ORDER BY aliases.rowid LIMIT 1), '')";
 
-/// Those whose name, tag or field text contains `text`, in the order of their names, and how many there are in all.
+/// Those whose name, tag or field text contains `text` in any spelling, in the order of their names, and how many there are in all.
 pub fn people(
     connection: &Connection,
     text: &str,
     (skip, most): (u32, u32),
     now: DateTime<Utc>,
 ) -> Result<(Vec<Listed>, u32), rusqlite::Error> {
-    // What LIKE would take for a wildcard is meant as it stands.
-    let like = format!("%{}%", text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"));
-    let fits = r"(?1 = '%%'
+    let wanted = text::folded(text);
+    let fits = "(?1 = ''
         OR EXISTS (SELECT 1 FROM aliases WHERE aliases.person_id = subject.person_id AND
-            (coalesce(title, '') || ' ' || coalesce(first_name, '') || ' ' || coalesce(middle_name || ' ', '')
-             || coalesce(last_name, '')) LIKE ?1 ESCAPE '\')
+            instr(folded(coalesce(title, '') || ' ' || coalesce(first_name, '') || ' ' || coalesce(middle_name, '')
+             || ' ' || coalesce(last_name, '')), ?1))
         OR EXISTS (SELECT 1 FROM person_tags JOIN tags USING (tag_id) WHERE person_tags.person_id = subject.person_id
-            AND (expires IS NULL OR expires > ?2) AND name LIKE ?1 ESCAPE '\')
+            AND (expires IS NULL OR expires > ?2) AND instr(folded(name), ?1))
         OR EXISTS (SELECT 1 FROM entity_fields WHERE entity_fields.person_id = subject.person_id
-            AND string_value LIKE ?1 ESCAPE '\'))";
+            AND instr(folded(string_value), ?1)))";
     let total = connection
         .prepare_cached(&format!("SELECT count(*) FROM people AS subject WHERE {fits} AND ?2 = ?2"))?
-        .query_row((&like, millis(now)), |row| row.get(0))?;
+        .query_row((&wanted, millis(now)), |row| row.get(0))?;
     let found = connection
         .prepare_cached(&format!(
             "SELECT person_id, {NAME} AS name, \
@@ -88,9 +90,9 @@ pub fn people(
               ORDER BY faces.rowid LIMIT 1), \
              (SELECT count(*) FROM faces WHERE faces.person_id = subject.person_id AND photo_id IS NOT NULL), \
              (SELECT max(time) FROM detections WHERE detections.person_id = subject.person_id) \
-             FROM people AS subject WHERE {fits} ORDER BY name = '', name COLLATE NOCASE, rowid LIMIT ?3 OFFSET ?4"
+             FROM people AS subject WHERE {fits} ORDER BY name = '', folded(name), rowid LIMIT ?3 OFFSET ?4"
         ))?
-        .query_map((&like, millis(now), most, skip), |row| {
+        .query_map((&wanted, millis(now), most, skip), |row| {
             Ok(Listed {
                 person: people::id(row, 0)?,
                 name: row.get(1)?,
@@ -120,7 +122,7 @@ pub fn sights(connection: &Connection, wanted: &Sights) -> Result<Vec<Sight>, ru
     let (time, row) = wanted.before.map_or((i64::MAX, i64::MAX), |(time, row)| (millis(time), row));
     connection
         .prepare_cached(&format!(
-            "SELECT rowid, detect_id, face_id, person_id, {NAME}, detector, time, time_zone, confidence, quality \
+            "SELECT rowid, detect_id, face_id, person_id, {NAME}, detector, time, time_zone, confidence, quality, match_confidence \
              FROM detections AS subject WHERE (time, rowid) < (?1, ?2) AND (?3 IS NULL OR person_id = ?3) \
              AND (?4 IS NULL OR (person_id IS NOT NULL) = ?4) ORDER BY time DESC, rowid DESC LIMIT ?5"
         ))?
@@ -136,6 +138,7 @@ pub fn sights(connection: &Connection, wanted: &Sights) -> Result<Vec<Sight>, ru
                 time_zone: row.get(7)?,
                 confidence: row.get(8)?,
                 quality: row.get(9)?,
+                match_confidence: row.get(10)?,
             })
         })?
         .collect()

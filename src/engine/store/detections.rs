@@ -17,8 +17,10 @@ pub struct Detection<'a> {
     pub detector: &'a str,
     pub time: DateTime<Utc>,
     pub time_zone: &'a str,
-    /// 0 to 1.
+    /// Of the detection, 0 to 1: that this is a face.
     pub confidence: f32,
+    /// Of the match, 0 to 1: that it is this person's; none for a stranger.
+    pub match_confidence: Option<f32>,
     pub quality: f32,
     /// Pixels of the photo: x, y, width, height.
     pub bbox: [i32; 4],
@@ -33,11 +35,12 @@ pub enum Of<'a> {
 }
 
 pub fn insert(transaction: &Transaction, detection: &Detection) -> Result<(), rusqlite::Error> {
-    let Detection { detector, time_zone, confidence, quality, bbox: [x, y, width, height], photo, .. } = detection;
+    let Detection { detector, time_zone, confidence, match_confidence, quality, photo, .. } = detection;
+    let [x, y, width, height] = detection.bbox;
     transaction
         .prepare_cached(
             "INSERT INTO detections (detect_id, face_id, person_id, detector, time, time_zone, confidence, quality, \
-             x, y, width, height, photo_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             x, y, width, height, photo_id, match_confidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute((
             detection.detect_id.to_string(),
@@ -53,6 +56,7 @@ pub fn insert(transaction: &Transaction, detection: &Detection) -> Result<(), ru
             width,
             height,
             photo,
+            match_confidence,
         ))
         .map(drop)
 }

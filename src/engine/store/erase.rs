@@ -97,6 +97,7 @@ mod tests {
             time: Utc::now(),
             time_zone: "UTC",
             confidence: 0.9,
+            match_confidence: Some(0.8),
             quality: 0.5,
             bbox: [0, 0, 1, 1],
             photo,

@@ -10,6 +10,7 @@ pub mod detections;
 pub mod documents;
 pub mod erase;
 pub mod faces;
+mod functions;
 pub mod meta;
 pub mod people;
 mod schema;
@@ -179,6 +180,7 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.set_prepared_statement_cache_capacity(64);
+        functions::add(&connection)?;
         Ok(connection)
     };
     open().map_err(|source| EngineError::OpenDatabase { path: database.to_owned(), source })

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Stop, millis, moment, tags};
 use crate::engine::refusal::Refusal;
 use crate::identities::wire::{EntityField, IdentityPersonItem, PeopleQuery, PersonAddress, PersonAlias, PersonNote};
+use crate::text;
 
 /// The kinds of parts that can be taken off a person by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub fn read(connection: &Connection, person: Uuid, now: DateTime<Utc>) -> Result
     })
 }
 
-/// The ids of all people who fit every selector of the query, in the order they were made in.
+/// The ids of all people who fit every selector of the query, in any spelling, in the order they were made in.
 pub fn search(
     connection: &Connection,
     tag: Option<Uuid>,
@@ -66,11 +67,13 @@ pub fn search(
          (?1 IS NULL OR person_id IN (SELECT person_id FROM person_tags \
             WHERE tag_id = ?1 AND (expires IS NULL OR expires > ?2))) \
          AND (?3 IS NULL OR person_id IN (SELECT person_id FROM entity_fields \
-            WHERE name = ?3 AND (?4 IS NULL OR string_value = ?4))) \
+            WHERE folded(name) = ?3 AND (?4 IS NULL OR folded(string_value) = ?4))) \
          ORDER BY rowid",
     )?;
     let tag = tag.map(|tag| tag.to_string());
-    let selectors = (tag, millis(now), &query.entity_field_name, &query.entity_field_string_value);
+    let folded = |text: &Option<String>| text.as_deref().map(text::folded);
+    let (name, value) = (folded(&query.entity_field_name), folded(&query.entity_field_string_value));
+    let selectors = (tag, millis(now), name, value);
     statement.query_map(selectors, |row| id(row, 0))?.collect()
 }
 
@@ -93,6 +96,9 @@ pub fn aliases(connection: &Connection, person: Uuid) -> Result<Vec<PersonAlias>
 
 pub fn put_alias(transaction: &Transaction, person: Uuid, mut alias: PersonAlias) -> Result<PersonAlias, Stop> {
     let id = part_id(&mut alias.person_alias_id)?;
+    for part in [&mut alias.first_name, &mut alias.last_name, &mut alias.middle_name, &mut alias.title] {
+        *part = part.as_deref().map(text::tidy);
+    }
     put(
         transaction,
         "INSERT INTO aliases (alias_id, person_id, first_name, last_name, middle_name, title) \
@@ -179,12 +185,13 @@ pub fn put_note(
     Ok(note)
 }
 
-/// The person's custom fields, or the one of that name.
+/// The person's custom fields, or the one of exactly that name, as it is kept.
 pub fn entity_fields(
     connection: &Connection,
     person: Uuid,
     name: Option<&str>,
 ) -> Result<Vec<EntityField>, rusqlite::Error> {
+    let name = name.map(text::tidy);
     connection
         .prepare_cached(
             "SELECT field_id, name, string_value, date_value, number_value, bool_value FROM entity_fields \
@@ -203,23 +210,28 @@ pub fn entity_fields(
         .collect()
 }
 
-/// A person has one field of a name: putting one without an id changes the one there is; putting one with another id
+/// A person has one field of a name, in whatever spelling: putting one without an id changes the one there is; putting one with another id
 /// takes its place.
 pub fn put_entity_field(transaction: &Transaction, person: Uuid, mut field: EntityField) -> Result<EntityField, Stop> {
     let owner = person.to_string();
+    field.name = text::tidy(&field.name);
+    if field.name.is_empty() {
+        return Err(Refusal::bad_input("name holds nothing but spaces").into());
+    }
+    let folded = text::folded(&field.name);
     if field.entity_field_id.is_none() {
         field.entity_field_id = transaction
             .query_row(
-                "SELECT field_id FROM entity_fields WHERE person_id = ? AND name = ?",
-                (&owner, &field.name),
+                "SELECT field_id FROM entity_fields WHERE person_id = ? AND folded(name) = ?",
+                (&owner, &folded),
                 |row| row.get(0),
             )
             .optional()?;
     }
     let id = part_id(&mut field.entity_field_id)?;
     transaction.execute(
-        "DELETE FROM entity_fields WHERE person_id = ? AND name = ? AND field_id <> ?",
-        (&owner, &field.name, &id),
+        "DELETE FROM entity_fields WHERE person_id = ? AND folded(name) = ? AND field_id <> ?",
+        (&owner, &folded, &id),
     )?;
     let EntityField { name, string_value, date_value, number_value, bool_value, .. } = &field;
     put(

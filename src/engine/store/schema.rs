@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::users;
+use super::{functions, users};
 use crate::engine::EngineError;
 
 /// Tells an engine's database from any other SQLite file: "door" in ASCII.
@@ -20,7 +20,7 @@ const VERSION: i32 = MIGRATIONS.len() as i32;
 ///
 /// Ids are UUIDs in their usual text form; times are milliseconds since 1970 in UTC; vectors are float32, little
 /// endian. `rowid` keeps lists in the order they were made in.
-const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
+const MIGRATIONS: [&str; 3] = [FIRST, SECOND, THIRD];
 
 const FIRST: &str = "
     CREATE TABLE meta (
@@ -176,9 +176,31 @@ const SECOND: &str = "
     CREATE INDEX faces_of_photo ON faces (photo_id) WHERE photo_id IS NOT NULL;
 ";
 
+/// How sure a match was has a column of its own. Until then `confidence` was that of a person who was recognised, and the
+/// detection's of a stranger; nobody can tell them apart any more, so that neither is taken for the other.
+///
+/// Names are kept tidy, and a tag has one spelling: of several the oldest stays, and whoever carried another carries it.
+/// A person who carried several keeps the one that lasts longest.
+const THIRD: &str = "
+    ALTER TABLE detections ADD COLUMN match_confidence REAL;
+
+    CREATE TEMPORARY TABLE kept AS
+        SELECT tag_id, first_value(tag_id) OVER (PARTITION BY folded(name) ORDER BY rowid) AS into_id FROM tags;
+    DELETE FROM person_tags WHERE rowid NOT IN (
+        SELECT first_value(person_tags.rowid) OVER (
+            PARTITION BY person_id, into_id ORDER BY expires IS NULL DESC, expires DESC, person_tags.rowid
+        ) FROM person_tags JOIN temp.kept USING (tag_id));
+    UPDATE person_tags SET tag_id = (SELECT into_id FROM temp.kept WHERE kept.tag_id = person_tags.tag_id);
+    DELETE FROM tags WHERE tag_id NOT IN (SELECT into_id FROM temp.kept);
+    DROP TABLE temp.kept;
+    UPDATE tags SET name = tidy(name);
+    UPDATE OR IGNORE entity_fields SET name = tidy(name);
+";
+
 /// Brings the database to [`VERSION`], all steps in one transaction.
 pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), EngineError> {
     let failed = |source| EngineError::Database { operation: "bring the database up to date", source };
+    functions::add(connection).map_err(failed)?;
     // Immediate: of two processes that start on a new folder, one waits for the other.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let number = |pragma| transaction.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(failed);
@@ -226,6 +248,10 @@ mod tests {
              INSERT INTO photos VALUES (1, x'ffd8ff');
              INSERT INTO faces VALUES ('f', 'p', 'd', 1, NULL, 0.5, 1, 1), ('g', 'q', 'e', 1, NULL, 0.5, 1, 1),
                  ('u', NULL, NULL, NULL, NULL, 0.5, 1, 1);
+             INSERT INTO tags VALUES ('t', 'VIP', 0, NULL, 0), ('t2', 'vip ', 0, NULL, 0),
+                 ('g', 'Ga' || char(776) || 'ste', 0, NULL, 0);
+             INSERT INTO person_tags VALUES ('1', 'p', 't', 1, 5), ('2', 'p', 't2', 1, NULL), ('3', 'q', 't2', 1, 9),
+                 ('4', 'q', 'g', 1, NULL);
              INSERT INTO embeddings VALUES ('f', 'new', x'00'), ('f', 'old', x'00'), ('g', 'new', x'00'),
                  ('u', 'old', x'00');",
         )
@@ -234,6 +260,19 @@ mod tests {
         let text = |query: &str| old.query_row(query, [], |row| row.get::<_, String>(0)).unwrap();
         assert_eq!(text("SELECT first_name FROM aliases WHERE person_id = 'p'"), "Mara");
         assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'model'"), "new");
+        assert_eq!(
+            text("SELECT group_concat(name, '|') FROM (SELECT name FROM tags ORDER BY rowid)"),
+            "VIP|Gäste",
+            "one of each spelling"
+        );
+        assert_eq!(
+            text(
+                "SELECT group_concat(person_id || name || ifnull(expires, '-'), ' ') FROM
+                 (SELECT person_id, name, expires FROM person_tags JOIN tags USING (tag_id) ORDER BY person_id, name)"
+            ),
+            "pVIP- qGäste- qVIP9",
+            "nobody loses a tag, and nobody has one twice"
+        );
         assert_eq!(text("PRAGMA integrity_check"), "ok");
         // It is the same as one that is made today.
         let mut fresh = Connection::open_in_memory().unwrap();

@@ -1,6 +1,6 @@
 //! Tag definitions, and the tags people carry.
 //!
-//! In and out: the wire types. A tag whose time has come is not returned any more; it stays in the table until it is
+//! In and out: the wire types. A name is kept tidy, and two spellings of a word are one tag. A tag whose time has come is not returned any more; it stays in the table until it is
 //! given again or taken off.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,14 +11,16 @@ use super::people::{part_id, put};
 use super::{Stop, millis, moment};
 use crate::engine::refusal::Refusal;
 use crate::identities::wire::{PersonTag, PersonTagUpsert, Tag, TagSummary, TagWrite, TimeSpan};
+use crate::text;
 
 /// No tag lapses later: the last second that ISO 8601 writes with four digits of year, in milliseconds since 1970.
 const END_OF_TIME: i64 = 253_402_300_799_000;
 
 const TAG: &str = "SELECT tag_id, name, disabled, description, default_expire_secs FROM tags ";
 
-/// All definitions, or the one of exactly this name.
+/// All definitions, or the one of exactly this name, as it is kept.
 pub fn list(connection: &Connection, name: Option<&str>) -> Result<Vec<Tag>, rusqlite::Error> {
+    let name = name.map(text::tidy);
     connection
         .prepare_cached(&format!("{TAG} WHERE ?1 IS NULL OR name = ?1 ORDER BY rowid"))?
         .query_map([name], tag)?
@@ -32,20 +34,20 @@ pub fn read(connection: &Connection, id: Uuid) -> Result<Tag, Stop> {
 }
 
 pub fn create(transaction: &Transaction, id: Uuid, write: &TagWrite) -> Result<Tag, Stop> {
-    require_free_name(transaction, &write.tag_name, None)?;
+    let name = free_name(transaction, &write.tag_name, None)?;
     transaction.execute(
         "INSERT INTO tags (tag_id, name, disabled, description, default_expire_secs) VALUES (?, ?, ?, ?, ?)",
-        (id.to_string(), &write.tag_name, write.disabled, &write.description, seconds(&write.default_expire_period)),
+        (id.to_string(), name, write.disabled, &write.description, seconds(&write.default_expire_period)),
     )?;
     read(transaction, id)
 }
 
 /// Replaces everything but the id.
 pub fn update(transaction: &Transaction, id: Uuid, write: &TagWrite) -> Result<Tag, Stop> {
-    require_free_name(transaction, &write.tag_name, Some(id))?;
+    let name = free_name(transaction, &write.tag_name, Some(id))?;
     transaction.execute(
         "UPDATE tags SET name = ?, disabled = ?, description = ?, default_expire_secs = ? WHERE tag_id = ?",
-        (&write.tag_name, write.disabled, &write.description, seconds(&write.default_expire_period), id.to_string()),
+        (name, write.disabled, &write.description, seconds(&write.default_expire_period), id.to_string()),
     )?;
     read(transaction, id)
 }
@@ -65,6 +67,7 @@ pub fn of_person(
     name: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<Vec<PersonTag>, rusqlite::Error> {
+    let name = name.map(text::tidy);
     connection
         .prepare_cached(
             "SELECT person_tag_id, tag_id, created, expires, name FROM person_tags JOIN tags USING (tag_id) \
@@ -129,13 +132,23 @@ pub fn put_on_person(
     })
 }
 
-fn require_free_name(connection: &Connection, name: &str, but: Option<Uuid>) -> Result<(), Stop> {
-    let holder: Option<String> =
-        connection.query_row("SELECT tag_id FROM tags WHERE name = ?", [name], |row| row.get(0)).optional()?;
-    if holder.is_some() && holder != but.map(|id| id.to_string()) {
-        return Err(Refusal::bad_input("tagName: there is a tag of this name already").into());
+/// The name as it is kept; refused when another tag has it in any spelling.
+fn free_name(connection: &Connection, name: &str, but: Option<Uuid>) -> Result<String, Stop> {
+    let name = text::tidy(name);
+    if name.is_empty() {
+        return Err(Refusal::bad_input("tagName holds nothing but spaces").into());
     }
-    Ok(())
+    let holder: Option<(String, String)> = connection
+        .query_row("SELECT tag_id, name FROM tags WHERE folded(name) = ?", [text::folded(&name)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    match holder {
+        Some((id, taken)) if but.is_none_or(|but| but.to_string() != id) => {
+            Err(Refusal::bad_input(format!("tagName: there is a tag of this name already, written `{taken}`")).into())
+        }
+        _ => Ok(name),
+    }
 }
 
 /// Whole seconds; the longest span the contract can write is far below what fits.

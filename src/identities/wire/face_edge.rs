@@ -84,6 +84,14 @@ pub mod lookup_part {
     pub const RECOGNITION_MODEL: &str = "RecognitionModel";
 }
 
+/// A header of publishWithResponse's answers by which an engine says what it does where the contract leaves it open: the
+/// promises it keeps, with commas between. Other engines send none.
+pub const PROMISES: &str = "doorward-promises";
+/// A matched face comes with `matchConfidence`.
+pub const MATCH_SCORES: &str = "match-scores";
+/// The same face again within moments is answered with its detection, not with an empty list.
+pub const ANSWERS_REPEATS: &str = "answers-repeats";
+
 /// The answer of publishWithResponse: an empty list when there is no face.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -102,9 +110,13 @@ pub struct DetectedFace {
     /// Opaque; the detection photo call names it `detectionId`.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub detect_id: String,
-    /// 0 to 1.
+    /// How sure the engine is that this is a face, 0 to 1.
     #[serde(default, serialize_with = "scalar::unit_score")]
     pub confidence: Option<f32>,
+    /// How sure it is that the face is this person's, 0 to 1. The vendor documents none; our engine adds it to a matched
+    /// face.
+    #[serde(default, serialize_with = "scalar::unit_score", skip_serializing_if = "Option::is_none")]
+    pub match_confidence: Option<f32>,
     /// 0 to 1.
     #[serde(default, serialize_with = "scalar::unit_score")]
     pub face_quality: Option<f32>,

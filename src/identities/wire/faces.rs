@@ -55,8 +55,12 @@ pub struct FaceDetectItem {
     /// Written as `null` when the face matches nobody.
     #[serde(default)]
     pub person_id: Option<String>,
+    /// How sure the engine is that this is a face, 0 to 1.
     #[serde(default, serialize_with = "scalar::unit_score")]
     pub confidence: Option<f32>,
+    /// How sure it is that the face is this person's; of our engine, on a matched face.
+    #[serde(default, serialize_with = "scalar::unit_score", skip_serializing_if = "Option::is_none")]
+    pub match_confidence: Option<f32>,
     #[serde(default, serialize_with = "scalar::unit_score")]
     pub quality: Option<f32>,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -74,6 +78,7 @@ pub struct FaceCompareRequest {
 pub struct FaceCompareResponse {
     #[serde(rename = "match")]
     pub matched: bool,
+    /// How sure the engine is that they are one person's, 0 to 1.
     #[serde(default, serialize_with = "scalar::unit_score")]
     pub confidence: Option<f32>,
 }

@@ -21,8 +21,8 @@ pub use auth::{AuthenticateRequest, AuthenticateResponse, UserProfile};
 pub use detections::{DetectionItem, DetectionsQuery};
 pub use documents::upload_part;
 pub use face_edge::{
-    DetectedFace, EdgePerson, EdgeTag, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
-    FaceEdgeRecognizeWithOptions, MatchedPerson, lookup_part,
+    ANSWERS_REPEATS, DetectedFace, EdgePerson, EdgeTag, FaceEdgePublishRequest, FaceEdgePublishResponse,
+    FaceEdgeRecognizeRequest, FaceEdgeRecognizeWithOptions, MATCH_SCORES, MatchedPerson, PROMISES, lookup_part,
 };
 pub use faces::{
     CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectItem, FaceDetectRequest,

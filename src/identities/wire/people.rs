@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::scalar::{self, Hidden, null_is_empty};
+use crate::text;
 
 /// The query of `GET /api/v1/people`: exactly one selector, `tag_id` or `entity_field_name`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -181,6 +182,11 @@ impl From<AnyTag> for PersonTag {
 impl PersonTag {
     pub fn name(&self) -> Option<&str> {
         self.tag.as_ref().map(|tag| tag.name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// Whether this is its name, in any spelling.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name().is_some_and(|known| text::same(known, name))
     }
 }
 

@@ -16,7 +16,7 @@ mod record;
 mod report;
 mod sheet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -30,6 +30,7 @@ use crate::cli::ImportArgs;
 use crate::commands::CommandResult;
 use crate::identities::wire::TagWrite;
 use crate::identities::{Client, ClientError};
+use crate::text;
 use cut::Cut;
 use person::Importer;
 use plan::Plan;
@@ -92,16 +93,21 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
     Ok(())
 }
 
-/// The id of every tag that is given to anybody, defined if need be, by its name.
+/// The id of every tag that is given to anybody, defined if need be, by its folded name.
 async fn define_tags(client: &Client, plan: &Plan, cut: &Cut) -> Result<BTreeMap<String, String>, ClientError> {
     let carried = plan.people.iter().flat_map(|person| &person.record.tags).map(|tag| tag.name.as_str());
-    let names: BTreeSet<&str> = carried.chain(plan.tags.iter().map(|tag| tag.tag_name.as_str())).collect();
+    // A definition's spelling before a carrier's: the first of a word counts.
+    let defined = plan.tags.iter().map(|tag| tag.tag_name.as_str());
+    let mut names: BTreeMap<String, &str> = BTreeMap::new();
+    for name in defined.chain(carried) {
+        names.entry(text::folded(name)).or_insert(name);
+    }
     let mut ids = BTreeMap::new();
-    for name in names {
+    for (folded, name) in names {
         let defined = plan.tags.iter().find(|tag| tag.tag_name == name).cloned();
         let wanted = defined.unwrap_or_else(|| TagWrite::named(name));
         let id = cut.patiently(client, || client.ensure_tag(&wanted)).await?;
-        ids.insert(name.to_owned(), id);
+        ids.insert(folded, id);
     }
     Ok(ids)
 }

@@ -30,7 +30,7 @@ pub struct Importer {
     pub cut: Cut,
     /// Enrol poor photos too.
     pub force: bool,
-    /// The ids of tag definitions by name.
+    /// The ids of tag definitions by folded name.
     pub tags: BTreeMap<String, String>,
 }
 

@@ -14,6 +14,7 @@ use super::super::photo;
 use super::sheet;
 use crate::identities::wire::{PersonAlias, TagWrite};
 use crate::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
+use crate::text;
 
 /// Everything there is to do, and what cannot be done.
 pub struct Plan {
@@ -81,6 +82,7 @@ pub fn read(source: &Path, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
     let about = std::fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))?;
     let Source { people, tags, mut flaws } = if about.is_dir() { folder(source)? } else { sheet::read(source)? };
     let mut people = look_at_photos(people, &mut flaws, photo_read);
+    people.iter_mut().for_each(|(person, _)| tidy(&mut person.record));
     let mut repeated = Vec::new();
     set_aside_repeated_photos(&mut people, &mut flaws, &mut repeated);
     let people = people.into_iter().map(|(person, _)| person);
@@ -161,12 +163,12 @@ pub fn pictures(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// A name as people write it: `Ada Lovelace`, `Ada_Lovelace`, `Lovelace, Ada`, `Ada`.
 pub fn alias(name: &str) -> Option<PersonAlias> {
     let name = name.replace('_', " ");
-    let text = |part: &str| Some(part.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|part| !part.is_empty());
+    let part = |part: &str| Some(text::tidy(part)).filter(|part| !part.is_empty());
     let (first, last) = match name.split_once(',') {
-        Some((last, first)) => (text(first), text(last)),
+        Some((last, first)) => (part(first), part(last)),
         None => match name.trim().rsplit_once(char::is_whitespace) {
-            Some((first, last)) => (text(first), text(last)),
-            None => (text(&name), None),
+            Some((first, last)) => (part(first), part(last)),
+            None => (part(&name), None),
         },
     };
     (first.is_some() || last.is_some()).then(|| PersonAlias {
@@ -174,6 +176,20 @@ pub fn alias(name: &str) -> Option<PersonAlias> {
         last_name: last,
         ..PersonAlias::default()
     })
+}
+
+/// Names, tags and fields as they are kept: a folder's name may be decomposed, a spreadsheet's cell hold other spaces.
+fn tidy(record: &mut PersonFile) {
+    for alias in &mut record.aliases {
+        for part in [&mut alias.first_name, &mut alias.last_name, &mut alias.middle_name, &mut alias.title] {
+            *part = part.as_deref().map(text::tidy);
+        }
+    }
+    record.tags.iter_mut().for_each(|tag| tag.name = text::tidy(&tag.name));
+    for field in &mut record.entity_fields {
+        field.name = text::tidy(&field.name);
+        field.string_value = field.string_value.as_deref().map(|value| text::composed(value).into_owned());
+    }
 }
 
 /// Reads every photo once: whether it is one, and what it holds. The photos of a person keep their order.
@@ -413,5 +429,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(read(dir.path(), &|| {}).err().unwrap().to_string().contains("holds nobody"));
         assert!(read(&dir.path().join("missing"), &|| {}).is_err());
+    }
+
+    #[test]
+    fn what_is_imported_is_tidy_however_its_files_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        let record = r#"{"version":1,"tags":[{"name":"Ga\u0308ste\u00a0 A"}],"entityFields":[{"name":"Bu\u0308ro","stringValue":"Ku\u0308che"}]}"#;
+        let folder = "Jose\u{301}_Garci\u{301}a";
+        write(
+            root.path(),
+            &[(&format!("{folder}/a.jpg"), jpeg(1)), (&format!("{folder}/{PERSON_FILE}"), record.into())],
+        );
+        let plan = read(root.path(), &|| {}).unwrap();
+        let record = &plan.people[0].record;
+        let alias = &record.aliases[0];
+        assert_eq!((alias.first_name.as_deref(), alias.last_name.as_deref()), (Some("José"), Some("García")));
+        assert_eq!(record.tags[0].name, "Gäste A");
+        let field = &record.entity_fields[0];
+        assert_eq!((field.name.as_str(), field.string_value.as_deref()), ("Büro", Some("Küche")));
     }
 }

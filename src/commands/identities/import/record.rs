@@ -16,12 +16,13 @@ use crate::identities::wire::{
 };
 use crate::identities::{Client, ClientError, DocumentUpload};
 use crate::roster::DocumentFile;
+use crate::text;
 
 /// One person of an engine, whose record is to be completed.
 pub struct Record<'a> {
     pub client: &'a Client,
     pub cut: &'a Cut,
-    /// The ids of tag definitions by name.
+    /// The ids of tag definitions by folded name.
     pub tags: &'a BTreeMap<String, String>,
     pub stored: IdentityPersonItem,
 }
@@ -76,7 +77,7 @@ impl Record<'_> {
         if expires.is_some_and(|expires| expires <= now) {
             return None;
         }
-        let valid = |tag: &&PersonTag| tag.name() == Some(name) && tag.expires.is_none_or(|expires| expires > now);
+        let valid = |tag: &&PersonTag| tag.is_called(name) && tag.expires.is_none_or(|expires| expires > now);
         let carried = self.stored.tags.iter().find(valid);
         if carried.is_some_and(|tag| expires.is_none() || tag.expires == expires) {
             return None;
@@ -85,14 +86,14 @@ impl Record<'_> {
         Some(PersonTagUpsert {
             person_tag_id: Some(id.unwrap_or_else(|| self.part_id("tag", &name))),
             // Every tag of the plan has been defined before.
-            tag_id: self.tags.get(name).cloned()?,
+            tag_id: self.tags.get(&text::folded(name)).cloned()?,
             expires,
         })
     }
 
     /// What to put so that the field has its value; the source's word counts.
     fn field(&self, wanted: &EntityField) -> Option<EntityField> {
-        let known = self.stored.entity_fields.iter().find(|known| known.name == wanted.name);
+        let known = self.stored.entity_fields.iter().find(|known| text::same(&known.name, &wanted.name));
         let bare = |field: &EntityField| EntityField { entity_field_id: None, ..field.clone() };
         if known.is_some_and(|known| bare(known) == bare(wanted)) {
             return None;
@@ -157,7 +158,7 @@ fn part_id(person: &str, kind: &str, content: &impl Serialize) -> String {
 pub fn same_name(a: &PersonAlias, b: &PersonAlias) -> bool {
     let parts = |alias: &PersonAlias| {
         [&alias.first_name, &alias.last_name, &alias.middle_name, &alias.title]
-            .map(|part| part.as_deref().unwrap_or_default().trim().to_lowercase())
+            .map(|part| text::folded(part.as_deref().unwrap_or_default()))
     };
     parts(a) == parts(b)
 }
@@ -187,6 +188,7 @@ mod tests {
             ..PersonAlias::default()
         };
         assert!(same_name(&alias("Ada", Some("")), &alias(" ada", None)));
+        assert!(same_name(&alias("Jose\u{301}", Some("García")), &alias("JOSÉ", Some("Garci\u{301}a\u{a0}"))));
         assert!(!same_name(&alias("Ada", Some("King")), &alias("Ada", None)));
     }
 }

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use super::plan::{Flaw, Found, Planned, Source, Sourced, alias, pictures};
 use crate::identities::wire::{EntityField, PersonAlias, PersonNote, parse_time};
 use crate::roster::CarriedTag;
+use crate::text;
 
 /// A file larger than this is no list of people.
 const MAX_BYTES: u64 = 256 << 20;
@@ -122,7 +123,7 @@ fn add<'a>(
             Column::Field(name) => {
                 let field =
                     EntityField { name: name.clone(), string_value: Some(cell.into()), ..EntityField::default() };
-                match record.entity_fields.iter().find(|known| known.name == *name) {
+                match record.entity_fields.iter().find(|known| text::same(&known.name, name)) {
                     Some(known) if known.string_value.as_deref() == Some(cell) => {}
                     Some(_) => bail!("the person has another value of field:{name} in a line before"),
                     None => record.entity_fields.push(field),

@@ -1,0 +1,123 @@
+//! Actions that look as if they opened a door, and are not marked as actuators.
+//!
+//! In: a program, a request or a message, with its name. Out: the word or address that gives it away. An action that is
+//! no actuator is performed however late its answer comes; for a door that is a fault nobody sees until it opens an hour
+//! after the visitor has left. It knows no receiver beyond the addresses that switch a relay.
+
+use std::path::Path;
+
+use secrecy::ExposeSecret;
+
+use super::{ActionConfig, ExecConfig, MqttActionConfig, WebhookConfig};
+
+/// Words of names, programs, addresses and topics that are about opening something.
+const WORDS: [&str; 14] = [
+    "open",
+    "opens",
+    "opener",
+    "unlock",
+    "unlocks",
+    "lock",
+    "door",
+    "doors",
+    "gate",
+    "gates",
+    "barrier",
+    "turnstile",
+    "strike",
+    "latch",
+];
+/// The same written together.
+const PARTS: [&str; 6] = ["unlock", "opendoor", "dooropen", "opengate", "gateopen", "doorlock"];
+/// What the addresses and topics of relays hold: Shelly of both generations, Tasmota, ESPHome.
+const RELAYS: [&str; 9] =
+    ["/relay/", "/rpc/switch.", "/rpc/cover.", "/cm?", "cmnd=power", "cmnd/", "/rpc/script.", "/switch/", "/cover/"];
+
+/// What makes the action look like one that opens something; `None` for an actuator, which is guarded, and for what looks
+/// like something else.
+pub(super) fn looks_like_a_door(name: &str, action: &ActionConfig) -> Option<String> {
+    if action.is_actuator() {
+        return None;
+    }
+    match action {
+        ActionConfig::Exec(exec) => in_words(name).or_else(|| of_program(exec)),
+        ActionConfig::Webhook(webhook) if webhook.preset.is_none() => in_words(name).or_else(|| of_request(webhook)),
+        ActionConfig::Mqtt(mqtt) => in_words(name).or_else(|| of_message(mqtt)),
+        _ => None,
+    }
+}
+
+fn of_program(exec: &ExecConfig) -> Option<String> {
+    // Of a path the last part says what it does; those before only say where it is.
+    let last = |path: &str| Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let words = std::iter::once(exec.program.to_string_lossy().into_owned()).chain(exec.args.iter().cloned());
+    words
+        .filter_map(|word| if word.contains("://") { Some(word) } else { last(&word) })
+        .find_map(|word| in_address(&word))
+}
+
+fn of_request(webhook: &WebhookConfig) -> Option<String> {
+    let secrets = webhook.url.iter().chain(webhook.query.values());
+    secrets.map(ExposeSecret::expose_secret).chain(webhook.body.as_deref()).find_map(in_address)
+}
+
+fn of_message(mqtt: &MqttActionConfig) -> Option<String> {
+    in_address(&mqtt.topic).or_else(|| in_words(mqtt.payload.as_deref()?))
+}
+
+fn in_address(text: &str) -> Option<String> {
+    let lower = text.to_lowercase();
+    let relay = RELAYS.iter().find(|relay| lower.contains(**relay)).map(|relay| (*relay).to_owned());
+    relay.or_else(|| in_words(text))
+}
+
+/// What a template fills in says nothing of what it is for: `{{ detector }}` may well be called a door.
+fn in_words(text: &str) -> Option<String> {
+    let literal: String = text
+        .split("{{")
+        .enumerate()
+        .map(|(n, part)| match n {
+            0 => part,
+            _ => part.split_once("}}").map_or("", |(_, rest)| rest),
+        })
+        .collect();
+    let lower = literal.to_lowercase();
+    let mut words = lower.split(|c: char| !c.is_alphanumeric());
+    let word = words.find(|word| WORDS.contains(word) || PARTS.iter().any(|part| word.contains(part)));
+    word.map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::from_toml;
+
+    #[test]
+    fn what_looks_like_a_door() {
+        for (name, action, found) in [
+            ("open", "type = 'exec'\nprogram = '/bin/x'", Some("open")),
+            ("hall", "type = 'exec'\nprogram = '/usr/local/bin/unlock-hall'", Some("unlock")),
+            (
+                "hall",
+                "type = 'exec'\nprogram = '/bin/curl'\nargs = ['http://10.0.0.7/relay/0?turn=on']",
+                Some("/relay/"),
+            ),
+            ("hall", "type = 'exec'\nprogram = '/opt/door/bin/log'", None),
+            ("hall", "type = 'exec'\nprogram = '/bin/x'\nactuator = true", None),
+            ("doorbell", "type = 'exec'\nprogram = '/bin/ring'", None),
+            ("Haupt-Gate", "type = 'webhook'\nurl = 'https://a.example/x'", Some("gate")),
+            ("hall", "type = 'webhook'\nurl = 'http://a.example/rpc/Switch.Set?id=0&on=true'", Some("/rpc/switch.")),
+            ("hall", "type = 'webhook'\nurl = 'http://a.example/cm?cmnd=Power%20On'", Some("/cm?")),
+            ("hall", "type = 'webhook'\nurl = 'http://a.example/api/opendoor'", Some("opendoor")),
+            ("hall", "type = 'webhook'\nurl = 'http://a.example/{{ detector }}/seen'\nbody = '{{ door }}'", None),
+            ("hall", "type = 'webhook'\nurl = 'https://doorward.example/visits'", None),
+            ("hall", "type = 'webhook'\npreset = { type = 'shelly_gen1', url = 'http://a.example' }", None),
+            ("hall", "type = 'mqtt'\ntopic = 'cmnd/hall/POWER'", Some("cmnd/")),
+            ("hall", "type = 'mqtt'\ntopic = 'house/{{ detector }}'\npayload = 'seen'", None),
+            ("open", "type = 'journal'\npath = '/tmp/x'", None),
+        ] {
+            let action: ActionConfig = from_toml(action).unwrap();
+            assert_eq!(looks_like_a_door(name, &action).as_deref(), found, "{name}: {action:?}");
+        }
+    }
+}
