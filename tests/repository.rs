@@ -31,6 +31,8 @@ const OUTSIDE: &[&str] = &["agent", "cli", "commands", "dumps", "engine", "lib",
 /// Who alone may use what.
 const RESERVED: &[(&str, &[&str], &str)] = &[
     ("opencv::", &["picture", "capture"], "cameras, decoders and image operations"),
+    ("turbojpeg::", &["picture"], "picture formats"),
+    ("image::", &["picture"], "picture formats"),
     ("nokhwa::", &["capture"], "cameras"),
     ("v4l::", &["capture"], "cameras"),
     ("ort::", &["onnx", "detect", "embed"], "ONNX Runtime"),
