@@ -103,6 +103,24 @@ fn whatever_an_mjpeg_camera_does_it_is_asked_again() {
 }
 
 #[test]
+fn fill_bytes_in_a_cameras_frames_are_legal() {
+    let server = MjpegServer::start();
+    let camera = Watched::start("fill", stream(&server.url("fill"), RtspTransport::Tcp), Duration::ZERO);
+    camera.wait_for_frames(MjpegServer::FRAMES);
+    assert!(camera.stop().iter().all(|frame| frame.picture.width() == 64));
+}
+
+#[test]
+fn a_camera_whose_frames_are_none_is_told_from_a_silent_one() {
+    let server = MjpegServer::start();
+    let camera = Watched::start("cut-short", stream(&server.url("cut"), RtspTransport::Tcp), Duration::ZERO);
+    let state = camera.wait_for(|state| matches!(state, CameraState::Failed { .. }));
+    let CameraState::Failed { reason, .. } = state else { unreachable!() };
+    assert!(reason.contains("none can be decoded") && reason.contains("its end is missing"), "{reason}");
+    camera.stop();
+}
+
+#[test]
 fn a_slow_detector_gets_the_newest_frame_and_the_rest_is_counted() {
     let server = MjpegServer::start();
     let camera = Watched::start("slow", stream(&server.url("endless"), RtspTransport::Tcp), Duration::from_millis(300));
@@ -240,10 +258,19 @@ fn play(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next\r\n\r\n")?;
     let mut send = |index: usize, width: u32, height: u32| {
         thread::sleep(MjpegServer::PAUSE);
-        part(&mut stream, &Picture::filled(width, height, [index as u8; 3]).jpeg(90).unwrap())
+        let mut picture = Picture::filled(width, height, [index as u8; 3]).jpeg(90).unwrap();
+        if trick == "fill" {
+            // Before the second marker, and before the last one.
+            picture.insert(2, 0xff);
+            picture.insert(picture.len() - 2, 0xff);
+        }
+        if trick == "cut" && index >= MjpegServer::FRAMES {
+            picture.truncate(picture.len() - 20);
+        }
+        part(&mut stream, &picture)
     };
     let frames = match trick.as_str() {
-        "endless" => usize::MAX,
+        "endless" | "fill" | "cut" => usize::MAX,
         "silent" => 0,
         _ => MjpegServer::FRAMES,
     };

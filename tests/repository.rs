@@ -32,6 +32,8 @@ const OUTSIDE: &[&str] = &["agent", "cli", "commands", "dumps", "engine", "lib",
 /// Who alone may use what.
 const RESERVED: &[(&str, &[&str], &str)] = &[
     ("opencv::", &["picture", "capture"], "cameras, decoders and image operations"),
+    ("turbojpeg::", &["picture"], "picture formats"),
+    ("image::", &["picture"], "picture formats"),
     ("nokhwa::", &["capture"], "cameras"),
     ("v4l::", &["capture"], "cameras"),
     ("icu_casemap::", &["text"], "spellings of a text"),

@@ -57,6 +57,11 @@ pub enum CaptureError {
     TooLarge { width: u32, height: u32, limit: u64 },
     #[error("no frame for {waited_ms} ms")]
     Stalled { waited_ms: u128 },
+    #[error(
+        "frames arrive, but none can be decoded ({count} since the last picture; of the last one, {why}): set the \
+         camera to H.264 or to baseline JPEG, and look at the cable and the network"
+    )]
+    NothingDecodable { count: u64, why: &'static str },
     #[error("the picture has not changed for {secs} s")]
     Frozen { secs: u64 },
     #[error("opening the camera took more than {waited_ms} ms")]

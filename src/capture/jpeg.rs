@@ -6,20 +6,38 @@
 use super::SkipReason;
 use crate::picture::{MAX_PIXELS, Picture, PictureError};
 
-/// JPEG's marker of the beginning of a picture, and of its end (ITU-T T.81, table B.1).
-const BEGIN: [u8; 2] = [0xff, 0xd8];
-const END: [u8; 2] = [0xff, 0xd9];
+/// JPEG's marker of the beginning of a picture (ITU-T T.81, table B.1), and the first byte of the next marker.
+const BEGIN: &[u8] = &[0xff, 0xd8, 0xff];
 
-/// Decodes one whole JPEG. What follows its end, as the unused rest of a buffer, is left out.
+/// Decodes one whole JPEG. What follows its end, as the unused rest of a buffer, is left out; any other format is none
+/// a camera sends.
 pub(super) fn jpeg(bytes: &[u8]) -> Result<Picture, SkipReason> {
-    if !bytes.starts_with(&BEGIN) {
+    if !bytes.starts_with(BEGIN) {
         return Err(SkipReason::Undecodable);
     }
-    let end = bytes.windows(2).rposition(|pair| pair == END).ok_or(SkipReason::Undecodable)?;
-    Picture::decode(&bytes[..end + 2], MAX_PIXELS).map_err(|error| match error {
-        PictureError::TooLarge { .. } => SkipReason::TooLarge,
-        _ => SkipReason::Undecodable,
-    })
+    Picture::decode(bytes, MAX_PIXELS).map_err(|error| SkipReason::of(&error))
+}
+
+impl SkipReason {
+    /// Why a picture is passed over that cannot be decoded.
+    pub(super) fn of(error: &PictureError) -> Self {
+        match error {
+            PictureError::TooLarge { .. } => Self::TooLarge,
+            PictureError::CutShort => Self::CutShort,
+            PictureError::Damaged { .. } => Self::Damaged,
+            _ => Self::Undecodable,
+        }
+    }
+
+    /// As in "it was passed over: …".
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Self::Undecodable => "it is no picture that can be read",
+            Self::CutShort => "its end is missing",
+            Self::Damaged => "it is damaged",
+            Self::TooLarge => "it has too many pixels",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -30,10 +48,13 @@ mod tests {
     fn only_whole_jpegs_are_pictures() {
         let whole = Picture::filled(32, 24, [10, 200, 90]).jpeg(90).unwrap();
         let padded = [&whole[..], &[0; 500]].concat();
+        // Any number of `ff` may stand before a marker (T.81, B.1.1.2).
+        let filled = [&whole[..2], &[0xff; 3], &whole[2..whole.len() - 2], &[0xff], &whole[whole.len() - 2..]].concat();
         let with_junk_before = [&[1, 2, 3], &whole[..]].concat();
         for (name, bytes, decodes) in [
             ("whole", &whole[..], true),
             ("in a larger buffer", &padded, true),
+            ("with fill bytes before its markers", &filled, true),
             ("cut short", &whole[..whole.len() - 10], false),
             ("half", &whole[..whole.len() / 2], false),
             ("its end only", &whole[whole.len() / 2..], false),
@@ -44,6 +65,16 @@ mod tests {
         ] {
             assert_eq!(jpeg(bytes).is_ok(), decodes, "{name}");
         }
+    }
+
+    #[test]
+    fn why_a_picture_is_passed_over_is_told() {
+        let whole = Picture::filled(320, 240, [10, 200, 90]).jpeg(90).unwrap();
+        assert_eq!(jpeg(&whole[..whole.len() / 2]).err(), Some(SkipReason::CutShort));
+        assert_eq!(jpeg(b"GIF89a").err(), Some(SkipReason::Undecodable));
+        // Half of what was taken is missing, and the end is there.
+        let middle = [&whole[..whole.len() * 3 / 4], &[0xff, 0xd9]].concat();
+        assert_eq!(jpeg(&middle).err(), Some(SkipReason::Damaged));
     }
 
     #[test]

@@ -129,8 +129,12 @@ pub struct Skipped {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipReason {
-    /// Cut short, corrupt, or not a picture.
+    /// Not a picture, or not one that can be read.
     Undecodable,
+    /// Its end is missing.
+    CutShort,
+    /// Parts of it are not what was taken.
+    Damaged,
     /// More than [`picture::MAX_PIXELS`](crate::picture::MAX_PIXELS).
     TooLarge,
 }

@@ -195,12 +195,13 @@ impl Reconnect {
         let mut first_shot = None;
         let mut silent_since = Instant::now();
         let mut told_of_skips = false;
+        let mut passed_over = PassedOver::default();
         loop {
             let waited = connection.wait(self.limits.stall.map(|stall| silent_since + stall), &self.cancel);
             let silent = silent_since.elapsed();
             match waited {
                 Waited::Cancelled => return Ok(End::Cancelled),
-                Waited::Silence => return Err(CaptureError::Stalled { waited_ms: silent.as_millis() }),
+                Waited::Silence => return Err(passed_over.silence(silent)),
                 Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),
                 Waited::Event(Event::Shot(shot, arrived)) => {
                     if arrived - *first_shot.get_or_insert(arrived) >= GOOD_CONNECTION {
@@ -212,15 +213,17 @@ impl Reconnect {
                     }
                     // From here, and not from the shot: a lossless channel may have held us back.
                     silent_since = Instant::now();
+                    passed_over = PassedOver::default();
                 }
                 Waited::Event(Event::Skipped(skipped)) => {
                     self.counters.skipped(skipped.reason).increment(1);
+                    passed_over = PassedOver { count: passed_over.count + 1, last: Some(skipped.reason) };
                     if !std::mem::replace(&mut told_of_skips, true) {
                         warn!("{} was passed over: {} (more are only counted)", skipped.what, skipped.reason.why());
                     }
                     // Only frames break the silence: a camera that sends nothing but rubbish has to be reopened.
                     if self.limits.stall.is_some_and(|stall| silent >= stall) {
-                        return Err(CaptureError::Stalled { waited_ms: silent.as_millis() });
+                        return Err(passed_over.silence(silent));
                     }
                 }
                 Waited::Event(Event::Opened(_)) => {}
@@ -288,12 +291,19 @@ impl End {
     }
 }
 
-impl SkipReason {
-    /// As in "it was passed over: …".
-    fn why(self) -> &'static str {
-        match self {
-            Self::Undecodable => "it cannot be decoded",
-            Self::TooLarge => "it has too many pixels",
+/// The frames since the last picture that were none.
+#[derive(Debug, Default)]
+struct PassedOver {
+    count: u64,
+    last: Option<SkipReason>,
+}
+
+impl PassedOver {
+    /// What a silence of this length was: no frames, or none that could be used.
+    fn silence(&self, silent: Duration) -> CaptureError {
+        match self.last {
+            Some(reason) => CaptureError::NothingDecodable { count: self.count, why: reason.why() },
+            None => CaptureError::Stalled { waited_ms: silent.as_millis() },
         }
     }
 }

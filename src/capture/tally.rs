@@ -127,7 +127,7 @@ impl Counters {
 
     pub fn skipped(&self, reason: SkipReason) -> &Counter {
         match reason {
-            SkipReason::Undecodable => &self.undecodable,
+            SkipReason::Undecodable | SkipReason::CutShort | SkipReason::Damaged => &self.undecodable,
             SkipReason::TooLarge => &self.too_large,
         }
     }

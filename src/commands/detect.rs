@@ -18,12 +18,9 @@ use crate::detect::{self, DetectError, Face, FaceDetector};
 use crate::models::ModelStore;
 use crate::picture::{Interpolation, Picture};
 
-/// A photo is searched more finely than a camera's frame: there is no next one to find the face in.
-const LONGEST_SIDE_PX: u32 = 1280;
-
 /// Searches every image with one detector.
 pub fn run(args: DetectArgs) -> CommandResult {
-    let mut config = still(&args.model);
+    let mut config = DetectConfig::still(&args.model);
     config.min_score = args.min_score.unwrap_or(config.min_score);
     let mut detector = detect::load(&ModelStore::locate(None), &config, args.threads)?;
     let mut lines = Lines::new(args.json);
@@ -34,11 +31,6 @@ pub fn run(args: DetectArgs) -> CommandResult {
         }
     }
     Ok(lines.exit())
-}
-
-/// How a photo is searched with a model.
-pub(super) fn still(model: &str) -> DetectConfig {
-    DetectConfig { model: model.into(), longest_side_px: LONGEST_SIDE_PX, ..DetectConfig::default() }
 }
 
 #[derive(Serialize)]

@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use super::CommandResult;
-use super::detect::still;
 use super::lines::{Lines, bbox, read};
 use crate::cli::EmbedArgs;
+use crate::config::DetectConfig;
 use crate::detect::{self, FaceDetector};
 use crate::embed::{self, FaceEmbedder};
 use crate::models::ModelStore;
@@ -17,7 +17,7 @@ use crate::models::ModelStore;
 pub fn run(args: EmbedArgs) -> CommandResult {
     let store = ModelStore::locate(None);
     let mut embedder = embed::load(&store, &args.model, 1)?;
-    let mut detector = detect::load(&store, &still("auto"), 1)?;
+    let mut detector = detect::load(&store, &DetectConfig::still("auto"), 1)?;
     let mut lines = Lines::new(args.json);
     for image in &args.images {
         lines.print(image, look(detector.as_mut(), embedder.as_mut(), image))?;

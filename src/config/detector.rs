@@ -285,6 +285,14 @@ impl Default for DetectConfig {
     }
 }
 
+impl DetectConfig {
+    /// How a single photo is searched, by the commands and by the engine: more finely than a camera's frame, as there
+    /// is no next one to find the face in.
+    pub fn still(model: &str) -> Self {
+        Self { model: model.into(), longest_side_px: 1280, ..Self::default() }
+    }
+}
+
 impl Default for TrackConfig {
     fn default() -> Self {
         Self {

@@ -4,9 +4,12 @@ mod access;
 mod accounts;
 mod crash;
 mod load;
+#[path = "../support/pictures.rs"]
+mod made;
 mod model_change;
 mod operations;
 mod people;
+mod pictures;
 mod recognition;
 mod roster;
 mod server;

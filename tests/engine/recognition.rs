@@ -634,10 +634,11 @@ fn quarter_turn(picture: &Picture) -> Picture {
 }
 
 fn encode(picture: &Picture, ending: &str) -> Vec<u8> {
-    use opencv::prelude::VectorToVec;
-    let mut encoded = opencv::core::Vector::<u8>::new();
-    opencv::imgcodecs::imencode(ending, &picture.mat().unwrap(), &mut encoded, &opencv::core::Vector::new()).unwrap();
-    encoded.to_vec()
+    let rgb = picture.bgr().as_chunks::<3>().0.iter().flat_map(|&[blue, green, red]| [red, green, blue]).collect();
+    let image = image::RgbImage::from_raw(picture.width(), picture.height(), rgb).unwrap();
+    let mut encoded = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut encoded, image::ImageFormat::from_extension(&ending[1..]).unwrap()).unwrap();
+    encoded.into_inner()
 }
 
 /// The JPEG with an EXIF block that holds nothing but the orientation.

@@ -119,6 +119,13 @@ impl Server {
             .expect("the program starts")
     }
 
+    /// The most memory it has held at once, in bytes.
+    pub fn most_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// SIGKILL, and the folder as it was left.
     pub fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();

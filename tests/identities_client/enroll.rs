@@ -3,10 +3,15 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use base64::Engine as _;
+
 use super::*;
 
-/// A picture as far as anybody but an engine looks.
-const JPEG: &[u8] = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00";
+/// A photo, as far as anybody but an engine looks.
+fn jpeg() -> Vec<u8> {
+    doorward::picture::Picture::filled(8, 8, [90, 120, 140]).jpeg(90).unwrap()
+}
+
 const PERSON: &str = "2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10";
 
 /// An engine that knows the tag `Staff` and one person, who carries it.
@@ -33,7 +38,7 @@ fn engine(request: &Request) -> Reply {
 
 async fn enroll(fake: &Fake, dir: &Path, more: &[&str]) -> Output {
     if !dir.join("photo.jpg").exists() {
-        std::fs::write(dir.join("photo.jpg"), JPEG).unwrap();
+        std::fs::write(dir.join("photo.jpg"), jpeg()).unwrap();
     }
     std::fs::write(dir.join("password"), format!("{PASSWORD}\nsecond line")).unwrap();
     let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_doorward"))
@@ -88,7 +93,10 @@ async fn a_new_person_gets_a_name_and_tags_that_are_defined_if_need_be() {
             &format!("PUT {people}/tags"),
         ]
     );
-    assert_eq!(calls[0].1, serde_json::json!({ "faceImage": "/9j/4AAQSkZJRgABAQAAAQABAAA=" }));
+    assert_eq!(
+        calls[0].1,
+        serde_json::json!({ "faceImage": base64::engine::general_purpose::STANDARD.encode(jpeg()) })
+    );
     assert_eq!((&calls[1].1["firstName"], &calls[1].1["lastName"]), (&"Mara".into(), &serde_json::Value::Null));
     assert_eq!((&calls[3].1["tagId"], &calls[6].1["tagId"]), (&"t-staff".into(), &"t-new".into()));
     assert_eq!(calls[5].1["tagName"], "Night shift");
@@ -119,6 +127,42 @@ async fn a_refused_photo_comes_with_advice() {
     let said = text(&output.stderr);
     assert!(said.contains("photo.jpg") && said.contains("--force") && said.contains("No usable face"), "{said}");
     assert_eq!(fake.count("faceEnroll"), 1, "the same picture is never sent twice");
+}
+
+#[tokio::test]
+async fn the_advice_is_about_what_the_engine_refuses() {
+    for (status, forced, advised, not) in [
+        (500, false, "sharp", "smaller"),
+        (500, true, "upright", "--force"),
+        (400, false, "save it anew as JPEG", "sharp"),
+        (413, false, "save it smaller", "sharp"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = Fake::start(move |_| Reply::json(status, r#"{"title":"No"}"#)).await;
+        let output = enroll(&fake, dir.path(), if forced { &["--force"] } else { &[] }).await;
+        let said = text(&output.stderr);
+        assert!(said.contains(advised) && !said.contains(not), "{status}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_engine_should_get_is_not_sent_and_the_reason_is_told() {
+    let (fake, dir) = (Fake::start(engine).await, tempfile::tempdir().unwrap());
+    let photo = dir.path().join("photo.jpg");
+    let whole = doorward::picture::Picture::filled(300, 200, [90, 120, 140]).jpeg(90).unwrap();
+    let large = [&whole[..], &vec![0; doorward::picture::MAX_PHOTO_BYTES]].concat();
+    for (bytes, says) in [
+        (&whole[..whole.len() / 2], "its end is missing"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture is not taken"),
+        (&large, "at most 33.6 MB is taken"),
+    ] {
+        std::fs::write(&photo, bytes).unwrap();
+        let output = enroll(&fake, dir.path(), &[]).await;
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains("photo.jpg") && said.contains(says), "{said}");
+    }
+    assert_eq!(fake.seen().len(), 0);
 }
 
 #[tokio::test]

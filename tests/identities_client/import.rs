@@ -189,7 +189,7 @@ fn what_does_not_go_in_is_reported_with_its_reason() {
         ("Mara Lindqvist", "good.png", "enrolled", ""),
         ("Mara Lindqvist", "no face.jpg", "rejected", "face"),
         ("Mara Lindqvist", "text.jpg", "rejected", "not a picture"),
-        ("Mara Lindqvist", "cut.png", "rejected", "faceEnroll"),
+        ("Mara Lindqvist", "cut.png", "rejected", "its end is missing"),
         ("Nobody There", "wall.jpg", "rejected", "face"),
         ("Nobody There", "", "failed", "every photo was turned down"),
     ] {

@@ -102,12 +102,11 @@ fn print(done: &Enrolled, json: bool) -> Result<(), Failure> {
 /// What to do about a photo the engine would not take.
 fn refused_photo(error: ClientError, args: &EnrollArgs) -> anyhow::Error {
     let advice = match &error {
-        ClientError::Rejected { .. } if args.force => "is there one face in it, upright and not covered?",
-        ClientError::Rejected { .. } => {
-            "take one with one face, sharp, from the front and at least 100 pixels high, or add --force"
-        }
         ClientError::NotFound { .. } if args.person_id.is_some() => "no person has that id",
-        _ => return error.into(),
+        refusal => match photo::advice(refusal, args.force) {
+            Some(advice) => advice,
+            None => return error.into(),
+        },
     };
     anyhow!(error).context(format!("{} was not enrolled; {advice}", args.photo.display()))
 }

@@ -6,12 +6,14 @@
 #[cfg(test)]
 pub mod fake;
 mod models;
+mod upright;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use models::loader;
+pub use upright::{Upright, upright};
 
 use super::EngineError;
 use crate::detect::{DetectError, Face};
@@ -45,12 +47,24 @@ pub enum Wanted {
     All,
 }
 
+/// How surely a face stands upright.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stands {
+    /// 0 to 1; to be held against the same face turned, and against nothing else.
+    pub sure: f32,
+    /// No lying face is as sure as this: there is no need to turn the picture and look again.
+    pub unmistakable: bool,
+}
+
 /// Finds faces and turns them into vectors.
 pub trait FaceAnalyzer: Send {
     fn model(&self) -> &FaceModel;
 
     /// The faces of a picture, largest first; empty when there is none.
     fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, AnalyzeError>;
+
+    /// How surely a face of the picture stands upright, as far as the models can tell.
+    fn stands(&mut self, picture: &Picture, face: &Analyzed) -> Result<Stands, AnalyzeError>;
 
     /// The vector of a picture that a face fills, aligned or nearly so; `None` when there is no face.
     fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, AnalyzeError>;

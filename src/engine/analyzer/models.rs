@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::{AnalyzeError, Analyzed, FaceAnalyzer, FaceModel, Loader, Wanted};
+use super::{AnalyzeError, Analyzed, FaceAnalyzer, FaceModel, Loader, Stands, Wanted};
 use crate::align;
 use crate::config::{DetectConfig, QualityConfig};
 use crate::detect::{self, Face, FaceDetector, Point, Rect};
-use crate::embed::{self, Embedding, FaceEmbedder};
+use crate::embed::{self, Embedding, FaceEmbedder, Metric};
 use crate::engine::EngineError;
 use crate::models::ModelStore;
 use crate::picture::{Border, Picture};
@@ -29,6 +29,15 @@ const ALIGNED_WITHIN: f32 = 0.06;
 /// The largest side of a picture that may be an aligned chip without a detector seeing a face in it.
 const CHIP_MOST_PX: u32 = 256;
 
+/// A standing face's box is at least this much higher than wide. The detectors give 1.13 to 1.34, and 0.6 to 1.1 for
+/// most faces that lie or hang.
+const STANDING_SHAPE: f32 = 1.15;
+
+/// From here on no lying or hanging face of 40 photos is as sure to stand, by the embedding model's metric: they reach
+/// 0.79 with cosine and 0.53 with distances, where those that stand have 0.87 and 0.66.
+const UNMISTAKABLE_COSINE: f32 = 0.82;
+const UNMISTAKABLE_L2: f32 = 0.58;
+
 /// Detector, embedder, and how their results are judged.
 pub struct ModelAnalyzer {
     detector: Box<dyn FaceDetector>,
@@ -47,7 +56,7 @@ pub fn loader(models: ModelStore) -> Loader {
 
 impl ModelAnalyzer {
     pub fn load(models: &ModelStore, model: &str) -> Result<Self, EngineError> {
-        let detector = detect::load(models, &DetectConfig::default(), THREADS).map_err(EngineError::Detector)?;
+        let detector = detect::load(models, &DetectConfig::still("auto"), THREADS).map_err(EngineError::Detector)?;
         let embedder = embed::load(models, model, THREADS).map_err(EngineError::Embedder)?;
         let model = FaceModel {
             name: embedder.name().to_owned(),
@@ -95,6 +104,23 @@ impl FaceAnalyzer for ModelAnalyzer {
             .collect()
     }
 
+    /// The detector's score, as far as the landmarks and the box have the shape of a standing face; and the embedding
+    /// model's: a face it can read is much like its own mirror image, one that lies is not.
+    fn stands(&mut self, picture: &Picture, found: &Analyzed) -> Result<Stands, AnalyzeError> {
+        let mirror = picture.mirrored().map_err(AnalyzeError::Picture)?;
+        let mirrored = mirrored(&found.face, picture.width());
+        let mirrored = self.embedder.embed(&mirror, &mirrored).map_err(AnalyzeError::Embed)?;
+        let score = self.model.metric.score(&found.embedding.values, &mirrored.values);
+        let (alike, unmistakable) = match self.model.metric {
+            Metric::Cosine => (score, UNMISTAKABLE_COSINE),
+            Metric::L2 => (1.0 - score, UNMISTAKABLE_L2),
+        };
+        let Rect { width, height, .. } = found.face.bbox;
+        let shape = (height / width / STANDING_SHAPE).clamp(0.0, 1.0);
+        let sure = found.face.score * found.quality.pose.score.sqrt() * shape * alike.clamp(0.0, 1.0).powi(2);
+        Ok(Stands { sure, unmistakable: sure >= unmistakable })
+    }
+
     fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, AnalyzeError> {
         let template = aligned_face(crop);
         let face = match (self.find_in(crop)?, template) {
@@ -123,6 +149,18 @@ fn near(found: &Face, template: &Face, crop: &Picture) -> bool {
     let within = ALIGNED_WITHIN * crop.width() as f32;
     let close = |(a, b): (&Point, &Point)| (a.x - b.x).hypot(a.y - b.y) <= within;
     found.landmarks.iter().zip(&template.landmarks).all(close)
+}
+
+/// A face where it is in the mirror image of a picture this wide: its left eye is the right one there.
+fn mirrored(face: &Face, width: u32) -> Face {
+    let width = width as f32;
+    let [left_eye, right_eye, nose, left_mouth, right_mouth] =
+        face.landmarks.map(|point| Point { x: width - point.x, y: point.y });
+    Face {
+        bbox: Rect { x: width - face.bbox.x - face.bbox.width, ..face.bbox },
+        landmarks: [right_eye, left_eye, nose, right_mouth, left_mouth],
+        score: face.score,
+    }
 }
 
 fn moved(mut face: Face, x: f32, y: f32) -> Face {

@@ -91,6 +91,9 @@ fn acceptable(seen: &Seen, force: bool) -> Result<&Analyzed, Refusal> {
     if force {
         return Ok(largest);
     }
+    if let Some(doubt) = seen.doubt {
+        return turned_down(doubt.into());
+    }
     if faces.next().is_some_and(|second| second.face.bbox.area() >= largest.face.bbox.area() * RIVAL_AREA) {
         return turned_down("the picture shows several faces of similar size; cut out the one to enrol".into());
     }

@@ -22,7 +22,7 @@ use super::{Engine, EngineError};
 use crate::embed::Embedding;
 use crate::identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem};
 use crate::picture::Picture;
-use picture::{Keep, analyze, analyze_error, decode, look_at};
+use picture::{Keep, analyze, analyze_error, decode, look_at, look_at_photo};
 use record::{Recorded, sections};
 
 /// Photos of detections are kept no larger than this, in pixels of the longest side.
@@ -147,12 +147,13 @@ impl Engine {
         .await
     }
 
-    /// Enrols the largest face of the picture and gives the person's id. A reference that has been enrolled before
-    /// changes nothing: the caller's own key stands for one photo, so that a repeated request is harmless.
+    /// Enrols the largest face of the picture, turned to where it stands, and gives the person's id. A reference that
+    /// has been enrolled before changes nothing: the caller's own key stands for one photo, so that a repeated request is
+    /// harmless.
     pub async fn enroll(&self, caller: &Caller, enrolment: Enrolment) -> Result<Uuid, Refusal> {
         let username = caller.username.clone();
         let serving = self.serving().await;
-        let seen = look_at(&serving, enrolment.picture.clone(), Wanted::All, Keep::Whole).await?;
+        let seen = look_at_photo(&serving, enrolment.picture.clone()).await?;
         self.blocking(move |inner| {
             if let Some(person) = enrolment.person {
                 inner.store.read("look up a person", |connection| people::require(connection, person))?;

@@ -6,13 +6,10 @@
 use bytes::Bytes;
 
 use crate::engine::EngineError;
-use crate::engine::analyzer::{AnalyzeError, Analyzed, FaceAnalyzer, Wanted};
+use crate::engine::analyzer::{AnalyzeError, Analyzed, FaceAnalyzer, Upright, Wanted, upright};
 use crate::engine::refusal::Refusal;
 use crate::engine::serving::Current;
-use crate::picture::{Interpolation, Picture, PictureError};
-
-/// The most pixels a submitted picture may have: 50 megapixels are 150 MB once decoded, for each analyser.
-const MOST_PIXELS: u64 = 50_000_000;
+use crate::picture::{Interpolation, MAX_PIXELS, Picture, PictureError};
 
 /// The quality at which photos are kept that did not come as JPEG, or came too large.
 const JPEG_QUALITY: u8 = 92;
@@ -22,6 +19,8 @@ pub struct Seen {
     pub faces: Vec<Analyzed>,
     /// As it is kept; empty when there is no face in it or it is not kept.
     pub jpeg: Vec<u8>,
+    /// Why it may be the wrong way up, when that was looked into.
+    pub doubt: Option<&'static str>,
 }
 
 /// How a picture is kept.
@@ -30,8 +29,6 @@ pub enum Keep {
     Not,
     /// No longer than this.
     Side(u32),
-    /// In full, to be analysed again by another model.
-    Whole,
 }
 
 /// Decodes and analyses a picture with the models that answer now.
@@ -41,7 +38,23 @@ pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Ke
         let faces = analyzer.analyze(&decoded, wanted).map_err(analyze_error)?;
         let keep = if faces.is_empty() { Keep::Not } else { keep };
         let jpeg = kept(&picture, &decoded, keep).map_err(picture_error)?;
-        Ok(Seen { faces, jpeg })
+        Ok(Seen { faces, jpeg, doubt: None })
+    })
+    .await
+}
+
+/// Decodes and analyses a photo that is to be enrolled, turned to where its face stands; it is kept in full, and the
+/// same way up, to be analysed again by another model.
+pub async fn look_at_photo(serving: &Current, photo: Bytes) -> Result<Seen, Refusal> {
+    analyze(serving, move |analyzer| {
+        let decoded = decode(&photo)?;
+        let Upright { faces, turned, doubt } = upright(analyzer, &decoded).map_err(analyze_error)?;
+        let jpeg = match turned {
+            _ if faces.is_empty() => Vec::new(),
+            Some(turned) => turned.jpeg(JPEG_QUALITY).map_err(picture_error)?,
+            None => as_jpeg(&photo, &decoded).map_err(picture_error)?,
+        };
+        Ok(Seen { faces, jpeg, doubt })
     })
     .await
 }
@@ -58,15 +71,13 @@ pub fn decode(picture: &[u8]) -> Result<Picture, Refusal> {
     if picture.is_empty() {
         return Err(Refusal::bad_input("Face bytes are empty"));
     }
-    Picture::decode(picture, MOST_PIXELS).map_err(|error| match error {
-        PictureError::Undecodable | PictureError::TooLarge { .. } | PictureError::Empty => {
-            Refusal::bad_input(error.to_string())
-        }
-        other => picture_error(other),
+    Picture::decode(picture, MAX_PIXELS).map_err(|error| match error {
+        PictureError::Read { .. } | PictureError::Operation { .. } => picture_error(error),
+        _ => Refusal::bad_input(error.to_string()),
     })
 }
 
-/// The picture as it is kept: the JPEG as it came where it is one and small enough, else a new one.
+/// The picture as it is kept: as it came, or smaller.
 fn kept(encoded: &[u8], decoded: &Picture, keep: Keep) -> Result<Vec<u8>, PictureError> {
     let longest = decoded.width().max(decoded.height());
     match keep {
@@ -76,9 +87,13 @@ fn kept(encoded: &[u8], decoded: &Picture, keep: Keep) -> Result<Vec<u8>, Pictur
             let (width, height) = (scaled(decoded.width()), scaled(decoded.height()));
             decoded.resized(width, height, Interpolation::Area)?.jpeg(JPEG_QUALITY)
         }
-        _ if encoded.starts_with(b"\xff\xd8\xff") => Ok(encoded.to_vec()),
-        _ => decoded.jpeg(JPEG_QUALITY),
+        Keep::Side(_) => as_jpeg(encoded, decoded),
     }
+}
+
+/// The JPEG as it came where it is one, else a new one.
+fn as_jpeg(encoded: &[u8], decoded: &Picture) -> Result<Vec<u8>, PictureError> {
+    if encoded.starts_with(b"\xff\xd8\xff") { Ok(encoded.to_vec()) } else { decoded.jpeg(JPEG_QUALITY) }
 }
 
 pub fn analyze_error(error: AnalyzeError) -> Refusal {

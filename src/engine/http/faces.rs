@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::routing::{get, post};
 
 use super::extract::{Json, JsonRequest, Query, filled};
-use super::{Access, PICTURES, RECORD, Route};
+use super::{Access, PICTURES, RECORD, Route, TWO_PICTURES};
 use crate::engine::auth::Caller;
 use crate::engine::faces::Enrolment;
 use crate::engine::permission::Permission::*;
@@ -23,7 +23,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new("faceEnroll", "/api/v1/faces/faceEnroll", Access::AnyOf(&[FaceEnrollment]), PICTURES, post(enroll)),
         Route::new("faceDetect", "/api/v1/faces/faceDetect", detecting, PICTURES, post(detect)),
-        Route::new("faceCompare", "/api/v1/faces/faceCompare", detecting, PICTURES, post(compare)),
+        Route::new("faceCompare", "/api/v1/faces/faceCompare", detecting, TWO_PICTURES, post(compare)),
         Route::new(
             "checkImageReference",
             "/api/v1/faces/checkImageReference/{referenceId}",

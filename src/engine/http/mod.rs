@@ -33,12 +33,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Engine;
 use super::permission::Permission;
+use crate::picture::MAX_PHOTO_BYTES;
 use crate::telemetry::Metrics;
 use guard::{Guard, guard};
 use problem::problem;
 
-/// The largest body of an operation with pictures: a photo of 12 MB as base64.
-const PICTURES: usize = 16 << 20;
+/// The largest body of an operation with a picture: the largest photo as base64 (four bytes for three), and the rest of
+/// the request.
+const PICTURES: usize = MAX_PHOTO_BYTES.div_ceil(3) * 4 + (256 << 10);
+/// Of one with two.
+const TWO_PICTURES: usize = 2 * PICTURES;
 /// Of a record.
 const RECORD: usize = 256 << 10;
 /// Of an uploaded file.

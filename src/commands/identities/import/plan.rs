@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::super::photo;
 use super::sheet;
 use crate::identities::wire::{PersonAlias, TagWrite};
+use crate::picture::Looks;
 use crate::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
 use crate::text;
 
@@ -73,7 +74,9 @@ pub struct Source {
     pub flaws: Vec<Flaw>,
 }
 
-const PICTURES: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+/// What pictures are called, taken or not: a file of such a name is told of if it is none.
+const PICTURES: [&str; 12] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "heic", "heif", "avif", "tif", "tiff"];
 /// A `person.json` or `tags.json` larger than this is none.
 const MAX_JSON: u64 = 16 << 20;
 
@@ -289,7 +292,11 @@ fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// Whether a file is a picture by its content, which counts, or is called one: then it is told what is wrong with it.
 fn is_picture(path: &Path) -> bool {
+    if !matches!(photo::looks(path), Ok(Looks::NoPicture)) {
+        return true;
+    }
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
 }
@@ -298,9 +305,9 @@ fn is_picture(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    /// The smallest file that passes for a JPEG, with something to tell it by.
+    /// A small JPEG, with something to tell it by.
     fn jpeg(mark: u8) -> Vec<u8> {
-        vec![0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F', b'I', b'F', 0, mark]
+        crate::picture::Picture::filled(8, 8, [mark * 20; 3]).jpeg(90).unwrap()
     }
 
     fn write(root: &Path, files: &[(&str, Vec<u8>)]) {
@@ -398,6 +405,42 @@ mod tests {
         assert_eq!(flaws.len(), 7, "{flaws:?}");
         let [repeated] = &plan.repeated[..] else { panic!("Gil has one photo twice") };
         assert!(repeated.person == "Gil" && repeated.reason.ends_with("Gil/same again.jpg"), "{}", repeated.reason);
+    }
+
+    #[test]
+    fn the_content_says_what_a_picture_is_and_the_others_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec();
+        write(
+            dir.path(),
+            &[
+                ("Ada/1.jfif", jpeg(1)),
+                ("Ada/2.JPE", jpeg(2)),
+                ("Ada/3", jpeg(3)),
+                ("Ada/4.txt", jpeg(4)),
+                ("Ada/cut.jpg", jpeg(5)[..200].to_vec()),
+                ("Ada/notes", b"BMW, silver".to_vec()),
+                ("Ada/phone.heic", heic.clone()),
+                ("Ada/phone.jpg", heic),
+                ("Ada/scan.tif", b"II*\0\x08\0\0\0".to_vec()),
+                ("Ada/web.avif", b"\0\0\0\x1cftypavif\0\0\0\0".to_vec()),
+            ],
+        );
+        let plan = read(dir.path(), &|| {}).unwrap();
+        let photos: Vec<_> = plan.people[0].photos.iter().map(|photo| name_of(&photo.file)).collect();
+        assert_eq!(photos, ["1.jfif", "2.JPE", "3", "4.txt"]);
+        let flaws = flaws(&plan);
+        for (photo, reason) in [
+            ("cut.jpg", "its end is missing"),
+            ("phone.heic", "a HEIC picture is not taken"),
+            ("phone.jpg", "a HEIC picture is not taken"),
+            ("scan.tif", "a TIFF or raw camera picture is not taken"),
+            ("web.avif", "an AVIF picture is not taken"),
+        ] {
+            let told = |flaw: &&(String, String, String)| flaw.0 == "Ada" && flaw.1 == photo && flaw.2.contains(reason);
+            assert_eq!(flaws.iter().filter(told).count(), 1, "{photo} in {flaws:?}");
+        }
+        assert_eq!(flaws.len(), 5, "{flaws:?}");
     }
 
     #[test]

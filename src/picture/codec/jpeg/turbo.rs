@@ -1,0 +1,160 @@
+//! libjpeg-turbo's decoder, made safe.
+//!
+//! In: the bytes of a JPEG and the limits. Out: its size and its pixels. The `turbojpeg` crate's own decompressor tells
+//! a harmless remark of the library's from a failure no more than it sets a limit on pixels and memory, so this
+//! stands on the library's functions, which the crate builds.
+
+use std::ffi::CStr;
+
+use turbojpeg::raw;
+
+/// A decoder for one picture.
+pub struct Decompressor {
+    /// Never null; freed when this is dropped.
+    handle: raw::tjhandle,
+    max_pixels: u64,
+}
+
+/// Why there are no pixels.
+#[derive(Debug)]
+pub enum Failure {
+    EndsEarly,
+    Other(String),
+}
+
+/// As what the pixels are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colours {
+    BlueGreenRed,
+    /// Cyan, magenta, yellow, black, as print shops want it: the library does not turn them into light.
+    Ink,
+}
+
+/// What the library keeps of a progressive picture until its last pass: two bytes for each of up to four colours.
+const BYTES_PER_PIXEL: u64 = 8;
+/// What it needs for rows and tables.
+const BESIDE_MIB: u64 = 64;
+
+impl Colours {
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::BlueGreenRed => 3,
+            Self::Ink => 4,
+        }
+    }
+}
+
+impl Decompressor {
+    pub fn new(max_pixels: u64) -> Result<Self, Failure> {
+        // SAFETY: the function takes any number and answers null when it cannot.
+        let handle = unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as i32) };
+        if handle.is_null() {
+            return Err(Failure::Other("there is no memory for a decoder".into()));
+        }
+        let mut decompressor = Self { handle, max_pixels };
+        let memory = max_pixels.saturating_mul(BYTES_PER_PIXEL) / (1 << 20) + BESIDE_MIB;
+        for (limit, value) in [(raw::TJPARAM_TJPARAM_MAXPIXELS, max_pixels), (raw::TJPARAM_TJPARAM_MAXMEMORY, memory)] {
+            decompressor.set(limit, i32::try_from(value).unwrap_or(i32::MAX))?;
+        }
+        Ok(decompressor)
+    }
+
+    pub fn max_pixels(&self) -> u64 {
+        self.max_pixels
+    }
+
+    /// A progressive picture of more passes is refused.
+    pub fn limit_passes(&mut self, passes: i32) -> Result<(), Failure> {
+        self.set(raw::TJPARAM_TJPARAM_SCANLIMIT, passes)
+    }
+
+    /// Width, height, and which colours to ask for.
+    pub fn header(&mut self, jpeg: &[u8]) -> Result<(u32, u32, Colours), Failure> {
+        // SAFETY: the handle is a decoder's, and the library reads `jpeg.len()` bytes during the call alone.
+        let status = unsafe { raw::tj3DecompressHeader(self.handle, jpeg.as_ptr(), jpeg.len() as raw::size_t) };
+        self.verdict(status)?;
+        let side = |value| u32::try_from(value).ok().filter(|side| *side > 0);
+        let (width, height) = (self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH), self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT));
+        let (Some(width), Some(height)) = (side(width), side(height)) else {
+            return Err(Failure::Other("it has no size".into()));
+        };
+        let space = self.get(raw::TJPARAM_TJPARAM_COLORSPACE);
+        let ink = space == raw::TJCS_TJCS_CMYK as i32 || space == raw::TJCS_TJCS_YCCK as i32;
+        Ok((width, height, if ink { Colours::Ink } else { Colours::BlueGreenRed }))
+    }
+
+    /// Decodes into rows without padding; `pixels` has room for exactly what [`header`](Self::header) says.
+    pub fn decode(&mut self, jpeg: &[u8], pixels: &mut [u8]) -> Result<(), Failure> {
+        let (width, height, colours) = self.header(jpeg)?;
+        let (width, height) = (width as usize, height as usize);
+        assert_eq!(pixels.len(), width * height * colours.bytes(), "the caller makes room for every pixel");
+        let format = match colours {
+            Colours::BlueGreenRed => raw::TJPF_TJPF_BGR,
+            Colours::Ink => raw::TJPF_TJPF_CMYK,
+        };
+        let pitch = (width * colours.bytes()) as i32;
+        // SAFETY: the handle is a decoder's. The library reads `jpeg.len()` bytes and writes rows of `pitch` bytes, as
+        // many as the header says; it reads the same header from the same bytes as a moment ago, so these are
+        // `width` by `height`, for which `pixels` has room.
+        let status = unsafe {
+            raw::tj3Decompress8(
+                self.handle,
+                jpeg.as_ptr(),
+                jpeg.len() as raw::size_t,
+                pixels.as_mut_ptr(),
+                pitch,
+                format,
+            )
+        };
+        self.verdict(status)
+    }
+
+    fn set(&mut self, parameter: raw::TJPARAM, value: i32) -> Result<(), Failure> {
+        // SAFETY: the handle is a decoder's; a parameter or value that cannot be is answered with a failure.
+        let status = unsafe { raw::tj3Set(self.handle, parameter as i32, value) };
+        self.verdict(status)
+    }
+
+    fn get(&self, parameter: raw::TJPARAM) -> i32 {
+        // SAFETY: the handle is a decoder's; a parameter that cannot be is answered with -1.
+        unsafe { raw::tj3Get(self.handle, parameter as i32) }
+    }
+
+    /// What the library's answer means: it warns of what it has put right by guessing, which spoils a picture, and of
+    /// oddities, which do not. It keeps the first of its warnings.
+    fn verdict(&self, status: i32) -> Result<(), Failure> {
+        if status == 0 {
+            return Ok(());
+        }
+        // SAFETY: the handle is a decoder's; the text is the handle's, ends with a zero, and is copied at once.
+        let (code, text) = unsafe {
+            (raw::tj3GetErrorCode(self.handle), CStr::from_ptr(raw::tj3GetErrorStr(self.handle)).to_string_lossy())
+        };
+        if code == raw::TJERR_TJERR_WARNING as i32 && HARMLESS.iter().any(|harmless| text.contains(harmless)) {
+            return Ok(());
+        }
+        if text.contains("Premature end of JPEG file") {
+            return Err(Failure::EndsEarly);
+        }
+        let text = text.trim_start_matches("Corrupt JPEG data: ");
+        Err(Failure::Other(text.to_owned()))
+    }
+}
+
+/// Warnings (libjpeg's `jerror.h`) of pictures that are nevertheless all there. The first is what webcams and phones
+/// cause which pad a scan.
+const HARMLESS: [&str; 6] = [
+    "extraneous bytes before marker",
+    "Unknown Adobe color transform",
+    "unknown JFIF revision",
+    "bad ICC marker",
+    "Invalid SOS parameters",
+    "Inconsistent progression sequence",
+];
+
+impl Drop for Decompressor {
+    fn drop(&mut self) {
+        // SAFETY: the handle is a decoder's and is not used after this.
+        unsafe { raw::tj3Destroy(self.handle) }
+    }
+}

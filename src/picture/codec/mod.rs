@@ -1,0 +1,78 @@
+//! The formats a picture may come in, a file each: what its header says, and its pixels.
+//!
+//! In: encoded bytes, from anybody. Out: a [`Picture`], or why there is none. Every codec reads the dimensions with the
+//! decoder that then decodes, holds them against the limit before it sets memory aside, and tells a picture whose end
+//! is missing from one that is damaged.
+//!
+//! ```text
+//! bytes ── format: which kind ──▶ jpeg | png | webp | bmp ──▶ Header ── within the limit? ──▶ pixels ──▶ upright
+//! ```
+
+mod bmp;
+mod format;
+pub(super) mod jpeg;
+mod png;
+mod raster;
+mod webp;
+
+use image::metadata::Orientation;
+
+use super::{MAX_SIDE, Picture, PictureError};
+use format::Kind;
+pub use format::{Looks, looks_like};
+
+/// What a picture says of itself before its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Header {
+    width: u32,
+    height: u32,
+}
+
+/// A decoded picture as it is stored, and how it has to be turned.
+struct Stored {
+    picture: Picture,
+    orientation: Orientation,
+}
+
+/// Decodes a picture of any kind and turns it upright.
+pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Picture, PictureError> {
+    let Stored { picture, orientation } = match kind(encoded)? {
+        Kind::Jpeg => jpeg::decode(encoded, max_pixels),
+        Kind::Png => png::decode(encoded, max_pixels),
+        Kind::WebP => webp::decode(encoded, max_pixels),
+        Kind::Bmp => bmp::decode(encoded, max_pixels),
+    }?;
+    picture.upright(orientation)
+}
+
+/// What can be said against a picture without decoding it.
+pub(super) fn check(encoded: &[u8], max_pixels: u64) -> Result<(), PictureError> {
+    let header = match kind(encoded)? {
+        Kind::Jpeg => jpeg::header(encoded, max_pixels),
+        Kind::Png => png::header(encoded),
+        Kind::WebP => webp::header(encoded),
+        Kind::Bmp => bmp::header(encoded),
+    }?;
+    header.within(max_pixels)
+}
+
+fn kind(encoded: &[u8]) -> Result<Kind, PictureError> {
+    match looks_like(encoded) {
+        Looks::Taken(kind) => Ok(kind),
+        Looks::Other(format) => Err(PictureError::NotTaken { format: Some(format) }),
+        Looks::NoPicture => Err(PictureError::NotTaken { format: None }),
+    }
+}
+
+impl Header {
+    fn within(self, max_pixels: u64) -> Result<(), PictureError> {
+        let (width, height) = (u64::from(self.width), u64::from(self.height));
+        if width == 0 || height == 0 {
+            return Err(PictureError::Empty);
+        }
+        if width * height > max_pixels || width.max(height) > u64::from(MAX_SIDE) {
+            return Err(PictureError::TooLarge { width, height, limit: max_pixels });
+        }
+        Ok(())
+    }
+}
