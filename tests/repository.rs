@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// The rooms in the order of the flow; a room may import from those before it.
 const FLOW: &[&str] = &[
     "clock",
+    "text",
     "picture",
     "config",
     "telemetry",

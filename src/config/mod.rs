@@ -4,6 +4,7 @@
 //! mistakes that name file, line and key. Rooms see their own section and nothing else.
 
 mod actions;
+mod address;
 mod detector;
 mod diagnose;
 mod layers;
@@ -17,6 +18,7 @@ mod settings;
 mod show;
 #[cfg(test)]
 mod tests;
+mod time_zone;
 mod tree;
 mod validate;
 

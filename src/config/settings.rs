@@ -16,6 +16,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::KeyPin;
+use super::address;
 
 /// `dry_run`: which actions are decided and recorded, and not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,7 @@ pub struct ModelsConfig {
 #[serde(deny_unknown_fields)]
 pub struct IdentitiesConfig {
     /// `https://customer.econnectcloud.com/identities` or `https://host:5009`.
+    #[serde(deserialize_with = "address::deserialize")]
     pub url: Url,
     pub username: String,
     pub password: SecretString,
