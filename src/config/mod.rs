@@ -47,6 +47,7 @@ pub use rules::{
 };
 pub use secrets::Surroundings;
 pub use settings::{Drain, DryRun, IdentitiesConfig, LogConfig, LogFormat, ModelsConfig, OutboxConfig, StatusConfig};
+pub use time_zone::parse as parse_time_zone;
 pub(crate) use validate::{is_loopback, stays_private};
 
 /// A camera position's name; the API's `detectorName`. 1 to 64 letters, digits, spaces, dots, dashes and

@@ -74,7 +74,7 @@ const SHORT: [(&str, &[&str]); 31] = [
 ];
 
 /// The time zone of this name; the error suggests places.
-pub(super) fn parse(text: &str) -> Result<Tz, String> {
+pub fn parse(text: &str) -> Result<Tz, String> {
     if let Ok(zone) = text.parse() {
         return Ok(zone);
     }

@@ -104,7 +104,8 @@ fn refused_photo(error: ClientError, args: &EnrollArgs) -> anyhow::Error {
     let advice = match &error {
         ClientError::Rejected { .. } if args.force => "is there one face in it, upright and not covered?",
         ClientError::Rejected { .. } => {
-            "take one with one face, sharp, from the front and at least 100 pixels high, or add --force"
+            "take one with one face, sharp, from the front and at least 100 pixels high, or add --force; somebody the \
+             engine knows gets another photo with --person-id"
         }
         ClientError::NotFound { .. } if args.person_id.is_some() => "no person has that id",
         _ => return error.into(),

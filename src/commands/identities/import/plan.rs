@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::photo;
 use super::sheet;
+use crate::commands::doors::Doors;
 use crate::identities::wire::{PersonAlias, TagWrite};
 use crate::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
 
@@ -23,6 +24,8 @@ pub struct Plan {
     pub flaws: Vec<Flaw>,
     /// Photos that a person has twice: they go in once, which is no flaw.
     pub repeated: Vec<Flaw>,
+    /// What whoever imports should know of the source.
+    pub notes: Vec<String>,
 }
 
 /// One person.
@@ -70,6 +73,7 @@ pub struct Source {
     pub people: Vec<Sourced>,
     pub tags: Vec<TagWrite>,
     pub flaws: Vec<Flaw>,
+    pub notes: Vec<String>,
 }
 
 const PICTURES: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
@@ -77,9 +81,10 @@ const PICTURES: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 const MAX_JSON: u64 = 16 << 20;
 
 /// Reads a source; `photo_read` is called after every photo.
-pub fn read(source: &Path, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
+pub fn read(source: &Path, doors: &Doors, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
     let about = std::fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))?;
-    let Source { people, tags, mut flaws } = if about.is_dir() { folder(source)? } else { sheet::read(source)? };
+    let read = if about.is_dir() { folder(source)? } else { sheet::read(source, doors)? };
+    let Source { people, tags, mut flaws, notes } = read;
     let mut people = look_at_photos(people, &mut flaws, photo_read);
     let mut repeated = Vec::new();
     set_aside_repeated_photos(&mut people, &mut flaws, &mut repeated);
@@ -95,7 +100,7 @@ pub fn read(source: &Path, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
     if able.is_empty() && flaws.is_empty() {
         bail!("{} holds nobody: one folder per person is needed, with photos in it", source.display());
     }
-    Ok(Plan { people: able, tags, flaws, repeated })
+    Ok(Plan { people: able, tags, flaws, repeated, notes })
 }
 
 /// Everybody in a folder with a folder for each.
@@ -250,8 +255,8 @@ fn json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     if size > MAX_JSON {
         bail!("{} is too large to be what it is called", file.display());
     }
-    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut json = serde_json::Deserializer::from_slice(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text));
+    let text = crate::text::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut json = serde_json::Deserializer::from_str(&text);
     serde_path_to_error::deserialize(&mut json).with_context(|| format!("{} cannot be read", file.display()))
 }
 
@@ -333,7 +338,7 @@ mod tests {
                 ("README.md", b"x".to_vec()),
             ],
         );
-        let plan = read(dir.path(), &|| {}).unwrap();
+        let plan = read(dir.path(), &Doors::default(), &|| {}).unwrap();
         assert_eq!(flaws(&plan), []);
         let people: Vec<_> = plan.people.iter().map(|person| (person.key.as_str(), person.photos.len())).collect();
         assert_eq!(people, [("Ada_Lovelace", 2), ("Bob", 1)]);
@@ -362,7 +367,7 @@ mod tests {
                 ("Gil/same again.jpg", jpeg(9)),
             ],
         );
-        let plan = read(dir.path(), &|| {}).unwrap();
+        let plan = read(dir.path(), &Doors::default(), &|| {}).unwrap();
         let people: Vec<_> = plan.people.iter().map(|person| (person.key.as_str(), person.photos.len())).collect();
         assert_eq!(people, [("Ada", 1), ("Bob", 1), ("Gil", 1)]);
         let flaws = flaws(&plan);
@@ -399,19 +404,19 @@ mod tests {
                 ("tags.json", br#"[{"tagName":"VIP","defaultExpirePeriod":"1.00:00:00"}]"#.to_vec()),
             ],
         );
-        let plan = read(dir.path(), &|| {}).unwrap();
+        let plan = read(dir.path(), &Doors::default(), &|| {}).unwrap();
         let photos: Vec<_> = plan.people[0].photos.iter().map(|photo| name_of(&photo.file)).collect();
         assert_eq!(photos, ["b.jpg", "a.jpg"]);
         assert_eq!(plan.people[0].photos[0].reference, "hr-42");
         assert_eq!((plan.people[0].record.aliases.len(), plan.tags.len()), (1, 1));
         let inside = dir.path().join("2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10");
-        assert!(read(&inside, &|| {}).err().unwrap().to_string().contains("the folder around it"));
+        assert!(read(&inside, &Doors::default(), &|| {}).err().unwrap().to_string().contains("the folder around it"));
     }
 
     #[test]
     fn nothing_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(read(dir.path(), &|| {}).err().unwrap().to_string().contains("holds nobody"));
-        assert!(read(&dir.path().join("missing"), &|| {}).is_err());
+        assert!(read(dir.path(), &Doors::default(), &|| {}).err().unwrap().to_string().contains("holds nobody"));
+        assert!(read(&dir.path().join("missing"), &Doors::default(), &|| {}).is_err());
     }
 }
