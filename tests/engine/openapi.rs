@@ -106,7 +106,8 @@ async fn the_shapes_are_those_of_the_contract() {
         let own = document["components"]["schemas"][&shape]["properties"].as_object();
         let own = own.unwrap_or_else(|| panic!("the document has no {shape}"));
         let mut own: Vec<String> = own.keys().cloned().collect();
-        (properties.sort(), own.sort());
+        properties.sort();
+        own.sort();
         assert_eq!(own, properties, "{shape}");
     }
 }

@@ -173,7 +173,10 @@ async fn forms_are_read_as_the_framework_writes_them() {
 async fn a_part_is_deleted_by_what_the_query_or_the_body_names() {
     let Some((_server, admin, person)) = with_a_person().await else { return };
     let tag = admin.post("/api/v1/Tags", &json!({"tagName": "VIP"})).await.ok()["tagId"].clone();
-    let parts: [(&str, Value, &[(&str, &str)], &str); 4] = [
+    // Collection, a part of it, the names it is deleted by and the properties they stand for, and what is missing
+    // without any.
+    type Named<'a> = (&'a str, Value, &'a [(&'a str, &'a str)], &'a str);
+    let parts: [Named; 4] = [
         (
             "aliases",
             json!({"firstName": "Mara"}),

@@ -37,8 +37,10 @@ pub fn router() -> Router<Engine> {
 
 /// The document, for the prefix it was asked for under.
 async fn serve(OriginalUri(uri): OriginalUri) -> Response {
-    let prefix = uri.path().strip_suffix(DOCUMENT).filter(|prefix| !prefix.is_empty()).unwrap_or("/");
-    Json(document(prefix)).into_response()
+    // The document's path may have been asked for in any case.
+    let path = uri.path();
+    let prefix = path.len().checked_sub(DOCUMENT.len()).and_then(|end| path.get(..end)).unwrap_or_default();
+    Json(document(if prefix.is_empty() { "/" } else { prefix })).into_response()
 }
 
 /// Relative, so that it leads to the right place under a prefix, too.
