@@ -16,6 +16,7 @@ pub mod onnx;
 pub mod picture;
 pub mod telemetry;
 pub mod text;
+pub mod text_file;
 pub mod trust;
 
 // The flow.

@@ -121,6 +121,11 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
         // Names that lead nowhere, and names given twice.
         ("", "time_zone = \"Europe/Stokholm\"\n[camera]\ntype = \"replay\"\npath = \"/\"", &["detectors/front.toml:1: `time_zone`: there is no time zone `Europe/Stokholm`; did you mean `Europe/Stockholm`?"]),
         ("", "time_zone = \"stockholm\"\n[camera]\ntype = \"replay\"\npath = \"/\"", &["did you mean `Europe/Stockholm`?"]),
+        ("", "time_zone = \"GMT+2\"\n[camera]\ntype = \"replay\"\npath = \"/\"", &["detectors/front.toml:1: `time_zone`: there is no time zone `GMT+2`; for 2 hours ahead of Greenwich name a place, such as `Europe/Helsinki`"]),
+        // An address that is none is told of with the reason, and never with its password.
+        ("", "time_zone = \"UTC\"\n[camera]\ntype = \"stream\"\nurl = \"rtsp://admin:hunter/2@cam.local/x\"", &["detectors/front.toml:4: `camera.url`: it is no address: invalid port number; a `/`, `?`, `#`, `%` or `@` in its user name or password must be percent-encoded"]),
+        ("[mqtt]\nurl = \"mqtt://door:hunter/2@broker.local\"", "", &["doorward.toml:6: `mqtt.url`: it is no address: invalid port number; a `/`"]),
+        ("[action.a]\ntype = \"webhook\"\nurl = \"https://door:hunter#2@host/\"", "", &["doorward.toml:7: `action.a.url`: it is no address: invalid port number"]),
         ("[detector]\ntime_zone = \"Mars/Olympus\"", "[camera]\ntype = \"replay\"\npath = \"/\"", &["doorward.toml:6: `detector.time_zone`: there is no time zone `Mars/Olympus`; write it like `Europe/Stockholm`"]),
         ("[[rule]]\nname = \"a\"\nactions = [\"jornal\"]\n[action.journal]\ntype = \"journal\"\npath = \"/tmp/j\"", "", &["doorward.toml:7: `rule.actions`: there is no action `jornal`; did you mean `journal`?"]),
         ("[[rule]]\nname = \"a\"\nactions = [\"open\"]", "", &["doorward.toml:7: `rule.actions`: there is no action `open`; there is none; add a section `[action.open]`"]),

@@ -257,7 +257,7 @@ fn a_second_person_on_a_clip_is_never_swallowed() {
                 total(a).total_cmp(&total(b))
             });
             save_face(&file, best.unwrap(), &photo);
-            enrolled.insert(engine.enroll(&photo, &format!("Person {n}"), &[]));
+            enrolled.extend(engine.enroll_unless_known(&photo, &format!("Person {n}")));
         }
         assert!(enrolled.len() >= people, "{clip}: {enrolled:?}");
         let mut command = house.command(&["replay", "--json", "--subject", "each"]);

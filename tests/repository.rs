@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 /// The rooms in the order of the flow; a room may import from those before it.
 const FLOW: &[&str] = &[
     "clock",
-    "picture",
     "text",
+    "text_file",
+    "picture",
     "config",
     "telemetry",
     "trust",

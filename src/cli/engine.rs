@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::config::parse_time_zone;
+
 #[derive(Debug, Subcommand)]
 pub enum EngineCommand {
     /// Serve the Identities API and a page for people
@@ -175,9 +177,12 @@ pub struct EngineImportArgs {
     /// People under way at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
     pub jobs: u16,
-    /// Enrol poor photos as well
+    /// Enrol poor photos as well, and those of a face that is another person's
     #[arg(long)]
     pub force: bool,
+    /// Where the doors are, for tags "until" a day; without it the configured detectors' zone, then this machine's
+    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
+    pub time_zone: Option<chrono_tz::Tz>,
     /// Write what became of every photo, and why, into this file: CSV, or JSON if it is called so
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::ConfigArgs;
-use crate::config::KeyPin;
+use crate::config::{KeyPin, parse_time_zone};
 use crate::identities::wire::{TimeSpan, parse_time};
 
 /// How to reach and enter an engine: from the configuration, unless said here.
@@ -138,8 +138,8 @@ A folder: one folder per person inside, named `Ada Lovelace`, `Ada_Lovelace` or 
 WebP, BMP), and if need be a person.json as `doorward engine export` writes it.
 
 A CSV file, separated by commas, semicolons or tabs, with a first line of column names: photo (one or several, separated
-by `;` or `|`, or a folder), first_name, last_name, middle_name, title or just name, tags (`VIP; Guest until 2026-12-31`),
-note, field:NAME for each custom field, ignore:NAME for what is to be left out, person for a key that makes several rows
+by `;` or `|`, or a folder), first_name, last_name, middle_name, title or just name, tags (`VIP; Guest until 2026-12-31`, which
+includes that day), note, field:NAME for each custom field, ignore:NAME for what is to be left out, person for a key that makes several rows
 one person, person_id for somebody the engine knows. All but photo may be missing.
 
 Exit codes: 0 everything is in, 1 something is not.")]
@@ -152,9 +152,12 @@ pub struct ImportArgs {
     /// People under way at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
     pub jobs: u16,
-    /// Enrol poor photos as well
+    /// Enrol poor photos as well, and those of a face that is another person's
     #[arg(long)]
     pub force: bool,
+    /// Where the doors are, for tags "until" a day; without it the configured detectors' zone, then this machine's
+    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
+    pub time_zone: Option<chrono_tz::Tz>,
     /// Read and check everything, and send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -178,9 +181,10 @@ pub enum PersonCommand {
     Tag {
         person: String,
         tag: String,
-        /// When it lapses: `2026-12-31`, `2026-12-31T18:00:00Z`, or in `8h`, `30d`; without it the tag's own period
-        #[arg(long, value_name = "WHEN", value_parser = parse_when)]
-        expires: Option<DateTime<Utc>>,
+        /// When it lapses: with the day `2026-12-31` at the doors, at `2026-12-31T18:00:00Z`, or in `8h`, `30d`; without
+        /// it the tag's own period
+        #[arg(long, value_name = "WHEN", value_parser = parse_expiry)]
+        expires: Option<Expiry>,
         #[command(flatten)]
         asking: Asking,
     },
@@ -409,9 +413,20 @@ pub struct Output {
     pub access: EngineAccess,
 }
 
-/// A moment to come: written out, or so long from now.
-fn parse_when(text: &str) -> Result<DateTime<Utc>, String> {
-    moment(text, 1)
+/// When a tag lapses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// With the end of this day at the doors.
+    Day(NaiveDate),
+    At(DateTime<Utc>),
+}
+
+/// A day, or a moment to come: written out, or so long from now.
+fn parse_expiry(text: &str) -> Result<Expiry, String> {
+    match text.trim().parse() {
+        Ok(day) => Ok(Expiry::Day(day)),
+        Err(_) => moment(text, 1).map(Expiry::At),
+    }
 }
 
 /// A moment gone by: written out, or so long ago.
@@ -473,10 +488,13 @@ mod tests {
 
     #[test]
     fn moments_are_written_out_or_relative() {
-        assert_eq!(parse_when("2026-12-31").unwrap().to_rfc3339(), "2026-12-31T00:00:00+00:00");
-        let (before, after) = (parse_since("8h").unwrap(), parse_when("8h").unwrap());
+        let end = NaiveDate::from_ymd_opt(2026, 12, 31).unwrap();
+        assert_eq!(parse_expiry("2026-12-31"), Ok(Expiry::Day(end)));
+        assert_eq!(parse_since("2026-12-31").unwrap().to_rfc3339(), "2026-12-31T00:00:00+00:00");
+        let Ok(Expiry::At(after)) = parse_expiry("8h") else { panic!("8h is a moment") };
+        let before = parse_since("8h").unwrap();
         let hours = (after - before).num_minutes();
         assert!((959..=961).contains(&hours), "{hours}");
-        assert!(parse_when("tomorrow").is_err() && parse_since("").is_err());
+        assert!(parse_expiry("tomorrow").is_err() && parse_since("").is_err());
     }
 }

@@ -8,6 +8,7 @@ pub mod actions;
 pub mod check;
 pub mod demo;
 pub mod detect;
+mod doors;
 pub mod embed;
 pub mod engine;
 pub mod explain;

@@ -186,10 +186,10 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Value>> {
     if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
     } else {
-        text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        text = crate::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
     let mut events = Vec::new();
-    for value in serde_json::Deserializer::from_str(&text).into_iter() {
+    for value in serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}')).into_iter() {
         match value.with_context(|| format!("{} is not JSON", file.display()))? {
             Value::Array(list) => events.extend(list),
             value => events.push(value),

@@ -19,8 +19,9 @@ use super::diagnose::{Scope, nearest, read};
 use super::layers::{HERE, Layer, Places, same_name, variable_name};
 use super::place::{ConfigErrors, Mistake, Place};
 use super::secrets::{Surroundings, is_secret, readable_by_everyone};
+use super::time_zone;
 use super::tree::{Body, Node};
-use super::validate::{Checker, parse_time_zone};
+use super::validate::Checker;
 use super::*;
 
 /// The main file when none is named. The working folder is never searched: a program started as root in somebody else's
@@ -219,7 +220,7 @@ impl Loader<'_> {
     }
 
     fn file(&mut self, file: &Path) -> Option<Layer> {
-        let text = match std::fs::read_to_string(file) {
+        let text = match crate::text_file::read(file) {
             Ok(text) => text,
             Err(error) => {
                 let problem = format!("cannot read this file: {error}");
@@ -452,7 +453,18 @@ impl Loader<'_> {
     }
 
     fn time_zone(&mut self, zone: &str, scope: &Scope, branch: &Node) -> Option<Tz> {
-        parse_time_zone(zone).map_err(|problem| self.checker(scope, branch).wrong(&["time_zone"], problem)).ok()
+        match time_zone::parse(zone) {
+            Ok(zone) => {
+                if let Some(caution) = time_zone::caution(zone) {
+                    self.checker(scope, branch).unwise(&["time_zone"], caution);
+                }
+                Some(zone)
+            }
+            Err(problem) => {
+                self.checker(scope, branch).wrong(&["time_zone"], problem);
+                None
+            }
+        }
     }
 
     /// Two rules of one name cannot be told apart in a record. Later lists are compared with all before them.

@@ -4,6 +4,7 @@
 //! mistakes that name file, line and key. Rooms see their own section and nothing else.
 
 mod actions;
+mod address;
 mod detector;
 mod diagnose;
 mod layers;
@@ -17,6 +18,7 @@ mod settings;
 mod show;
 #[cfg(test)]
 mod tests;
+mod time_zone;
 mod tree;
 mod validate;
 
@@ -47,6 +49,7 @@ pub use rules::{
 };
 pub use secrets::Surroundings;
 pub use settings::{Drain, DryRun, IdentitiesConfig, LogConfig, LogFormat, ModelsConfig, OutboxConfig, StatusConfig};
+pub use time_zone::parse as parse_time_zone;
 pub(crate) use validate::{is_loopback, stays_private};
 
 /// A camera position's name; the API's `detectorName`. 1 to 64 letters, digits, spaces, dots, dashes and

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
+use super::address;
 use super::validate::{Checker, is_loopback};
 
 /// `[mqtt]`
@@ -17,6 +18,7 @@ use super::validate::{Checker, is_loopback};
 #[serde(deny_unknown_fields)]
 pub struct MqttConfig {
     /// `mqtt://broker.example` or `mqtts://broker.example:8883`.
+    #[serde(deserialize_with = "address::deserialize")]
     pub url: Url,
     #[serde(default)]
     pub username: Option<String>,

@@ -210,6 +210,25 @@ impl EventKind {
     }
 }
 
+impl TimeWindow {
+    /// The end of a day, `24:00`: after every time there is, also after a leap second.
+    const MIDNIGHT: NaiveTime = match NaiveTime::from_hms_nano_opt(23, 59, 59, 1_999_999_999) {
+        Some(end) => end,
+        None => NaiveTime::MIN,
+    };
+}
+
+impl std::fmt::Display for TimeWindow {
+    /// As the configuration writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { start, end } = self;
+        match *end == Self::MIDNIGHT {
+            true => write!(f, "{}-24:00", start.format("%H:%M")),
+            false => write!(f, "{}-{}", start.format("%H:%M"), end.format("%H:%M")),
+        }
+    }
+}
+
 impl Days {
     pub fn contains(&self, day: NaiveDate) -> bool {
         match *self {
@@ -322,7 +341,8 @@ impl<'de> Deserialize<'de> for TimeWindow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let time = |part: &str| NaiveTime::parse_from_str(part.trim(), "%H:%M").ok();
-        let window = text.split_once('-').and_then(|(start, end)| Some(Self { start: time(start)?, end: time(end)? }));
+        let end = |part: &str| if part.trim() == "24:00" { Some(Self::MIDNIGHT) } else { time(part) };
+        let window = text.split_once('-').and_then(|(from, to)| Some(Self { start: time(from)?, end: end(to)? }));
         window.ok_or_else(|| D::Error::custom(format!("`{text}` is not a time window like \"08:00-18:00\"")))
     }
 }
@@ -347,6 +367,22 @@ mod default {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_may_last_until_the_end_of_the_day() {
+        let window = |text: &str| {
+            TimeWindow::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text))
+        };
+        for text in ["18:00-24:00", "00:00-24:00", "22:00-06:00", "08:00-18:00"] {
+            assert_eq!(window(text).unwrap().to_string(), text);
+        }
+        let evening = window("18:00 - 24:00").unwrap();
+        let leap = NaiveTime::from_hms_nano_opt(23, 59, 59, 1_500_000_000).unwrap();
+        assert!(evening.start < evening.end && leap < evening.end);
+        for wrong in ["24:00-06:00", "18:00-24:01", "18:00-25:00", "18-24"] {
+            assert!(window(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn days_of_one_year_and_of_every_year() {

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::address;
 use super::place::Place;
 
 /// What surrounds the process: the variables and systemd's credentials.
@@ -44,7 +45,8 @@ impl Surroundings {
         }
     }
 
-    /// Fills in every `${NAME}`, `${NAME:default}` and `${/file}`; the error says how to provide what is missing.
+    /// Fills in every `${NAME}`, `${NAME:default}` and `${/file}`; the error says how to provide what is missing. In the
+    /// account of an address it is percent-encoded.
     pub(super) fn fill(&self, text: &str) -> Result<Filled, String> {
         let mut filled = Filled {
             text: String::with_capacity(text.len()),
@@ -52,6 +54,7 @@ impl Surroundings {
             warnings: Vec::new(),
             secrets: Vec::new(),
         };
+        let account = address::account(text);
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             filled.text.push_str(&rest[..at]);
@@ -61,6 +64,13 @@ impl Surroundings {
                 rest = after;
             } else if let Some(inside) = rest.strip_prefix('{') {
                 let end = inside.find('}').ok_or("a `${` is not closed; for a dollar sign write `$$`")?;
+                let place = text.len() - inside.len() - "${".len()..text.len() - inside.len() + end + "}".len();
+                // Before the `@` of an address, `/ # ? %` and more have a meaning that no password is meant to have.
+                let written = |found: &str| match &account {
+                    Some(account) if *account == place => address::encoded_account(found),
+                    Some(account) if account.contains(&place.start) => address::encoded(found),
+                    _ => found.to_owned(),
+                };
                 let (name, default) = match inside[..end].split_once(':') {
                     _ if inside.starts_with('/') => (&inside[..end], None),
                     Some((name, default)) => (name, Some(default)),
@@ -68,10 +78,14 @@ impl Surroundings {
                 };
                 match self.look_up(name, &mut filled.warnings)? {
                     Some(found) => {
-                        filled.text.push_str(&found);
+                        let written = written(&found);
+                        filled.text.push_str(&written);
+                        if written != found {
+                            filled.secrets.push(written);
+                        }
                         filled.secrets.push(found);
                     }
-                    None => filled.text.push_str(default.ok_or_else(|| nowhere(name))?),
+                    None => filled.text.push_str(&written(default.ok_or_else(|| nowhere(name))?)),
                 }
                 filled.changed = true;
                 rest = &inside[end + 1..];
@@ -96,7 +110,7 @@ impl Surroundings {
             );
         }
         if let Some(path) = self.credentials.as_ref().map(|folder| folder.join(name)).filter(|path| path.is_file()) {
-            let text = std::fs::read_to_string(&path)
+            let text = crate::text_file::read(&path)
                 .map_err(|error| format!("cannot read the credential {}: {error}", path.display()))?;
             let open = std::fs::metadata(&path).is_ok_and(|about| about.permissions().mode() & 0o007 != 0);
             if open {
@@ -142,11 +156,12 @@ fn read_secret(path: &Path, warnings: &mut Vec<String>) -> Result<String, String
         let group = "its group can use it, too; unless that group is doorward's own, make its mode 0600";
         warnings.push(format!("{} has mode {mode:04o}: {group}", path.display()));
     }
-    let mut text = String::new();
-    file.take(LONGEST_SECRET + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > LONGEST_SECRET {
+    let mut bytes = Vec::new();
+    file.take(LONGEST_SECRET + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LONGEST_SECRET {
         return Err(format!("{} is larger than {LONGEST_SECRET} bytes; is it the right file?", path.display()));
     }
+    let text = crate::text_file::from(&bytes).map_err(failed)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -155,11 +170,12 @@ pub(super) fn is_secret(path: &[String], text: &str) -> bool {
     let key = path.last().map(|key| key.to_lowercase()).unwrap_or_default();
     let in_header = ["authorization", "cookie", "key", "token", "secret"].iter().any(|part| key.contains(part));
     let authenticates = path.iter().any(|step| step == "headers") && in_header;
-    let in_address = text.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next());
+    // Up to the last `@`: a password that is not percent-encoded may hold anything.
+    let account = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(account, _)| account);
     ["password", "signing_key", "secret", "token"].contains(&&*key)
         || path == ["outbox", "key"]
         || authenticates
-        || in_address.is_some_and(|host| host.contains('@') && host.contains(':'))
+        || account.is_some_and(|account| account.contains(':'))
 }
 
 /// Whether everyone on this machine can read the file a value stands in.
@@ -204,6 +220,54 @@ mod tests {
             assert_eq!(filled.text, expected, "{text}");
             assert_eq!(filled.changed, text.contains("${") && !text.contains("$${"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_filled_into_the_account_of_an_address_is_percent_encoded() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("PASSWORD"), "\u{feff}p/a#s?s%41@:é\r\n").unwrap();
+        std::fs::write(folder.path().join("ACCOUNT"), "admin:p/a:b").unwrap();
+        let password = "p%2Fa%23s%3Fs%2541%40%3A%C3%A9";
+        for (text, expected) in [
+            (
+                "rtsp://admin:${PASSWORD}@10.0.0.5:554/x?y=${A}",
+                format!("rtsp://admin:{password}@10.0.0.5:554/x?y=from variable"),
+            ),
+            ("https://${A}:${NONE:a/b}@host/", "https://from%20variable:a%2Fb@host/".into()),
+            ("mqtt://${ACCOUNT}@broker", "mqtt://admin:p%2Fa%3Ab@broker".into()),
+            ("https://host/${PASSWORD}", "https://host/p/a#s?s%41@:é".into()),
+            ("${PASSWORD}", "p/a#s?s%41@:é".into()),
+        ] {
+            let filled = surroundings(folder.path()).fill(text).unwrap();
+            assert_eq!(filled.text, expected, "{text}");
+            let hidden = filled.secrets.iter().any(|secret| filled.text.contains(secret.as_str()));
+            assert!(hidden || !filled.text.contains(password), "{text}: the encoded password is a secret, too");
+        }
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_windows_editor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("BOTH");
+        let utf16: Vec<u8> =
+            [0xff, 0xfe].into_iter().chain("pä\r\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        for bytes in ["\u{feff}pä\r\n".as_bytes(), &utf16] {
+            std::fs::write(&path, bytes).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            for text in ["${BOTH}".to_owned(), format!("${{{}}}", path.display())] {
+                assert_eq!(surroundings(folder.path()).fill(&text).unwrap().text, "pä", "{text}");
+            }
+        }
+        std::fs::write(&path, b"p\xe4").unwrap();
+        assert!(surroundings(folder.path()).fill("${BOTH}").err().unwrap().contains("save it as UTF-8"));
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_a_secret_however_it_is_written() {
+        for text in ["rtsp://a:b@cam/x", "rtsp://a:b/c@cam/x", "rtsp://a:b?c@cam", "rtsp://a:b#c@cam"] {
+            assert!(is_secret(&["url".into()], text), "{text}");
+        }
+        assert!(!is_secret(&["url".into()], "rtsp://cam.local/x"));
     }
 
     #[test]

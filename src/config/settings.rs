@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::KeyPin;
+use super::{KeyPin, address};
 use crate::text;
 
 /// `dry_run`: which actions are decided and recorded, and not done.
@@ -59,6 +59,7 @@ pub struct ModelsConfig {
 #[serde(deny_unknown_fields)]
 pub struct IdentitiesConfig {
     /// `https://customer.econnectcloud.com/identities` or `https://host:5009`.
+    #[serde(deserialize_with = "address::deserialize")]
     pub url: Url,
     pub username: String,
     pub password: SecretString,

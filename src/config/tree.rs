@@ -13,6 +13,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::address::NO_ADDRESS;
 use super::layers::{HERE, Layer, Places};
 use super::place::Place;
 
@@ -336,6 +337,8 @@ impl Rejection {
             self.problem = match self.problem {
                 Problem::WrongType { wanted, .. } => Problem::WrongType { wanted, found: "another text".into() },
                 Problem::UnknownVariant { expected, .. } => Problem::UnknownVariant { value: None, expected },
+                // What is said of an address shows nothing of it.
+                Problem::Other(message) if message.starts_with(NO_ADDRESS) => Problem::Other(message),
                 Problem::Other(_) => Problem::Other("the text filled in does not have the form wanted here".into()),
                 other => other,
             };

@@ -9,7 +9,6 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use chrono_tz::{TZ_VARIANTS, Tz};
 use secrecy::ExposeSecret;
 use url::{Host, Url};
 
@@ -157,8 +156,17 @@ impl Checker<'_> {
             }
             Some(CameraConfig::Stream(camera)) => {
                 let url = camera.url.expose_secret();
-                if url.is_empty() || (url.contains("://") && Url::parse(url).is_err()) {
-                    self.wrong(&["camera", "url"], "it is not an address like `rtsp://camera.example/stream`");
+                match url.contains("://").then(|| address::parse(url)) {
+                    None if url.is_empty() => {
+                        self.wrong(&["camera", "url"], "it is empty; write it like `rtsp://camera.example/stream`");
+                    }
+                    None => {}
+                    Some(Err(problem)) => self.wrong(&["camera", "url"], problem),
+                    Some(Ok(url)) => {
+                        if let Some(doubt) = address::doubt(&url) {
+                            self.unwise(&["camera", "url"], doubt);
+                        }
+                    }
                 }
                 self.range(&["camera", "stall_ms"], camera.stall_ms, 500..=600_000);
             }
@@ -318,26 +326,6 @@ impl ActionChecker<'_, '_> {
     pub fn within<T: PartialOrd + Display>(&mut self, section: &str, key: &str, value: T, allowed: RangeInclusive<T>) {
         self.checker.range(&["action", self.name, section, key], value, allowed);
     }
-}
-
-/// The time zone of this name; the error names the nearest: `stockholm`, `CET/Stockholm` and `Europe/Stokholm` all mean
-/// one place.
-pub(super) fn parse_time_zone(zone: &str) -> Result<Tz, String> {
-    if let Ok(zone) = zone.parse() {
-        return Ok(zone);
-    }
-    let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
-    let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
-    let wanted = zone.rsplit('/').next().unwrap_or(zone).replace(' ', "_");
-    let near = names()
-        .find(|name| city(name).eq_ignore_ascii_case(&wanted) && name.contains('/'))
-        .or_else(|| nearest(zone, names(), 0.7));
-    Err(match near {
-        Some(near) => format!("there is no time zone `{zone}`; did you mean `{near}`?"),
-        None => format!(
-            "there is no time zone `{zone}`; write it like `Europe/Stockholm`, as in the IANA time zone database"
-        ),
-    })
 }
 
 /// Whether something of this node was taken out after a mistake.

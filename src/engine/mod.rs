@@ -41,6 +41,7 @@ pub use preparation::{ModelState, Progress};
 pub use serve::{Tls, TlsFiles, serve};
 
 use crate::models::ModelStore;
+use crate::telemetry::Repeated;
 use analyzer::Loader;
 use auth::Auth;
 use preparation::Preparation;
@@ -72,6 +73,8 @@ struct Inner {
     /// could guess oftener than the throttle allows, and use up every core.
     blocking: Arc<Semaphore>,
     hashing: Arc<Semaphore>,
+    /// Detectors whose clocks are ahead, told once a minute.
+    clocks_ahead: Repeated,
     /// The folder is ours until the last clone is gone.
     _lock: FolderLock,
 }
@@ -104,6 +107,7 @@ impl Engine {
             analyzer_count,
             blocking: Arc::new(Semaphore::new(BLOCKING)),
             hashing: Arc::new(Semaphore::new(1)),
+            clocks_ahead: Repeated::default(),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -319,7 +323,7 @@ mod tests {
         let first = engine(folder.path(), "one");
         let asking = caller(&first).await;
         for _ in 0..5 {
-            first.enroll(&asking, enrolment(RED)).await.unwrap();
+            first.enroll(&asking, Enrolment { force: true, ..enrolment(RED) }).await.unwrap();
         }
         drop(first);
         // Told to stop before it began, it leaves everything as it was.
@@ -363,7 +367,7 @@ mod tests {
         let asking = caller(&first).await;
         let red = first.enroll(&asking, enrolment(RED)).await.unwrap().to_string();
         for _ in 0..20 {
-            first.enroll(&asking, enrolment(GREEN)).await.unwrap();
+            first.enroll(&asking, Enrolment { force: true, ..enrolment(GREEN) }).await.unwrap();
         }
         drop(first);
         let second = engine(folder.path(), "two");
@@ -376,7 +380,8 @@ mod tests {
                     for _ in 0..20 {
                         assert_eq!(who(&second, &asking, &[RED]).await, [Some(red.clone())]);
                         if n == 0 {
-                            second.enroll(&asking, enrolment(BLUE)).await.unwrap();
+                            let again = Enrolment { force: true, ..enrolment(BLUE) };
+                            second.enroll(&asking, again).await.unwrap();
                         }
                     }
                 })
@@ -426,6 +431,75 @@ mod tests {
             }
         }
         assert_eq!(engine.faces().await, (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_photo_makes_a_second_person_only_when_forced() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path(), "one");
+        let caller = caller(&engine).await;
+        let red = engine.enroll(&caller, enrolment(RED)).await.unwrap();
+        let green = engine.enroll(&caller, enrolment(GREEN)).await.unwrap();
+        let of = |person| Enrolment { person, ..enrolment(RED) };
+        for somebody_else in [None, Some(green)] {
+            let refused = engine.enroll(&caller, of(somebody_else)).await;
+            let Err(Refusal::TurnedDown(why)) = refused else { panic!("{refused:?}") };
+            assert!(why.contains(&red.to_string()) && why.contains("forceEnrollment"), "{why}");
+        }
+        assert_eq!(engine.enroll(&caller, of(Some(red))).await.unwrap(), red);
+        let second = engine.enroll(&caller, Enrolment { force: true, ..enrolment(RED) }).await.unwrap();
+        assert!(second != red && second != green);
+        assert_eq!(engine.faces().await, (4, 0));
+    }
+
+    #[tokio::test]
+    async fn a_reference_stands_for_one_photo() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path(), "one");
+        let caller = caller(&engine).await;
+        let under = |colour| Enrolment { photo_reference: Some("hr-42".into()), ..enrolment(colour) };
+        let red = engine.enroll(&caller, under(RED)).await.unwrap();
+        assert_eq!(engine.enroll(&caller, under(RED)).await.unwrap(), red);
+        for another in [under(GREEN), Enrolment { person: Some(red), force: true, ..under(GREEN) }] {
+            let refused = engine.enroll(&caller, another).await;
+            let Err(Refusal::BadInput(why)) = refused else { panic!("{refused:?}") };
+            assert!(why.starts_with("photoReferenceId: another photo"), "{why}");
+        }
+        assert_eq!(engine.faces().await, (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_does_not_head_the_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path(), "one");
+        let caller = caller(&engine).await;
+        let seen = |ahead| Published { time: Utc::now() + ahead, ..published(picture(80, &[BLUE])) };
+        let before = store::millis(Utc::now());
+        for ahead in [TimeDelta::days(400), TimeDelta::minutes(5), TimeDelta::seconds(20), TimeDelta::days(-400)] {
+            engine.publish(&caller, seen(ahead)).await.unwrap();
+        }
+        let after = store::millis(Utc::now());
+        let database = Connection::open(folder.path().join("engine.db")).unwrap();
+        let mut times = database.prepare("SELECT time FROM detections ORDER BY rowid").unwrap();
+        let times: Vec<i64> = times.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert!(times[..2].iter().all(|time| (before..=after).contains(time)), "{times:?} of {before}..={after}");
+        assert!((before + 20_000..=after + 20_000).contains(&times[2]), "twenty seconds are believed");
+        assert!(times[3] < before - 399 * 86_400_000, "so is what was seen long ago");
+    }
+
+    #[tokio::test]
+    async fn boxes_stay_within_the_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path(), "wide");
+        let caller = caller(&engine).await;
+        let both = picture(80, &[BLUE, RED]);
+        let published = engine.publish(&caller, published(both.clone())).await.unwrap();
+        let listed = engine.list_faces(both).await.unwrap();
+        let boxes = published.iter().map(|face| face.bounding_box).chain(listed.iter().map(|face| face.bounding_box));
+        for found in boxes {
+            assert!(found.x >= 0.0 && found.y >= 0.0 && found.width > 0.0 && found.height > 0.0, "{found:?}");
+            assert!(found.x + found.width <= 80.0 && found.y + found.height <= 80.0, "{found:?}");
+        }
     }
 
     #[tokio::test]

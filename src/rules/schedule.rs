@@ -42,9 +42,7 @@ impl Schedule {
         if !self.between.is_empty() {
             checks.push(Check {
                 matcher: "between",
-                wanted: list(&self.between, |window| {
-                    format!("{}-{}", window.start.format("%H:%M"), window.end.format("%H:%M"))
-                }),
+                wanted: list(&self.between, TimeWindow::to_string),
                 found: format!("{} {}", weekday(today).as_str(), local.format("%H:%M:%S %:z")),
                 held: !days.is_empty(),
             });

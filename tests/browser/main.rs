@@ -74,6 +74,14 @@ fn people_are_enrolled_browsed_edited_and_erased_on_the_engines_page() {
     run(script("engine_page.py").arg(&engine.url).args(files));
 }
 
+#[test]
+fn the_api_is_tried_on_the_engines_page() {
+    let engine = Engine::start();
+    let shots = screenshots("swagger");
+    let files = [&engine.password_file, &shots, &sample("astronaut")].map(|file| text(file));
+    run(script("swagger_page.py").arg(&engine.url).args(files));
+}
+
 /// A board as a door with one visitor has it; the browser tells when to break the camera, and when to go silent.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_page_shows_a_visit_a_fault_and_its_own_silence() {

@@ -24,7 +24,7 @@ async fn whatever_was_acknowledged_survives_a_kill_under_load() {
                     // Requests that fail are those the kill cut short: nothing was promised of them.
                     let request = match n % 3 {
                         0 => (
-                            "/api/v1/faces/faceEnroll",
+                            "/api/v1/faces/faceEnroll?forceEnrollment=true",
                             json!({"faceImage": base64(&photo), "photoReferenceId": format!("{client}-{n}")}),
                         ),
                         1 => {

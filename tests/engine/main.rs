@@ -7,6 +7,7 @@ mod load;
 #[path = "../support/pictures.rs"]
 mod made;
 mod model_change;
+mod openapi;
 mod operations;
 mod people;
 mod pictures;
@@ -16,3 +17,4 @@ mod server;
 #[path = "../support/shared.rs"]
 mod shared;
 mod tls;
+mod tolerance;

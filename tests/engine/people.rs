@@ -88,7 +88,7 @@ async fn parts_are_added_changed_and_taken_off() {
 #[tokio::test]
 async fn somebody_elses_part_stays_theirs() {
     let Some((_server, admin, person)) = with_a_person().await else { return };
-    let other = admin.enroll(&portrait().unwrap()).await;
+    let other = admin.enroll_again(&portrait().unwrap()).await;
     assert_ne!(person, other);
     let alias = admin.put(&format!("/api/v1/people/{person}/aliases"), &json!({"firstName": "Mara"})).await.ok();
     let id = alias["personAliasId"].as_str().unwrap();
@@ -266,7 +266,7 @@ async fn spellings_of_a_word_are_one() {
 #[tokio::test]
 async fn people_are_found_by_tag_and_field() {
     let Some((_server, admin, person)) = with_a_person().await else { return };
-    let other = admin.enroll(&portrait().unwrap()).await;
+    let other = admin.enroll_again(&portrait().unwrap()).await;
     let tag = admin.post("/api/v1/Tags", &json!({"tagName": "VIP"})).await.ok()["tagId"].as_str().unwrap().to_owned();
     admin.put(&format!("/api/v1/people/{person}/tags"), &json!({"tagId": tag})).await.ok();
     let field = |name: &str, value: &str| json!({"name": name, "stringValue": value});
@@ -312,7 +312,8 @@ async fn nobody_has_no_parts() {
         admin.delete(&format!("{nobody}/{collection}/{}", new_id())).await.is_problem(404);
     }
     for collection in ["aliases", "notes", "entityFields", "addresses"] {
-        admin.put(&format!("{nobody}/{collection}"), &json!({"name": "n"})).await.is_problem(404);
+        let part = json!({"name": "n", "firstName": "Mara", "body": "x", "city": "Turku"});
+        admin.put(&format!("{nobody}/{collection}"), &part).await.is_problem(404);
     }
     admin.get(&format!("{nobody}/fileDocuments/x/data")).await.is_problem(404);
 }

@@ -8,7 +8,8 @@ use doorward::picture::{MAX_PHOTO_BYTES, MAX_PIXELS, Picture, Turn};
 use serde_json::{Value, json};
 
 use crate::made::*;
-use crate::server::{Api, Reply, Server, base64, doorward, johns, portrait, shared, sighting};
+use crate::server::{Api, Reply, Server, base64, doorward, johns, portrait, sighting};
+use crate::shared::shared;
 
 /// The pictures that come with the models.
 fn package_pictures() -> Vec<PathBuf> {
@@ -21,7 +22,7 @@ fn package_pictures() -> Vec<PathBuf> {
 
 /// The pictures of a folder of the test data, if it is there.
 fn shared_pictures(folder: &str) -> Vec<PathBuf> {
-    let Some(folder) = shared(folder, "whether engine and command find the same faces in its pictures") else {
+    let Some(folder) = shared(folder) else {
         return Vec::new();
     };
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -115,7 +116,7 @@ async fn a_photo_that_lies_without_saying_so_is_turned_or_turned_down() {
     for turn in [Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
         stands_up(&upright.turned(turn).unwrap().jpeg(95).unwrap(), &upright, &format!("{turn:?}")).await;
     }
-    let Some(case) = shared("cases/sideways.jpg", "a portrait lying on its side") else { return };
+    let Some(case) = shared("cases/sideways.jpg") else { return };
     let lying = std::fs::read(case).unwrap();
     let upright = Picture::decode(&lying, MAX_PIXELS).unwrap().turned(Turn::Quarter).unwrap();
     stands_up(&lying, &upright, "sideways.jpg").await;
@@ -160,7 +161,7 @@ async fn everywhere(api: &Api, picture: &[u8]) -> Vec<Reply> {
 }
 
 fn case(name: &str) -> Option<Vec<u8>> {
-    Some(std::fs::read(shared(&format!("cases/{name}"), name)?).unwrap())
+    Some(std::fs::read(shared(&format!("cases/{name}"))?).unwrap())
 }
 
 #[tokio::test]

@@ -346,6 +346,13 @@ async fn an_enrolment_is_whole_or_not_at_all() {
     let second = enroll("", referenced.clone()).await.ok();
     assert_eq!(enroll("", referenced.clone()).await.ok(), second);
     enroll(&format!("?personId={id}"), referenced).await.is_problem(400);
+    // Another photo needs another reference, and a photo of somebody known makes nobody else of them.
+    let other = json!({"faceImage": photo(1, 1), "photoReferenceId": "hr/photo 42"});
+    enroll("?forceEnrollment=true", other).await.is_problem(400);
+    let refused = enroll("", json!({"faceImage": photo(1, 0), "photoReferenceId": "hr/photo 43"})).await;
+    refused.is_problem(500);
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains(second["personId"].as_str().unwrap()) && detail.contains("forceEnrollment"), "{detail}");
     assert_eq!(counts(), [2, 3, 3, 3]);
     let check = api.get("/api/v1/faces/checkImageReference/hr%2Fphoto%2042").await.ok();
     assert_eq!(check["exists"], json!(true));
@@ -424,7 +431,6 @@ async fn pictures_that_cannot_be_read_are_bad_input_everywhere() {
         ("detectTimeUtc", json!(1_772_600_767)),
         ("detectTimeUtc", json!("9999-12-31T23:59:59-10:00")),
         ("largestFaceOnly", json!("yes")),
-        ("largestFaceOnly", json!(null)),
         ("croppedAligned", json!("not base64 !")),
         ("embeddings", json!(["a"])),
         ("recognitionModel", json!(7)),
@@ -557,7 +563,7 @@ async fn many_clients_publish_and_enrol_at_once() {
             let (api, photo) = (api.clone(), people[n % 5][n % 10].clone());
             tokio::spawn(async move {
                 if n % 4 == 0 {
-                    api.enroll(&photo).await;
+                    api.enroll_again(&photo).await;
                     return Vec::new();
                 }
                 let options = json!({"detectorName": format!("door {n}"), "largestFaceOnly": true});

@@ -192,6 +192,13 @@ impl Api {
         reply.ok()["personId"].as_str().unwrap().to_owned()
     }
 
+    /// Enrols a photo of somebody who is enrolled as one more person and gives the id.
+    pub async fn enroll_again(&self, photo: &[u8]) -> String {
+        let path = "/api/v1/faces/faceEnroll?forceEnrollment=true";
+        let reply = self.post(path, &json!({"faceImage": base64(photo)})).await;
+        reply.ok()["personId"].as_str().unwrap().to_owned()
+    }
+
     /// The faces publishWithResponse finds, with these options on top.
     pub async fn publish(&self, photo: &[u8], options: Value) -> Vec<Value> {
         let reply = self.post("/api/v1/faceEdge/publishWithResponse", &sighting(photo, options)).await;

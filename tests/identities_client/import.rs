@@ -339,6 +339,61 @@ fn nobody_gets_the_face_of_somebody_else() {
 }
 
 #[test]
+fn a_face_the_engine_knows_joins_whoever_has_its_name_and_nobody_else() {
+    let (engine, dir) = (Engine::start(), tempfile::tempdir().unwrap());
+    // Enrolled without a reference, so that an import cannot ask for it.
+    let ann = engine.enroll(&recording::known_person(), "Ann", &[]);
+    let folder = |import: &str, name: &str| {
+        let folder = dir.path().join(import).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(recording::known_person(), folder.join("photo.png")).unwrap();
+        dir.path().join(import)
+    };
+    // Whatever is run how often: Bob is refused each time, and the engine stays as it is.
+    let bob = folder("bob", "Bob");
+    for _ in 0..2 {
+        let output = import(&engine, &bob, &[]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stdout).contains(&ann), "{}", text(&output.stdout));
+    }
+    let namesake = folder("ann", "Ann");
+    for enrolled in [1, 0] {
+        let (summary, code) = imported(&engine, &namesake, &[]);
+        let found = (count(&summary, "people_new"), count(&summary, "photos_enrolled"), code);
+        assert_eq!(found, (0, enrolled, 0), "{summary}");
+    }
+    let record = json_of(&engine, &["person", "show", &ann]);
+    assert_eq!(record["aliases"].as_array().unwrap().len(), 1, "{record}");
+}
+
+#[test]
+fn a_sheet_of_excels_is_read_and_its_day_lasts_to_the_end_at_the_doors() {
+    let (engine, dir) = (Engine::start(), tempfile::tempdir().unwrap());
+    std::fs::copy(recording::known_person(), dir.path().join("0.png")).unwrap();
+    let zone = chrono_tz::Tz::America__New_York;
+    let today = chrono::Utc::now().with_timezone(&zone).date_naive();
+    let sheet = dir.path().join("people.csv");
+    let rows = format!(
+        "sep=;\r\nphoto;name;tags;field:Abteilung;;\r\n0.png;J\u{f6}rg M\u{fc}ller;Guest until {today};K\u{fc}che;;\r\n;;;;;\r\n"
+    );
+    // Of the first 256 characters, the old code page of western Windows has these where Unicode has them.
+    std::fs::write(&sheet, rows.chars().map(|c| c as u8).collect::<Vec<_>>()).unwrap();
+    let more = ["--time-zone", "America/New_York"];
+    let output = import(&engine, &sheet, &more).output().unwrap();
+    assert!(output.status.success() && text(&output.stderr).contains("Windows-1252"), "{}", text(&output.stderr));
+    let found = json_of(&engine, &["search", "--tag", "Guest"]);
+    assert_eq!(found[0]["aliases"][0]["lastName"], json!("M\u{fc}ller"), "{found}");
+    assert_eq!(found[0]["entityFields"][0]["name"], json!("Abteilung"));
+    let expires: chrono::DateTime<chrono::Utc> = found[0]["tags"][0]["expires"].as_str().unwrap().parse().unwrap();
+    let tomorrow = today.succ_opt().unwrap();
+    assert_eq!(expires.with_timezone(&zone).naive_local(), tomorrow.and_hms_opt(0, 0, 0).unwrap());
+    let (again, code) = imported(&engine, &sheet, &more);
+    assert_eq!((count(&again, "people_new"), count(&again, "photos_present"), code), (0, 1, 0), "{again}");
+    let refused = complaint(&mut import(&engine, &sheet, &["--time-zone", "GMT-5"]));
+    assert!(refused.contains("America/New_York"), "{refused}");
+}
+
+#[test]
 fn what_everybody_would_fail_of_stops_the_import_and_says_so() {
     let (mut engine, dir) = (Engine::start(), tempfile::tempdir().unwrap());
     let folder = dir.path().join("people/Ann");

@@ -140,6 +140,18 @@ impl Engine {
 
     /// Enrols a photo as a new person and gives the person's id.
     pub fn enroll(&self, photo: &Path, first_name: &str, tags: &[&str]) -> String {
+        enrolled(&run(&mut self.enrolling(photo, first_name, tags)))
+    }
+
+    /// The same; `None` when the face is that of somebody who is enrolled.
+    pub fn enroll_unless_known(&self, photo: &Path, first_name: &str) -> Option<String> {
+        let output = self.enrolling(photo, first_name, &[]).output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || said.contains("already"), "{said}");
+        output.status.success().then(|| enrolled(&output))
+    }
+
+    fn enrolling(&self, photo: &Path, first_name: &str, tags: &[&str]) -> Command {
         let mut command = doorward();
         command.args([
             "identities",
@@ -156,8 +168,7 @@ impl Engine {
         for tag in tags {
             command.args(["--tag", tag]);
         }
-        let answer = json_lines(&run(&mut command)).remove(0);
-        answer["person_id"].as_str().unwrap_or_else(|| panic!("no person id in {answer}")).to_string()
+        command
     }
 
     /// The `[identities]` section for this engine, or for something in front of it.
@@ -175,6 +186,12 @@ impl Engine {
     pub fn stop(&mut self) {
         drop(self.running.take());
     }
+}
+
+/// The person's id that an enrolment prints.
+fn enrolled(output: &Output) -> String {
+    let answer = json_lines(output).remove(0);
+    answer["person_id"].as_str().unwrap_or_else(|| panic!("no person id in {answer}")).to_string()
 }
 
 fn serve(data: &Path, listen: &str, variables: &[(&str, PathBuf)]) -> (Running, String) {

@@ -14,6 +14,9 @@ use crate::cli::{EngineFolder, EngineRoleCommand, EngineUserCommand, NewPassword
 use crate::commands::{CommandResult, print_line};
 use crate::engine::Accounts;
 
+/// Bytes of a password file that are looked at.
+const LONGEST_PASSWORD: u64 = 64 << 10;
+
 pub fn user(command: EngineUserCommand) -> CommandResult {
     match command {
         EngineUserCommand::Add { folder, username, role, password } => {
@@ -115,17 +118,19 @@ fn new_password(password: &NewPassword, username: &str) -> anyhow::Result<Secret
 
 /// The first line of the file, or of standard input for `-`.
 fn read_password(file: &Path) -> anyhow::Result<SecretString> {
-    let reader: Box<dyn Read> = if file == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(fs::File::open(file).with_context(|| format!("cannot open the password file {}", file.display()))?)
-    };
-    let mut line = String::new();
+    let failed = || format!("cannot read the password file {}", file.display());
     // Nobody's password is longer; a wrong file may be endless.
-    BufReader::new(reader.take(64 << 10))
-        .read_line(&mut line)
-        .with_context(|| format!("cannot read the password file {}", file.display()))?;
-    let password = line.trim_end_matches(['\r', '\n']);
+    let text = if file == Path::new("-") {
+        let mut line = String::new();
+        BufReader::new(io::stdin().take(LONGEST_PASSWORD)).read_line(&mut line).with_context(failed)?;
+        line
+    } else {
+        let mut bytes = Vec::new();
+        let opened = fs::File::open(file).with_context(failed)?;
+        opened.take(LONGEST_PASSWORD).read_to_end(&mut bytes).with_context(failed)?;
+        crate::text_file::from(&bytes).with_context(failed)?
+    };
+    let password = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
     if password.is_empty() {
         bail!("the first line of {} is empty; it must be the password", file.display());
     }

@@ -57,6 +57,7 @@ pub async fn import(args: EngineImportArgs) -> CommandResult {
         access: access(&url, guest.username, password.path())?,
         jobs: args.jobs,
         force: args.force,
+        time_zone: args.time_zone,
         dry_run: false,
         report: args.report,
         json: args.json,

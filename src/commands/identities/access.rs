@@ -54,7 +54,7 @@ fn from_file(file: &Path) -> anyhow::Result<SecretString> {
     let text = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin()).context("cannot read the password from standard input")?
     } else {
-        let text = std::fs::read_to_string(file);
+        let text = crate::text_file::read(file);
         let text = text.with_context(|| format!("cannot read the password file {}", file.display()))?;
         warn_if_open(file);
         text
@@ -80,7 +80,7 @@ fn ask(username: &str) -> anyhow::Result<SecretString> {
 }
 
 fn first_line(text: &str) -> Option<SecretString> {
-    text.lines().next().filter(|line| !line.is_empty()).map(Into::into)
+    text.trim_start_matches('\u{feff}').lines().next().filter(|line| !line.is_empty()).map(Into::into)
 }
 
 /// A warning and no refusal: the secrets of containers are readable by everybody inside.

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{access, table, tags};
-use crate::cli::{Asking, PersonCommand, PersonPart, SearchArgs};
+use crate::cli::{Asking, Expiry, PersonCommand, PersonPart, SearchArgs};
+use crate::commands::doors::Doors;
 use crate::commands::{CommandResult, Failure, print_line};
 use crate::identities::wire::{
     EntityField, IdentityPersonItem, PersonAlias, PersonNote, PersonTag, PersonTagUpsert, TagWrite,
@@ -24,6 +25,7 @@ pub async fn run(command: PersonCommand) -> CommandResult {
         }
         PersonCommand::Tag { person, tag, expires, asking } => {
             let client = access::connect(&asking.access)?;
+            let expires = expires.map(|expires| moment(expires, &asking)).transpose()?;
             let given = give_tag(&client, &person, &tag, expires).await?;
             done(&given, &format!("{person} carries `{tag}` now"), &asking)?;
         }
@@ -99,6 +101,17 @@ fn done(stored: &impl Serialize, told: &str, asking: &Asking) -> Result<(), Fail
     let line = if asking.json { serde_json::to_string(stored)? } else { table::plain(told) };
     print_line(&line);
     Ok(())
+}
+
+/// A day is over when it is over at the doors.
+fn moment(expires: Expiry, asking: &Asking) -> anyhow::Result<chrono::DateTime<Utc>> {
+    match expires {
+        Expiry::At(moment) => Ok(moment),
+        Expiry::Day(day) => {
+            let doors = Doors::new(None, asking.access.config.config.as_deref());
+            doors.end_of(day).with_context(|| format!("{day} is beyond the calendar"))
+        }
+    }
 }
 
 /// Gives a person a tag; one they carry already gets the new end, if one is given.

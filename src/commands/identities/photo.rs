@@ -47,7 +47,10 @@ pub fn advice(refusal: &ClientError, forced: bool) -> Option<&'static str> {
         // Whoever stands in between may have a limit of its own.
         413 => "the engine takes no file of this size: save it smaller, as JPEG of at most 4000 pixels",
         500 if forced => "is there one face in it, upright and not covered?",
-        500 => "take one with one face, sharp, from the front and at least 100 pixels high, or add --force",
+        500 => {
+            "take one with one face, sharp, from the front and at least 100 pixels high, or add --force; somebody the \
+             engine knows gets another photo with --person-id"
+        }
         _ => "save it anew as JPEG of at most 4000 pixels, or take another one",
     })
 }

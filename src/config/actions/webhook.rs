@@ -8,6 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{GuardConfig, check_tries, default};
+use crate::config::address;
 use crate::config::diagnose::listed;
 use crate::config::validate::ActionChecker;
 use crate::config::{KeyPin, stays_private};
@@ -307,6 +308,13 @@ impl Preset {
 fn check_url(path: &[&str], url: &str, checker: &mut ActionChecker<'_, '_>) {
     if !["http://", "https://", "{"].iter().any(|start| url.trim_start().starts_with(start)) {
         checker.wrong(path, "it must start with https:// or http://");
+        return;
+    }
+    // What a template makes of an address is known once it is filled in.
+    if !["{{", "{%"].iter().any(|template| url.contains(template))
+        && let Err(problem) = address::parse(url.trim())
+    {
+        checker.wrong(path, problem);
     }
 }
 

@@ -3,6 +3,7 @@
 //! In: an analysed picture and whose it is. Out: the person's id; nothing is left behind of an enrolment that fails.
 
 use chrono::Utc;
+use rusqlite::Transaction;
 use uuid::Uuid;
 
 use super::Enrolment;
@@ -16,6 +17,9 @@ use crate::engine::store::{Stop, audit, faces, people};
 
 /// What an enrolled photo must be at least, unless it is forced; a photo is matched against for years.
 const ENROLMENT_GATE: QualityConfig = QualityConfig { min_face_px: 48, min_total: 0.15 };
+
+/// From this confidence on a face is taken for that of a person who is enrolled; photos of one person are mostly surer.
+const SURELY: f32 = 0.9;
 
 /// A second face of at least this share of the largest one's area makes it unclear who is being enrolled.
 const RIVAL_AREA: f32 = 0.5;
@@ -40,12 +44,19 @@ impl Inner {
                 if let Some(reference) = &enrolment.photo_reference
                     && let Some(holder) = faces::by_reference(transaction, reference)?
                 {
-                    return match enrolment.person {
-                        Some(person) if person != holder.person => {
-                            Err(Refusal::bad_input("photoReferenceId: it belongs to a photo of another person").into())
-                        }
-                        _ => Ok((holder.person, false)),
-                    };
+                    if enrolment.person.is_some_and(|person| person != holder.person) {
+                        let theirs = "photoReferenceId: it belongs to a photo of another person";
+                        return Err(Refusal::bad_input(theirs).into());
+                    }
+                    if faces::photo(transaction, &holder.face)?.as_deref() != Some(&seen.jpeg) {
+                        let another = "photoReferenceId: another photo is enrolled under it; a new photo needs a \
+                                       reference of its own";
+                        return Err(Refusal::bad_input(another).into());
+                    }
+                    return Ok((holder.person, false));
+                }
+                if !enrolment.force {
+                    nobody_elses(transaction, serving, enrolment.person, vector, &seen.jpeg)?;
                 }
                 let person = match enrolment.person {
                     Some(person) => {
@@ -79,6 +90,33 @@ impl Inner {
             },
         )?
     }
+}
+
+/// Refuses a face that is surely another person's, or a photo that is enrolled for one: the engine would answer with
+/// either of the two, and a tag of one would open doors to the other.
+fn nobody_elses(
+    transaction: &Transaction,
+    serving: &Serving,
+    person: Option<Uuid>,
+    vector: &[f32],
+    jpeg: &[u8],
+) -> Result<(), Stop> {
+    let known = serving.gallery().known(vector).map_err(Refusal::from)?;
+    let Some(known) = known.filter(|known| Some(known.person) != person) else { return Ok(()) };
+    if !people::exists(transaction, known.person)? {
+        return Ok(());
+    }
+    let same_photo = faces::photo(transaction, &known.face.to_string())?.as_deref() == Some(jpeg);
+    if known.confidence < SURELY && !same_photo {
+        return Ok(());
+    }
+    let what = if same_photo { "the photo is enrolled" } else { "the face is known" };
+    Err(Refusal::TurnedDown(format!(
+        "{what} as person {} already; send that personId to add the photo to them, or forceEnrollment=true if these are \
+         two people",
+        known.person
+    ))
+    .into())
 }
 
 /// The face to enrol, or why the picture is turned down.

@@ -9,7 +9,7 @@ mod picture;
 mod record;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::analyzer::{Analyzed, Wanted};
@@ -27,6 +27,9 @@ use record::{Recorded, sections};
 
 /// Photos of detections are kept no larger than this, in pixels of the longest side.
 const DETECTION_SIDE: u32 = 1280;
+
+/// A detector's clock may be ahead of the engine's by this much before it is not believed.
+const CLOCK_AHEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// What publish and publishWithResponse say of a picture.
 #[derive(Debug, Clone)]
@@ -89,6 +92,7 @@ impl Engine {
 
     /// Who is in the picture; each face goes into the history, unless the same one was seen there a moment ago.
     pub async fn publish(&self, caller: &Caller, published: Published) -> Result<Vec<DetectedFace>, Refusal> {
+        let published = Published { time: self.plausible(published.time, &published.detector), ..published };
         let wanted = if published.largest_only { Wanted::Largest } else { Wanted::All };
         let serving = self.serving().await;
         let seen = look_at(&serving, published.picture.clone(), wanted, Keep::Side(DETECTION_SIDE)).await?;
@@ -109,6 +113,23 @@ impl Engine {
             })
         })
         .await
+    }
+
+    /// When something was seen at the latest: now. The clock of a detector that is ahead would put what it sees at the
+    /// head of the history for as long, and keep it there.
+    fn plausible(&self, time: DateTime<Utc>, detector: &str) -> DateTime<Utc> {
+        let now = Utc::now();
+        if time <= now + CLOCK_AHEAD {
+            return time;
+        }
+        metrics::counter!("doorward_engine_clock_ahead_total").increment(1);
+        let ahead = (time - now).num_seconds();
+        let told =
+            format!("the clock of detector {detector:?} is {ahead} s ahead; what it sees is recorded as seen now");
+        if let Some(told) = self.inner.clocks_ahead.note(std::time::Instant::now(), told) {
+            tracing::warn!("{told}");
+        }
+        now
     }
 
     /// Whose face fills the picture; refused as not found when there is no face or nobody matches.
@@ -147,9 +168,9 @@ impl Engine {
         .await
     }
 
-    /// Enrols the largest face of the picture, turned to where it stands, and gives the person's id. A reference that
-    /// has been enrolled before changes nothing: the caller's own key stands for one photo, so that a repeated request is
-    /// harmless.
+    /// Enrols the largest face of the picture, turned to where it stands, and gives the person's id. A photo that has been
+    /// enrolled under its reference before changes nothing, so that a repeated request is harmless; another photo under
+    /// that reference is refused, and unless it is forced, so is a face that is another person's.
     pub async fn enroll(&self, caller: &Caller, enrolment: Enrolment) -> Result<Uuid, Refusal> {
         let username = caller.username.clone();
         let serving = self.serving().await;

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::detect::Rect;
 use crate::engine::EngineError;
 use crate::engine::analyzer::{AnalyzeError, Analyzed, FaceAnalyzer, Upright, Wanted, upright};
 use crate::engine::refusal::Refusal;
@@ -35,7 +36,10 @@ pub enum Keep {
 pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Keep) -> Result<Seen, Refusal> {
     analyze(serving, move |analyzer| {
         let decoded = decode(&picture)?;
-        let faces = analyzer.analyze(&decoded, wanted).map_err(analyze_error)?;
+        let mut faces = analyzer.analyze(&decoded, wanted).map_err(analyze_error)?;
+        for found in &mut faces {
+            found.face.bbox = within(found.face.bbox, &decoded);
+        }
         let keep = if faces.is_empty() { Keep::Not } else { keep };
         let jpeg = kept(&picture, &decoded, keep).map_err(picture_error)?;
         Ok(Seen { faces, jpeg, doubt: None })
@@ -57,6 +61,14 @@ pub async fn look_at_photo(serving: &Current, photo: Bytes) -> Result<Seen, Refu
         Ok(Seen { faces, jpeg, doubt })
     })
     .await
+}
+
+/// The part of a box that lies in the picture: a detector's own may leave it.
+fn within(bbox: Rect, picture: &Picture) -> Rect {
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let (left, top) = (bbox.x.clamp(0.0, width), bbox.y.clamp(0.0, height));
+    let (right, bottom) = ((bbox.x + bbox.width).clamp(left, width), (bbox.y + bbox.height).clamp(top, height));
+    Rect { x: left, y: top, width: right - left, height: bottom - top }
 }
 
 /// Does work with an analyser of those that answer now.

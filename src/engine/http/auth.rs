@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json as Answer};
 use secrecy::SecretString;
 
-use super::extract::{Json, JsonRequest, filled};
+use super::extract::{Json, filled};
 use super::guard::bearer;
 use super::{Access, RECORD, Route};
 use crate::engine::Engine;
@@ -26,8 +26,6 @@ pub fn routes() -> Vec<Route> {
         Route::new("getUserProfile", "/auth/v1/user/profile", Access::Authenticated, RECORD, get(profile)),
     ]
 }
-
-impl JsonRequest for AuthenticateRequest {}
 
 async fn authenticate(
     State(engine): State<Engine>,

@@ -8,16 +8,21 @@ use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use encoding_rs::{Encoding, UTF_8};
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
+use super::names::{self, AnyCase};
 use crate::engine::auth::Caller;
 use crate::engine::refusal::{Refusal, Unauthenticated};
 use crate::engine::{Engine, guid};
 
 /// A JSON object; other media types and other JSON are refused.
 pub struct Json<T>(pub T);
+
+/// The same where a request may also go without a body.
+pub struct OptionalJson<T>(pub T);
 
 /// The query of the URL.
 pub struct Query<T>(pub T);
@@ -31,66 +36,70 @@ pub struct Guid(pub Uuid);
 /// The parts of a multipart form, one after the other.
 pub struct Form(axum::extract::Multipart);
 
-/// What is read from a JSON body.
-pub trait JsonRequest: DeserializeOwned {
-    /// Properties that may be left out but not be `null`, where the type itself makes no difference.
-    const NOT_NULL: &[&str] = &[];
-}
-
-impl<T: JsonRequest> FromRequest<Engine> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Engine> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
-            return Err(Refusal::bad_input("the body must be application/json"));
-        }
+        let charset = charset(media_type)?;
         let body = Bytes::from_request(request, engine).await.map_err(|_| unreadable())?;
-        // Derived types would also be read from an array of their values.
-        if body.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Refusal::bad_input("the body must be a JSON object"));
-        }
-        let mut json = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let (path, cause) = (error.path().to_string(), error.inner());
-            Refusal::bad_input(if path == "." { cause.to_string() } else { format!("{path}: {cause}") })
-        })?;
-        json.end().map_err(|_| Refusal::bad_input("the body must be one JSON object"))?;
-        if !T::NOT_NULL.is_empty() {
-            let mut json = serde_json::Deserializer::from_slice(&body);
-            NotNull(T::NOT_NULL).deserialize(&mut json).map_err(|error| Refusal::bad_input(error.to_string()))?;
-        }
-        Ok(Self(value))
+        object(&in_utf8(body, charset)?).map(Self)
     }
 }
 
-/// Goes through an object and fails at a `null` that may not be one.
-struct NotNull(&'static [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for NotNull {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+/// The encoding a media type states; refused when it is not one of JSON's media types.
+fn charset(media_type: &str) -> Result<Option<&'static Encoding>, Refusal> {
+    let mut parts = media_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let suffixed = essence.starts_with("application/") && essence.ends_with("+json");
+    if !["application/json", "text/json"].contains(&essence.as_str()) && !suffixed {
+        return Err(Refusal::bad_input("the body must be application/json"));
+    }
+    let stated = parts.find_map(|part| part.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("charset")));
+    let Some((_, label)) = stated else { return Ok(None) };
+    match Encoding::for_label(label.trim_matches('"').as_bytes()) {
+        Some(encoding) => Ok(Some(encoding)),
+        None => Err(Refusal::bad_input("the charset of the body is not known; send UTF-8")),
     }
 }
 
-impl<'de> Visitor<'de> for NotNull {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
+/// The body in UTF-8 and without a byte order mark.
+fn in_utf8(body: Bytes, stated: Option<&'static Encoding>) -> Result<Bytes, Refusal> {
+    let (encoding, mark) = Encoding::for_bom(&body).unwrap_or((stated.unwrap_or(UTF_8), 0));
+    let body = body.slice(mark..);
+    if encoding == UTF_8 {
+        return Ok(body);
     }
+    let text = encoding.decode_without_bom_handling_and_without_replacement(&body).ok_or_else(unreadable)?;
+    Ok(Bytes::from(text.into_owned()))
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value::<Option<IgnoredAny>>()?;
-            if value.is_none() && self.0.contains(&key.as_str()) {
-                return Err(A::Error::custom(format!("{key}: leave it out rather than null")));
-            }
+/// A JSON object, its names in any case. A property that is `null` is absent where its type allows it to be.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // Derived types would also be read from an array of their values.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::bad_input("the body must be a JSON object"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(AnyCase(&mut json)).map_err(|error| {
+        let (path, cause) = (error.path().to_string(), error.inner());
+        Refusal::bad_input(if path == "." { cause.to_string() } else { format!("{path}: {cause}") })
+    })?;
+    json.end().map_err(|_| Refusal::bad_input("the body must be one JSON object"))?;
+    Ok(value)
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<Engine> for OptionalJson<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
+        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = media_type.to_owned();
+        let body = Bytes::from_request(request, engine).await.map_err(|_| unreadable())?;
+        if body.trim_ascii().is_empty() {
+            return Ok(Self(T::default()));
         }
-        Ok(())
+        object(&in_utf8(body, charset(&media_type)?)?).map(Self)
     }
 }
 
@@ -98,9 +107,7 @@ impl<T: DeserializeOwned> FromRequestParts<Engine> for Query<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &Engine) -> Result<Self, Refusal> {
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|query| Self(query.0))
-            .map_err(|rejection| Refusal::bad_input(rejection.body_text()))
+        names::query(parts.uri.query().unwrap_or_default()).map(Self).map_err(Refusal::bad_input)
     }
 }
 
@@ -146,13 +153,19 @@ impl Form {
     }
 }
 
+/// Which of these parts it is; its name may be in any case.
+pub fn which(field: &Field<'_>, names: &[&'static str]) -> Option<&'static str> {
+    names::known(field.name()?, names)
+}
+
 pub async fn bytes(field: Field<'_>) -> Result<Bytes, Refusal> {
     field.bytes().await.map_err(|_| bad_form())
 }
 
 pub async fn text(field: Field<'_>) -> Result<String, Refusal> {
     let bytes = bytes(field).await?;
-    String::from_utf8(bytes.into()).map_err(|_| Refusal::bad_input("a text part of the form must be UTF-8"))
+    let text = crate::text_file::decode(&bytes);
+    text.ok_or_else(|| Refusal::bad_input("a text part of the form must be UTF-8"))
 }
 
 /// A text that must say something.

@@ -9,7 +9,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::extract::{self, Form, Json, JsonRequest, bytes, datable, filled};
+use super::extract::{self, Form, Json, bytes, datable, filled, which};
 use super::{Access, PICTURES, Route};
 use crate::embed::Embedding;
 use crate::engine::Engine;
@@ -38,18 +38,6 @@ pub fn routes() -> Vec<Route> {
         Route::new("faceEdgeRecognize", "/api/v1/faceEdge/recognize", recognizing, PICTURES, post(recognize)),
         Route::new("faceEdgeLookup", "/api/v1/faceEdge/lookup", recognizing, PICTURES, post(lookup)),
     ]
-}
-
-impl JsonRequest for FaceEdgeRecognizeWithOptions {
-    const NOT_NULL: &[&str] = &["croppedAligned", "embeddings", "recognitionModel"];
-}
-
-impl JsonRequest for FaceEdgePublishRequest {
-    const NOT_NULL: &[&str] = &["croppedAligned", "embeddings", "recognitionModel"];
-}
-
-impl JsonRequest for FaceEdgeRecognizeRequest {
-    const NOT_NULL: &[&str] = &["embeddings", "recognitionModel"];
 }
 
 async fn publish_with_response(
@@ -110,10 +98,10 @@ async fn recognize(
 async fn lookup(State(engine): State<Engine>, mut form: Form) -> Result<Answer<EdgePerson>, Refusal> {
     let (mut crop, mut values, mut model) = (None, None, None);
     while let Some(part) = form.next().await? {
-        match part.name().unwrap_or_default() {
-            lookup_part::CROPPED_ALIGNED => crop = Some(bytes(part).await?),
-            lookup_part::EMBEDDINGS => values = Some(floats(&bytes(part).await?)?),
-            lookup_part::RECOGNITION_MODEL => model = Some(extract::text(part).await?),
+        match which(&part, &[lookup_part::CROPPED_ALIGNED, lookup_part::EMBEDDINGS, lookup_part::RECOGNITION_MODEL]) {
+            Some(lookup_part::CROPPED_ALIGNED) => crop = Some(bytes(part).await?),
+            Some(lookup_part::EMBEDDINGS) => values = Some(floats(&bytes(part).await?)?),
+            Some(lookup_part::RECOGNITION_MODEL) => model = Some(extract::text(part).await?),
             _ => {}
         }
     }
@@ -132,7 +120,9 @@ fn well_formed(picture: &Bytes, detector: &str, time_zone: &str, time: DateTime<
 }
 
 fn embedding(model: Option<String>, values: Option<Vec<f32>>) -> Option<Embedding> {
-    Some(Embedding { model: model?, values: values? })
+    // Parts that are there without content are not set.
+    let (model, values) = (model.filter(|model| !model.is_empty())?, values.filter(|values| !values.is_empty())?);
+    Some(Embedding { model, values })
 }
 
 /// float32, little-endian, nothing else.

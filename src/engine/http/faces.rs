@@ -5,7 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 
-use super::extract::{Json, JsonRequest, Query, filled};
+use super::extract::{Json, Query, filled};
 use super::{Access, PICTURES, RECORD, Route, TWO_PICTURES};
 use crate::engine::auth::Caller;
 use crate::engine::faces::Enrolment;
@@ -33,10 +33,6 @@ pub fn routes() -> Vec<Route> {
         ),
     ]
 }
-
-impl JsonRequest for FaceEnrollRequest {}
-impl JsonRequest for FaceDetectRequest {}
-impl JsonRequest for FaceCompareRequest {}
 
 async fn enroll(
     State(engine): State<Engine>,

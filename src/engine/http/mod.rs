@@ -11,8 +11,11 @@ mod face_edge;
 mod faces;
 mod guard;
 mod health;
+mod names;
+mod openapi;
 mod page;
 mod parts;
+mod paths;
 mod people;
 mod photos;
 mod problem;
@@ -36,6 +39,7 @@ use super::permission::Permission;
 use crate::picture::MAX_PHOTO_BYTES;
 use crate::telemetry::Metrics;
 use guard::{Guard, guard};
+use paths::Paths;
 use problem::problem;
 
 /// The largest body of an operation with a picture: the largest photo as base64 (four bytes for three), and the rest of
@@ -101,22 +105,26 @@ fn routes() -> Vec<Route> {
 /// The whole API, at the root and below `/identities` as the vendor's cloud has it.
 pub fn router(engine: Engine, metrics: Option<Metrics>) -> Router {
     let body_memory = Arc::new(Semaphore::new(guard::BODY_MEMORY_KIB as usize));
+    let swagger = [openapi::DOCUMENT, openapi::INDEX].into_iter().chain(openapi::PAGE);
+    let paths = Paths::new(routes().into_iter().map(|route| route.path).chain(swagger));
     let api = routes().into_iter().fold(Router::new(), |router, route| {
         let Route { operation, path, access, body_limit, handler } = route;
         let state = Guard { engine: engine.clone(), operation, access, body_limit, body_memory: body_memory.clone() };
         router.route(path, handler.route_layer(from_fn_with_state(state, guard)))
     });
-    Router::new()
+    let api = api.merge(openapi::router()).merge(page::files());
+    let router = Router::new()
         .merge(api.clone())
         .nest("/identities", api)
-        .merge(page::files())
         .merge(health::router(metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         // The guard limits bodies, each operation's by its own measure.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(engine)
+        .with_state(engine);
+    // Around the whole, for a path is spelt before it is looked up.
+    Router::new().fallback_service(router).layer(from_fn_with_state(paths, paths::spell))
 }
 
 async fn no_such_path() -> Response {

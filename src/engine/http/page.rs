@@ -1,4 +1,4 @@
-//! The web page, and the lists it needs beyond the contract.
+//! The web pages, and the lists it needs beyond the contract.
 //!
 //! In: GET for the files; for the lists and for erasing, a token with the permissions of the contract's operations of the
 //! same kind. Out: HTML, style and scripts as they stand in `page/`, and JSON. What the page changes otherwise it changes
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::extract::{Guid, Query, Segments};
+use super::openapi::INDEX;
 use super::{Access, RECORD, Route};
 use crate::engine::Engine;
 use crate::engine::auth::Caller;
@@ -33,7 +34,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const MOST: u32 = 200;
 
 /// Path, media type and content of every file.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/page.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("/page/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
@@ -44,6 +45,9 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/page/people.js", SCRIPT, include_str!("../page/people.js")),
     ("/page/sights.js", SCRIPT, include_str!("../page/sights.js")),
     ("/page/enrol.js", SCRIPT, include_str!("../page/enrol.js")),
+    (INDEX, "text/html; charset=utf-8", include_str!("../page/swagger/index.html")),
+    ("/swagger/try.css", "text/css; charset=utf-8", include_str!("../page/swagger/try.css")),
+    ("/swagger/try.js", SCRIPT, include_str!("../page/swagger/try.js")),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::routing::put;
 use serde_json::{Map, Value};
 
-use super::extract::{Json, JsonRequest, Segments, filled};
+use super::extract::{Json, Segments, filled};
 use super::{Access, RECORD, Route};
 use crate::engine::Engine;
 use crate::engine::auth::Caller;
@@ -23,8 +23,6 @@ pub fn routes() -> Vec<Route> {
         Route::new("configureDatetimeField", datetime, writing, RECORD, put(datetime_field)),
     ]
 }
-
-impl JsonRequest for Map<String, Value> {}
 
 async fn string_field(
     State(engine): State<Engine>,
@@ -52,12 +50,12 @@ async fn store(
     (entity_type, field): (String, String),
     body: Map<String, Value>,
 ) -> Result<(), Refusal> {
-    match body.get("name") {
-        None => {}
+    match property(&body, "name") {
+        None | Some(Value::Null) => {}
         Some(Value::String(name)) => filled("name", name)?,
         Some(_) => return Err(Refusal::bad_input("name: a text is expected")),
     }
-    if !matches!(body.get("disabled"), None | Some(Value::Bool(_))) {
+    if !matches!(property(&body, "disabled"), None | Some(Value::Null | Value::Bool(_))) {
         return Err(Refusal::bad_input("disabled: true or false is expected"));
     }
     let body = Value::Object(body).to_string();
@@ -68,4 +66,9 @@ async fn store(
         })
     });
     stored.await
+}
+
+/// A property in any case.
+fn property<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    body.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }

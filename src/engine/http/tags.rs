@@ -6,7 +6,7 @@ use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::extract::{Guid, Json, JsonRequest, Query, Segments, filled};
+use super::extract::{Guid, Json, Query, Segments, filled};
 use super::{Access, RECORD, Route};
 use crate::engine::Engine;
 use crate::engine::auth::Caller;
@@ -27,10 +27,6 @@ pub fn routes() -> Vec<Route> {
         Route::new("updateTag", ONE, Access::AnyOf(&[EditTags]), RECORD, put(update)),
         Route::new("deleteTag", ONE, Access::AnyOf(&[DeleteTags]), RECORD, delete(remove)),
     ]
-}
-
-impl JsonRequest for TagWrite {
-    const NOT_NULL: &[&str] = &["defaultExpirePeriod"];
 }
 
 #[derive(Deserialize)]

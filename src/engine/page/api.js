@@ -37,7 +37,7 @@ export async function call(method, path, options = {}) {
   return text ? JSON.parse(text) : null;
 }
 
-/** A photo as a Blob. */
+/** A photo, or another file, as a Blob. */
 export async function photo(path) {
   return (await ask("GET", path)).blob();
 }

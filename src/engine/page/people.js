@@ -1,6 +1,6 @@
 // Everybody enrolled, and one person's record.
 
-import { call, path } from "./api.js";
+import { call, path, photo } from "./api.js";
 import { chips, doing, fullName, h, moment, notice, percent } from "./dom.js";
 import { photoOf } from "./photo.js";
 import { sightList } from "./sights.js";
@@ -63,11 +63,13 @@ export async function person(view, { id, signal: left }) {
     await call(method, `${base}/${part}`, { body });
     await redraw();
   };
-  const [record, photos, definitions] = await Promise.all([
+  const [record, photos, definitions, documents] = await Promise.all([
     call("GET", base, { signal }),
     call("GET", `page/people/${path(id)}/photos`, { signal }),
     // Somebody may read people and not the definitions: then there is no list to choose from.
     call("GET", "api/v1/Tags", { signal }).catch(() => []),
+    // The same with files.
+    call("GET", `${base}/fileDocuments`, { signal }).catch(() => []),
   ]);
   const seen = h("div");
   view.replaceChildren(
@@ -77,7 +79,8 @@ export async function person(view, { id, signal: left }) {
       h("section", {}, h("h3", {}, "Tags"), tagList(record.tags, change), tagForm(definitions, record.tags, base, redraw),
         h("h3", {}, "Names"), nameForm(record.aliases[0] ?? {}, change),
         h("h3", {}, "Fields"), fieldList(record.entityFields, change), fieldForm(change),
-        h("h3", {}, "Notes"), noteList(record.notes, change), noteForm(change))));
+        h("h3", {}, "Notes"), noteList(record.notes, change), noteForm(change),
+        documents.length > 0 && [h("h3", {}, "Documents"), documentList(documents, base)])));
   await sightList(seen, { personId: id }, signal).catch((error) => {
     if (!signal.aborted) seen.replaceChildren(h("p", { class: "soft" }, error.message));
   });
@@ -192,6 +195,19 @@ function noteList(notes, change) {
   return h("ul", { class: "rows" }, notes.map((note) =>
     line([note.body || note.summary || "", " ", h("small", { class: "soft" }, note.author ?? "")],
       change("DELETE", `notes/${path(note.noteId)}`), "note")));
+}
+
+/** The files attached to a person, each with a button that saves it. */
+function documentList(documents, base) {
+  return h("ul", { class: "rows" }, documents.map((document) => {
+    const save = doing(async () => {
+      const url = URL.createObjectURL(await photo(`${base}/fileDocuments/${path(document.publicId)}/data`));
+      h("a", { href: url, download: document.fileName || document.name }).click();
+      URL.revokeObjectURL(url);
+    });
+    return h("li", {}, h("span", { class: "what" }, document.name, " ", h("small", { class: "soft" }, document.description ?? "")),
+      h("button", { type: "button", class: "plain", "aria-label": `Save ${document.name}`, onclick: save }, "Save"));
+  }));
 }
 
 function noteForm(change) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use uuid::Uuid;
 
-use super::millis;
+use super::{millis, moment};
 
 /// A file as uploaded.
 pub struct Document {
@@ -43,13 +43,16 @@ pub struct Listed {
     pub description: Option<String>,
     pub file_name: Option<String>,
     pub media_type: Option<String>,
+    pub created: DateTime<Utc>,
+    pub size: u64,
 }
 
+/// The files of a person, in the order they were uploaded in.
 pub fn of_person(connection: &Connection, person: Uuid) -> Result<Vec<Listed>, rusqlite::Error> {
     connection
         .prepare_cached(
-            "SELECT public_id, name, description, file_name, media_type FROM documents WHERE person_id = ? \
-             ORDER BY rowid",
+            "SELECT public_id, name, description, file_name, media_type, created, length(bytes) FROM documents \
+             WHERE person_id = ? ORDER BY rowid",
         )?
         .query_map([person.to_string()], |row| {
             Ok(Listed {
@@ -58,6 +61,8 @@ pub fn of_person(connection: &Connection, person: Uuid) -> Result<Vec<Listed>, r
                 description: row.get(2)?,
                 file_name: row.get(3)?,
                 media_type: row.get(4)?,
+                created: moment(row.get(5)?),
+                size: row.get::<_, i64>(6)?.unsigned_abs(),
             })
         })?
         .collect()

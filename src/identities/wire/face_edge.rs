@@ -18,20 +18,20 @@ pub struct FaceEdgeRecognizeWithOptions {
     pub iana_time_zone: String,
     #[serde(with = "scalar::time")]
     pub detect_time_utc: DateTime<Utc>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub largest_face_only: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub allow_double_detection: bool,
     /// The master switch of the four below.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub include_person: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub include_names: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub include_addresses: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub include_tags: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub include_fields: bool,
     /// Proprietary, like the two below: left out unless the engine is known to accept it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::detect::Rect;
 
-/// Bytes that travel as base64 text (standard alphabet, padded when written, padding optional when read).
+/// Bytes that travel as base64 text (standard alphabet, padded when written; when read, padding is optional, and white
+/// space and the beginning of a `data:` address are passed over).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Base64(pub Bytes);
 
@@ -71,11 +72,26 @@ impl<'de> Deserialize<'de> for Base64 {
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Base64, E> {
                 // The decoder's own message would quote the text's bytes; a picture's do not belong in an error.
-                BASE64.decode(text).map(|bytes| Base64(bytes.into())).map_err(|_| E::custom("not base64"))
+                let decoded = BASE64.decode(text).or_else(|error| match bare(text) {
+                    Some(bare) => BASE64.decode(bare),
+                    None => Err(error),
+                });
+                decoded.map(|bytes| Base64(bytes.into())).map_err(|_| E::custom("not base64"))
             }
         }
         deserializer.deserialize_str(Text)
     }
+}
+
+/// The base64 text within a `data:…;base64,` address or among white space; `None` when it is neither.
+fn bare(text: &str) -> Option<String> {
+    let text = text.trim_ascii();
+    let scheme = text.get(.."data:".len()).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
+    let inner = match scheme {
+        true => text.split_once(',').filter(|(kind, _)| kind.to_ascii_lowercase().ends_with(";base64"))?.1,
+        false => text,
+    };
+    Some(inner.split_ascii_whitespace().collect())
 }
 
 impl From<Rect> for BoundingBox {
@@ -322,8 +338,17 @@ mod tests {
     #[test]
     fn base64_is_padded_when_written_and_need_not_be_when_read() {
         assert_eq!(serde_json::to_string(&Base64(Bytes::from_static(b"abcd"))).unwrap(), r#""YWJjZA==""#);
-        for text in [r#""YWJjZA==""#, r#""YWJjZA""#] {
+        for text in [
+            r#""YWJjZA==""#,
+            r#""YWJjZA""#,
+            r#"" YWJj\r\nZA==\n""#,
+            r#""data:image/jpeg;base64,YWJjZA==""#,
+            r#""DATA:image/png;charset=x;Base64, YWJj ZA==""#,
+        ] {
             assert_eq!(serde_json::from_str::<Base64>(text).unwrap().0.as_ref(), b"abcd");
+        }
+        for wrong in [r#""data:text/plain,YWJjZA==""#, r#""data:""#, r#""YWJj-_""#] {
+            assert!(serde_json::from_str::<Base64>(wrong).is_err(), "{wrong}");
         }
         let error = serde_json::from_str::<Base64>(r#""secret picture!""#).unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");

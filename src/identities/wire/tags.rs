@@ -22,7 +22,7 @@ pub struct Tag {
 #[serde(rename_all = "camelCase")]
 pub struct TagWrite {
     pub tag_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub disabled: bool,
     #[serde(default)]
     pub description: Option<String>,

@@ -28,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::access;
 use crate::cli::ImportArgs;
 use crate::commands::CommandResult;
+use crate::commands::doors::Doors;
 use crate::identities::wire::TagWrite;
 use crate::identities::{Client, ClientError};
 use crate::text;
@@ -40,8 +41,12 @@ pub async fn run(args: ImportArgs) -> CommandResult {
     let source = args.source.clone();
     let bar = bar("reading photos {pos}");
     let reading = bar.clone();
-    let plan = tokio::task::spawn_blocking(move || plan::read(&source, &|| reading.inc(1))).await??;
+    let doors = Doors::new(args.time_zone, args.access.config.config.as_deref());
+    let plan = tokio::task::spawn_blocking(move || plan::read(&source, &doors, &|| reading.inc(1))).await??;
     bar.finish_and_clear();
+    for note in &plan.notes {
+        eprintln!("doorward: {note}");
+    }
     let mut report = Report::new(&plan);
     if args.dry_run {
         report.dry_run();

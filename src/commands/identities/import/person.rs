@@ -103,7 +103,22 @@ impl Importer {
                         person = Some(id);
                         Fate::Enrolled
                     }
-                    Err(Trouble::Engine(error)) if is_of_one(&error) => Fate::Rejected(chain(&error)),
+                    Err(Trouble::Engine(error)) if is_of_one(&error) => match person {
+                        Some(_) => Fate::Rejected(chain(&error)),
+                        // The engine may know them already, by a photo of another reference.
+                        None => match self.namesake(photo, wanted).await? {
+                            None => Fate::Rejected(chain(&error)),
+                            Some(id) => {
+                                let joined = self.enroll(photo, Some(&id)).await;
+                                person = joined.is_ok().then_some(id);
+                                match joined {
+                                    Ok(_) => Fate::Enrolled,
+                                    Err(Trouble::Engine(error)) if is_of_one(&error) => Fate::Rejected(chain(&error)),
+                                    Err(trouble) => return Err(trouble),
+                                }
+                            }
+                        },
+                    },
                     Err(trouble) => {
                         outcome.person_id = person;
                         return Err(trouble);
@@ -193,6 +208,22 @@ impl Importer {
             }
         };
         Ok(Owner { person: self.person(person).await?, certain })
+    }
+
+    /// The only person the engine knows in a photo, if they are called as the source has it.
+    async fn namesake(&self, photo: &Photo, wanted: &Planned) -> Result<Option<String>, Trouble> {
+        let picture = read(photo).await?;
+        let faces = match self.cut.patiently(&self.client, || self.client.face_detect(picture.clone())).await {
+            Ok(found) => found.detections,
+            Err(error) if is_of_one(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut people = faces.into_iter().filter_map(|face| face.person_id);
+        let (Some(id), None) = (people.next(), people.next()) else { return Ok(None) };
+        let known = self.person(&id).await?;
+        let names = &wanted.record.aliases;
+        let shared = names.iter().any(|name| known.aliases.iter().any(|alias| same_name(alias, name)));
+        Ok(shared.then_some(id))
     }
 
     /// Enrols a photo the engine does not have; gives the person's id.

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::photo;
 use super::sheet;
+use crate::commands::doors::Doors;
 use crate::identities::wire::{PersonAlias, TagWrite};
 use crate::picture::Looks;
 use crate::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
@@ -25,6 +26,8 @@ pub struct Plan {
     pub flaws: Vec<Flaw>,
     /// Photos that a person has twice: they go in once, which is no flaw.
     pub repeated: Vec<Flaw>,
+    /// What whoever imports should know of the source.
+    pub notes: Vec<String>,
 }
 
 /// One person.
@@ -72,6 +75,7 @@ pub struct Source {
     pub people: Vec<Sourced>,
     pub tags: Vec<TagWrite>,
     pub flaws: Vec<Flaw>,
+    pub notes: Vec<String>,
 }
 
 /// What pictures are called, taken or not: a file of such a name is told of if it is none.
@@ -81,9 +85,10 @@ const PICTURES: [&str; 12] =
 const MAX_JSON: u64 = 16 << 20;
 
 /// Reads a source; `photo_read` is called after every photo.
-pub fn read(source: &Path, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
+pub fn read(source: &Path, doors: &Doors, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
     let about = std::fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))?;
-    let Source { people, tags, mut flaws } = if about.is_dir() { folder(source)? } else { sheet::read(source)? };
+    let read = if about.is_dir() { folder(source)? } else { sheet::read(source, doors)? };
+    let Source { people, tags, mut flaws, notes } = read;
     let mut people = look_at_photos(people, &mut flaws, photo_read);
     people.iter_mut().for_each(|(person, _)| tidy(&mut person.record));
     let mut repeated = Vec::new();
@@ -100,7 +105,7 @@ pub fn read(source: &Path, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
     if able.is_empty() && flaws.is_empty() {
         bail!("{} holds nobody: one folder per person is needed, with photos in it", source.display());
     }
-    Ok(Plan { people: able, tags, flaws, repeated })
+    Ok(Plan { people: able, tags, flaws, repeated, notes })
 }
 
 /// Everybody in a folder with a folder for each.
@@ -269,8 +274,8 @@ fn json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     if size > MAX_JSON {
         bail!("{} is too large to be what it is called", file.display());
     }
-    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut json = serde_json::Deserializer::from_slice(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text));
+    let text = crate::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut json = serde_json::Deserializer::from_str(&text);
     serde_path_to_error::deserialize(&mut json).with_context(|| format!("{} cannot be read", file.display()))
 }
 
@@ -356,7 +361,7 @@ mod tests {
                 ("README.md", b"x".to_vec()),
             ],
         );
-        let plan = read(dir.path(), &|| {}).unwrap();
+        let plan = read(dir.path(), &Doors::default(), &|| {}).unwrap();
         assert_eq!(flaws(&plan), []);
         let people: Vec<_> = plan.people.iter().map(|person| (person.key.as_str(), person.photos.len())).collect();
         assert_eq!(people, [("Ada_Lovelace", 2), ("Bob", 1)]);
@@ -385,7 +390,7 @@ mod tests {
                 ("Gil/same again.jpg", jpeg(9)),
             ],
         );
-        let plan = read(dir.path(), &|| {}).unwrap();
+        let plan = read(dir.path(), &Doors::default(), &|| {}).unwrap();
         let people: Vec<_> = plan.people.iter().map(|person| (person.key.as_str(), person.photos.len())).collect();
         assert_eq!(people, [("Ada", 1), ("Bob", 1), ("Gil", 1)]);
         let flaws = flaws(&plan);
@@ -458,20 +463,20 @@ mod tests {
                 ("tags.json", br#"[{"tagName":"VIP","defaultExpirePeriod":"1.00:00:00"}]"#.to_vec()),
             ],
         );
-        let plan = read(dir.path(), &|| {}).unwrap();
+        let plan = read(dir.path(), &Doors::default(), &|| {}).unwrap();
         let photos: Vec<_> = plan.people[0].photos.iter().map(|photo| name_of(&photo.file)).collect();
         assert_eq!(photos, ["b.jpg", "a.jpg"]);
         assert_eq!(plan.people[0].photos[0].reference, "hr-42");
         assert_eq!((plan.people[0].record.aliases.len(), plan.tags.len()), (1, 1));
         let inside = dir.path().join("2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10");
-        assert!(read(&inside, &|| {}).err().unwrap().to_string().contains("the folder around it"));
+        assert!(read(&inside, &Doors::default(), &|| {}).err().unwrap().to_string().contains("the folder around it"));
     }
 
     #[test]
     fn nothing_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(read(dir.path(), &|| {}).err().unwrap().to_string().contains("holds nobody"));
-        assert!(read(&dir.path().join("missing"), &|| {}).is_err());
+        assert!(read(dir.path(), &Doors::default(), &|| {}).err().unwrap().to_string().contains("holds nobody"));
+        assert!(read(&dir.path().join("missing"), &Doors::default(), &|| {}).is_err());
     }
 
     #[test]

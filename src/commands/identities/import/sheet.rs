@@ -1,15 +1,17 @@
 //! People in a CSV file, a row for each photo or person.
 //!
-//! In: a file as spreadsheets write it: with commas, semicolons or tabs, a first line of column names, and perhaps a
-//! byte order mark. Out: people in the order of their first row. A column that is not known is a mistake, told before
-//! anything is sent.
+//! In: a file as spreadsheets write it: with commas, semicolons or tabs, a first line of column names, perhaps a line
+//! `sep=;` above it, empty columns at the end, and in UTF-8, UTF-16 or the code page of western Windows. Out: people in
+//! the order of their first row. A column that is not known is a mistake, told before anything is sent.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use encoding_rs::WINDOWS_1252;
 
 use super::plan::{Flaw, Found, Planned, Source, Sourced, alias, pictures};
+use crate::commands::doors::Doors;
 use crate::identities::wire::{EntityField, PersonAlias, PersonNote, parse_time};
 use crate::roster::CarriedTag;
 use crate::text;
@@ -33,22 +35,52 @@ enum Column {
     PersonId,
     Field(String),
     Ignored,
+    /// Of no name, and so with nothing in it.
+    Nameless,
 }
 
-pub fn read(file: &Path) -> anyhow::Result<Source> {
+pub fn read(file: &Path, doors: &Doors) -> anyhow::Result<Source> {
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
     if size > MAX_BYTES {
         bail!("{} has {size} bytes, too many for a list of people", file.display());
     }
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {} as UTF-8 text", file.display()))?;
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let failed = || format!("{} cannot be used", file.display());
+    let (text, guessed) = decoded(&bytes).with_context(failed)?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    rows(text.trim_start_matches('\u{feff}'), folder).with_context(|| format!("{} cannot be used", file.display()))
+    let mut source = rows(&text, folder, doors).with_context(failed)?;
+    if guessed {
+        source.notes.push(format!(
+            "{} is not UTF-8 and was read as Windows-1252, as Excel writes it in western Europe; if names come out \
+             wrong, save it as \"CSV UTF-8\"",
+            file.display()
+        ));
+    }
+    Ok(source)
 }
 
-fn rows(text: &str, folder: &Path) -> anyhow::Result<Source> {
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter(text)).trim(csv::Trim::All).from_reader(text.as_bytes());
+/// The text of a file, and whether its code page had to be guessed.
+fn decoded(bytes: &[u8]) -> anyhow::Result<(String, bool)> {
+    let (text, guessed) = match crate::text_file::decode(bytes) {
+        Some(text) => (text, false),
+        None => (WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(), true),
+    };
+    if text.contains('\0') {
+        bail!("it is no text that is known here; save it as \"CSV UTF-8\"");
+    }
+    Ok((text, guessed))
+}
+
+fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Source> {
+    let (said, text) = separator(text);
+    // Above the lines the reader counts, `sep=;` is one more.
+    let above = u64::from(said.is_some());
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(said.unwrap_or_else(|| delimiter(text)))
+        .trim(csv::Trim::All)
+        // Excel leaves out empty cells at the end of a row, or adds some.
+        .flexible(true)
+        .from_reader(text.as_bytes());
     let columns = reader.headers()?.iter().map(column).collect::<anyhow::Result<Vec<_>>>()?;
     if !columns.iter().any(|column| matches!(column, Column::Photo | Column::PersonId)) {
         bail!("the first line names no column `photo`");
@@ -57,7 +89,14 @@ fn rows(text: &str, folder: &Path) -> anyhow::Result<Source> {
     let mut by_key: BTreeMap<String, usize> = BTreeMap::new();
     for row in reader.records() {
         let row = row?;
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = row.position().map_or(0, csv::Position::line) + above;
+        if row.iter().all(str::is_empty) {
+            continue;
+        }
+        let named = |n: usize| columns.get(n).is_some_and(|column| *column != Column::Nameless);
+        if let Some((n, _)) = row.iter().enumerate().find(|(n, cell)| !cell.is_empty() && !named(*n)) {
+            bail!("line {line} has something in column {}, which the first line does not name", n + 1);
+        }
         let cells = || columns.iter().zip(row.iter()).filter(|(_, cell)| !cell.is_empty());
         let one = |wanted: Column| cells().find(|(column, _)| **column == wanted).map(|(_, cell)| cell.to_owned());
         let key = one(Column::Person).or_else(|| one(Column::PersonId));
@@ -73,7 +112,7 @@ fn rows(text: &str, folder: &Path) -> anyhow::Result<Source> {
             source.people.len() - 1
         });
         let person = &mut source.people[index];
-        if let Err(error) = add(person, cells(), name(&one), one(Column::PersonId), folder) {
+        if let Err(error) = add(person, cells(), name(&one), one(Column::PersonId), folder, doors) {
             let reason = format!("line {line}: {error:#}");
             source.flaws.push(Flaw { person: key, photo: None, reason });
         }
@@ -88,6 +127,7 @@ fn add<'a>(
     name: Option<PersonAlias>,
     person_id: Option<String>,
     folder: &Path,
+    doors: &Doors,
 ) -> anyhow::Result<()> {
     let planned = &mut person.planned;
     if let Some(id) = person_id {
@@ -108,7 +148,7 @@ fn add<'a>(
             }
             Column::Tags => {
                 for text in several(cell) {
-                    let tag = tag(text)?;
+                    let tag = tag(text, doors)?;
                     if !record.tags.contains(&tag) {
                         record.tags.push(tag);
                     }
@@ -157,6 +197,7 @@ fn column(name: &str) -> anyhow::Result<Column> {
         }
     }
     Ok(match name.to_lowercase().replace([' ', '-'], "_").as_str() {
+        "" => Column::Nameless,
         "photo" | "photos" => Column::Photo,
         "name" => Column::Name,
         "first_name" | "firstname" => Column::FirstName,
@@ -174,12 +215,14 @@ fn column(name: &str) -> anyhow::Result<Column> {
     })
 }
 
-/// `VIP` or `Guest until 2026-12-31`.
-fn tag(text: &str) -> anyhow::Result<CarriedTag> {
+/// `VIP` or `Guest until 2026-12-31`: that day is the last one, to its end at the doors.
+fn tag(text: &str, doors: &Doors) -> anyhow::Result<CarriedTag> {
     match text.rsplit_once(" until ") {
         None => Ok(CarriedTag { name: text.into(), expires: None }),
         Some((name, when)) => {
-            let expires = parse_time(when).with_context(|| format!("`{when}` is no date like 2026-12-31"))?;
+            let day = when.trim().parse().ok();
+            let expires = day.map_or_else(|| parse_time(when), |day| doors.end_of(day));
+            let expires = expires.with_context(|| format!("`{when}` is no date like 2026-12-31"))?;
             Ok(CarriedTag { name: name.trim().into(), expires: Some(expires) })
         }
     }
@@ -188,6 +231,17 @@ fn tag(text: &str) -> anyhow::Result<CarriedTag> {
 /// The parts of a cell that holds several.
 fn several(cell: &str) -> impl Iterator<Item = &str> {
     cell.split([';', '|']).map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// What a first line `sep=;` says that separates the columns, and the text below it.
+fn separator(text: &str) -> (Option<u8>, &str) {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    match first.trim_start_matches('"').as_bytes() {
+        [s, e, p, b'=', separator, ..] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") && separator.is_ascii() => {
+            (Some(*separator), rest)
+        }
+        _ => (None, text),
+    }
 }
 
 /// What separates the columns: whichever of the three is most often in the first line.
@@ -205,7 +259,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> anyhow::Result<Source> {
-        rows(text, Path::new("/photos"))
+        rows(text, Path::new("/photos"), &Doors::default())
     }
 
     fn refusal(text: &str) -> String {
@@ -232,6 +286,51 @@ mod tests {
     }
 
     #[test]
+    fn what_excel_adds_and_leaves_out_makes_no_difference() {
+        for text in [
+            "sep=;\r\nphoto;name;field:Küche\r\n0.jpg;Jörg Müller;K\r\n1.jpg;Zoë Åberg;\r\n",
+            "\"sep=;\"\nphoto;name;field:Küche;;\n0.jpg;Jörg Müller;K;;\n;;;;\n1.jpg;Zoë Åberg\n",
+            "SEP=\t\nphoto\tname\tfield:Küche\n0.jpg\tJörg Müller\tK\n1.jpg\tZoë Åberg\t\t\n",
+            "photo,name,field:Küche,,\n0.jpg,Jörg Müller,K,,\n1.jpg,Zoë Åberg,,,\n,,,,\n",
+        ] {
+            let source = parsed(text).unwrap();
+            assert!(source.flaws.is_empty(), "{text}");
+            let names: Vec<_> =
+                source.people.iter().map(|person| person.planned.record.aliases[0].last_name.as_deref()).collect();
+            assert_eq!(names, [Some("Müller"), Some("Åberg")], "{text}");
+            assert_eq!(source.people[0].planned.record.entity_fields[0].name, "Küche");
+        }
+        assert_eq!(parsed("sep=;\nphoto;name\na.jpg;Ada\n").unwrap().people[0].planned.key, "line 3 (Ada)");
+    }
+
+    #[test]
+    fn a_file_is_read_in_the_encodings_that_excel_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("people.csv");
+        let text = "photo;name\r\n0.jpg;Jörg Müller\r\n";
+        let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let western = WINDOWS_1252.encode(text).0.into_owned();
+        let marked = format!("\u{feff}{text}").into_bytes();
+        for (bytes, notes) in [(text.as_bytes().to_vec(), 0), (marked, 0), (utf16.clone(), 0), (western, 1)] {
+            std::fs::write(&file, bytes).unwrap();
+            let source = read(&file, &Doors::default()).unwrap();
+            assert_eq!(source.people[0].planned.record.aliases[0].last_name.as_deref(), Some("Müller"));
+            assert_eq!(source.notes.len(), notes);
+        }
+        // Without its mark nobody can tell what it is.
+        std::fs::write(&file, &utf16[2..]).unwrap();
+        assert!(format!("{:#}", read(&file, &Doors::default()).err().unwrap()).contains("CSV UTF-8"));
+    }
+
+    #[test]
+    fn until_a_day_is_until_its_end_at_the_doors() {
+        let doors = Doors::new(Some(chrono_tz::Tz::America__New_York), None);
+        let expires = |text: &str| tag(text, &doors).unwrap().expires.unwrap().to_rfc3339();
+        assert_eq!(expires("Guest until 2026-12-31"), "2027-01-01T05:00:00+00:00");
+        assert_eq!(expires("Guest until 2026-12-31T18:00:00Z"), "2026-12-31T18:00:00+00:00");
+    }
+
+    #[test]
     fn rows_of_one_key_are_one_person_and_equal_names_alone_are_not() {
         let source =
             parsed("person,photo,name,tags\n7,a.jpg,John Smith,VIP\n8,b.jpg,John Smith,\n7,c.jpg|d.jpg,,VIP\n");
@@ -255,7 +354,7 @@ mod tests {
     fn a_file_that_means_something_else_is_refused_as_a_whole() {
         assert!(refusal("photo,Departmnt\n").contains("`field:Departmnt`"));
         assert!(refusal("name,tags\nAda,VIP\n").contains("no column `photo`"));
-        assert!(parsed("photo,name\na.jpg\n").is_err(), "a row that lacks a column");
+        assert!(refusal("photo,name,\na.jpg,Ada,VIP\n").contains("line 2 has something in column 3"));
         assert!(parsed("person_id,tags,ignore:salary\n2c9f,VIP,1\n").is_ok());
     }
 }
