@@ -77,8 +77,8 @@ fn people_are_enrolled_browsed_edited_and_erased_on_the_engines_page() {
 #[test]
 fn the_api_is_tried_on_the_engines_page() {
     let engine = Engine::start();
-    let shots = screenshots("swagger");
-    let files = [&engine.password_file, &shots, &sample("astronaut")].map(|file| text(file));
+    let (shots, photo) = (screenshots("swagger"), sample("astronaut"));
+    let files = [&engine.password_file, &shots, &photo].map(|file| text(file));
     run(script("swagger_page.py").arg(&engine.url).args(files));
 }
 

@@ -11,6 +11,7 @@ mod face_edge;
 mod faces;
 mod guard;
 mod health;
+mod named;
 mod names;
 mod openapi;
 mod page;
@@ -92,6 +93,7 @@ fn routes() -> Vec<Route> {
         faces::routes(),
         people::routes(),
         parts::routes(),
+        named::routes(),
         photos::routes(),
         documents::routes(),
         tags::routes(),

@@ -1,14 +1,14 @@
 //! The parts of a person's record: aliases, applied tags, notes, addresses, entity fields.
 
 use axum::Json as Answer;
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::extract::State;
 use axum::routing::{delete, get, put};
 use chrono::Utc;
 use rusqlite::{Connection, Transaction};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::extract::{Guid, Json, OptionalJson, Query, Segments, datable, filled};
+use super::extract::{Guid, Json, Query, Segments, datable, filled};
 use super::{Access, RECORD, Route};
 use crate::engine::auth::Caller;
 use crate::engine::permission::Permission::*;
@@ -18,10 +18,10 @@ use crate::engine::store::{Stop, audit, people, tags};
 use crate::engine::{Engine, guid};
 use crate::identities::wire::{EntityField, PersonAddress, PersonAlias, PersonNote, PersonTag, PersonTagUpsert};
 
-const ALIASES: &str = "/api/v1/people/{personId}/aliases";
-const TAGS: &str = "/api/v1/people/{personId}/tags";
-const NOTES: &str = "/api/v1/people/{personId}/notes";
-const FIELDS: &str = "/api/v1/people/{personId}/entityFields";
+pub const ALIASES: &str = "/api/v1/people/{personId}/aliases";
+pub const TAGS: &str = "/api/v1/people/{personId}/tags";
+pub const NOTES: &str = "/api/v1/people/{personId}/notes";
+pub const FIELDS: &str = "/api/v1/people/{personId}/entityFields";
 
 pub fn routes() -> Vec<Route> {
     let aliases = Access::AnyOf(&[MutateAllIdentity, MutateAliases]);
@@ -33,20 +33,16 @@ pub fn routes() -> Vec<Route> {
     vec![
         record("listPersonAliases", ALIASES, Access::AnyOf(&[ReadAllIdentity, ReadAliases]), get(list_aliases)),
         record("upsertPersonAlias", ALIASES, aliases, put(put_alias)),
-        record("deletePersonAliasNamed", ALIASES, aliases, delete(delete_named_alias)),
         record("deletePersonAlias", "/api/v1/people/{personId}/aliases/{aliasId}", aliases, delete(delete_alias)),
         record("listPersonTags", TAGS, Access::AnyOf(&[ReadAllIdentity, ReadTags]), get(list_tags)),
         record("upsertPersonTag", TAGS, tags, put(put_tag)),
-        record("deletePersonTagNamed", TAGS, tags, delete(delete_named_tag)),
         record("deletePersonTag", "/api/v1/people/{personId}/tags/{personTagId}", tags, delete(delete_tag)),
         record("listPersonNotes", NOTES, Access::AnyOf(&[ReadAllIdentity, ReadNotes]), get(list_notes)),
         record("upsertPersonNote", NOTES, notes, put(put_note)),
-        record("deletePersonNoteNamed", NOTES, notes, delete(delete_named_note)),
         record("deletePersonNote", "/api/v1/people/{personId}/notes/{noteId}", notes, delete(delete_note)),
         record("upsertPersonAddress", "/api/v1/people/{personId}/addresses", addresses, put(put_address)),
         record("listPersonEntityFields", FIELDS, Access::AnyOf(&[ReadAllIdentity, ReadEntityFields]), get(list_fields)),
         record("upsertPersonEntityField", FIELDS, fields, put(put_field)),
-        record("deletePersonEntityFieldNamed", FIELDS, fields, delete(delete_named_field)),
         record(
             "deletePersonEntityField",
             "/api/v1/people/{personId}/entityFields/{entityId}",
@@ -54,21 +50,6 @@ pub fn routes() -> Vec<Route> {
             delete(delete_field),
         ),
     ]
-}
-
-/// What a DELETE of a collection names the part by, in the query or in the body: the id as the path has it, or as the
-/// part itself has it.
-#[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Named {
-    alias_id: Option<String>,
-    person_alias_id: Option<String>,
-    person_tag_id: Option<String>,
-    tag_id: Option<String>,
-    note_id: Option<String>,
-    name: Option<String>,
-    entity_id: Option<String>,
-    entity_field_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +64,7 @@ struct FieldFilter {
     field_name: Option<String>,
 }
 
-type Person = Segments<Guid>;
+pub type Person = Segments<Guid>;
 type PersonAndPart = Segments<(Guid, Guid)>;
 
 async fn list_aliases(
@@ -224,103 +205,6 @@ async fn delete_field(
     take_off(&engine, caller, "deletePersonEntityField", Part::EntityField, ids).await
 }
 
-async fn delete_named_alias(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Person,
-    named: Naming,
-) -> Result<(), Refusal> {
-    let id = named.id("aliasId", |named| named.alias_id.or(named.person_alias_id))?;
-    take_off(&engine, caller, "deletePersonAlias", Part::Alias, (Guid(person), Guid(id))).await
-}
-
-/// By the application's own id, or by that of the tag, of which a person carries one at most.
-async fn delete_named_tag(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Person,
-    named: Naming,
-) -> Result<(), Refusal> {
-    if let Ok(id) = named.text("personTagId", |named| named.person_tag_id) {
-        return take_off(&engine, caller, "deletePersonTag", Part::Tag, (Guid(person), Guid(guid(&id)?))).await;
-    }
-    let tag = named.id("personTagId or tagId", |named| named.tag_id)?.to_string();
-    let carried = engine.blocking(move |inner| {
-        inner.store.read("look up a tag of a person", |connection| {
-            people::require(connection, person)?;
-            let carried = tags::of_person(connection, person, None, Utc::now())?;
-            Ok(carried.into_iter().find(|carried| carried.tag_id == tag).and_then(|carried| carried.person_tag_id))
-        })
-    });
-    let id = guid(&carried.await?.ok_or(Refusal::NotFound("tag of the person"))?)?;
-    take_off(&engine, caller, "deletePersonTag", Part::Tag, (Guid(person), Guid(id))).await
-}
-
-async fn delete_named_note(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Person,
-    named: Naming,
-) -> Result<(), Refusal> {
-    let id = named.id("noteId", |named| named.note_id)?;
-    take_off(&engine, caller, "deletePersonNote", Part::Note, (Guid(person), Guid(id))).await
-}
-
-/// By the field's name, of which a person has one, or by its id.
-async fn delete_named_field(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Person,
-    named: Naming,
-) -> Result<(), Refusal> {
-    if let Ok(id) = named.text("entityFieldId", |named| named.entity_field_id.or(named.entity_id)) {
-        let ids = (Guid(person), Guid(guid(&id)?));
-        return take_off(&engine, caller, "deletePersonEntityField", Part::EntityField, ids).await;
-    }
-    let name = named.text("name", |named| named.name)?;
-    let found = engine.blocking(move |inner| {
-        inner.store.read("look up a field of a person", |connection| {
-            people::require(connection, person)?;
-            Ok(people::entity_fields(connection, person, Some(&name))?)
-        })
-    });
-    let id = found.await?.into_iter().next().and_then(|field| field.entity_field_id);
-    let id = guid(&id.ok_or(Refusal::NotFound("entity field"))?)?;
-    take_off(&engine, caller, "deletePersonEntityField", Part::EntityField, (Guid(person), Guid(id))).await
-}
-
-/// What a DELETE of a collection says: the query goes before the body.
-struct Naming {
-    query: Named,
-    body: Named,
-}
-
-impl FromRequest<Engine> for Naming {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
-        let (mut parts, body) = request.into_parts();
-        let Query(query) = Query::from_request_parts(&mut parts, engine).await?;
-        let OptionalJson(body) = OptionalJson::from_request(Request::from_parts(parts, body), engine).await?;
-        Ok(Self { query, body })
-    }
-}
-
-impl Naming {
-    /// The text that names the part; refused when there is none.
-    fn text(&self, what: &str, pick: impl Fn(Named) -> Option<String>) -> Result<String, Refusal> {
-        let said = [&self.query, &self.body].into_iter().filter_map(|named| pick(named.clone()));
-        let said = said.map(|text| text.trim().to_owned()).find(|text| !text.is_empty());
-        said.ok_or_else(|| {
-            Refusal::bad_input(format!("{what} is missing: it names what to delete, in the query or in a JSON body"))
-        })
-    }
-
-    fn id(&self, what: &str, pick: impl Fn(Named) -> Option<String>) -> Result<Uuid, Refusal> {
-        guid(&self.text(what, pick)?)
-    }
-}
-
 /// A part must say something: an empty one would be a line without text in every list.
 fn said<const N: usize>(what: &str, texts: [&Option<String>; N]) -> Result<(), Refusal> {
     let something = texts.into_iter().flatten().any(|text| !text.trim().is_empty());
@@ -364,7 +248,7 @@ async fn put_part<T: Send + 'static>(
     stored.await.map(Answer)
 }
 
-async fn take_off(
+pub async fn take_off(
     engine: &Engine,
     caller: Caller,
     operation: &'static str,
