@@ -25,8 +25,9 @@ pub struct RuleConfig {
     /// A minijinja expression over the event that must be true as well: what the matchers cannot say.
     #[serde(default, rename = "if")]
     pub condition: Option<String>,
-    /// After firing for a person the rule rests for that person this long (unknown people count per visit).
-    #[serde(default = "default::cooldown_secs")]
+    /// After firing for a person the rule rests for that person this long (unknown people count per visit). Without it every
+    /// visit counts: a record of everybody must not leave out who comes back at once.
+    #[serde(default)]
     pub cooldown_secs: u64,
     /// Names of `[action.NAME]` blocks, performed in order.
     pub actions: Vec<String>,
@@ -184,14 +185,14 @@ pub enum Weekday {
 }
 
 impl RuleConfig {
-    /// Performs `actions` for every known person, with the default cooldown.
+    /// Performs `actions` for every known person, in every visit.
     pub fn new(name: impl Into<String>, actions: Vec<String>) -> Self {
         Self {
             name: name.into(),
             when: WhenConfig::default(),
             unless: None,
             condition: None,
-            cooldown_secs: default::cooldown_secs(),
+            cooldown_secs: 0,
             actions,
         }
     }
@@ -321,12 +322,6 @@ impl<'de> Deserialize<'de> for TimeWindow {
         let time = |part: &str| NaiveTime::parse_from_str(part.trim(), "%H:%M").ok();
         let window = text.split_once('-').and_then(|(start, end)| Some(Self { start: time(start)?, end: time(end)? }));
         window.ok_or_else(|| D::Error::custom(format!("`{text}` is not a time window like \"08:00-18:00\"")))
-    }
-}
-
-mod default {
-    pub fn cooldown_secs() -> u64 {
-        60
     }
 }
 
