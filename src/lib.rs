@@ -15,6 +15,7 @@ pub mod models;
 pub mod onnx;
 pub mod picture;
 pub mod telemetry;
+pub mod terminal;
 pub mod trust;
 
 // The flow.

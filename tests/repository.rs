@@ -8,6 +8,7 @@ const FLOW: &[&str] = &[
     "clock",
     "picture",
     "config",
+    "terminal",
     "telemetry",
     "trust",
     "models",

@@ -158,6 +158,16 @@ pub(super) const STEPS: &[&str] = &[
     CREATE INDEX judged_visit ON judged (visit);
     CREATE INDEX shot_person ON shot (person) WHERE person IS NOT NULL;
 ",
+    "
+    -- Topics the MQTT broker keeps something of ours under, so that it can be cleared when they are ours no more.
+    CREATE TABLE broker_topic (
+        broker      TEXT NOT NULL,  -- host and port
+        topic       TEXT NOT NULL,
+        witness     TEXT NOT NULL,  -- the topic that shows whose it is
+        owner       TEXT NOT NULL,  -- this box, as the broker knew it
+        PRIMARY KEY (broker, topic)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Pages given back at once, 4 MiB: a visitor waits no longer for it than for a few pictures.
@@ -245,7 +255,7 @@ mod tests {
             check_version(&db, Path::new("x")).unwrap();
             migrate(&mut db, &Sealer::new(&[1; 32])).unwrap();
         }
-        for table in ["sighting", "visit", "shot", "action", "picture", "stay", "judged"] {
+        for table in ["sighting", "visit", "shot", "action", "picture", "stay", "judged", "broker_topic"] {
             let rows: i64 = db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap();
             assert_eq!(rows, 0);
         }

@@ -226,7 +226,8 @@ fn rules_of_one_name_are_turned_down() {
 /// Which requests a leaving makes after some answers, with what the event says of it.
 #[test]
 fn stories_of_leaving() {
-    let toml = "[[rule]]\nname = 'gone'\ncooldown_secs = 60\nactions = ['log', 'door']\nwhen = { event = ['left'], outcome = ['known', 'unknown'] }
+    let toml = "[[rule]]\nname = 'gone'\ncooldown_secs = 60
+        actions = ['log', 'door']\nwhen = { event = ['left'], outcome = ['known', 'unknown'] }
         [[rule]]\nname = 'staff'\ncooldown_secs = 60\nactions = ['log']\nwhen = { event = ['left'], tags_any = ['Staff'] }
         [[rule]]\nname = 'both'\ncooldown_secs = 60\nactions = ['log']\nwhen = { event = ['recognition', 'left'] }
         [[rule]]\nname = 'came'\ncooldown_secs = 60\nactions = ['log']
