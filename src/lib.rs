@@ -15,6 +15,7 @@ pub mod models;
 pub mod onnx;
 pub mod picture;
 pub mod telemetry;
+pub mod terminal;
 pub mod text;
 pub mod text_file;
 pub mod trust;

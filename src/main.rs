@@ -6,6 +6,7 @@ use clap::Parser;
 
 use doorward::cli::{Cli, Command};
 use doorward::commands::{self, CommandResult, Failure};
+use doorward::terminal::{self, complain};
 use doorward::{dumps, telemetry};
 
 fn main() -> ExitCode {
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         Command::Engine(command) => block_on(commands::engine::run(command)),
         Command::Identities(command) => block_on(commands::identities::run(*command)),
     };
-    result.unwrap_or_else(report)
+    terminal::leave(result.unwrap_or_else(report))
 }
 
 fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
@@ -51,9 +52,11 @@ fn report(failure: Failure) -> ExitCode {
         Failure::Failed(error) => (error, 1),
         Failure::BadConfiguration(error) => (error, 78),
     };
-    eprintln!("doorward: {error}");
+    // A message may be a list of mistakes, a line each.
+    let message = format!("doorward: {error}");
+    message.lines().for_each(complain);
     for cause in error.chain().skip(1) {
-        eprintln!("  because {cause}");
+        complain(&format!("  because {cause}"));
     }
     ExitCode::from(code)
 }

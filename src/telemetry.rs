@@ -18,6 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{LogConfig, LogFormat};
+use crate::terminal::complain;
 
 /// Wins over `log.filter`.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
@@ -106,7 +107,7 @@ pub fn panic_hook() {
         if tracing::dispatcher::has_been_set() {
             tracing::error!(thread, location, "the thread {thread} panicked at {location}; please report this");
         } else {
-            eprintln!("doorward: the thread {thread} panicked at {location}; please report this");
+            complain(&format!("doorward: the thread {thread} panicked at {location}; please report this"));
         }
     }));
 }

@@ -10,6 +10,7 @@ const FLOW: &[&str] = &[
     "text_file",
     "picture",
     "config",
+    "terminal",
     "telemetry",
     "trust",
     "models",

@@ -2,11 +2,12 @@
 //!
 //! In: an event, and the crop when it is wanted. Out: done when the server has taken the mail for every recipient; else why not,
 //! without anybody's address. Every recipient has a delivery of their own, so that one whose mailbox is refused costs the others
-//! nothing and nobody gets it twice for somebody else's sake. The mail is the same on every try, its Message-ID too.
+//! nothing and nobody gets it twice for somebody else's sake; an address that cannot be filled in costs the others nothing either. The mail is
+//! the same on every try, its Message-ID too.
 
 use std::error::Error as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lettre::address::Envelope;
@@ -52,6 +53,7 @@ struct Delivery {
     /// As the configuration counts them, from 0; addresses are not for logs.
     number: usize,
     envelope: Envelope,
+    mail: Arc<[u8]>,
 }
 
 impl Email {
@@ -86,47 +88,63 @@ impl Email {
 
     /// Sends it to everybody, or to as many as it can.
     pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
-        let (mail, deliveries) = match self.written(request) {
+        let deliveries = match self.written(request) {
             Ok(written) => written,
             Err(reason) => return (Err(reason), None),
         };
-        let all = deliveries.len();
-        let under_way = Mutex::new(Deliveries { open: deliveries, refused: Vec::new() });
-        let (result, _) = self.retry.run(request, |timeout| self.try_once(&mail, &under_way, timeout)).await;
+        let all = deliveries.open.len() + deliveries.refused.len();
+        let under_way = Mutex::new(deliveries);
+        let (result, _) = self.retry.run(request, |timeout| self.try_once(&under_way, timeout)).await;
         let Deliveries { open, refused } = std::mem::take(&mut *lock(&under_way));
         let said = Some(format!("taken for {} of {all}", all - open.len() - refused.len()));
         let problems: Vec<String> = result.err().into_iter().chain(refused).collect();
         (if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }, said)
     }
 
-    fn written(&self, request: &ActionRequest) -> Result<(Vec<u8>, Vec<Delivery>), String> {
+    /// The mail and whom it goes to, or what is wrong with every one of them.
+    fn written(&self, request: &ActionRequest) -> Result<Deliveries, String> {
         let event = context(&request.inputs);
-        let render = |key: &str, template: &Template| {
-            template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
-        };
-        let (mut mailboxes, mut deliveries) = (Mailboxes::new(), Vec::new());
+        let (mut recipients, mut refused) = (Vec::new(), Vec::new());
         for (n, template) in self.to.iter().enumerate() {
             let key = format!("to[{n}]");
-            let text = render(&key, template)?;
-            if text.trim().is_empty() {
-                continue;
+            let recipient = filled(&key, template, &event).and_then(|text| self.recipient(text.trim(), &key));
+            match recipient {
+                Ok(Some((mailbox, envelope))) => recipients.push((n, mailbox, envelope)),
+                Ok(None) => {}
+                // What is wrong with one address is no reason to leave the others without the mail.
+                Err(reason) => refused.push(reason),
             }
-            let mailbox: Mailbox =
-                text.trim().parse().map_err(|_| format!("cannot fill in `{key}`: it is no address"))?;
-            let envelope = Envelope::new(Some(self.from.email.clone()), vec![mailbox.email.clone()]);
-            let envelope = envelope.map_err(|_| format!("cannot fill in `{key}`: it is no address"))?;
-            mailboxes.push(mailbox);
-            deliveries.push(Delivery { number: n, envelope });
         }
-        if deliveries.is_empty() {
-            return Err("there is nobody to send it to: every `to` is empty for this event".into());
+        match (&recipients[..], &refused[..]) {
+            ([], []) => return Err("there is nobody to send it to: every `to` is empty for this event".into()),
+            ([], refused) => return Err(refused.join("; ")),
+            _ => {}
         }
-        let subject = one_line(&render("subject", &self.subject)?);
-        let body = render("body", &self.body)?;
+        // Those whose address is ASCII get a mail that is, too: a server without SMTPUTF8 takes no other address in its head.
+        let ascii = |envelope: &Envelope| {
+            envelope.from().into_iter().chain(envelope.to()).all(|address| AsRef::<str>::as_ref(address).is_ascii())
+        };
+        let mail = |everybody: bool| -> Result<Arc<[u8]>, String> {
+            let named = recipients.iter().filter(|(_, _, envelope)| everybody || ascii(envelope));
+            self.mail(request, &event, named.map(|(_, mailbox, _)| mailbox.clone()).collect())
+        };
+        let plain = recipients.iter().any(|(_, _, envelope)| ascii(envelope)).then(|| mail(false)).transpose()?;
+        let full = recipients.iter().any(|(_, _, envelope)| !ascii(envelope)).then(|| mail(true)).transpose()?;
+        let open = recipients.iter().filter_map(|(number, _, envelope)| {
+            let mail = if ascii(envelope) { plain.clone() } else { full.clone() };
+            Some(Delivery { number: *number, envelope: envelope.clone(), mail: mail? })
+        });
+        Ok(Deliveries { open: open.collect(), refused })
+    }
+
+    /// The mail as it goes over the wire, to these people.
+    fn mail(&self, request: &ActionRequest, event: &minijinja::Value, to: Mailboxes) -> Result<Arc<[u8]>, String> {
+        let subject = one_line(&filled("subject", &self.subject, event)?);
+        let body = filled("body", &self.body, event)?;
         let id = format!("<{}@{}>", request.key, self.from.email.domain());
         let mail = Message::builder()
             .from(self.from.clone())
-            .mailbox(lettre::message::header::To::from(mailboxes))
+            .mailbox(lettre::message::header::To::from(to))
             .subject(subject)
             .date(SystemTime::now())
             .message_id(Some(id))
@@ -149,20 +167,26 @@ impl Email {
         };
         // The parts of an address and of a header were checked when they were read.
         let mail = mail.map_err(|_| "the mail cannot be written".to_owned())?;
-        Ok((mail.formatted(), deliveries))
+        Ok(mail.formatted().into())
+    }
+
+    /// A filled-in address; `None` where it is empty.
+    fn recipient(&self, text: &str, key: &str) -> Result<Option<(Mailbox, Envelope)>, String> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let wrong = || format!("cannot fill in `{key}`: it is no address");
+        let mailbox: Mailbox = text.parse().map_err(|_| wrong())?;
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![mailbox.email.clone()]);
+        Ok(Some((mailbox, envelope.map_err(|_| wrong())?)))
     }
 
     /// Every open delivery, once, until one fails for a reason that is everybody's.
-    async fn try_once(
-        &self,
-        mail: &[u8],
-        deliveries: &Mutex<Deliveries>,
-        timeout: Duration,
-    ) -> (Result<(), Failure>, Said) {
+    async fn try_once(&self, deliveries: &Mutex<Deliveries>, timeout: Duration) -> (Result<(), Failure>, Said) {
         let end = tokio::time::Instant::now() + timeout;
         let (mut waiting, mut result) = (std::mem::take(&mut lock(deliveries).open).into_iter(), Ok(()));
         while let Some(delivery) = waiting.next() {
-            let sent = tokio::time::timeout_at(end, self.smtp.send_raw(&delivery.envelope, mail)).await;
+            let sent = tokio::time::timeout_at(end, self.smtp.send_raw(&delivery.envelope, &delivery.mail)).await;
             let problem = match sent {
                 Ok(Ok(_)) => continue,
                 Ok(Err(error)) => Problem::of(&error, timeout),
@@ -171,6 +195,13 @@ impl Email {
             match problem {
                 Problem::Refused { code } => {
                     lock(deliveries).refused.push(format!("`to[{}]` is refused ({code})", delivery.number));
+                }
+                Problem::OtherLetters => {
+                    let problem = format!(
+                        "`to[{}]` needs SMTPUTF8, for letters outside ASCII in an address, and the server does not offer it",
+                        delivery.number
+                    );
+                    lock(deliveries).refused.push(problem);
                 }
                 Problem::Postponed { code } => {
                     let again = Again::MaybeSent { after: None };
@@ -194,6 +225,8 @@ enum Problem {
     Refused { code: u16 },
     /// For now: 4xx.
     Postponed { code: u16 },
+    /// An address, its own or the sender's, has letters outside ASCII, which this server does not take.
+    OtherLetters,
     /// It is not about the recipient: the rest would fare the same.
     Server(Failure),
 }
@@ -214,7 +247,17 @@ impl Problem {
                 _ => Self::Postponed { code },
             };
         }
-        Self::Server(if is_untrusted(error) {
+        // The library says in words alone which extension is missing.
+        let lacks =
+            |extension: &str| error.is_client() && error.source().is_some_and(|s| s.to_string().contains(extension));
+        if lacks("SMTPUTF8") {
+            return Self::OtherLetters;
+        }
+        Self::Server(if lacks("8BITMIME") {
+            let reason =
+                "the server does not offer 8BITMIME, which an address with letters outside ASCII in the mail needs";
+            Failure::new(reason, Again::Never)
+        } else if is_untrusted(error) {
             let reason = "no trusted TLS connection to the server; for one of your own name its authority's certificate in `ca_file`";
             Failure::new(reason, Again::Never)
         } else if error.is_client() {
@@ -270,6 +313,10 @@ fn certificates(file: &Path) -> Result<Certificate, String> {
         return Err(none());
     }
     Certificate::from_pem(&pem).map_err(|_| none())
+}
+
+fn filled(key: &str, template: &Template, event: &minijinja::Value) -> Result<String, String> {
+    template.render(event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
 }
 
 /// A subject is one line.

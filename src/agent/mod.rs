@@ -48,7 +48,7 @@ use crate::outbox::Outbox;
 use crate::rules::Rules;
 use crate::status::{self, Board, CameraPhase, EngineState, StatusView};
 use crate::telemetry::Metrics;
-use crate::{detect, embed};
+use crate::{detect, embed, terminal};
 use pipeline::{End, Models, Pipeline};
 
 /// How long sightings and actions under way may take after the cameras have stopped. What is not sent by then is in the outbox.
@@ -92,7 +92,8 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     }
     let lobby = outbox.as_ref().map(|outbox| Lobby::open(&settings, outbox)).transpose()?.unwrap_or_default();
     let broker = rooms.as_ref().and_then(|rooms| rooms.broker.clone());
-    let home = broker.as_ref().and_then(|broker| mqtt::home(&settings, broker));
+    let kept = broker.zip(outbox.clone());
+    let home = kept.as_ref().map(|(broker, outbox)| mqtt::home(&settings, broker, outbox)).transpose()?.flatten();
     let intake = Intake::new(outbox, board.clone(), lobby.clone(), home.clone(), options.events);
     lobby.started().into_iter().for_each(|news| intake.presence(news));
 
@@ -101,7 +102,8 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
         (Some(address), Some(metrics)) => Some(open_page(address, &board, metrics, ending.clone()).await?),
         _ => None,
     };
-    let told = broker.map(|broker| tokio::spawn(mqtt::run(broker, home.clone(), board.clone(), ending.clone())));
+    let told = kept
+        .map(|(broker, outbox)| tokio::spawn(mqtt::run(broker, home.clone(), outbox, board.clone(), ending.clone())));
     if let Some(rooms) = &rooms {
         tokio::spawn(warnings::watch(settings.clone(), rooms.client.clone(), board.clone(), ending.clone()));
     }
@@ -226,7 +228,7 @@ pub fn stop_on_signal() -> CancellationToken {
         heartbeat::signalled().await;
         stopping.cancel();
         heartbeat::signalled().await;
-        std::process::exit(1);
+        terminal::leave(std::process::ExitCode::FAILURE);
     });
     stop
 }

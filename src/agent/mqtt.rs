@@ -6,27 +6,58 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
 use chrono::Utc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::actions::mqtt::{BoxDiagnostics, Broker, DetectorDiagnostics, Home, Link};
-use crate::config::{DetectorName, Settings};
+use crate::actions::mqtt::{BoxDiagnostics, Broker, DetectorDiagnostics, Home, Link, Owned};
+use crate::config::{DetectorName, MqttConfig, Settings};
+use crate::outbox::{BrokerTopic, Outbox};
 use crate::status::{Board, BrokerState, Health, Snapshot};
 
 /// How often the broker is told how things are, if that has changed.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// What the broker is told of the doors, if anything.
-pub fn home(settings: &Settings, broker: &Broker) -> Option<Arc<Home>> {
-    let config = settings.mqtt.as_ref().filter(|config| config.publishes())?;
+/// What the broker is told of the doors, if anything. What an earlier start told under topics that are none any more, because a
+/// detector was removed or something renamed, is retired; the record of that is the outbox's, as the broker cannot tell which of
+/// the boxes that share it has left a topic behind.
+pub fn home(settings: &Settings, broker: &Broker, outbox: &Outbox) -> Result<Option<Arc<Home>>> {
+    let config = settings.mqtt.as_ref();
     let detectors: Vec<DetectorName> = settings.detectors.iter().map(|detector| detector.name.clone()).collect();
-    let late_after = Duration::from_millis(settings.outbox.late_after_ms);
-    Some(Arc::new(Home::new(config, broker.clone(), &detectors, late_after)))
+    let home = config.filter(|config| config.publishes()).map(|config| {
+        let late_after = Duration::from_millis(settings.outbox.late_after_ms);
+        Arc::new(Home::new(config, broker.clone(), &detectors, late_after))
+    });
+    let told: Vec<Owned> = match (config, &home) {
+        (Some(config), Some(_)) => Home::topics(config, broker.topics(), &detectors),
+        // Whether the box is there is told in any case.
+        _ => Home::topics(
+            &MqttConfig { home_assistant: false, ..config.cloned().context("there is no [mqtt]")? },
+            broker.topics(),
+            &[],
+        ),
+    };
+    let address = broker.address();
+    let before = outbox.broker_topics()?;
+    let told: Vec<BrokerTopic> = told.into_iter().map(|owned| record(&address, owned)).collect();
+    outbox.keep_broker_topics(&told)?;
+    let is_told = |topic: &BrokerTopic| told.iter().any(|other| other.topic == topic.topic);
+    let stale = before.into_iter().filter(|topic| topic.broker == address && !is_told(topic));
+    broker.retire(stale.map(owned).collect());
+    Ok(home)
+}
+
+fn record(broker: &str, owned: Owned) -> BrokerTopic {
+    BrokerTopic { broker: broker.into(), topic: owned.topic, witness: owned.witness, owner: owned.owner }
+}
+
+fn owned(topic: BrokerTopic) -> Owned {
+    Owned { topic: topic.topic, witness: topic.witness, owner: topic.owner }
 }
 
 /// Keeps the connection up until `ending`, and then says goodbye.
-pub async fn run(broker: Broker, home: Option<Arc<Home>>, board: Board, ending: CancellationToken) {
+pub async fn run(broker: Broker, home: Option<Arc<Home>>, outbox: Outbox, board: Board, ending: CancellationToken) {
     show(&broker, &board);
     let connection = broker.clone().run(ending.clone());
     let telling = async {
@@ -40,6 +71,7 @@ pub async fn run(broker: Broker, home: Option<Arc<Home>>, board: Board, ending: 
                 _ = link.changed() => {}
                 () = ending.cancelled() => return,
             }
+            forget(&broker, &outbox).await;
             show(&broker, &board);
             if let Some(home) = &home {
                 tell(home, &board.snapshot(Instant::now(), Utc::now()));
@@ -49,12 +81,26 @@ pub async fn run(broker: Broker, home: Option<Arc<Home>>, board: Board, ending: 
     tokio::join!(connection, telling);
 }
 
+/// Topics that are cleared need not be on record any more.
+async fn forget(broker: &Broker, outbox: &Outbox) {
+    let gone = broker.retired();
+    if gone.is_empty() {
+        return;
+    }
+    tracing::info!(topics = gone.len(), "what was told the MQTT broker under earlier names is cleared there");
+    let (outbox, address) = (outbox.clone(), broker.address());
+    let forgotten = tokio::task::spawn_blocking(move || outbox.forget_broker_topics(&address, &gone)).await;
+    if let Ok(Err(error)) = forgotten {
+        tracing::warn!(%error, "the record of what the MQTT broker keeps is out of date; it is looked at again at the next start");
+    }
+}
+
 /// The connection, on the board.
 fn show(broker: &Broker, board: &Board) {
     let link = broker.link().borrow().clone();
     let (state, reason) = match link {
         Link::New => (BrokerState::Unknown, String::new()),
-        Link::Up => (BrokerState::Connected, String::new()),
+        Link::Up => (BrokerState::Connected, broker.trouble()),
         Link::Down { reason } => (BrokerState::Away, reason),
     };
     metrics::gauge!("doorward_agent_broker_connected").set(f64::from(u8::from(state == BrokerState::Connected)));

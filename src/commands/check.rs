@@ -8,7 +8,6 @@ mod doors;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,7 +26,7 @@ use crate::config::{self, ActionConfig, CameraConfig, ConfigErrors, DetectorConf
 use crate::identities::{Client, ClientError, Heard};
 use crate::models::{ModelError, ModelStore, Role};
 use crate::rules::{RuleError, Rules};
-use crate::{detect, embed, onnx, outbox};
+use crate::{detect, embed, onnx, outbox, terminal};
 
 /// Less free space than this and the outbox cannot be trusted to take the next sighting.
 const LEAST_FREE_BYTES: u64 = 64 << 20;
@@ -58,7 +57,7 @@ struct Report(Vec<Check>);
 /// Checks, prints, and tells by the exit code: 0, 1 when this machine is not ready, 78 when the configuration is wrong.
 pub fn run(args: CheckArgs) -> CommandResult {
     if args.print {
-        super::print_line(super::load_config(args.config.config.as_deref())?.to_text().trim_end());
+        super::print_lines(super::load_config(args.config.config.as_deref())?.to_text().trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::default();
@@ -67,9 +66,12 @@ pub fn run(args: CheckArgs) -> CommandResult {
         Err(errors) => report.mistakes(errors),
     }
     let text = if args.json { report.json() } else { report.lines() };
-    // A reader who has gone away has read enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(report.exit())
+    let code = report.exit();
+    // A reader who has gone away has read enough; how it went is in the exit code all the same.
+    if !text.lines().all(terminal::tell) {
+        terminal::leave(code);
+    }
+    Ok(code)
 }
 
 fn everything(loaded: &Loaded, online: bool, report: &mut Report) {

@@ -25,7 +25,7 @@ pub fn run(args: DetectArgs) -> CommandResult {
     let mut detector = detect::load(&ModelStore::locate(None), &config, args.threads)?;
     let mut lines = Lines::new(args.json);
     for image in &args.images {
-        lines.print(image, look(detector.as_mut(), image, &args))?;
+        lines.print(image, look(detector.as_mut(), image, &args));
         if lines.gone() {
             break;
         }

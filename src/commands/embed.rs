@@ -20,7 +20,7 @@ pub fn run(args: EmbedArgs) -> CommandResult {
     let mut detector = detect::load(&store, &DetectConfig::still("auto"), 1)?;
     let mut lines = Lines::new(args.json);
     for image in &args.images {
-        lines.print(image, look(detector.as_mut(), embedder.as_mut(), image))?;
+        lines.print(image, look(detector.as_mut(), embedder.as_mut(), image));
         if lines.gone() {
             break;
         }

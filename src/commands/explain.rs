@@ -1,6 +1,6 @@
 //! `doorward explain`: what became of a visit, and why.
 //!
-//! In: the beginning of a visit's id. Out: its shots with their quality, what the engine said, which actions followed and how each
+//! In: the beginning of a visit's id. Out: where several visits fit, a line for each; of a single one its shots with their quality, what the engine said, which actions followed and how each
 //! ended, from the history of the state directory, whether the service is running or not.
 
 use std::process::ExitCode;
@@ -12,12 +12,16 @@ use crate::cli::ExplainArgs;
 use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
 
 pub fn run(args: ExplainArgs) -> CommandResult {
-    for visit in &visits(&args)? {
-        if args.json {
-            print_line(&serde_json::to_string(visit)?);
-        } else {
-            tell(visit);
+    let visits = visits(&args)?;
+    match (args.json, &visits[..]) {
+        (true, visits) => {
+            for visit in visits {
+                print_line(&serde_json::to_string(visit)?);
+            }
         }
+        (false, [visit]) => tell(visit),
+        // The first eight letters are a time to the minute: at a busy door many visits share them.
+        (false, visits) => list(visits, &args.visit),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -33,6 +37,19 @@ pub(super) fn visits(args: &ExplainArgs) -> Result<Vec<VisitRecord>, Failure> {
         );
     }
     Ok(visits)
+}
+
+/// A line for each of several visits, so that one can be picked.
+fn list(visits: &[VisitRecord], asked: &str) {
+    let more = if visits.len() == outbox::MOST_VISITS as usize { "at least " } else { "" };
+    print_line(&format!("{more}{} visits have an id that starts with `{asked}`; newest first:", visits.len()));
+    for visit in visits {
+        let person = visit.shots.iter().rev().find_map(|shot| shot.person.as_deref());
+        let person = person.map(|person| format!(" {person}")).unwrap_or_default();
+        let outcome = with_reason(&visit.outcome, visit.reason.as_deref());
+        print_line(&format!("  {}  {}  {}: {outcome}{person}", visit.visit, visit.first_seen, visit.detector));
+    }
+    print_line("`doorward explain` with the whole id of one of them tells all of it");
 }
 
 fn tell(visit: &VisitRecord) {

@@ -3,7 +3,6 @@
 //! In: what was found in an image, or why nothing could be. Out: JSON lines on standard output; or text there and
 //! the failures on standard error. It remembers whether anything failed.
 
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use crate::detect::Rect;
 use crate::picture::{MAX_PIXELS, Picture};
+use crate::terminal::{complain, tell};
 
 /// The lines of one run.
 pub(super) struct Lines {
@@ -26,7 +26,7 @@ impl Lines {
     }
 
     /// Prints what became of an image: its text and its JSON, or the failure.
-    pub fn print(&mut self, image: &Path, result: anyhow::Result<(String, String)>) -> std::io::Result<()> {
+    pub fn print(&mut self, image: &Path, result: anyhow::Result<(String, String)>) {
         let file = image.display();
         self.failed |= result.is_err();
         match (self.json, result) {
@@ -35,11 +35,7 @@ impl Lines {
                 self.out(format_args!("{}", json!({"file": file.to_string(), "error": format!("{error:#}")})))
             }
             (false, Ok((text, _))) => self.out(format_args!("{file}: {text}")),
-            (false, Err(error)) => {
-                // Nobody is left to tell when standard error is closed.
-                let _ = writeln!(std::io::stderr(), "{file}: {error:#}");
-                Ok(())
-            }
+            (false, Err(error)) => complain(&format!("{file}: {error:#}")),
         }
     }
 
@@ -53,14 +49,8 @@ impl Lines {
         self.gone
     }
 
-    fn out(&mut self, line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
-        match writeln!(std::io::stdout(), "{line}") {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.gone = true;
-                Ok(())
-            }
-            written => written,
-        }
+    fn out(&mut self, line: std::fmt::Arguments<'_>) {
+        self.gone |= !tell(&line.to_string());
     }
 }
 
@@ -94,8 +84,8 @@ mod tests {
     fn a_failure_is_remembered() {
         let mut lines = Lines::new(true);
         assert_eq!(lines.exit(), ExitCode::SUCCESS);
-        lines.print(Path::new("a.jpg"), Err(anyhow::anyhow!("broken"))).unwrap();
-        lines.print(Path::new("b.jpg"), Ok(("fine".into(), "{}".into()))).unwrap();
+        lines.print(Path::new("a.jpg"), Err(anyhow::anyhow!("broken")));
+        lines.print(Path::new("b.jpg"), Ok(("fine".into(), "{}".into())));
         assert_eq!(lines.exit(), ExitCode::FAILURE);
     }
 }

@@ -1,6 +1,5 @@
 //! One file per command: arguments in, printed lines and an exit code out. The rooms do the work.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -20,6 +19,8 @@ pub mod purge;
 pub mod replay;
 pub mod rules;
 pub mod run;
+
+use crate::terminal::{complain, print_line, print_lines};
 
 /// Why a command ended badly, as its exit code tells it.
 #[derive(Debug)]
@@ -42,13 +43,4 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Reads and checks the configuration; its mistakes become exit code 78.
 pub fn load_config(file: Option<&Path>) -> Result<crate::config::Loaded, Failure> {
     crate::config::load(file).map_err(|errors| Failure::BadConfiguration(errors.into()))
-}
-
-/// Prints one line. When nobody reads any more (`doorward … | head`) the command has done its work and ends.
-pub fn print_line(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let printed = writeln!(out, "{line}").and_then(|()| out.flush());
-    if printed.is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
-        std::process::exit(0);
-    }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::CommandResult;
+use super::{CommandResult, complain, print_line};
 use crate::cli::ModelsCommand;
 use crate::models::{Entry, ModelError, ModelStore, Outcome, Patience, Presence, Pulled, Role, Step, pull};
 
@@ -65,14 +65,14 @@ fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> Command
         return Err(anyhow!("no usable file for: {}; {hint}, or try again later", unserved.join(", ")).into());
     }
     if !missed.is_empty() {
-        eprintln!("{} missing; what is here does the work", are(&missed));
+        complain(&format!("{} missing; what is here does the work", are(&missed)));
     }
     for role in [Role::Detector, Role::Embedder] {
         if let Some(entry) = store.auto(role) {
-            eprintln!("the {role} is `{}`", entry.name);
+            complain(&format!("the {role} is `{}`", entry.name));
         }
     }
-    eprintln!("the files are in {}", store.dir().display());
+    complain(&format!("the files are in {}", store.dir().display()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,11 +99,11 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
                 })
             })
             .collect();
-        println!("{}", json!(entries));
+        print_line(&format!("{}", json!(entries)));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("in {}\n", store.place());
-    println!("{:<19} {:<9} {:<8} {:>8}  licence", "name", "role", "state", "MB");
+    print_line(&format!("in {}\n", store.place()));
+    print_line(&format!("{:<19} {:<9} {:<8} {:>8}  licence", "name", "role", "state", "MB"));
     for entry in store.manifest().entries() {
         let state = match store.presence(entry) {
             Presence::Present if auto(entry) => "in use",
@@ -113,9 +113,9 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
             Presence::Missing => "missing",
         };
         let megabytes = entry.digest.bytes as f64 / 1e6;
-        println!("{:<19} {:<9} {state:<8} {megabytes:>8.1}  {}", entry.name, entry.role, entry.licence);
+        print_line(&format!("{:<19} {:<9} {state:<8} {megabytes:>8.1}  {}", entry.name, entry.role, entry.licence));
     }
-    println!("\n`in use` is what `model = \"auto\"` takes");
+    print_line("\n`in use` is what `model = \"auto\"` takes");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -138,10 +138,10 @@ fn verify(store: &ModelStore, json: bool) -> CommandResult {
                 "problem": result.as_ref().err().map(ToString::to_string),
             })
         };
-        println!("{}", json!(results.iter().map(line).collect::<Vec<_>>()));
+        print_line(&format!("{}", json!(results.iter().map(line).collect::<Vec<_>>())));
     } else {
         for (entry, result) in &results {
-            println!("{:<19} {}", entry.name, state(result));
+            print_line(&format!("{:<19} {}", entry.name, state(result)));
         }
     }
     let damaged: Vec<&(&Entry, _)> = results.iter().filter(|(_, result)| state(result) == "damaged").collect();
@@ -169,7 +169,7 @@ impl Display {
 
     fn show(&mut self, step: Step<'_>) {
         match step {
-            Step::Waiting => eprintln!("another pull is writing to the folder; waiting for it to end"),
+            Step::Waiting => complain("another pull is writing to the folder; waiting for it to end"),
             Step::Trying { name, origin, bytes } => self.start(name, origin, bytes),
             Step::Received(bytes) => self.received(bytes),
             Step::Ended(pulled) => {
@@ -213,12 +213,12 @@ impl Display {
 fn told(pulled: &Pulled) {
     let name = &pulled.name;
     match &pulled.outcome {
-        Outcome::Kept => println!("{name:<19} is here"),
-        Outcome::Fetched { origin } => println!("{name:<19} fetched from {origin}"),
+        Outcome::Kept => print_line(&format!("{name:<19} is here")),
+        Outcome::Fetched { origin } => print_line(&format!("{name:<19} fetched from {origin}")),
         Outcome::Missed { reasons } => {
-            println!("{name:<19} not to be had");
+            print_line(&format!("{name:<19} not to be had"));
             for error in reasons {
-                eprintln!("{:<19}   {}", "", reason(error));
+                complain(&format!("{:<19}   {}", "", reason(error)));
             }
         }
     }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{CommandResult, print_line};
+use super::{CommandResult, complain, print_line};
 use crate::cli::{PicturesArgs, PicturesCommand};
 use crate::outbox::{KeptPicture, Pictures};
 
@@ -33,7 +33,9 @@ pub fn run(command: PicturesCommand) -> CommandResult {
                     None => {
                         all = false;
                         let id = &picture.sighting;
-                        eprintln!("doorward: the picture of sighting {id} has gone, or was stored with another key");
+                        complain(&format!(
+                            "doorward: the picture of sighting {id} has gone, or was stored with another key"
+                        ));
                     }
                 }
             }

@@ -17,7 +17,7 @@ use crate::agent::{self, AgentEvent, VisitSummary, quality_json};
 use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
 use crate::identities::Known;
-use crate::telemetry;
+use crate::{telemetry, terminal};
 
 /// The detector's name when no configuration gives one.
 const NAME: &str = "replay";
@@ -37,19 +37,23 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
     let options =
         agent::Options { events: Some(events), dry_run: args.dry_run, ends_with_recording: true, metrics: None };
     let stop = agent::stop_on_signal();
-    let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop));
-    let mut visits = 0u32;
+    let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop.clone()));
+    let (mut visits, mut read) = (0u32, true);
     while let Some(event) = happened.recv().await {
         if let AgentEvent::Closed(visit) = event {
             visits += 1;
-            super::print_line(&if args.json { visit_json(&visit).to_string() } else { visit_text(&visit) });
+            read = read && terminal::tell(&if args.json { visit_json(&visit).to_string() } else { visit_text(&visit) });
+            if !read {
+                // Nobody reads any more (`| head -1`): the agent ends in order, and its state leaves the disk.
+                stop.cancel();
+            }
         }
     }
     let report = agent.await.context("the agent ended badly")??;
-    if let Some(fault) = report.camera_fault {
+    if let Some(fault) = report.camera_fault.filter(|_| read) {
         return Err(anyhow::anyhow!("{}: {fault}", args.input.display()).into());
     }
-    if !args.json {
+    if !args.json && read {
         super::print_line(&format!("{visits} visits in {} frames", report.frames));
     }
     Ok(ExitCode::SUCCESS)

@@ -36,6 +36,9 @@ pub struct MqttConfig {
     /// An idle connection is tried this often.
     #[serde(default = "default::keep_alive_secs")]
     pub keep_alive_secs: u16,
+    /// No message is larger, topic included.
+    #[serde(default = "default::max_packet_bytes")]
+    pub max_packet_bytes: u32,
     /// Announces every detector to Home Assistant and publishes its events and states.
     #[serde(default)]
     pub home_assistant: bool,
@@ -64,6 +67,7 @@ impl MqttConfig {
             client_id: None,
             topic: default::topic(),
             keep_alive_secs: default::keep_alive_secs(),
+            max_packet_bytes: default::max_packet_bytes(),
             home_assistant: false,
             discovery_topic: default::discovery_topic(),
             states: false,
@@ -90,6 +94,7 @@ impl std::fmt::Debug for MqttConfig {
             .field("client_id", &self.client_id)
             .field("topic", &self.topic)
             .field("keep_alive_secs", &self.keep_alive_secs)
+            .field("max_packet_bytes", &self.max_packet_bytes)
             .field("home_assistant", &self.home_assistant)
             .field("discovery_topic", &self.discovery_topic)
             .field("states", &self.states)
@@ -128,6 +133,7 @@ impl Checker<'_> {
             }
         }
         self.range(&["mqtt", "keep_alive_secs"], mqtt.keep_alive_secs, 5..=3_600);
+        self.range(&["mqtt", "max_packet_bytes"], mqtt.max_packet_bytes, 1_024..=256 << 20);
     }
 
     fn broker_address(&mut self, mqtt: &MqttConfig) {
@@ -175,6 +181,10 @@ mod default {
     }
     pub fn keep_alive_secs() -> u16 {
         30
+    }
+    /// Brokers take this much as they come.
+    pub fn max_packet_bytes() -> u32 {
+        1 << 20
     }
     pub fn yes() -> bool {
         true

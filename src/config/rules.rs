@@ -27,8 +27,9 @@ pub struct RuleConfig {
     /// A minijinja expression over the event that must be true as well: what the matchers cannot say.
     #[serde(default, rename = "if")]
     pub condition: Option<String>,
-    /// After firing for a person the rule rests for that person this long (unknown people count per visit).
-    #[serde(default = "default::cooldown_secs")]
+    /// After firing for a person the rule rests for that person this long (unknown people count per visit). Without it every
+    /// visit counts: a record of everybody must not leave out who comes back at once.
+    #[serde(default)]
     pub cooldown_secs: u64,
     /// Names of `[action.NAME]` blocks, performed in order.
     #[serde(deserialize_with = "names")]
@@ -187,14 +188,14 @@ pub enum Weekday {
 }
 
 impl RuleConfig {
-    /// Performs `actions` for every known person, with the default cooldown.
+    /// Performs `actions` for every known person, in every visit.
     pub fn new(name: impl Into<String>, actions: Vec<String>) -> Self {
         Self {
             name: name.into(),
             when: WhenConfig::default(),
             unless: None,
             condition: None,
-            cooldown_secs: default::cooldown_secs(),
+            cooldown_secs: 0,
             actions,
         }
     }
@@ -356,12 +357,6 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     Ok(names.iter().map(|name| text::composed(name).into_owned()).collect())
-}
-
-mod default {
-    pub fn cooldown_secs() -> u64 {
-        60
-    }
 }
 
 #[cfg(test)]

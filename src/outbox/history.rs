@@ -120,7 +120,7 @@ pub struct PastSight {
 }
 
 /// Visits told at once.
-const MOST_VISITS: u32 = 20;
+pub const MOST_VISITS: u32 = 20;
 /// Visits forgotten in one transaction.
 const FORGET_AT_ONCE: u32 = 200;
 

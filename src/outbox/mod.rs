@@ -11,6 +11,7 @@
 //!              └── waiting ◀─ postpone                     a claim a restart finds unfinished is never repeated
 //! ```
 
+mod broker_topics;
 mod disk;
 mod error;
 mod history;
@@ -45,8 +46,11 @@ use uuid::Uuid;
 use crate::config::{DetectorName, OutboxConfig};
 use crate::crop::Sighting;
 
+pub use broker_topics::BrokerTopic;
 pub use error::OutboxError;
-pub use history::{ActionRecord, Judged, JudgedRecord, PastSight, ShotRecord, VisitClosed, VisitRecord, explain};
+pub use history::{
+    ActionRecord, Judged, JudgedRecord, MOST_VISITS, PastSight, ShotRecord, VisitClosed, VisitRecord, explain,
+};
 pub use key::path as key_file;
 pub use ledger::{ActionEnd, PastFiring, Planned, Refused, Unfinished};
 pub use pictures::{KeptPicture, Pictures};
@@ -155,6 +159,21 @@ impl Outbox {
     pub fn stays(&self, detector: &DetectorName) -> Result<Vec<serde_json::Value>, OutboxError> {
         let stays = self.inner().on_disk(|store| stays::read(&store.db, &store.sealer, detector))?;
         Ok(stays.unwrap_or_default())
+    }
+
+    /// The topics the MQTT broker keeps something of ours under, as far as they were recorded.
+    pub fn broker_topics(&self) -> Result<Vec<BrokerTopic>, OutboxError> {
+        Ok(self.inner().on_disk(|store| broker_topics::read(&store.db))?.unwrap_or_default())
+    }
+
+    /// Records topics, each once.
+    pub fn keep_broker_topics(&self, topics: &[BrokerTopic]) -> Result<(), OutboxError> {
+        self.inner().on_disk(|store| broker_topics::keep(&mut store.db, topics)).map(drop)
+    }
+
+    /// The broker keeps nothing of ours under these any more.
+    pub fn forget_broker_topics(&self, broker: &str, topics: &[String]) -> Result<(), OutboxError> {
+        self.inner().on_disk(|store| broker_topics::forget(&mut store.db, broker, topics)).map(drop)
     }
 
     /// Whether the action of this key may be performed now: true once, ever.

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::broker_topics::{self, BrokerTopic};
 use super::error::{OutboxError, storage};
 use super::wipe::{self, Search, Searched};
 use super::{key, open, quarantine, schema};
@@ -49,6 +50,9 @@ pub struct Purge {
     running: bool,
     search: Search,
     visits: BTreeSet<String>,
+    /// Detectors whose newest shot was erased.
+    newest: BTreeSet<String>,
+    broker_topics: Vec<BrokerTopic>,
     erased: Erased,
 }
 
@@ -75,6 +79,8 @@ impl Purge {
             running,
             search: Search::new(),
             visits: BTreeSet::new(),
+            newest: BTreeSet::new(),
+            broker_topics: Vec::new(),
             erased: Erased::default(),
         })
     }
@@ -101,6 +107,8 @@ impl Purge {
             let failed = storage("erase what is stored");
             let tx = db.transaction().map_err(failed)?;
             self.visits = selected(&tx, selection).map_err(failed)?;
+            self.newest = newest(&tx, &self.visits).map_err(failed)?;
+            self.broker_topics = broker_topics::read(&tx)?;
             self.erased.visits = self.visits.len();
             for visit in &self.visits {
                 mark(&tx, visit, &mut self.search).map_err(failed)?;
@@ -137,6 +145,16 @@ impl Purge {
     /// Whether this visit was erased.
     pub fn has_erased(&self, visit: &str) -> bool {
         self.visits.contains(visit)
+    }
+
+    /// Whether the newest shot of this detector was erased.
+    pub fn has_erased_newest(&self, detector: &str) -> bool {
+        self.newest.contains(detector)
+    }
+
+    /// The topics the MQTT broker keeps something of ours under, as far as they were on record when it was erased.
+    pub fn broker_topics(&self) -> &[BrokerTopic] {
+        &self.broker_topics
     }
 
     /// Something else that was erased and must not be found any more.
@@ -254,6 +272,17 @@ fn selected(tx: &Transaction<'_>, selection: &Selection) -> rusqlite::Result<BTr
         Some(value) => statement.query_map([value], read)?.collect(),
         None => statement.query_map([], read)?.collect(),
     }
+}
+
+/// The detectors whose newest shot is of one of these visits.
+fn newest(tx: &Transaction<'_>, visits: &BTreeSet<String>) -> rusqlite::Result<BTreeSet<String>> {
+    // SQLite takes the other columns from the row with the maximum.
+    let sql = "SELECT visit.detector, shot.visit, MAX(shot.seen_ms) FROM shot JOIN visit ON visit.id = shot.visit
+               GROUP BY visit.detector";
+    let mut statement = tx.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+    let erased = rows.filter(|row| row.as_ref().map_or(true, |(_, visit)| visits.contains(visit)));
+    erased.map(|row| row.map(|(detector, _)| detector)).collect()
 }
 
 /// Remembers of a visit what is found nowhere else: its ids, and pieces of what was sealed.

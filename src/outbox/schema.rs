@@ -160,6 +160,16 @@ pub(super) const STEPS: &[&str] = &[
 ",
     // How sure the engine was of the person; `confidence` is of the face from here on.
     "ALTER TABLE shot ADD COLUMN match_confidence REAL;",
+    "
+    -- Topics the MQTT broker keeps something of ours under, so that it can be cleared when they are ours no more.
+    CREATE TABLE broker_topic (
+        broker      TEXT NOT NULL,  -- host and port
+        topic       TEXT NOT NULL,
+        witness     TEXT NOT NULL,  -- the topic that shows whose it is
+        owner       TEXT NOT NULL,  -- this box, as the broker knew it
+        PRIMARY KEY (broker, topic)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Pages given back at once, 4 MiB: a visitor waits no longer for it than for a few pictures.
@@ -247,7 +257,7 @@ mod tests {
             check_version(&db, Path::new("x")).unwrap();
             migrate(&mut db, &Sealer::new(&[1; 32])).unwrap();
         }
-        for table in ["sighting", "visit", "shot", "action", "picture", "stay", "judged"] {
+        for table in ["sighting", "visit", "shot", "action", "picture", "stay", "judged", "broker_topic"] {
             let rows: i64 = db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap();
             assert_eq!(rows, 0);
         }

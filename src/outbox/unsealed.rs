@@ -67,25 +67,28 @@ pub(super) fn seal(db: &mut Connection, sealer: &Sealer) -> Result<(), OutboxErr
         }
     }
     let tx = db.transaction().map_err(failed)?;
-    seal_requests(&tx, sealer).map_err(failed)?;
+    let requests = seal_requests(&tx, sealer).map_err(failed)?;
     tx.execute_batch("ALTER TABLE action DROP COLUMN unsealed_request; DROP TABLE unsealed_sighting;")
         .map_err(failed)?;
     tx.commit().map_err(failed)?;
     while schema::give_back(db)? {}
     schema::empty_log(db)?;
-    tracing::info!(sightings = count, "what an older version stored is encrypted now");
+    if count + requests > 0 {
+        tracing::info!(sightings = count, requests, "what an older version stored is encrypted now");
+    }
     Ok(())
 }
 
-fn seal_requests(db: &Connection, sealer: &Sealer) -> rusqlite::Result<()> {
+/// Gives their number.
+fn seal_requests(db: &Connection, sealer: &Sealer) -> rusqlite::Result<usize> {
     let mut open = db.prepare("SELECT key, unsealed_request FROM action WHERE unsealed_request IS NOT NULL")?;
     let requests: Vec<(String, String)> =
         open.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    for (key, request) in requests {
-        let sealed = sealer.seal(Kind::Request, &key, &[request.as_bytes()]);
+    for (key, request) in &requests {
+        let sealed = sealer.seal(Kind::Request, key, &[request.as_bytes()]);
         db.execute("UPDATE action SET key_id = ?, request = ? WHERE key = ?", params![sealer.key_id(), sealed, key])?;
     }
-    Ok(())
+    Ok(requests.len())
 }
 
 fn decode(row: &Row<'_>, id: Uuid) -> rusqlite::Result<Option<Sighting>> {

@@ -4,7 +4,7 @@
 //! the files in which a mark is still found. It cannot reach what the file system or the disk keep of their own accord:
 //! copies made by a copying file system, blocks an SSD has put out of service.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -46,9 +46,10 @@ pub fn blank(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Looks for marks: sixteen bytes each, taken from what was erased.
+/// Looks for marks: what was erased, or its end where that is long.
 pub struct Search {
-    marks: HashSet<u128>,
+    /// By their last sixteen bytes. Ids of different things may end alike, so the whole of a mark must be there.
+    marks: HashMap<u128, BTreeSet<Vec<u8>>>,
     /// By the lowest bits of a mark, so that nearly every place in a file costs one look into a small table.
     likely: Vec<u64>,
 }
@@ -64,28 +65,33 @@ pub struct Searched {
     pub unread: Vec<(PathBuf, io::Error)>,
 }
 
+/// No mark is shorter.
 const MARK: usize = 16;
+/// An id written in letters has 36.
+const LONGEST: usize = 48;
 const LIKELY_BITS: u32 = 22;
 
 impl Search {
     pub fn new() -> Self {
-        Self { marks: HashSet::new(), likely: vec![0; (1 << LIKELY_BITS) / 64] }
+        Self { marks: HashMap::new(), likely: vec![0; (1 << LIKELY_BITS) / 64] }
     }
 
-    /// Takes the last sixteen bytes as a mark: of an id written in letters those that differ most. Less is no mark.
+    /// Takes this as a mark, or its end. Fewer than sixteen bytes are none.
     pub fn add(&mut self, erased: &[u8]) {
-        if let Some(mark) = erased.last_chunk::<MARK>() {
-            let mark = u128::from_be_bytes(*mark);
+        if let Some(end) = erased.last_chunk::<MARK>() {
+            let end = u128::from_be_bytes(*end);
             // Blank bytes are everywhere.
-            if mark != 0 && self.marks.insert(mark) {
-                let (at, bit) = place(mark);
+            if end != 0 {
+                let (at, bit) = place(end);
                 self.likely[at] |= bit;
+                let whole = &erased[erased.len().saturating_sub(LONGEST)..];
+                self.marks.entry(end).or_default().insert(whole.to_vec());
             }
         }
     }
 
     pub fn len(&self) -> usize {
-        self.marks.len()
+        self.marks.values().map(BTreeSet::len).sum()
     }
 
     /// Searches every file below `path`, which may be one itself.
@@ -110,19 +116,27 @@ impl Search {
 
     fn finds(&self, mut file: impl Read, bytes: &mut u64) -> io::Result<bool> {
         let mut window = 0;
-        let mut buffer = vec![0; 256 << 10];
-        let mut found = false;
+        // The end of the piece before stands in front of each piece, for a mark that lies across.
+        let mut buffer = vec![0; LONGEST + (256 << 10)];
+        let (mut before, mut found) = (0, false);
         loop {
-            let read = file.read(&mut buffer)?;
+            let read = file.read(&mut buffer[before..])?;
             if read == 0 {
                 return Ok(found);
             }
             *bytes += read as u64;
-            for byte in &buffer[..read] {
-                window = window << 8 | u128::from(*byte);
+            let end = before + read;
+            for last in before..end {
+                window = window << 8 | u128::from(buffer[last]);
                 let (at, bit) = place(window);
-                found |= self.likely[at] & bit != 0 && self.marks.contains(&window);
+                if self.likely[at] & bit != 0
+                    && let Some(wholes) = self.marks.get(&window)
+                {
+                    found |= wholes.iter().any(|whole| buffer[..=last].ends_with(whole));
+                }
             }
+            before = end.min(LONGEST);
+            buffer.copy_within(end - before..end, 0);
         }
     }
 }
@@ -143,7 +157,7 @@ mod tests {
         let mut search = Search::new();
         search.add(b"too short");
         search.add(&[0; 40]);
-        search.add(b"in front of it is more 0123456789abcdef");
+        search.add(b"0123456789abcdef");
         assert_eq!(search.len(), 1);
         for (n, (before, text, found)) in [
             (0, &mark[..], true),
@@ -166,6 +180,24 @@ mod tests {
         let mut searched = Searched::default();
         search.below(dir.path(), &mut searched);
         assert_eq!((searched.files, searched.found.len()), (5, 3));
+    }
+
+    /// Ids of one maker may differ in their beginnings alone.
+    #[test]
+    fn another_id_that_ends_alike_is_not_what_was_erased() {
+        let dir = tempfile::tempdir().unwrap();
+        let (erased, kept) = ("01990000-aaaa-7000-8000-000000000001", "01990000-bbbb-7000-8000-000000000001");
+        let mut search = Search::new();
+        search.add(erased.as_bytes());
+        for (text, found) in [(kept, 0), (erased, 1)] {
+            // Across the end of the piece that is read at once, too.
+            for before in [0, 5, (256 << 10) - 20] {
+                fs::write(dir.path().join("file"), [&vec![b'x'; before], text.as_bytes(), b"y"].concat()).unwrap();
+                let mut searched = Searched::default();
+                search.below(dir.path(), &mut searched);
+                assert_eq!(searched.found.len(), found, "{text} after {before}");
+            }
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@
 //!                                                              └──┘
 //! ```
 //!
-//! A person is one guest however many visits it takes; somebody unknown is one per visit, and turns into the person when
-//! a better shot is recognised. A second person has a stay of their own.
+//! A person is one guest however many visits it takes, and so is somebody unknown: whose track is lost and found again within
+//! `absent` is the same stranger, as long as the two were never in view at once. A stranger turns into the person when a better
+//! shot is recognised. A second person has a stay of their own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -38,6 +39,9 @@ pub struct Presence {
 
 #[derive(Clone, Copy)]
 struct Sight {
+    /// When the visit came into view, and when it was last there.
+    first: Duration,
+    last: Duration,
     seen_at: DateTime<Utc>,
     leaves: Duration,
 }
@@ -68,7 +72,8 @@ impl Presence {
 
     /// This visit's face is in the newest frame; true when it is of somebody who is present.
     pub fn in_view(&mut self, visit: VisitId, seen_at: DateTime<Utc>, now: Duration) -> bool {
-        let sight = Sight { seen_at, leaves: now + self.absent };
+        let first = self.sights.get(&visit).map_or(now, |sight| sight.first);
+        let sight = Sight { first, last: now, seen_at, leaves: now + self.absent };
         self.sights.insert(visit, sight);
         if self.sights.len() > SIGHTS {
             let oldest = self.sights.iter().min_by_key(|(_, sight)| sight.leaves).map(|(visit, _)| *visit);
@@ -100,7 +105,7 @@ impl Presence {
         let mut since = recognition.seen_at;
         match &guest {
             Guest::Unknown(_) if self.known_in(visit) => return None,
-            Guest::Unknown(_) => {}
+            Guest::Unknown(_) => self.found_again(&guest, sight),
             Guest::Known(_) => {
                 // The unknown visitor was this person all along, and has not left.
                 if let Some(unknown) = self.guests.remove(&Guest::Unknown(visit)) {
@@ -126,6 +131,24 @@ impl Presence {
         let held = Held { stay: stay.clone(), visit: Some(visit), leaves: sight.leaves };
         self.guests.insert(guest, held);
         Some(stay)
+    }
+
+    /// Lets a stranger whose earlier visit was out of view before this one began, or whose later one began after it ended, be
+    /// the guest of this visit. Of several the one seen last; nobody can tell strangers apart by more than that.
+    fn found_again(&mut self, guest: &Guest, sight: Sight) {
+        if self.guests.contains_key(guest) {
+            return;
+        }
+        let apart = |held: &Held| {
+            let other = held.visit.and_then(|visit| self.sights.get(&visit));
+            other.is_none_or(|other| other.last < sight.first || sight.last < other.first)
+        };
+        let strangers = self.guests.iter().filter(|(other, _)| matches!(other, Guest::Unknown(_)));
+        let lost = strangers.filter(|(_, held)| held.leaves > sight.first && apart(held));
+        let same = lost.max_by_key(|(_, held)| held.leaves).map(|(other, _)| other.clone());
+        if let Some(held) = same.and_then(|same| self.guests.remove(&same)) {
+            self.guests.insert(guest.clone(), held);
+        }
     }
 
     /// Who has left by now, each told once; in the order they left.
@@ -260,6 +283,68 @@ mod tests {
                 &["+visit2 1", "+visit3 2", "-visit2 60", "-visit3 60"],
             ),
             (
+                "a stranger who is lost and found again is one",
+                vec![
+                    (0, View(&[2])),
+                    (1, Answer("unknown")),
+                    (20, View(&[3])),
+                    (21, Answer("unknown visit=3")),
+                    (40, View(&[4])),
+                    (41, Answer("unknown visit=4")),
+                    // An answer for the second visit that took its time.
+                    (42, Delayed("unknown visit=3 shot=2", 20)),
+                    end(140),
+                ],
+                &["+visit2 1", "-visit4 100"],
+            ),
+            (
+                "a stranger found again beside another one is one of two",
+                vec![
+                    (0, View(&[2, 3])),
+                    (1, Answer("unknown")),
+                    (2, Answer("unknown visit=3")),
+                    (20, View(&[3, 4])),
+                    (21, Answer("unknown visit=4")),
+                    end(100),
+                ],
+                &["+visit2 1", "+visit3 2", "-visit3 80", "-visit4 80"],
+            ),
+            (
+                "a stranger who comes after the other has left is another",
+                vec![
+                    (0, View(&[2])),
+                    (1, Answer("unknown")),
+                    (70, View(&[3])),
+                    (71, Answer("unknown visit=3")),
+                    end(140),
+                ],
+                &["+visit2 1", "-visit2 60", "+visit3 71", "-visit3 130"],
+            ),
+            (
+                "a stranger found again after a restart is one",
+                vec![
+                    (0, View(&[2])),
+                    (1, Answer("unknown")),
+                    (30, Restart),
+                    (40, View(&[3])),
+                    (41, Answer("unknown visit=3")),
+                    end(120),
+                ],
+                &["+visit2 1", "-visit3 100"],
+            ),
+            (
+                "a stranger found again who is recognised then has not left",
+                vec![
+                    (0, View(&[2])),
+                    (1, Answer("unknown")),
+                    (20, View(&[3])),
+                    (21, Answer("unknown visit=3")),
+                    (22, Answer("known visit=3 shot=2")),
+                    end(100),
+                ],
+                &["+visit2 1", "+ann 22", "-ann 80"],
+            ),
+            (
                 "an unknown one who is recognised has not left",
                 vec![(0, View(&[2])), (1, Answer("unknown")), (3, Answer("known shot=2")), end(100)],
                 &["+visit2 1", "+ann 3", "-ann 60"],
@@ -356,7 +441,7 @@ mod tests {
         for n in 0..SIGHTS + 10 {
             let visit = VisitId(Uuid::from_u128(n as u128));
             presence.in_view(visit, start(), Duration::from_millis(n as u64));
-            let mut case = Case::parse("unknown");
+            let mut case = Case::parse(&format!("known id=person{n}"));
             case.recognition.visit = visit;
             presence.recognised(&case.recognition, 0.5, RuleClock { utc: start(), late: false }, Duration::ZERO);
         }

@@ -64,6 +64,22 @@ fn stories_of_visits() {
     }
 }
 
+/// The README's first rule, as it stands there: a record of everybody leaves out nobody, however soon they come back.
+#[test]
+fn the_journal_of_everybody_has_every_visit() {
+    let readme = include_str!("../../README.md");
+    let from = readme.find("[[rule]]\nname = \"everybody\"").expect("the README has the rule");
+    let rule = readme[from..].split("```").next().unwrap();
+    let mut rules = rules(rule, Berlin);
+    for (second, case) in [(0, "known"), (5, "unknown visit=3"), (20, "known visit=4"), (25, "unknown visit=5")] {
+        let mut case = Case::parse(case);
+        case.recognition.seen_at += TimeDelta::seconds(second);
+        case.now = case.recognition.seen_at;
+        let requests = rules.evaluate(&case.recognition, case.quality, case.clock());
+        assert_eq!(requests.iter().map(|it| it.action.as_str()).collect::<Vec<_>>(), ["journal"], "at {second}");
+    }
+}
+
 /// Which of the rules fire at each step, by the first letter of their names.
 #[test]
 fn stories_of_the_past() {
@@ -210,11 +226,12 @@ fn rules_of_one_name_are_turned_down() {
 /// Which requests a leaving makes after some answers, with what the event says of it.
 #[test]
 fn stories_of_leaving() {
-    let toml = "[[rule]]\nname = 'gone'\nactions = ['log', 'door']\nwhen = { event = ['left'], outcome = ['known', 'unknown'] }
-        [[rule]]\nname = 'staff'\nactions = ['log']\nwhen = { event = ['left'], tags_any = ['Staff'] }
-        [[rule]]\nname = 'both'\nactions = ['log']\nwhen = { event = ['recognition', 'left'] }
-        [[rule]]\nname = 'came'\nactions = ['log']
-        [[rule]]\nname = 'not left'\nactions = ['log']\nunless = { event = ['left'] }";
+    let toml = "[[rule]]\nname = 'gone'\ncooldown_secs = 60
+        actions = ['log', 'door']\nwhen = { event = ['left'], outcome = ['known', 'unknown'] }
+        [[rule]]\nname = 'staff'\ncooldown_secs = 60\nactions = ['log']\nwhen = { event = ['left'], tags_any = ['Staff'] }
+        [[rule]]\nname = 'both'\ncooldown_secs = 60\nactions = ['log']\nwhen = { event = ['recognition', 'left'] }
+        [[rule]]\nname = 'came'\ncooldown_secs = 60\nactions = ['log']
+        [[rule]]\nname = 'not left'\ncooldown_secs = 60\nactions = ['log']\nunless = { event = ['left'] }";
     let mut rules = rules(toml, Berlin);
     let told = |requests: &[ActionRequest]| {
         requests.iter().map(|r| format!("{}>{}", r.rule, r.action)).collect::<Vec<_>>().join(" ")

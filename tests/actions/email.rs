@@ -20,12 +20,18 @@ struct MailServer {
 
 impl MailServer {
     fn start(security: &'static str, user: &str, password: &str) -> Self {
+        Self::with(security, user, password, &[])
+    }
+
+    /// With these variables in its environment.
+    fn with(security: &'static str, user: &str, password: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         certificates(folder.path());
         let file = |name: &str| folder.path().join(name).display().to_string();
         let mut child = Command::new(python())
             .args(["-W", "ignore", "tests/actions/smtp_server.py"])
             .args([security, &file("server.pem"), &file("key.pem"), user, password])
+            .envs(variables.iter().copied())
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdout(Stdio::piped())
             .spawn()
@@ -182,6 +188,35 @@ async fn a_refused_recipient_costs_the_others_nothing() {
     assert_eq!(reason(&outcome), "`to[0]` is put off (452) (after 2 tries); `to[1]` is refused (550)");
     let asked: Vec<_> = server.told().await.iter().map(|line| line["asked"].as_str().unwrap().to_owned()).collect();
     assert_eq!(asked, ["full@a.example", "refused@a.example", "full@a.example"]);
+}
+
+/// Addresses from a person's fields are as good as whoever typed them in.
+#[tokio::test]
+async fn an_address_that_cannot_be_filled_in_costs_the_others_nothing() {
+    let server = MailServer::start("none", "", "");
+    let everybody = "to = ['desk@site.example', '{{ person.name }}', '{{ person.fields.Nothing }}', 'ann@a.example']";
+    let outcome = perform(&server.toml(everybody), None).await;
+    let wanted = "cannot fill in `to[1]`: it is no address; cannot fill in `to[2]`: line 1: undefined value";
+    assert!(reason(&outcome).starts_with(wanted), "{outcome:?}");
+    assert_eq!(outcome.said.as_deref(), Some("taken for 2 of 4"));
+    for to in ["desk@site.example", "ann@a.example"] {
+        assert_eq!(server.mail()["to"], json!([to]));
+    }
+}
+
+#[tokio::test]
+async fn an_address_with_other_letters_needs_a_server_that_takes_it() {
+    let everybody = "to = ['desk@site.example', 'jörg@a.example']";
+    let server = MailServer::start("none", "", "");
+    assert_eq!(perform(&server.toml(everybody), None).await.result, ActionResult::Done);
+    let headers = [server.mail(), server.mail()].map(|mail| mail["headers"]["To"].as_str().unwrap().to_owned());
+    assert_eq!(headers, ["desk@site.example", "desk@site.example, jörg@a.example"]);
+
+    let server = MailServer::with("none", "", "", &[("NO_SMTPUTF8", "1")]);
+    let outcome = perform(&server.toml(everybody), None).await;
+    assert!(reason(&outcome).starts_with("`to[1]` needs SMTPUTF8"), "{outcome:?}");
+    assert_eq!(outcome.said.as_deref(), Some("taken for 1 of 2"));
+    assert_eq!(server.mail()["to"], json!(["desk@site.example"]));
 }
 
 #[tokio::test]

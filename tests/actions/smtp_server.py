@@ -2,13 +2,14 @@
 
 Usage: smtp_server.py none|starttls|tls CERTIFICATE KEY USER PASSWORD (an empty USER lets everybody in)
 Prints its port first. Recipients decide what goes wrong: refused@ is 550, busy@ 451 once and then taken, full@ is always 452,
-silent@ is never answered. The mails are read by Python's own parser.
+silent@ is never answered. With NO_SMTPUTF8 in its environment it does not offer that extension. The mails are read by Python's own parser.
 """
 
 import asyncio
 import email
 import email.policy
 import json
+import os
 import ssl
 import sys
 
@@ -84,7 +85,7 @@ if security == "starttls":
 async def main():
     handler = Handler()
     server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(handler, enable_SMTPUTF8=True, hostname="mail.test", **options),
+        lambda: SMTP(handler, enable_SMTPUTF8=not os.environ.get("NO_SMTPUTF8"), hostname="mail.test", **options),
         "127.0.0.1",
         0,
         ssl=context if security == "tls" else None,

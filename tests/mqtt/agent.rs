@@ -10,7 +10,7 @@ use crate::broker::{Mosquitto, Watcher, holds};
 use crate::support::{Engine, Running, doorward, recording, wait_for};
 
 /// One detector that sees a visitor again and again, one whose camera is not there; no rule, no action.
-fn write_config(folder: &Path, engine: &Engine, mqtt: &str) {
+pub fn write_config(folder: &Path, engine: &Engine, mqtt: &str) {
     let main = format!(
         "state_dir = \"{}/state\"\n{}\n[status]\nlisten = \"off\"\n[mqtt]\n{mqtt}\n",
         folder.display(),
@@ -28,7 +28,7 @@ fn write_config(folder: &Path, engine: &Engine, mqtt: &str) {
     std::fs::write(folder.join("detectors/back-door.toml"), back).unwrap();
 }
 
-fn start(folder: &Path) -> Running {
+pub fn start(folder: &Path) -> Running {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("agent.log")).unwrap();
     let mut command = doorward();
     command.args(["run", "--config"]).arg(folder.join("doorward.toml")).stderr(log).stdout(Stdio::null());

@@ -140,6 +140,11 @@ impl Watcher {
         self.client.publish(topic, QoS::AtLeastOnce, false, payload).unwrap();
     }
 
+    /// The broker keeps it.
+    pub fn keep(&self, topic: &str, payload: &str) {
+        self.client.publish(topic, QoS::AtLeastOnce, true, payload).unwrap();
+    }
+
     /// Everything so far on topics that end so.
     pub fn on(&self, ending: &str) -> Vec<Got> {
         self.got.lock().unwrap().iter().filter(|got| got.topic.ends_with(ending)).cloned().collect()

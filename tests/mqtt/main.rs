@@ -4,6 +4,8 @@ mod action;
 mod agent;
 mod broker;
 mod home_assistant;
+mod kept;
+mod limit;
 mod outage;
 #[path = "../support/mod.rs"]
 mod support;

@@ -21,7 +21,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::dial;
-use super::outgoing::{Message, Outgoing, Single, Undelivered, WINDOW};
+use super::limit::{Limit, Refusal};
+use super::outgoing::{Message, Outgoing, SetAside, Single, Undelivered, WINDOW, size};
+use super::owned::{Owned, Retiring};
 use super::topics::Topics;
 use crate::actions::ActionError;
 use crate::config::MqttConfig;
@@ -37,6 +39,9 @@ const CONNECT_SECS: u64 = 10;
 /// What may be under way when the agent stops: states, and the goodbye.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// Subscriptions to what shows whose a retired topic is, at most; what is beyond waits for the next start.
+pub(super) const WITNESSES: usize = 256;
+
 /// The broker, for everybody who tells it something; cheap to clone.
 #[derive(Clone)]
 pub struct Broker(Arc<Shared>);
@@ -50,11 +55,17 @@ struct Shared {
     link: watch::Sender<Link>,
     unreachable: Repeated,
     overflowing: Repeated,
+    too_large: Repeated,
+    max_packet_bytes: usize,
 }
 
 #[derive(Default)]
 struct Inner {
     outgoing: Outgoing,
+    /// What is to be cleared once the broker has shown that it is still ours.
+    retiring: Retiring,
+    /// Messages that were set aside because the broker does not take them, and the newest of them.
+    aside: (u64, String),
     /// While connected.
     client: Option<AsyncClient>,
     /// The agent stops: once all is told, the connection ends in order.
@@ -78,7 +89,7 @@ impl Broker {
     pub fn new(config: &MqttConfig) -> Result<Self, ActionError> {
         let client_id = dial::client_id(config);
         let topics = Topics::new(config, &client_id);
-        let options = dial::options(config, &client_id, &topics.box_availability())?;
+        let options = dial::options(config, &client_id, Some(&topics.box_availability()))?;
         let births = if config.home_assistant { topics.births() } else { Vec::new() };
         let shared = Shared {
             options,
@@ -88,7 +99,10 @@ impl Broker {
             link: watch::Sender::new(Link::New),
             unreachable: Repeated::default(),
             overflowing: Repeated::default(),
+            too_large: Repeated::default(),
+            max_packet_bytes: config.max_packet_bytes as usize,
         };
+        shared.inner().outgoing.limit = Limit::new(shared.max_packet_bytes);
         shared.inner().outgoing.set(shared.topics.box_availability(), Bytes::from_static(b"online"));
         Ok(Self(Arc::new(shared)))
     }
@@ -100,7 +114,7 @@ impl Broker {
         let (_client, mut connection) = open(options);
         match connection.poll().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(dial::why(&error, false)),
+            Err(error) => Err(dial::why(&error, false, None)),
         }
     }
 
@@ -119,6 +133,34 @@ impl Broker {
         self.0.link.subscribe()
     }
 
+    /// What is wrong with messages although there is a connection; empty when nothing is.
+    pub fn trouble(&self) -> String {
+        let inner = self.0.inner();
+        match &inner.aside {
+            (0, _) => String::new(),
+            (count, last) => format!("{count} messages were set aside, the last of them: {last}"),
+        }
+    }
+
+    /// Clears topics of ours that nothing is told under any more, as soon as what the broker keeps there shows that no other box
+    /// has taken them over.
+    pub fn retire(&self, owned: Vec<Owned>) {
+        let mut inner = self.0.inner();
+        // What is told under the witness still is ours beyond doubt.
+        let (sure, asked): (Vec<Owned>, _) = owned.into_iter().partition(|one| inner.outgoing.tells(&one.witness));
+        sure.into_iter().for_each(|one| inner.outgoing.retire(one.topic));
+        inner.retiring.add(asked);
+        inner.pump();
+    }
+
+    /// The retired topics the broker has cleared, or that have turned out to be another box's, since the last call.
+    pub fn retired(&self) -> Vec<String> {
+        let mut inner = self.0.inner();
+        inner.retire_due();
+        inner.pump();
+        inner.retiring.gone()
+    }
+
     /// Single messages that wait.
     pub fn waiting(&self) -> usize {
         self.0.inner().outgoing.waiting()
@@ -128,11 +170,13 @@ impl Broker {
     pub async fn run(self, stop: CancellationToken) {
         let mut pauses = pauses();
         loop {
-            let (up, reason) = self.connect(&stop).await;
+            let Connection { up, reason, hung_up } = self.connect(&stop).await;
             if stop.is_cancelled() {
                 return;
             }
-            if up.is_some_and(|up| up.elapsed() >= GOOD) {
+            let aside = self.0.hung_up(hung_up);
+            // A connection that a single message ended is good for all the others.
+            if aside || up.is_some_and(|up| up.elapsed() >= GOOD) {
                 pauses = self::pauses();
             }
             if let Some(line) = self.0.unreachable.note(Instant::now(), &reason) {
@@ -147,47 +191,50 @@ impl Broker {
         }
     }
 
-    /// One connection, from dialling to its end: since when it stood, and why it ended.
-    async fn connect(&self, stop: &CancellationToken) -> (Option<Instant>, String) {
+    /// One connection, from dialling to its end.
+    async fn connect(&self, stop: &CancellationToken) -> Connection {
         // Every connection starts from nothing but what this side remembers: packet ids of another one mean nothing.
         let (client, mut connection) = open(self.0.options.clone());
         let mut up = None;
         let ended = {
             let mut talk = pin!(self.0.talk(&mut connection, &client, &mut up));
             tokio::select! {
-                error = &mut talk => error,
+                ended = &mut talk => ended,
                 // The conversation goes on until all is told; a broker that was away is not waited for.
                 () = stop.cancelled() => match self.0.say_goodbye() {
-                    true => timeout(FAREWELL, talk).await.unwrap_or_else(|_| "the goodbye was not confirmed".into()),
-                    false => "there was no connection".into(),
+                    true => timeout(FAREWELL, talk).await.unwrap_or_else(|_| ("the goodbye was not confirmed".into(), false)),
+                    false => ("there was no connection".into(), false),
                 },
             }
         };
-        let mut inner = self.0.inner();
-        inner.client = None;
-        inner.outgoing.lost();
-        (up, ended)
+        self.0.inner().client = None;
+        let (reason, hung_up) = ended;
+        Connection { up, reason, hung_up }
     }
 
     /// Sets what the broker keeps for a topic. What it was before is not sent any more.
     pub(super) fn set(&self, topic: String, payload: Bytes) {
-        if payload.len() > dial::MAX_BYTES {
-            return self.0.dropped("too_large", 1);
-        }
+        let bytes = size(&topic, &payload);
         let mut inner = self.0.inner();
+        if inner.outgoing.limit.refuses(bytes, Instant::now()).is_some() {
+            inner.set_aside(&topic);
+            inner.pump();
+            drop(inner);
+            return self.0.too_large(&SetAside { topic: Some(topic), bytes });
+        }
         inner.outgoing.set(topic, payload);
         inner.pump();
     }
 
     /// Sends a single message as soon as may be; after `stale.0` the other one in its place.
     pub(super) fn send(&self, message: Message, stale: Option<(Instant, Message)>) {
-        self.0.push(Single { message, stale, once: false, done: None });
+        self.0.push(Single { message, stale, once: false, done: None, hung_up: 0 });
     }
 
     /// The same, told when the broker has it; dropping the receiver takes back what has not been handed over.
     pub(super) fn ask(&self, message: Message, once: bool) -> oneshot::Receiver<Result<(), Undelivered>> {
         let (done, told) = oneshot::channel();
-        self.0.push(Single { message, stale: None, once, done: Some(done) });
+        self.0.push(Single { message, stale: None, once, done: Some(done), hung_up: 0 });
         told
     }
 }
@@ -199,8 +246,8 @@ impl std::fmt::Debug for Broker {
 }
 
 impl Shared {
-    /// Keeps the conversation going until the connection ends, and tells why it did.
-    async fn talk(&self, connection: &mut EventLoop, client: &AsyncClient, up: &mut Option<Instant>) -> String {
+    /// Keeps the conversation going until the connection ends; tells why it did, and whether the broker hung up.
+    async fn talk(&self, connection: &mut EventLoop, client: &AsyncClient, up: &mut Option<Instant>) -> (String, bool) {
         loop {
             match connection.poll().await {
                 Ok(Event::Incoming(Incoming::ConnAck(_))) => {
@@ -212,11 +259,21 @@ impl Shared {
                         self.tell_all_again();
                     }
                 }
+                Ok(Event::Incoming(Incoming::Publish(kept))) => {
+                    let mut inner = self.inner();
+                    inner.retiring.shown(&kept.topic, &kept.payload);
+                    inner.retire_due();
+                    inner.pump();
+                }
                 Ok(Event::Incoming(Incoming::PubAck(ack))) => self.confirmed(ack.pkid),
                 Ok(Event::Outgoing(Told::Publish(packet))) => self.inner().outgoing.numbered(packet),
-                Ok(Event::Outgoing(Told::Disconnect)) => return "we said goodbye".into(),
+                Ok(Event::Outgoing(Told::Disconnect)) => return ("we said goodbye".into(), false),
                 Ok(_) => {}
-                Err(error) => return dial::why(&error, up.is_some()),
+                Err(error) => {
+                    let inner = self.inner();
+                    let under_way = inner.outgoing.under_way().filter(|_| up.is_some());
+                    return (dial::why(&error, up.is_some(), under_way), dial::has_hung_up(&error));
+                }
             }
         }
     }
@@ -227,6 +284,9 @@ impl Shared {
             let _ = client.try_subscribe(birth.as_str(), QoS::AtLeastOnce);
         }
         let mut inner = self.inner();
+        for witness in inner.retiring.witnesses() {
+            let _ = client.try_subscribe(witness, QoS::AtLeastOnce);
+        }
         inner.client = Some(client.clone());
         inner.pump();
         drop(inner);
@@ -244,6 +304,7 @@ impl Shared {
     fn confirmed(&self, packet: u16) {
         let mut inner = self.inner();
         inner.outgoing.confirmed(packet);
+        inner.retire_due();
         inner.pump();
         inner.end_if_settled();
     }
@@ -258,11 +319,44 @@ impl Shared {
         inner.client.is_some() || *self.link.borrow() == Link::New
     }
 
-    fn push(&self, single: Single) {
-        if single.message.payload.len() > dial::MAX_BYTES {
-            return self.dropped("too_large", 1);
-        }
+    /// A connection ended; true when that was the fault of a message, which is set aside.
+    fn hung_up(&self, hung_up: bool) -> bool {
         let mut inner = self.inner();
+        let aside = inner.outgoing.lost(hung_up, Instant::now());
+        aside.iter().filter_map(|aside| aside.topic.as_deref()).for_each(|topic| inner.set_aside(topic));
+        drop(inner);
+        aside.iter().for_each(|aside| self.too_large(aside));
+        !aside.is_empty()
+    }
+
+    /// Says that a message is not sent.
+    fn too_large(&self, SetAside { topic, bytes }: &SetAside) {
+        metrics::counter!("doorward_actions_mqtt_dropped_total", "reason" => "too_large").increment(1);
+        // The topic of a single message may hold a name.
+        let what = topic.as_ref().map_or("a message".into(), |topic| format!("the message for `{topic}`"));
+        let mut inner = self.inner();
+        let why = match inner.outgoing.limit.refuses(*bytes, Instant::now()) {
+            Some(Refusal::Configured) => format!("`mqtt.max_packet_bytes` is {}", self.max_packet_bytes),
+            _ => "the broker hung up on it, or on one no larger, three times; its limit may be lower (mosquitto calls it \
+                  `max_packet_size` and `message_size_limit`)"
+                .into(),
+        };
+        let line = format!("{what} has {bytes} bytes and is set aside: {why}");
+        inner.aside = (inner.aside.0 + 1, line.clone());
+        drop(inner);
+        if let Some(line) = self.too_large.note(Instant::now(), line) {
+            tracing::warn!("the MQTT broker does not get everything: {line}");
+        }
+    }
+
+    fn push(&self, single: Single) {
+        let bytes = size(&single.message.topic, &single.message.payload);
+        let mut inner = self.inner();
+        if inner.outgoing.limit.refuses(bytes, Instant::now()).is_some() {
+            drop(inner);
+            single.tell(Err(Undelivered::Refused { bytes }));
+            return self.too_large(&SetAside { topic: None, bytes });
+        }
         let lost = inner.outgoing.push(single);
         inner.pump();
         drop(inner);
@@ -301,6 +395,21 @@ impl Inner {
         metrics::gauge!("doorward_actions_mqtt_waiting").set(self.outgoing.waiting() as f64);
     }
 
+    /// What the broker keeps there is older than what it did not take: a picture, for one, would be of somebody else.
+    fn set_aside(&mut self, topic: &str) {
+        if topic.ends_with("/picture") {
+            self.outgoing.set(topic.to_owned(), Bytes::new());
+        }
+    }
+
+    /// Clears what has turned out to be ours, the topic that shows it last.
+    fn retire_due(&mut self) {
+        let cleared = self.outgoing.cleared();
+        for topic in self.retiring.due(cleared) {
+            self.outgoing.retire(topic);
+        }
+    }
+
     fn end_if_settled(&mut self) {
         if self.closing
             && self.outgoing.is_settled()
@@ -311,9 +420,19 @@ impl Inner {
     }
 }
 
+/// How a connection went.
+struct Connection {
+    /// Since when it stood, if it ever did.
+    up: Option<Instant>,
+    /// Why it ended.
+    reason: String,
+    /// The broker ended it.
+    hung_up: bool,
+}
+
 fn open(options: MqttOptions) -> (AsyncClient, EventLoop) {
     // A window of messages, subscriptions, a goodbye.
-    let (client, mut connection) = AsyncClient::new(options, WINDOW + 8);
+    let (client, mut connection) = AsyncClient::new(options, WINDOW + 8 + WITNESSES);
     let mut network = NetworkOptions::new();
     network.set_connection_timeout(CONNECT_SECS);
     network.set_tcp_nodelay(true);

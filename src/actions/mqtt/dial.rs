@@ -21,12 +21,10 @@ use crate::config::MqttConfig;
 
 const PLAIN_PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
-/// The largest message that is sent; brokers take this much as they come, few take more than two of it.
-pub(super) const MAX_BYTES: usize = 1 << 20;
-/// Home Assistant's birth message takes a few bytes; nothing else is subscribed to.
+/// Subscribed to are Home Assistant's birth message, of a few bytes, and states of our own detectors.
 const MAX_INCOMING_BYTES: usize = 64 << 10;
-/// Topic and fixed header around a payload.
-const HEADER_BYTES: usize = 4 << 10;
+/// A packet's head is longer on the wire than by our count when the packet is large; what is too large we say ourselves.
+const HEADER_BYTES: usize = 64;
 
 /// What the broker knows this client as.
 pub fn client_id(config: &MqttConfig) -> String {
@@ -39,8 +37,8 @@ pub fn client_id(config: &MqttConfig) -> String {
     if host.is_empty() { "doorward".into() } else { format!("doorward-{host}") }
 }
 
-/// The options of a connection, with a last will of `offline` on this topic.
-pub fn options(config: &MqttConfig, client_id: &str, will: &str) -> Result<MqttOptions, ActionError> {
+/// The options of a connection, where a topic is given with a last will of `offline` on it.
+pub fn options(config: &MqttConfig, client_id: &str, will: Option<&str>) -> Result<MqttOptions, ActionError> {
     let wrong = |key, problem: String| ActionError::Broker { key, problem };
     let tls = config.url.scheme() == "mqtts";
     let host = config.url.host_str().ok_or_else(|| wrong("url", "it names no broker".into()))?;
@@ -50,8 +48,10 @@ pub fn options(config: &MqttConfig, client_id: &str, will: &str) -> Result<MqttO
         .set_keep_alive(Duration::from_secs(config.keep_alive_secs.max(1).into()))
         .set_clean_session(true)
         .set_inflight(WINDOW as u16)
-        .set_max_packet_size(MAX_INCOMING_BYTES, MAX_BYTES + HEADER_BYTES)
-        .set_last_will(LastWill::new(will, "offline", QoS::AtLeastOnce, true));
+        .set_max_packet_size(MAX_INCOMING_BYTES, config.max_packet_bytes as usize + HEADER_BYTES);
+    if let Some(will) = will {
+        options.set_last_will(LastWill::new(will, "offline", QoS::AtLeastOnce, true));
+    }
     if let Some(username) = &config.username {
         let password = config.password.as_ref().map_or("", |password| password.expose_secret());
         options.set_credentials(username, password);
@@ -88,8 +88,21 @@ fn roots(config: &MqttConfig) -> Result<RootCertStore, String> {
     }
 }
 
-/// What went wrong with a connection, and what to do about it.
-pub fn why(error: &ConnectionError, was_up: bool) -> String {
+/// Whether it was the broker who ended the connection.
+pub fn has_hung_up(error: &ConnectionError) -> bool {
+    match error {
+        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
+            matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
+        }
+        ConnectionError::MqttState(error) => matches!(error, StateError::ConnectionAborted),
+        _ => false,
+    }
+}
+
+/// What went wrong with a connection, and what to do about it; of an open one with the largest message that was on its way, its
+/// bytes and the topic of a retained one.
+pub fn why(error: &ConnectionError, was_up: bool, under_way: Option<(usize, Option<&str>)>) -> String {
+    let closed = |was_up| closed(was_up, under_way);
     match error {
         ConnectionError::ConnectionRefused(code) => match code {
             ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
@@ -114,12 +127,21 @@ pub fn why(error: &ConnectionError, was_up: bool) -> String {
     }
 }
 
-fn closed(was_up: bool) -> String {
-    match was_up {
-        true => {
+fn closed(was_up: bool, under_way: Option<(usize, Option<&str>)>) -> String {
+    match (was_up, under_way) {
+        (true, Some((bytes, topic))) => {
+            let topic = topic.map(|topic| format!(" for `{topic}`")).unwrap_or_default();
+            format!(
+                "the broker closed the connection with a message of {bytes} bytes{topic} on its way; if that repeats, it takes \
+                 none of that size, or another client has the same `mqtt.client_id`"
+            )
+        }
+        (true, None) => {
             "the broker closed the connection; if that repeats, another client has the same `mqtt.client_id`".into()
         }
-        false => "the broker closed the connection before it answered; does this port want TLS (`mqtts://`)?".into(),
+        (false, _) => {
+            "the broker closed the connection before it answered; does this port want TLS (`mqtts://`)?".into()
+        }
     }
 }
 

@@ -19,7 +19,9 @@ use serde_json::Value;
 use super::connection::Broker;
 use super::discovery;
 use super::outgoing::Message;
+use super::owned::Owned;
 use super::state::{self, BoxDiagnostics, DetectorDiagnostics};
+use super::topics::Topics;
 use crate::config::{DetectorName, MqttConfig};
 use crate::identities::{Answer, Recognition};
 use crate::rules::Stay;
@@ -45,6 +47,31 @@ struct Told {
 }
 
 impl Home {
+    /// Every retained topic of these detectors and of the box.
+    pub fn topics(config: &MqttConfig, topics: &Topics, detectors: &[DetectorName]) -> Vec<Owned> {
+        let mut all = Vec::new();
+        let mut add = |topic: String, witness: &str| {
+            all.push(Owned { topic, witness: witness.to_owned(), owner: topics.client_id().to_owned() });
+        };
+        let of_box = topics.box_availability();
+        for leaf in ["availability", "diagnostics"] {
+            add(topics.of_box(leaf), &of_box);
+        }
+        if config.home_assistant {
+            add(topics.announcement(&topics.box_id()), &of_box);
+        }
+        for name in detectors {
+            let state = topics.detector(name, "state");
+            for leaf in ["availability", "state", "last", "picture", "diagnostics"] {
+                add(topics.detector(name, leaf), &state);
+            }
+            if config.home_assistant {
+                add(topics.announcement(&topics.detector_id(name)), &state);
+            }
+        }
+        all
+    }
+
     /// Announces the detectors where that is wanted. Until more is known every camera is away and nobody is there; who was
     /// seen last, and the picture, stay as the broker has them; but what is not wanted there (any more) goes.
     pub fn new(config: &MqttConfig, broker: Broker, detectors: &[DetectorName], late_after: Duration) -> Self {
@@ -100,7 +127,8 @@ impl Home {
 
     /// Who is there now.
     pub fn present(&self, detector: &DetectorName, stays: &[Stay]) {
-        self.set(self.broker.topics().detector(detector, "state"), &state::present(stays, self.names));
+        let topics = self.broker.topics();
+        self.set(topics.detector(detector, "state"), &state::present(stays, self.names, topics.client_id()));
     }
 
     /// Somebody has just left; of a stay from before a restart nobody knows when.

@@ -8,14 +8,18 @@
 //! action ─▶ Publish ─┐
 //!                    ├─▶ Broker ─▶ outgoing (what is due, what is not confirmed) ─▶ connection ─▶ the broker
 //! agent ──▶ Home ────┘             dial (address, account, certificates, what a failure means)
+//! purge ──▶ sweep (a connection of its own: looks at what the broker keeps, and clears it)
 //! ```
 
 mod connection;
 mod dial;
 mod discovery;
 mod home;
+mod limit;
 mod outgoing;
+mod owned;
 mod state;
+mod sweep;
 mod topics;
 
 use std::time::Duration;
@@ -31,7 +35,10 @@ use crate::rules::ActionRequest;
 pub use connection::{Broker, Link};
 pub use dial::client_id;
 pub use home::Home;
+pub use owned::Owned;
 pub use state::{BoxDiagnostics, DetectorDiagnostics};
+pub use sweep::{Kept, Swept, sweep};
+pub use topics::Topics;
 
 use outgoing::{Message, Undelivered};
 
@@ -88,6 +95,11 @@ impl Publish {
         let why = match timeout(limit, broker.ask(message, self.actuator)).await {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(Undelivered::Full))) => "too many messages wait for the broker".into(),
+            Ok(Ok(Err(Undelivered::Refused { bytes }))) => {
+                return Err(format!(
+                    "the message has {bytes} bytes, more than the broker takes, or than `mqtt.max_packet_bytes` allows"
+                ));
+            }
             Ok(Ok(Err(Undelivered::MaybeSent))) => {
                 "the connection broke before the broker confirmed it; it may have arrived, and is not repeated".into()
             }
@@ -113,9 +125,6 @@ impl Publish {
             Some(template) => render("payload", template)?,
             None => request.inputs.to_string(),
         };
-        if payload.len() > dial::MAX_BYTES {
-            return Err(format!("the payload has {} bytes; more than {} are not sent", payload.len(), dial::MAX_BYTES));
-        }
         Ok(Message { topic, payload: payload.into(), retain: self.retain, confirmed: self.confirmed })
     }
 }

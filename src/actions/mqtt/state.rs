@@ -46,9 +46,10 @@ pub struct BoxDiagnostics {
     pub problems: Vec<String>,
 }
 
-/// Who is there now; whoever came last is `person`.
-pub fn present(stays: &[Stay], names: bool) -> Value {
-    let newest = stays.iter().max_by_key(|stay| stay.since);
+/// Who is there now; `person` is who came last of those the engine knows, or else of all: a stranger beside somebody known does
+/// not hide them, and `people` names everybody. `box` tells boxes that share a broker whose topic this is.
+pub fn present(stays: &[Stay], names: bool, client_id: &str) -> Value {
+    let newest = stays.iter().max_by_key(|stay| (stay.person().is_some(), stay.since));
     let known = newest.and_then(|stay| known(&stay.recognition));
     json!({
         "present": newest.is_some(),
@@ -59,6 +60,7 @@ pub fn present(stays: &[Stay], names: bool) -> Value {
         "since": newest.map(|stay| time(stay.since)),
         "seen_at": newest.map(|stay| time(stay.last_seen)),
         "visit": newest.map(|stay| stay.recognition.visit.0),
+        "box": client_id,
     })
 }
 
@@ -150,4 +152,50 @@ fn time(at: DateTime<Utc>) -> String {
 /// Two decimals: nobody automates on more.
 fn share(value: f32) -> Option<f64> {
     value.is_finite().then(|| (f64::from(value) * 100.0).round() / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::config::DetectorName;
+    use crate::identities::Person;
+    use crate::track::VisitId;
+
+    fn stay(second: i64, person: Option<&str>) -> Stay {
+        let since = DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
+        let known = |id: &str| Known {
+            person: Person { id: id.into(), name: None },
+            tags: Vec::new(),
+            fields: Vec::new(),
+            confidence: None,
+            face_id: None,
+            detect_id: None,
+        };
+        let recognition = Recognition {
+            sighting: Uuid::from_u128(1),
+            visit: VisitId(Uuid::from_u128(second as u128)),
+            detector: DetectorName::new("door").unwrap(),
+            seen_at: since,
+            arrived: None,
+            shot: 1,
+            answer: person.map_or(Answer::Unknown { confidence: None }, |id| Answer::Known(known(id))),
+        };
+        Stay { recognition, quality: 0.5, since, last_seen: since }
+    }
+
+    #[test]
+    fn a_stranger_does_not_hide_who_is_known() {
+        for (stays, person, present) in [
+            (vec![], NOBODY, false),
+            (vec![stay(1, None)], STRANGER, true),
+            (vec![stay(1, Some("ann")), stay(2, None)], "ann", true),
+            (vec![stay(1, Some("ann")), stay(2, Some("bob")), stay(3, None)], "bob", true),
+        ] {
+            let state = super::present(&stays, true, "box-1");
+            assert_eq!((&state["person"], &state["present"]), (&json!(person), &json!(present)), "{state}");
+            assert_eq!(state["people"].as_array().unwrap().len(), stays.len(), "{state}");
+        }
+    }
 }

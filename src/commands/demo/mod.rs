@@ -5,6 +5,7 @@
 
 pub mod walk;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::walk::Walk;
-use super::{CommandResult, print_line};
+use super::CommandResult;
 use crate::agent::{self, AgentEvent, VisitOutcome};
 use crate::cli::DemoArgs;
 use crate::config::{
@@ -32,7 +33,7 @@ use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, Person
 use crate::identities::{Answer, Client};
 use crate::models::{ModelStore, Role};
 use crate::picture::Picture;
-use crate::telemetry;
+use crate::{telemetry, terminal};
 
 /// The person the engine knows. The picture is NASA's portrait of her, in the public domain.
 const KNOWN: (&str, &str, &str) = ("Eileen", "Collins", "VIP");
@@ -48,7 +49,7 @@ pub async fn run(args: DemoArgs) -> CommandResult {
     let mut settings = Settings::default();
     settings.log.filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
     telemetry::start(&settings.log)?;
-    let tell = Teller { json: args.json, started: Instant::now() };
+    let tell = Teller { json: args.json, started: Instant::now(), read: Cell::new(true) };
     let scratch = tempfile::tempdir().context("cannot make a throw-away folder")?;
     let store = ModelStore::locate(None);
 
@@ -80,11 +81,15 @@ pub async fn run(args: DemoArgs) -> CommandResult {
     while let Some(event) = happened.recv().await {
         summary.note(&event);
         tell.event(&event);
+        if !tell.read.get() {
+            // Everything ends in order, and the throw-away folder goes.
+            stop.cancel();
+        }
     }
     agent.await.context("the agent ended badly")??;
     stop.cancel();
     tell.summary(&summary);
-    Ok(if summary.visits > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if summary.visits > 0 || !tell.read.get() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Which models will be used.
@@ -289,12 +294,14 @@ impl Summary {
 struct Teller {
     json: bool,
     started: Instant,
+    /// Somebody still reads standard output.
+    read: Cell<bool>,
 }
 
 impl Teller {
     fn note(&self, word: &str, text: &str) {
         if self.json {
-            print_line(&json!({ "event": word, "text": text }).to_string());
+            self.json(&json!({ "event": word, "text": text }));
         } else {
             self.line(word, text, "");
         }
@@ -302,7 +309,7 @@ impl Teller {
 
     fn event(&self, event: &AgentEvent) {
         if self.json {
-            print_line(&event_json(event).to_string());
+            self.json(&event_json(event));
             return;
         }
         match event {
@@ -345,7 +352,7 @@ impl Teller {
                 "actions": summary.actions,
                 "first_face_to_action_ms": { "p50": p50, "max": max },
             }});
-            print_line(&line.to_string());
+            self.json(&line);
             return;
         }
         let milliseconds = |time: Option<u64>| time.map_or("none".to_string(), |ms| format!("{ms} ms"));
@@ -363,11 +370,17 @@ impl Teller {
 
     fn line(&self, word: &str, text: &str, colour: &str) {
         let seconds = self.started.elapsed().as_secs_f32();
-        if colour.is_empty() || !std::io::stdout().is_terminal() {
-            print_line(&format!("{seconds:6.1} s  {word:<9} {text}"));
+        let (before, word, after) = (format!("{seconds:6.1} s  "), format!("{word:<9}"), format!(" {text}"));
+        let told = if colour.is_empty() || !std::io::stdout().is_terminal() {
+            terminal::tell(&[before, word, after].concat())
         } else {
-            print_line(&format!("{seconds:6.1} s  \x1b[{colour}m{word:<9}\x1b[0m {text}"));
-        }
+            terminal::coloured(&before, colour, &word, &after)
+        };
+        self.read.set(told && self.read.get());
+    }
+
+    fn json(&self, line: &serde_json::Value) {
+        self.read.set(terminal::tell(&line.to_string()) && self.read.get());
     }
 }
 

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::cli::{EngineFolder, EngineRoleCommand, EngineUserCommand, NewPassword};
-use crate::commands::{CommandResult, print_line};
+use crate::commands::{CommandResult, print_line, print_lines};
 use crate::engine::Accounts;
 
 /// Bytes of a password file that are looked at.
@@ -97,7 +97,7 @@ fn print_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.iter().copied()).add_rows(rows);
-    print_line(&table.trim_fmt());
+    print_lines(&table.trim_fmt());
 }
 
 /// From the file, or asked for twice.

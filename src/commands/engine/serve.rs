@@ -3,7 +3,6 @@
 //! Standard output tells where it listens, the pin of its certificate, and once in a folder's life the first
 //! administrator's password.
 
-use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -17,7 +16,7 @@ use crate::commands::CommandResult;
 use crate::config::LogConfig;
 use crate::engine::{self, Engine, EngineError, Tls, TlsFiles};
 use crate::models::ModelStore;
-use crate::telemetry;
+use crate::{telemetry, terminal};
 
 pub async fn run(args: EngineServeArgs) -> CommandResult {
     telemetry::logs(&LogConfig::default())?;
@@ -56,12 +55,12 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
         print_line(&format!(
             "first administrator: {username}, password: {} (it is not shown again)",
             password.expose_secret()
-        ))?;
+        ));
     }
     if let Some(tls) = &tls {
-        print_line(&format!("certificate pin, for a client's pin_sha256: {}", tls.pin()?))?;
+        print_line(&format!("certificate pin, for a client's pin_sha256: {}", tls.pin()?));
     }
-    print_line(&format!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" }))?;
+    print_line(&format!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" }));
 
     let stop = async move {
         tokio::select! {
@@ -74,7 +73,7 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            std::process::exit(1);
+            terminal::leave(ExitCode::FAILURE);
         });
     };
     engine::serve(listener, engine, tls, Some(metrics), stop).await?;
@@ -83,11 +82,6 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
 }
 
 /// Prints a line that somebody may be waiting for. An engine whose output nobody reads any more goes on serving.
-fn print_line(line: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot print the address"),
-        _ => Ok(()),
-    }
+fn print_line(line: &str) {
+    let _ = terminal::tell(line);
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use secrecy::SecretString;
 
 use crate::cli::EngineAccess;
-use crate::commands::{Failure, load_config};
+use crate::commands::{Failure, complain, load_config};
 use crate::config::IdentitiesConfig;
 use crate::identities::Client;
 
@@ -87,6 +87,6 @@ fn first_line(text: &str) -> Option<SecretString> {
 fn warn_if_open(file: &Path) {
     let open = std::fs::metadata(file).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o004 != 0);
     if open {
-        eprintln!("doorward: everyone on this machine can read {}; make its mode 0400", file.display());
+        complain(&format!("doorward: everyone on this machine can read {}; make its mode 0400", file.display()));
     }
 }

@@ -4,7 +4,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::commands::print_line;
+use crate::commands::{print_line, print_lines};
+use crate::terminal::is_obeyed;
 
 /// A table with these columns, as wide as the terminal at most.
 pub fn table(columns: &[&str]) -> Table {
@@ -15,9 +16,7 @@ pub fn table(columns: &[&str]) -> Table {
 }
 
 pub fn print(table: &Table) {
-    for line in table.trim_fmt().lines() {
-        print_line(line);
-    }
+    print_lines(&table.trim_fmt());
 }
 
 /// `label       value`; nothing for an empty value.
@@ -29,8 +28,7 @@ pub fn line(label: &str, value: &str) {
 
 /// Without what a terminal would obey.
 pub fn plain(text: &str) -> String {
-    let visible = |c: char| if c.is_control() || ('\u{202a}'..='\u{2069}').contains(&c) { ' ' } else { c };
-    text.chars().map(visible).collect()
+    text.chars().map(|c| if is_obeyed(c) { ' ' } else { c }).collect()
 }
 
 /// The texts there are, one after the other.

@@ -1,7 +1,9 @@
 //! `doorward purge`: erases what is stored of a person, of the past, or everything, and looks whether it is gone.
 //!
 //! In: a selection. Out: what was erased, where it was looked for afterwards, and what this machine cannot erase. Exit code 1
-//! when anything is still found.
+//! when anything is still found, or may be still at the MQTT broker.
+
+mod broker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +12,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use self::broker::AtBroker;
 use super::{CommandResult, print_line};
 use crate::actions::erase;
 use crate::cli::PurgeArgs;
@@ -31,13 +34,14 @@ pub fn run(args: PurgeArgs) -> CommandResult {
     let journals = erase_events(&settings, &selection, &mut purge)?;
     let paths: Vec<PathBuf> = journals.iter().map(|(path, _)| path.clone()).collect();
     let searched = purge.prove(&paths)?;
+    let at_broker = broker::clear(&settings, &selection, &purge)?;
     let beyond = beyond_reach(&settings, &selection, &purge, &erased)?;
     if args.json {
-        print_line(&as_json(&purge, &erased, &journals, &searched, &beyond).to_string());
+        print_line(&as_json(&purge, &erased, &journals, &searched, &at_broker, &beyond).to_string());
     } else {
-        tell(&purge, &erased, &journals, &searched, &beyond);
+        tell(&purge, &erased, &journals, &searched, &at_broker, &beyond);
     }
-    let clean = searched.found.is_empty() && searched.unread.is_empty();
+    let clean = searched.found.is_empty() && searched.unread.is_empty() && at_broker.left.is_empty();
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -93,7 +97,7 @@ fn beyond_reach(
     let mut beyond = Vec::new();
     if purge.beside_a_running_one() {
         beyond
-            .push("what the running doorward holds in memory, its status page included: until it is restarted".into());
+            .push("what the running doorward holds in memory, and shows on its status page or tells the MQTT broker when that is back: until it is restarted".into());
         if *selection == Selection::All {
             beyond.push("the key, while doorward is running: stop it and purge again, and the key goes, too".into());
         }
@@ -124,7 +128,14 @@ fn beyond_reach(
     Ok(beyond)
 }
 
-fn tell(purge: &Purge, erased: &Erased, journals: &[Journal], searched: &Searched, beyond: &[String]) {
+fn tell(
+    purge: &Purge,
+    erased: &Erased,
+    journals: &[Journal],
+    searched: &Searched,
+    at_broker: &AtBroker,
+    beyond: &[String],
+) {
     let Erased { visits, sightings, pictures, actions, files } = erased;
     print_line(&format!(
         "erased     {visits} visits, {sightings} sightings that waited, {pictures} kept pictures, {actions} actions"
@@ -134,6 +145,9 @@ fn tell(purge: &Purge, erased: &Erased, journals: &[Journal], searched: &Searche
     }
     for file in files {
         print_line(&format!("erased     {}", file.display()));
+    }
+    for topic in &at_broker.cleared {
+        print_line(&format!("erased     {topic} at the MQTT broker"));
     }
     let (marks, count, bytes) = (purge.marks(), searched.files, searched.bytes);
     print_line(&format!(
@@ -149,12 +163,22 @@ fn tell(purge: &Purge, erased: &Erased, journals: &[Journal], searched: &Searche
     for (file, error) in &searched.unread {
         print_line(&format!("NOT READ   {}: {error}", file.display()));
     }
+    for left in &at_broker.left {
+        print_line(&format!("STILL AT   the MQTT broker {} may be {}: {}", left.broker, left.topic, left.why));
+    }
     for what in beyond {
         print_line(&format!("not erased {what}"));
     }
 }
 
-fn as_json(purge: &Purge, erased: &Erased, journals: &[Journal], searched: &Searched, beyond: &[String]) -> Value {
+fn as_json(
+    purge: &Purge,
+    erased: &Erased,
+    journals: &[Journal],
+    searched: &Searched,
+    at_broker: &AtBroker,
+    beyond: &[String],
+) -> Value {
     let journals: Vec<_> = journals.iter().map(|(file, events)| json!({ "file": file, "events": events })).collect();
     let unread: Vec<_> =
         searched.unread.iter().map(|(file, why)| json!({ "file": file, "why": why.to_string() })).collect();
@@ -166,10 +190,12 @@ fn as_json(purge: &Purge, erased: &Erased, journals: &[Journal], searched: &Sear
             "actions": erased.actions,
             "files": erased.files,
             "journals": journals,
+            "broker_topics": at_broker.cleared,
         },
         "searched": { "files": searched.files, "bytes": searched.bytes, "marks": purge.marks() },
         "still_in": searched.found,
         "not_read": unread,
+        "still_at_broker": at_broker.left.iter().map(broker::Left::to_json).collect::<Vec<_>>(),
         "not_erased": beyond,
         "running": purge.beside_a_running_one(),
     })

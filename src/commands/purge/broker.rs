@@ -1,0 +1,105 @@
+//! What the MQTT broker keeps of what is purged.
+//!
+//! In: the selection, what was erased on this machine, and the topics this box has told things under. Out: those that were cleared
+//! at the broker, and each that may still be there, with the reason. Pictures, states and who was seen last are personal; when
+//! everything goes and no doorward is running, so do announcements and all else.
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::actions::mqtt::{Broker, Home, Kept, Owned, Topics, client_id, sweep};
+use crate::config::{DetectorName, Settings};
+use crate::outbox::{Purge, Selection};
+
+/// How the broker was left.
+#[derive(Debug, Default)]
+pub struct AtBroker {
+    pub cleared: Vec<String>,
+    pub left: Vec<Left>,
+}
+
+/// A topic under which something may still be kept.
+#[derive(Debug)]
+pub struct Left {
+    pub broker: String,
+    pub topic: String,
+    pub why: String,
+}
+
+/// Clears what the broker keeps of it.
+pub fn clear(settings: &Settings, selection: &Selection, purge: &Purge) -> anyhow::Result<AtBroker> {
+    let running = purge.beside_a_running_one();
+    let mut here = Vec::new();
+    let mut at_broker = AtBroker::default();
+    let broker = settings.mqtt.as_ref().map(Broker::new).transpose()?;
+    let address = broker.as_ref().map(Broker::address);
+    for topic in purge.broker_topics() {
+        if address.as_ref() == Some(&topic.broker) {
+            let (topic, witness, owner) = (topic.topic.clone(), topic.witness.clone(), topic.owner.clone());
+            here.push(Owned { topic, witness, owner });
+        } else if matters(&topic.topic, selection, running) {
+            let why = "the configuration names no such broker any more; clear it there".to_owned();
+            at_broker.left.push(Left { broker: topic.broker.clone(), topic: topic.topic.clone(), why });
+        }
+    }
+    let (Some(config), Some(address)) = (&settings.mqtt, address) else { return Ok(at_broker) };
+    // What an older version told is on no record.
+    if config.publishes() {
+        let names: Vec<DetectorName> = settings.detectors.iter().map(|detector| detector.name.clone()).collect();
+        here.extend(Home::topics(config, &Topics::new(config, &client_id(config)), &names));
+    }
+    here.retain(|owned| matters(&owned.topic, selection, running));
+    here.sort();
+    here.dedup_by(|one, other| one.topic == other.topic);
+    if here.is_empty() {
+        return Ok(at_broker);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
+    let unwanted = |kept: &Kept<'_>| is_unwanted(kept, selection, purge, running);
+    let left = match runtime.block_on(sweep(config, &here, running, unwanted)) {
+        Ok(swept) => {
+            at_broker.cleared = swept.cleared;
+            swept.left.into_iter().map(|topic| (topic, "the broker did not let it be cleared".to_owned())).collect()
+        }
+        Err(why) => here.into_iter().map(|owned| (owned.topic, why.clone())).collect::<Vec<_>>(),
+    };
+    at_broker.left.extend(left.into_iter().map(|(topic, why)| Left { broker: address.clone(), topic, why }));
+    Ok(at_broker)
+}
+
+/// Whether what is kept under this topic can be concerned.
+fn matters(topic: &str, selection: &Selection, running: bool) -> bool {
+    let personal = ["/picture", "/last", "/state"].iter().any(|leaf| topic.ends_with(leaf));
+    personal || (*selection == Selection::All && !running)
+}
+
+fn is_unwanted(kept: &Kept<'_>, selection: &Selection, purge: &Purge, running: bool) -> bool {
+    if *selection == Selection::All {
+        return true;
+    }
+    match kept.leaf {
+        // Nobody can tell from a picture whose it is: it is of the newest shot.
+        "picture" => kept.detector.is_some_and(|detector| purge.has_erased_newest(detector)),
+        "last" | "state" => {
+            let told: Value = serde_json::from_slice(kept.payload).unwrap_or_default();
+            let is_person = |id: &String| told["person_id"].as_str().is_some_and(|told| told.eq_ignore_ascii_case(id));
+            // Others may be named in a state; while no doorward runs, nobody is there.
+            let nobody_can_tell = !running && kept.leaf == "state" && told["present"] == true;
+            let seen_at = told["seen_at"].as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+            told["visit"].as_str().is_some_and(|visit| purge.has_erased(visit))
+                || match selection {
+                    Selection::Person(id) => is_person(id) || nobody_can_tell,
+                    Selection::Before(time) => seen_at.is_some_and(|seen_at| seen_at < *time),
+                    Selection::All => true,
+                }
+        }
+        _ => false,
+    }
+}
+
+impl Left {
+    pub fn to_json(&self) -> Value {
+        json!({ "broker": self.broker, "topic": self.topic, "why": self.why })
+    }
+}
