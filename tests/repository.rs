@@ -36,6 +36,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("opencv::", &["picture", "capture"], "cameras, decoders and image operations"),
     ("turbojpeg::", &["picture"], "picture formats"),
     ("image::", &["picture"], "picture formats"),
+    ("ffmpeg_next::", &["capture"], "decoders"),
     ("nokhwa::", &["capture"], "cameras"),
     ("v4l::", &["capture"], "cameras"),
     ("icu_casemap::", &["text"], "spellings of a text"),
