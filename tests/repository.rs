@@ -31,6 +31,7 @@ const OUTSIDE: &[&str] = &["agent", "cli", "commands", "dumps", "engine", "lib",
 /// Who alone may use what.
 const RESERVED: &[(&str, &[&str], &str)] = &[
     ("opencv::", &["picture", "capture"], "cameras, decoders and image operations"),
+    ("ffmpeg_next::", &["capture"], "decoders"),
     ("nokhwa::", &["capture"], "cameras"),
     ("v4l::", &["capture"], "cameras"),
     ("ort::", &["onnx", "detect", "embed"], "ONNX Runtime"),

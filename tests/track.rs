@@ -224,7 +224,7 @@ fn play(seen: &[Seen], subject: Subject) -> (Vec<(Duration, BestShot)>, Vec<Visi
     for (seq, (picture, at, faces)) in seen.iter().enumerate() {
         let utc = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap() + *at;
         let time = CaptureTime { utc, offset: *at, arrived: Instant::now() };
-        let frame = Frame { detector: name.clone(), seq: seq as u64, time, picture: picture.clone() };
+        let frame = Frame { detector: name.clone(), seq: seq as u64, time, picture: picture.clone(), damaged: false };
         take(*at, tracker.observe(&Detections { frame: Arc::new(frame), faces: faces.clone() }));
     }
     take(Duration::MAX, tracker.finish());
@@ -279,6 +279,7 @@ fn recording(clip: &str) -> Option<Vec<Taken>> {
                 taken.push((Arc::new(shot.picture), position));
             }
             Next::Skipped(skipped) => panic!("{}", skipped.what),
+            Next::Lost(frames) => panic!("{frames} frames of {clip} are lost"),
             Next::End => break,
         }
     }

@@ -40,7 +40,7 @@ pub use visits::{ActionLine, SentShot, VisitOutcome, VisitSummary};
 
 use crate::actions::Actions;
 use crate::actions::mqtt::{Broker, Home};
-use crate::capture::CameraState;
+use crate::capture::{CameraState, Losses};
 use crate::config::{ActionConfig, DetectorConfig, DetectorName, DryRun, Settings};
 use crate::identities::Client;
 use crate::models::ModelStore;
@@ -74,6 +74,8 @@ pub struct Options {
 pub struct Report {
     /// Frames that were searched.
     pub frames: u64,
+    /// What the recordings lost: frames that could not be decoded, or only with damage.
+    pub losses: Losses,
     /// Why a recording could not be played to its end.
     pub camera_fault: Option<String>,
 }
@@ -166,7 +168,9 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
         bail!("a detector's thread ended by a mistake in the program; the log has the place");
     }
     let camera_fault = ends.iter().find_map(|end| end.fault.clone());
-    Ok(Report { frames: ends.iter().map(|end| end.frames).sum(), camera_fault })
+    let sum = |count: fn(&End) -> u64| ends.iter().map(count).sum();
+    let losses = Losses { lost: sum(|end| end.losses.lost), damaged: sum(|end| end.losses.damaged) };
+    Ok(Report { frames: sum(|end| end.frames), losses, camera_fault })
 }
 
 /// Waits for the detectors' threads. They end when the cameras are told to stop, or with their recordings; a service whose
@@ -185,7 +189,7 @@ async fn watch_over(
     let mut ends = Vec::new();
     while let Some(end) = running.join_next().await {
         // Joining threads does not panic; a broken thread is told in its end.
-        let end = end.unwrap_or(End { frames: 0, fault: None, broken: true });
+        let end = end.unwrap_or(End { frames: 0, losses: Losses::default(), fault: None, broken: true });
         if end.broken {
             cameras.cancel();
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::heartbeat::Pulse;
 use super::intake::Intake;
-use crate::capture::{self, CameraState, Frame, FrameReceiver};
+use crate::capture::{self, CameraState, Frame, FrameReceiver, Losses};
 use crate::config::DetectorConfig;
 use crate::crop;
 use crate::detect::{Detections, FaceDetector};
@@ -37,7 +37,7 @@ pub struct Models {
 
 /// A detector's running threads.
 pub struct Pipeline {
-    capture: JoinHandle<()>,
+    capture: JoinHandle<Losses>,
     detect: JoinHandle<u64>,
     track: JoinHandle<()>,
     camera: watch::Receiver<CameraState>,
@@ -48,6 +48,8 @@ pub struct Pipeline {
 pub struct End {
     /// Frames that were searched.
     pub frames: u64,
+    /// What the camera's frames lost on their way here.
+    pub losses: Losses,
     /// Why a recording could not be played to its end.
     pub fault: Option<String>,
     /// A thread panicked, which only a mistake in the program makes it do.
@@ -104,7 +106,7 @@ impl Pipeline {
             _ => None,
         };
         let broken = captured.is_err() || detected.is_err() || tracked.is_err();
-        End { frames: detected.unwrap_or_default(), fault, broken }
+        End { frames: detected.unwrap_or_default(), losses: captured.unwrap_or_default(), fault, broken }
     }
 }
 

@@ -382,7 +382,7 @@ mod tests {
         let picture = Arc::new(Picture::filled(8, 8, [0; 3]));
         BestShot {
             visit: visit(n),
-            frame: Arc::new(Frame { detector: name(), seq: at / 100, time: time(at), picture }),
+            frame: Arc::new(Frame { detector: name(), seq: at / 100, time: time(at), picture, damaged: false }),
             face: Face { bbox, landmarks: [Point { x: 0.0, y: 0.0 }; 5], score: 0.9 },
             quality,
             first_seen: time(0),

@@ -32,6 +32,8 @@ pub(super) enum Event {
     /// A shot, and the moment it was there.
     Shot(Shot, Instant),
     Skipped(Skipped),
+    /// So many frames could not be decoded.
+    Lost(u64),
     /// The last one: the end of a recording, or a fault.
     Over(Result<(), CaptureError>),
 }
@@ -105,6 +107,7 @@ fn work(open: &Opener, events: &SyncSender<Event>) {
             event = match source.next_shot()? {
                 Next::Shot(shot) => Event::Shot(shot, clock::now()),
                 Next::Skipped(skipped) => Event::Skipped(skipped),
+                Next::Lost(frames) => Event::Lost(frames),
                 Next::End => break,
             };
         }

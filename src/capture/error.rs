@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use super::VideoError;
+
 /// A camera or recording that cannot be opened, or that stopped delivering.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
@@ -19,7 +21,13 @@ pub enum CaptureError {
     #[error("none of the {count} pictures in {} can be decoded", path.display())]
     OnlyBadPictures { path: PathBuf, count: usize },
     #[error("{} is not a video that FFmpeg can decode", path.display())]
-    NotAVideo { path: PathBuf },
+    NotAVideo {
+        path: PathBuf,
+        #[source]
+        source: VideoError,
+    },
+    #[error("no frame of {} can be decoded ({lost} are lost): the file is damaged or empty", path.display())]
+    NothingDecoded { path: PathBuf, lost: u64 },
     #[error("the name of the recording {} is not UTF-8: rename it", path.display())]
     NotUtf8 { path: PathBuf },
     #[error("a replay at a fixed pace needs a number of frames per second above 0 and up to 1000, not {fps}")]

@@ -10,6 +10,7 @@
 
 mod connection;
 mod error;
+mod ffmpeg;
 mod folder;
 mod health;
 mod jpeg;
@@ -36,6 +37,7 @@ use crate::config::{CameraConfig, DetectorName};
 use crate::picture::Picture;
 
 pub use error::CaptureError;
+pub use ffmpeg::VideoError;
 pub use health::Lens;
 pub use reconnect::run;
 pub use redact::redacted;
@@ -51,6 +53,18 @@ pub struct Frame {
     pub seq: u64,
     pub time: CaptureTime,
     pub picture: Arc<Picture>,
+    /// Parts of the picture did not arrive, and the decoder made them up: good enough to follow somebody by, but what
+    /// looks like a face in it may be nobody's.
+    pub damaged: bool,
+}
+
+/// How many of a camera's frames were not what they should have been.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Frames that could not be decoded, and were not delivered.
+    pub lost: u64,
+    /// Frames delivered although [`damaged`](Frame::damaged).
+    pub damaged: u64,
 }
 
 /// When a frame was taken, on the three clocks that matter.
@@ -98,6 +112,8 @@ pub enum Next {
     Shot(Shot),
     /// This picture could not be used, the following ones may be.
     Skipped(Skipped),
+    /// So many frames are there, or should be, and cannot be decoded.
+    Lost(u64),
     /// A finite recording is over.
     End,
 }
@@ -107,6 +123,8 @@ pub enum Next {
 pub struct Shot {
     pub picture: Picture,
     pub time: ShotTime,
+    /// See [`Frame::damaged`].
+    pub damaged: bool,
 }
 
 /// Which clock dates a picture.

@@ -26,24 +26,24 @@ use super::news::News;
 use super::tally::{Clock, Counters, Meter};
 use super::transport;
 use super::{
-    About, CameraState, CaptureError, CaptureTime, Frame, FrameSender, Lens, Sent, Shot, ShotTime, SkipReason,
+    About, CameraState, CaptureError, CaptureTime, Frame, FrameSender, Lens, Losses, Sent, Shot, ShotTime, SkipReason,
 };
 use crate::config::{CameraConfig, DetectorName, Pace};
 
 /// Keeps the camera's frames coming until `cancel`, until nobody receives them, or until a finite recording is
 /// over. Blocks: the agent gives it a thread. Nothing a camera does ends it, with one exception: a recording that
 /// is replayed as fast as possible fails for good, because a second try would tell its story twice. The last
-/// state is then [`CameraState::Failed`], and otherwise [`CameraState::Ended`].
+/// state is then [`CameraState::Failed`], and otherwise [`CameraState::Ended`]. Gives back what was lost of its frames.
 pub fn run(
     detector: DetectorName,
     config: &CameraConfig,
     frames: FrameSender,
     cancel: CancellationToken,
     state: watch::Sender<CameraState>,
-) {
+) -> Losses {
     let limits = Limits::of(config);
     let config = config.clone();
-    Reconnect::new(detector, Arc::new(move || super::open(&config)), limits, frames, cancel, state).run();
+    Reconnect::new(detector, Arc::new(move || super::open(&config)), limits, frames, cancel, state).run()
 }
 
 /// How patient the loop is.
@@ -106,6 +106,7 @@ struct Reconnect {
     counters: Counters,
     clock: Clock,
     seq: u64,
+    losses: Losses,
     lens: LensWatch,
     /// When the picture was last seen frozen, on the pipeline's clock, until it has moved for a while.
     frozen: Option<Duration>,
@@ -133,13 +134,14 @@ impl Reconnect {
             news: News::new(state),
             clock: Clock::default(),
             seq: 0,
+            losses: Losses::default(),
             lens: LensWatch::new(),
             frozen: None,
             abandoned: Vec::new(),
         }
     }
 
-    fn run(mut self) {
+    fn run(mut self) -> Losses {
         let span = info_span!("camera", detector = %self.detector);
         let _entered = span.enter();
         loop {
@@ -147,18 +149,18 @@ impl Reconnect {
                 Ok(end) => {
                     debug!(reason = end.why(), "the camera's loop has ended");
                     self.news.ended();
-                    return;
+                    return self.losses;
                 }
                 Err(fault) => self.news.failed(&fault),
             }
             if !self.limits.again {
-                return;
+                return self.losses;
             }
             // The pauses never run out.
             let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
             if !self.pause(pause) {
                 self.news.ended();
-                return;
+                return self.losses;
             }
             self.counters.reconnects.increment(1);
         }
@@ -183,7 +185,7 @@ impl Reconnect {
             Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),
             Waited::Cancelled => return Ok(End::Cancelled),
             // A connection says nothing else before it is open.
-            Waited::Event(Event::Shot(..) | Event::Skipped(_)) | Waited::Silence => {
+            Waited::Event(Event::Shot(..) | Event::Skipped(_) | Event::Lost(_)) | Waited::Silence => {
                 let waited_ms = self.limits.open.unwrap_or_default().as_millis();
                 return Err(CaptureError::OpenTooSlow { waited_ms });
             }
@@ -214,17 +216,32 @@ impl Reconnect {
                     silent_since = Instant::now();
                 }
                 Waited::Event(Event::Skipped(skipped)) => {
+                    self.losses.lost += 1;
                     self.counters.skipped(skipped.reason).increment(1);
                     if !std::mem::replace(&mut told_of_skips, true) {
                         warn!("{} was passed over: {} (more are only counted)", skipped.what, skipped.reason.why());
                     }
-                    // Only frames break the silence: a camera that sends nothing but rubbish has to be reopened.
-                    if self.limits.stall.is_some_and(|stall| silent >= stall) {
-                        return Err(CaptureError::Stalled { waited_ms: silent.as_millis() });
+                    self.endure(silent)?;
+                }
+                Waited::Event(Event::Lost(frames)) => {
+                    self.losses.lost += frames;
+                    self.counters.lost.increment(frames);
+                    // A recording tells of all its losses when it is over.
+                    if self.limits.stall.is_some() && !std::mem::replace(&mut told_of_skips, true) {
+                        warn!("a frame of {} cannot be decoded (more are only counted)", about.name);
                     }
+                    self.endure(silent)?;
                 }
                 Waited::Event(Event::Opened(_)) => {}
             }
+        }
+    }
+
+    /// Only frames break the silence: a camera that sends nothing but rubbish has to be reopened.
+    fn endure(&self, silent: Duration) -> Result<(), CaptureError> {
+        match self.limits.stall {
+            Some(stall) if silent >= stall => Err(CaptureError::Stalled { waited_ms: silent.as_millis() }),
+            _ => Ok(()),
         }
     }
 
@@ -242,8 +259,14 @@ impl Reconnect {
         self.news.streaming(CameraState::Streaming { size, fps, source: about.name.clone(), lens });
 
         let time = CaptureTime { utc, offset, arrived };
-        let frame = Frame { detector: self.detector.clone(), seq: self.seq, time, picture: Arc::new(shot.picture) };
+        let Shot { picture, damaged, .. } = shot;
+        let (detector, picture) = (self.detector.clone(), Arc::new(picture));
+        let frame = Frame { detector, seq: self.seq, time, picture, damaged };
         self.seq += 1;
+        if damaged {
+            self.losses.damaged += 1;
+            self.counters.damaged.increment(1);
+        }
         self.counters.frames.increment(1);
         let sent = self.frames.send(frame);
         if sent == Sent::Replaced {
@@ -313,7 +336,7 @@ mod tests {
         frames: FrameReceiver,
         states: watch::Receiver<CameraState>,
         cancel: CancellationToken,
-        thread: JoinHandle<()>,
+        thread: JoinHandle<Losses>,
         opened: Arc<Mutex<usize>>,
         release: mpsc::Sender<()>,
     }
@@ -330,7 +353,7 @@ mod tests {
             let mut count = count.lock().unwrap();
             *count += 1;
             let steps = scripts.get(*count - 1).cloned().unwrap_or(Some(vec![Step::Hang]));
-            let steps = steps.ok_or(CaptureError::NotAVideo { path: "scripted".into() })?.into();
+            let steps = steps.ok_or(CaptureError::BrokeOff { address: "scripted".into() })?.into();
             Ok(Box::new(Scripted { steps, hang: hang.clone() }))
         });
         let limits = Limits {
@@ -371,6 +394,15 @@ mod tests {
         assert_eq!(seen, [(0, 0), (1, 100), (2, 200)]);
         rig.thread.join().unwrap();
         assert_eq!(*rig.states.borrow(), CameraState::Ended);
+    }
+
+    #[test]
+    fn what_is_lost_of_a_recording_is_counted_and_what_is_damaged_is_marked() {
+        let steps = vec![Step::At(0), Step::Lost(3), Step::DamagedAt(40), Step::Rubbish, Step::At(80), Step::Lost(2)];
+        let rig = rig(true, vec![Some([steps, vec![Step::End]].concat())]);
+        let marked: Vec<bool> = std::iter::from_fn(|| rig.frames.recv()).map(|frame| frame.damaged).collect();
+        assert_eq!(marked, [false, true, false]);
+        assert_eq!(rig.thread.join().unwrap(), Losses { lost: 6, damaged: 1 });
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! A recording as a camera: a video file, a folder of pictures, or one picture.
 //!
 //! In: the path, the pace, once or looped. Out: shots with their position on the recording's clock, when they are
-//! due. It does not know who waits for them; a picture that cannot be decoded is passed over.
+//! due. It does not know who waits for them; what cannot be decoded is passed over, counted, and told once.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::warn;
 
+use super::ffmpeg::{Decoded, Options, Read, Video, is_rate};
 use super::folder::{Folder, is_picture};
-use super::video::{Read, Video, is_rate};
-use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, Skipped};
+use super::{About, CameraSource, CaptureError, Losses, Next, Shot, ShotTime, SkipReason, Skipped};
 use crate::config::{Pace, ReplayConfig};
 use crate::picture::Picture;
 
@@ -27,10 +28,14 @@ pub(super) struct Replay {
     began: Option<Instant>,
     /// Shots of this round of a loop.
     shots_in_round: u64,
+    /// The same for what a video lost.
+    losses: Losses,
+    /// A loop does not tell of its losses in every round.
+    told: bool,
 }
 
 enum Recording {
-    Video(Video),
+    Video(Box<Video>),
     Folder(Folder),
 }
 
@@ -63,20 +68,15 @@ impl Replay {
             fps,
             began: None,
             shots_in_round: 0,
+            losses: Losses::default(),
+            told: false,
         })
     }
 
-    /// Where the frame just read lies on the recording's clock, in milliseconds; `None` when it does not say, or
-    /// when the pace was given.
-    fn stamp_ms(&self) -> Option<f64> {
-        match &self.recording {
-            Recording::Video(video) if self.config.pace != Pace::Fixed => video.position_ms(),
-            _ => None,
-        }
-    }
-
-    fn shot(&mut self, picture: Picture) -> Shot {
-        let position = self.clock.next(self.stamp_ms());
+    /// A shot, when it is due. `stamp_ms` is where it lies on the recording's clock, as far as that is known.
+    fn shot(&mut self, picture: Picture, stamp_ms: Option<f64>, damaged: bool) -> Shot {
+        // A given pace leaves no room for the recorded one.
+        let position = self.clock.next(stamp_ms.filter(|_| self.config.pace != Pace::Fixed));
         self.shots_in_round += 1;
         let paced = self.config.pace != Pace::Fast;
         if paced {
@@ -86,7 +86,31 @@ impl Replay {
         let dated = !paced || self.config.starts_at.is_some();
         let since_start = TimeDelta::from_std(position).unwrap_or(TimeDelta::MAX);
         let utc = dated.then(|| self.starts_at.checked_add_signed(since_start)).flatten();
-        Shot { picture, time: ShotTime::Recording { position, utc } }
+        Shot { picture, time: ShotTime::Recording { position, utc }, damaged }
+    }
+
+    /// The next of a video's frames.
+    fn next_of_video(&mut self, read: Read) -> Result<Next, CaptureError> {
+        match read {
+            Read::Picture(Decoded { picture, position_ms, damaged }) => {
+                self.losses.damaged += u64::from(damaged);
+                Ok(Next::Shot(self.shot(picture, position_ms, damaged)))
+            }
+            Read::Lost(frames) => {
+                self.losses.lost += frames;
+                // They would have been shown: those after them keep their places in time. Where the recording has time
+                // stamps, these see to it.
+                self.clock.pass(frames);
+                Ok(Next::Lost(frames))
+            }
+            Read::TooLarge => {
+                self.clock.pass(1);
+                let what = format!("a frame of {}", self.config.path.display());
+                Ok(Next::Skipped(Skipped { reason: SkipReason::TooLarge, what }))
+            }
+            // A file is read without a time limit.
+            Read::End | Read::TimedOut => self.finish_round(),
+        }
     }
 
     /// At the end of a round: the next round, or the end.
@@ -95,8 +119,18 @@ impl Replay {
             let path = self.config.path.clone();
             return Err(match &self.recording {
                 Recording::Folder(folder) => CaptureError::OnlyBadPictures { path, count: folder.len() },
-                Recording::Video(_) => CaptureError::NotAVideo { path },
+                Recording::Video(_) => CaptureError::NothingDecoded { path, lost: self.losses.lost },
             });
+        }
+        let Losses { lost, damaged } = std::mem::take(&mut self.losses);
+        if (lost > 0 || damaged > 0) && !std::mem::replace(&mut self.told, true) {
+            let (path, shown) = (self.config.path.display(), self.shots_in_round);
+            warn!(
+                lost,
+                damaged,
+                "the recording {path} is damaged: {lost} of its frames are lost, {shown} could be decoded, {damaged} of \
+                 them only in part"
+            );
         }
         if !self.config.looped {
             return Ok(Next::End);
@@ -114,26 +148,20 @@ impl CameraSource for Replay {
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {
-        let read = match &mut self.recording {
-            Recording::Video(video) => match video.read() {
-                Read::Picture(picture) => Ok(picture),
-                Read::Nothing => return self.finish_round(),
-                Read::Unusable(reason) => {
-                    Err(Skipped { reason, what: format!("a frame of {}", self.config.path.display()) })
-                }
-            },
-            Recording::Folder(folder) => match folder.read() {
-                Some(read) => read,
-                None => return self.finish_round(),
-            },
+        let folder = match &mut self.recording {
+            Recording::Video(video) => {
+                let read = video.read();
+                return self.next_of_video(read);
+            }
+            Recording::Folder(folder) => folder,
         };
-        match read {
-            Ok(picture) => Ok(Next::Shot(self.shot(picture))),
-            Err(skipped) => {
-                // It would have been shown: the following pictures keep their places in time.
-                self.clock.next(self.stamp_ms());
+        match folder.read() {
+            Some(Ok(picture)) => Ok(Next::Shot(self.shot(picture, None, false))),
+            Some(Err(skipped)) => {
+                self.clock.pass(1);
                 Ok(Next::Skipped(skipped))
             }
+            None => self.finish_round(),
         }
     }
 }
@@ -147,12 +175,15 @@ impl Recording {
         if is_picture(path) {
             return Ok(Self::Folder(Folder::of_one(path)));
         }
-        // FFmpeg would say nothing of a missing permission, and takes `name:` at the beginning for a protocol.
+        // FFmpeg takes `name:` at the beginning for a protocol, and has no words for a missing permission.
         std::fs::File::open(path).map_err(unreadable)?;
         let whole: PathBuf = std::path::absolute(path).map_err(unreadable)?;
         let name = whole.to_str().ok_or_else(|| CaptureError::NotUtf8 { path: path.into() })?;
-        let video = Video::open(name, None)?;
-        video.map(Self::Video).ok_or_else(|| CaptureError::NotAVideo { path: path.into() })
+        let options = Options { protocols: "file", settings: &[], limits: None };
+        let video = Video::open(&format!("file:{name}"), &options);
+        video
+            .map(|video| Self::Video(Box::new(video)))
+            .map_err(|source| CaptureError::NotAVideo { path: path.into(), source })
     }
 }
 
@@ -181,6 +212,14 @@ impl Clock {
         Duration::from_micros((position * 1000.0).round() as u64)
     }
 
+    /// Frames that would have come next and do not. With time stamps the next frame's says how much time has passed;
+    /// without them each takes a step.
+    fn pass(&mut self, frames: u64) {
+        if self.stamp.is_none() {
+            self.position_ms = Some(self.position_ms.unwrap_or(-self.step_ms) + frames as f64 * self.step_ms);
+        }
+    }
+
     /// The recording starts again: its next stamp says nothing of the time since the last one.
     fn start_round(&mut self) {
         self.stamp = None;
@@ -189,23 +228,17 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use opencv::core::Size;
-    use opencv::prelude::*;
-    use opencv::videoio::{CAP_FFMPEG, VideoWriter};
+    use ffmpeg_next::codec::Id;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::capture::ffmpeg::clip::{self, Clip};
 
     /// A clip of `frames` grey pictures, each `10 * index` bright, at `fps`.
     fn clip(dir: &TempDir, frames: u8, fps: f64) -> PathBuf {
-        let path = dir.path().join("clip.avi");
-        let fourcc = VideoWriter::fourcc('M', 'J', 'P', 'G').unwrap();
-        let name = path.to_str().unwrap();
-        let mut writer = VideoWriter::new_with_backend(name, CAP_FFMPEG, fourcc, fps, Size::new(64, 48), true).unwrap();
-        for index in 0..frames {
-            writer.write(&Picture::filled(64, 48, [10 * index; 3]).mat().unwrap()).unwrap();
-        }
-        writer.release().unwrap();
+        let path = dir.path().join("clip.mp4");
+        let clip = Clip::steady(Id::MJPEG, (64, 48), frames.into(), (1000.0 / fps).round() as i64);
+        clip.write(&path, |index| vec![10 * index as u8; 64 * 48 * 3]);
         path
     }
 
@@ -218,11 +251,12 @@ mod tests {
         let (mut shots, mut skipped) = (Vec::new(), 0);
         while shots.len() < limit {
             match replay.next_shot().unwrap() {
-                Next::Shot(Shot { picture, time: ShotTime::Recording { position, .. } }) => {
+                Next::Shot(Shot { picture, time: ShotTime::Recording { position, .. }, .. }) => {
                     shots.push((position.as_millis(), picture.bgr()[0]));
                 }
                 Next::Shot(shot) => panic!("a recording has its own clock: {:?}", shot.time),
                 Next::Skipped(_) => skipped += 1,
+                Next::Lost(frames) => skipped += frames as usize,
                 Next::End => return (shots, skipped, true),
             }
         }
@@ -316,6 +350,36 @@ mod tests {
         assert!(near(&watch(&mut one, 99).0, &[(0, 100)]), "one picture is a recording of one frame");
     }
 
+    /// Fills the coded pixels of these frames with rubbish.
+    fn damage(path: &Path, numbers: &[usize]) {
+        let frames = clip::frames(path);
+        clip::edit(path, |bytes| {
+            for (at, length) in numbers.iter().map(|&number| frames[number]) {
+                bytes[at + length - 20..at + length - 4].fill(0x55);
+            }
+        });
+    }
+
+    #[test]
+    fn a_damaged_recording_is_played_to_its_end_and_the_others_keep_their_places_in_time() {
+        let dir = TempDir::new().unwrap();
+        let path = clip(&dir, 8, 25.0);
+        damage(&path, &[3, 4]);
+        let expected = [(0, 0), (40, 10), (80, 20), (200, 50), (240, 60), (280, 70)];
+        let fixed = ReplayConfig { fps: Some(25.0), ..config(&path, Pace::Fixed) };
+        for config in [config(&path, Pace::Fast), config(&path, Pace::Recorded), fixed] {
+            let (shots, lost, ended) = watch(&mut Replay::open(&config).unwrap(), 99);
+            assert!(near(&shots, &expected) && ended, "{:?}: {shots:?}", config.pace);
+            assert_eq!(lost, 2);
+        }
+
+        damage(&path, &[0, 1, 2, 5, 6, 7]);
+        let mut replay = Replay::open(&config(&path, Pace::Fast)).unwrap();
+        let error = std::iter::repeat_with(|| replay.next_shot()).find_map(Result::err).unwrap();
+        assert!(matches!(error, CaptureError::NothingDecoded { lost: 8, .. }), "{error}");
+        assert!(error.to_string().contains("clip.mp4"), "{error}");
+    }
+
     #[test]
     fn what_cannot_be_replayed_is_named() {
         let dir = TempDir::new().unwrap();
@@ -338,6 +402,20 @@ mod tests {
         let mut replay = Replay::open(&config).unwrap();
         assert!(matches!(replay.next_shot(), Ok(Next::Skipped(_))));
         assert!(matches!(replay.next_shot(), Err(CaptureError::OnlyBadPictures { count: 1, .. })), "no endless loop");
+    }
+
+    #[test]
+    fn frames_that_are_passed_over_take_their_time() {
+        for (stamps, expected) in [([Some(0.0), Some(40.0), Some(200.0)], [0, 40, 200]), ([None; 3], [0, 40, 160])] {
+            let mut clock = Clock::new(40.0);
+            let mut next = |stamp| clock.next(stamp).as_millis();
+            let before = [next(stamps[0]), next(stamps[1])];
+            clock.pass(2);
+            assert_eq!([before[0], before[1], clock.next(stamps[2]).as_millis()], expected);
+        }
+        let mut clock = Clock::new(40.0);
+        clock.pass(1);
+        assert_eq!(clock.next(None).as_millis(), 40, "the first one as well");
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub enum Step {
     Shot,
     /// A shot of a recording at this position, ms.
     At(u64),
+    /// A shot of a recording at this position, with damage.
+    DamagedAt(u64),
+    /// So many frames that cannot be decoded.
+    Lost(u64),
     Rubbish,
     RubbishForEver,
     Fault,
@@ -34,11 +38,14 @@ impl CameraSource for Scripted {
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {
-        let shot = |time| Next::Shot(Shot { picture: Picture::filled(8, 6, [90, 90, 90]), time });
+        let shot = |time, damaged| Next::Shot(Shot { picture: Picture::filled(8, 6, [90, 90, 90]), time, damaged });
+        let at = |ms| ShotTime::Recording { position: Duration::from_millis(ms), utc: None };
         let rubbish = || Next::Skipped(Skipped { reason: SkipReason::Undecodable, what: "rubbish".into() });
         match self.steps.pop_front().unwrap_or(Step::Fault) {
-            Step::Shot => Ok(shot(ShotTime::Arrival)),
-            Step::At(ms) => Ok(shot(ShotTime::Recording { position: Duration::from_millis(ms), utc: None })),
+            Step::Shot => Ok(shot(ShotTime::Arrival, false)),
+            Step::At(ms) => Ok(shot(at(ms), false)),
+            Step::DamagedAt(ms) => Ok(shot(at(ms), true)),
+            Step::Lost(frames) => Ok(Next::Lost(frames)),
             Step::Rubbish => Ok(rubbish()),
             Step::RubbishForEver => {
                 self.steps.push_front(Step::RubbishForEver);

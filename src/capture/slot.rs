@@ -159,6 +159,7 @@ mod tests {
                 arrived: Instant::now(),
             },
             picture: Arc::new(Picture::filled(2, 2, [0; 3])),
+            damaged: false,
         }
     }
 

@@ -54,7 +54,7 @@ impl CameraSource for Stream {
     fn next_shot(&mut self) -> Result<Next, CaptureError> {
         let asked = Instant::now();
         match self.video.read() {
-            Read::Picture(picture) => Ok(Next::Shot(Shot { picture, time: ShotTime::Arrival })),
+            Read::Picture(picture) => Ok(Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged: false })),
             Read::Unusable(reason) => {
                 Ok(Next::Skipped(Skipped { reason, what: format!("a frame of {}", self.address) }))
             }

@@ -41,6 +41,10 @@ pub(super) struct Counters {
     pub reconnects: Counter,
     /// Dropped because a newer frame came before the detector was ready.
     pub busy: Counter,
+    /// Delivered although damaged.
+    pub damaged: Counter,
+    /// Not delivered: the decoder could not make a picture of them.
+    pub lost: Counter,
     undecodable: Counter,
     too_large: Counter,
 }
@@ -120,6 +124,8 @@ impl Counters {
             frames: metrics::counter!("doorward_capture_frames_total", "detector" => name()),
             reconnects: metrics::counter!("doorward_capture_reconnects_total", "detector" => name()),
             busy: dropped("busy"),
+            damaged: metrics::counter!("doorward_capture_damaged_total", "detector" => name()),
+            lost: dropped("lost"),
             undecodable: dropped("undecodable"),
             too_large: dropped("too_large"),
         }

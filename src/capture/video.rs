@@ -10,6 +10,7 @@ use opencv::core::{LogLevel, Mat, Vector, set_log_level};
 use opencv::prelude::*;
 use opencv::videoio::{self, VideoCapture};
 
+use super::ffmpeg::is_rate;
 use super::jpeg::jpeg;
 use super::{CaptureError, SkipReason};
 use crate::picture::{MAX_PIXELS, Picture};
@@ -91,19 +92,9 @@ impl Video {
         self.property(videoio::CAP_PROP_FPS).filter(|&fps| is_rate(fps))
     }
 
-    /// Where the frame read last lies on the recording's clock, in milliseconds, when the container says so.
-    pub fn position_ms(&self) -> Option<f64> {
-        self.property(videoio::CAP_PROP_POS_MSEC).filter(|&ms| ms >= 0.0)
-    }
-
     fn property(&self, property: i32) -> Option<f64> {
         self.reader.get(property).ok().filter(|value| value.is_finite())
     }
-}
-
-/// Whether a number of frames per second makes sense.
-pub(super) fn is_rate(fps: f64) -> bool {
-    fps > 0.0 && fps <= 1000.0
 }
 
 /// Keeps OpenCV's own messages off the error stream, unless somebody asked for them.

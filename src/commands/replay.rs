@@ -1,7 +1,7 @@
 //! `doorward replay`: a recording through the whole agent, one line per visit.
 //!
 //! In: a video file or a folder of pictures, and the settings of a detector. Out: what was sent, what the engine said, what was
-//! done. The recording runs as fast as it can be searched, on its own clock, with a state directory of its own: a running service
+//! done, and how many frames of the recording could not be used. The recording runs as fast as it can be searched, on its own clock, with a state directory of its own: a running service
 //! is not disturbed.
 
 use std::path::Path;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{CommandResult, Failure};
 use crate::actions::mqtt::client_id;
 use crate::agent::{self, AgentEvent, VisitSummary, quality_json};
+use crate::capture::Losses;
 use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
 use crate::identities::Known;
@@ -49,8 +50,16 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
     if let Some(fault) = report.camera_fault {
         return Err(anyhow::anyhow!("{}: {fault}", args.input.display()).into());
     }
+    let Losses { lost, damaged } = report.losses;
+    let whole = lost == 0 && damaged == 0;
     if !args.json {
-        super::print_line(&format!("{visits} visits in {} frames", report.frames));
+        let losses = if whole { String::new() } else { format!("; {lost} frames lost, {damaged} damaged") };
+        super::print_line(&format!("{visits} visits in {} frames{losses}", report.frames));
+    } else if !whole {
+        // Only then: every other line is a visit.
+        let recording = args.input.display().to_string();
+        let line = json!({ "recording": recording, "frames": report.frames, "lost": lost, "damaged": damaged });
+        super::print_line(&line.to_string());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -160,6 +160,25 @@ fn a_face_found_twice_is_one_visit() {
 }
 
 #[test]
+fn a_damaged_frame_keeps_a_visit_and_is_never_a_shot() {
+    let scene = |damages| Scene { damages, ..Scene::new(vec![actor(RED, |_| front(200.0, 120.0, 60.0))], 3.0) };
+    for (what, damages, outcome) in [
+        ("at first", (|frame| frame < 12) as fn(u32) -> bool, "sent"),
+        ("every other", |frame| frame % 2 == 0, "sent"),
+        ("every one", |_| true, "too_poor"),
+    ] {
+        let played = scene(damages).play();
+        played.assert_one_visit_each(what);
+        assert_eq!(played.outcomes(), [outcome], "{what}");
+        assert!(played.shots.iter().all(|(_, shot)| !shot.frame.damaged), "{what}");
+    }
+    // Not even where the configuration takes every face there is.
+    let mut all_good = scene(|_| true);
+    all_good.config.subject = Subject::Largest;
+    assert_eq!(all_good.play().shots.len(), 0);
+}
+
+#[test]
 fn what_a_visit_comes_to() {
     // (what, the face, shots, why none)
     type Case = (&'static str, fn(f32) -> Option<Pose>, u8, Option<Unsent>);

@@ -99,12 +99,14 @@ pub struct Scene {
     pub finds: fn(frame: u32, actor: usize) -> bool,
     /// What the detector finds beside the actors.
     pub invents: fn(frame: u32) -> Vec<Face>,
+    /// Which frames the decoder had to make up in part.
+    pub damages: fn(frame: u32) -> bool,
 }
 
 impl Scene {
     pub fn new(actors: Vec<Actor>, secs: f32) -> Self {
         let config = TrackConfig { subject: Subject::Each, ..TrackConfig::default() };
-        Self { actors, fps: 12.5, secs, config, finds: |_, _| true, invents: |_| Vec::new() }
+        Self { actors, fps: 12.5, secs, config, finds: |_, _| true, invents: |_| Vec::new(), damages: |_| false }
     }
 
     pub fn play(&self) -> Played {
@@ -127,6 +129,7 @@ impl Scene {
             faces.extend((self.invents)(number));
             faces.sort_by(|a, b| b.bbox.area().total_cmp(&a.bbox.area()));
             let frame = frame(number, Duration::from_secs_f32(time), picture(&poses));
+            let frame = Arc::new(Frame { damaged: (self.damages)(number), ..Arc::unwrap_or_clone(frame) });
             played.take(tracker.observe(&Detections { frame, faces }), Duration::from_secs_f32(time));
             for (visit, bbox) in tracker.present() {
                 if let Some((actor, _)) = found.iter().find(|(_, face)| face.bbox == bbox)
@@ -186,5 +189,5 @@ pub fn name() -> DetectorName {
 pub fn frame(seq: u32, offset: Duration, picture: Picture) -> Arc<Frame> {
     let utc = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap() + offset;
     let time = CaptureTime { utc, offset, arrived: Instant::now() };
-    Arc::new(Frame { detector: name(), seq: u64::from(seq), time, picture: Arc::new(picture) })
+    Arc::new(Frame { detector: name(), seq: u64::from(seq), time, picture: Arc::new(picture), damaged: false })
 }

@@ -64,6 +64,8 @@ struct Visit {
 struct Sight<'a> {
     face: &'a Face,
     quality: Quality,
+    /// It may be sent. A face in a damaged frame never may: the decoder made it up, in part or whole.
+    good: bool,
     look: Look,
     /// Another face is so close that the colours around this one may be the other's.
     crowded: bool,
@@ -119,7 +121,7 @@ impl Tracker {
 
         let interval = self.clock.interval();
         for (visit, sight) in self.visits.iter_mut().zip(&seen) {
-            let candidate = sight.filter(|sight| sight.quality.good_enough(&self.limits)).map(|sight| Candidate {
+            let candidate = sight.filter(|sight| sight.good).map(|sight| Candidate {
                 frame: frame.clone(),
                 face: sight.face.clone(),
                 others: sights.iter().filter(|it| !std::ptr::eq(*it, sight)).map(|it| it.face.bbox).collect(),
@@ -227,7 +229,7 @@ impl Tracker {
             let enough = visit.belief >= self.config.min_frames.max(1) as f32;
             // Between frames this far apart, waiting for more of them would break the promise of an early shot. The
             // face itself must then make up for them, and its shot has not begun to be timed before this frame.
-            let first_good = sight.filter(|sight| sight.quality.good_enough(&self.limits)).map(|_| now);
+            let first_good = sight.filter(|sight| sight.good).map(|_| now);
             let good_since = visit.shots.good_since().or(first_good);
             let due = good_since.map(|since| since + Duration::from_millis(self.config.first_shot_ms));
             let cannot_wait = due.is_some_and(|due| next > due) && sight.is_some_and(|it| it.face.score >= SURE);
@@ -257,7 +259,7 @@ impl Tracker {
             .iter_mut()
             .zip(seen)
             .filter(|(visit, sight)| {
-                let good = sight.is_some_and(|sight| sight.quality.good_enough(&self.limits));
+                let good = sight.is_some_and(|sight| sight.good);
                 good && visit.believed && Some(visit.id) != held && side(&visit.motion.bbox) > needed
             })
             .max_by(|(a, _), (b, _)| side(&a.motion.bbox).total_cmp(&side(&b.motion.bbox)));
@@ -305,7 +307,7 @@ impl Visit {
         self.frames = self.frames.saturating_add(1);
         self.largest_px = self.largest_px.max(sight.face.bbox.height);
         self.tall_enough |= sight.quality.tall_enough(limits);
-        if sight.quality.good_enough(limits) {
+        if sight.good {
             self.good_at = Some(now);
         }
         if self.best.as_ref().is_none_or(|best| sight.quality.total > best.total) {
@@ -405,11 +407,15 @@ fn look_at<'a>(frame: &Frame, faces: &'a [Face], limits: &QualityConfig) -> Vec<
     single
         .iter()
         .enumerate()
-        .map(|(i, face)| Sight {
-            face,
-            quality: quality::measure(&frame.picture, face, limits),
-            look: Look::of(&frame.picture, &face.bbox),
-            crowded: single.iter().enumerate().any(|(j, other)| j != i && near(&face.bbox, &other.bbox)),
+        .map(|(i, face)| {
+            let quality = quality::measure(&frame.picture, face, limits);
+            Sight {
+                face,
+                good: !frame.damaged && quality.good_enough(limits),
+                quality,
+                look: Look::of(&frame.picture, &face.bbox),
+                crowded: single.iter().enumerate().any(|(j, other)| j != i && near(&face.bbox, &other.bbox)),
+            }
         })
         .collect()
 }

@@ -29,7 +29,9 @@ impl Watched {
         let cancel = CancellationToken::new();
         let frames = Arc::new(Mutex::new(Vec::new()));
         let (detector, stop, seen) = (DetectorName::new(name).unwrap(), cancel.clone(), frames.clone());
-        let camera = thread::spawn(move || capture::run(detector, &config, sender, stop, state));
+        let camera = thread::spawn(move || {
+            capture::run(detector, &config, sender, stop, state);
+        });
         let watcher = thread::spawn(move || {
             while let Some(frame) = receiver.recv() {
                 seen.lock().unwrap().push(frame);

@@ -101,7 +101,7 @@ impl CameraSource for V4l2 {
             pixels::picture(layout, bytes, width, height, self.stride)
         };
         Ok(match picture {
-            Ok(picture) => Next::Shot(Shot { picture, time: ShotTime::Arrival }),
+            Ok(picture) => Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged: false }),
             Err(reason) => Next::Skipped(Skipped { reason, what: format!("a buffer of {}", self.path) }),
         })
     }

@@ -1,0 +1,324 @@
+//! FFmpeg itself: from a file or an address to upright pictures, each with its time and whether it is whole.
+//!
+//! In: what to open, which protocols may be used for it, how long that may take. Out: pictures in the order they are to
+//! be seen, and how many could not be had. It does not know whether anybody waits for them, nor what follows a fault.
+//!
+//! ```text
+//! container ──packets──▶ decoder ──frames──▶ convert (colours, upright) ──▶ Read::Picture
+//!     │ cut short, marked     │ refused ──▶ Read::Lost
+//!     └───────────────────────┴ concealed ──▶ the picture is marked as damaged
+//! ```
+
+#[cfg(test)]
+pub(super) mod clip;
+mod convert;
+mod deadline;
+mod log;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::time::{Duration, Instant};
+
+use ffmpeg_next::codec::{self, Id, threading};
+use ffmpeg_next::decoder::{self, Check};
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::Disposition;
+use ffmpeg_next::util::error::EAGAIN;
+use ffmpeg_next::util::frame;
+use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi, format, media};
+
+use crate::picture::{MAX_PIXELS, Picture};
+use convert::Converter;
+use deadline::Deadline;
+use turn::Turn;
+
+/// An open video.
+pub(super) struct Video {
+    input: Input,
+    /// Which of the container's streams is shown.
+    stream: usize,
+    decoder: decoder::Video,
+    deadline: Deadline,
+    limits: Option<Limits>,
+    frame: frame::Video,
+    converter: Converter,
+    /// What the container says of the way up.
+    turn: Turn,
+    /// Milliseconds of one unit of the stream's time stamps.
+    unit_ms: f64,
+    fps: Option<f64>,
+    /// The time stamps of packets that were not whole, until their frames come out.
+    torn: Vec<Option<i64>>,
+    /// Packets of the shown stream read so far.
+    packets: u64,
+    stage: Stage,
+}
+
+/// How a video is opened.
+pub(super) struct Options<'a> {
+    /// The only protocols FFmpeg may use, whatever a playlist or a redirect names: `file`, `rtsp,tcp,udp,rtp` …
+    pub protocols: &'a str,
+    /// FFmpeg's options for this connection alone.
+    pub settings: &'a [(&'a str, &'a str)],
+    /// Without limits, as for a file, it may take as long as it does.
+    pub limits: Option<Limits>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub open: Duration,
+    pub read: Duration,
+}
+
+/// What reading gave.
+#[derive(Debug)]
+pub(super) enum Read {
+    Picture(Decoded),
+    /// So many frames are in the video, or should be, and cannot be decoded.
+    Lost(u64),
+    /// This frame has more than [`MAX_PIXELS`].
+    TooLarge,
+    /// The end of a file, or of a connection that broke.
+    End,
+    /// The time limit has passed.
+    TimedOut,
+}
+
+/// A frame, decoded.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub picture: Picture,
+    /// Where it lies on the video's clock; `None` when the video does not say.
+    pub position_ms: Option<f64>,
+    /// The decoder had to make up parts of it.
+    pub damaged: bool,
+}
+
+/// Why a video cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum VideoError {
+    #[error("FFmpeg cannot open it: {said}")]
+    Unopened {
+        /// FFmpeg's own words, without addresses.
+        said: String,
+    },
+    #[error("opening it took more than {waited_ms} ms")]
+    TooSlow { waited_ms: u128 },
+    #[error("there is sound or text in it, and no moving picture")]
+    NoPictures,
+    #[error("this machine's FFmpeg cannot decode its format `{format}`")]
+    NoDecoder { format: &'static str },
+    #[error("its frames are {width}x{height}; at most {limit} pixels are accepted")]
+    TooLarge { width: u32, height: u32, limit: u64 },
+}
+
+#[derive(PartialEq)]
+enum Stage {
+    Reading,
+    /// Every packet has been read; the decoder still holds frames back.
+    Draining,
+    /// The frames that should have been there have been counted.
+    Over,
+}
+
+/// One thread decodes a video. A box has several cameras and few cores; frames come out without delay; and FFmpeg tells
+/// of concealed damage only then (its frame threads lose the mark, its slice threads do not conceal).
+const DECODER_THREADS: usize = 1;
+/// Faults of the container one after the other, after which there is nothing more to expect of it.
+const MOST_FAULTS: u32 = 1000;
+/// JPEG's markers of the beginning of a scan, and of the end of a picture (ITU-T T.81, table B.1).
+const SCAN: [u8; 2] = [0xff, 0xda];
+const END: [u8; 2] = [0xff, 0xd9];
+
+impl Video {
+    /// Opens a file name or an address, and reads enough of it to know its format.
+    pub fn open(target: &str, options: &Options) -> Result<Self, VideoError> {
+        log::to_tracing();
+        if target.contains('\0') {
+            return Err(VideoError::Unopened { said: "there is a zero byte in its name".into() });
+        }
+        let mut settings: Dictionary = options.settings.iter().copied().collect();
+        settings.set("protocol_whitelist", options.protocols);
+        let deadline = Deadline::never();
+        deadline.set(options.limits.map(|limits| limits.open));
+        let (began, watch) = (Instant::now(), deadline.clone());
+        let (opened, heard) =
+            log::listening(|| format::input_with_interrupt_and_dictionary(target, move || watch.passed(), settings));
+        let input = match opened {
+            Ok(input) => input,
+            Err(_) if deadline.passed() => {
+                return Err(VideoError::TooSlow { waited_ms: began.elapsed().as_millis() });
+            }
+            Err(error) => return Err(unopened(error, &heard)),
+        };
+        let stream = input.streams().best(media::Type::Video).filter(is_video).ok_or(VideoError::NoPictures)?;
+        let (index, unit, turn) = (stream.index(), f64::from(stream.time_base()), turn_of(&stream));
+        let fps = [stream.avg_frame_rate(), stream.rate()].map(f64::from).into_iter().find(|&fps| is_rate(fps));
+        let (decoder, heard) = log::listening(|| open_decoder(&stream));
+        let decoder = decoder.map_err(|error| match error {
+            Error::DecoderNotFound => VideoError::NoDecoder { format: stream.parameters().id().name() },
+            error => unopened(error, &heard),
+        })?;
+        let (width, height) = (decoder.width(), decoder.height());
+        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+            return Err(VideoError::TooLarge { width, height, limit: MAX_PIXELS });
+        }
+        Ok(Self {
+            input,
+            stream: index,
+            decoder,
+            deadline,
+            limits: options.limits,
+            frame: frame::Video::empty(),
+            converter: Converter::default(),
+            turn,
+            unit_ms: unit * 1000.0,
+            fps,
+            torn: Vec::new(),
+            packets: 0,
+            stage: Stage::Reading,
+        })
+    }
+
+    /// Frames per second by the container's account, when it is a number a camera can have.
+    pub fn fps(&self) -> Option<f64> {
+        self.fps
+    }
+
+    /// Waits for the next frame and decodes it.
+    pub fn read(&mut self) -> Read {
+        self.deadline.set(self.limits.map(|limits| limits.read));
+        loop {
+            match self.decoder.receive_frame(&mut self.frame) {
+                Ok(()) => return self.decoded(),
+                Err(Error::Other { errno: EAGAIN }) => {}
+                Err(Error::Eof) => return self.end(),
+                Err(_) => return Read::Lost(1),
+            }
+            if self.deadline.passed() {
+                return Read::TimedOut;
+            }
+            let fed = match self.next_packet() {
+                Ok(Some(packet)) => self.decoder.send_packet(&packet),
+                Ok(None) => {
+                    self.stage = Stage::Draining;
+                    self.decoder.send_eof()
+                }
+                Err(timed_out) => return timed_out,
+            };
+            // A decoder that has been told of the end has nothing more to refuse.
+            if fed.is_err() && self.stage == Stage::Reading {
+                return Read::Lost(1);
+            }
+        }
+    }
+
+    /// The next packet of the shown stream; `None` when there are no more.
+    fn next_packet(&mut self) -> Result<Option<Packet>, Read> {
+        for _ in 0..MOST_FAULTS {
+            loop {
+                let mut packet = Packet::empty();
+                match packet.read(&mut self.input) {
+                    Ok(()) if packet.stream() != self.stream => {}
+                    Ok(()) => {
+                        self.packets += 1;
+                        if packet.is_corrupt() || (self.decoder.id() == Id::MJPEG && is_cut_short(&packet)) {
+                            self.torn.push(packet.pts());
+                        }
+                        return Ok(Some(packet));
+                    }
+                    Err(Error::Eof) => return Ok(None),
+                    Err(_) if self.deadline.passed() => return Err(Read::TimedOut),
+                    // What is damaged is passed over, and found missing at the end.
+                    Err(_) => break,
+                }
+                if self.deadline.passed() {
+                    return Err(Read::TimedOut);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The frame the decoder has just given out.
+    fn decoded(&mut self) -> Read {
+        if u64::from(self.frame.width()) * u64::from(self.frame.height()) > MAX_PIXELS {
+            return Read::TooLarge;
+        }
+        let stamp = self.frame.pts();
+        let torn = self.torn.iter().position(|torn| *torn == stamp).map(|at| self.torn.swap_remove(at)).is_some();
+        let damaged = torn || self.frame.is_corrupt() || self.frame.has_decode_errors();
+        let position_ms = self.frame.timestamp().map(|stamp| stamp as f64 * self.unit_ms);
+        // A camera that turns its pictures itself says so in each of them.
+        let side_data = self.frame.side_data(frame::side_data::Type::DisplayMatrix);
+        let turn = side_data.and_then(|matrix| Turn::of_matrix(matrix.data())).unwrap_or(self.turn);
+        match self.converter.picture(&self.frame, turn) {
+            Some(picture) => Read::Picture(Decoded { picture, position_ms, damaged }),
+            None => Read::Lost(1),
+        }
+    }
+
+    /// After the last frame: first what never came, then the end.
+    fn end(&mut self) -> Read {
+        let missing = if self.stage == Stage::Over { 0 } else { self.indexed().saturating_sub(self.packets) };
+        self.stage = Stage::Over;
+        if missing > 0 { Read::Lost(missing) } else { Read::End }
+    }
+
+    /// Frames the container's index lists; fewer than there are, or none, where it lists only some.
+    fn indexed(&self) -> u64 {
+        let Some(stream) = self.input.stream(self.stream) else { return 0 };
+        // SAFETY: the stream belongs to the open container, and an entry is looked at before anything else is asked of
+        // the container. The crate has no safe way to the index.
+        unsafe {
+            let stream = stream.as_ptr().cast_mut();
+            let entries = 0..ffi::avformat_index_get_entries_count(stream);
+            let sizes = entries.filter_map(|n| ffi::avformat_index_get_entry(stream, n).as_ref().map(|it| it.size()));
+            // An empty entry is a recorder's way to say that nothing was there.
+            sizes.filter(|&size| size > 0).count() as u64
+        }
+    }
+}
+
+/// Whether a number of frames per second makes sense.
+pub(super) fn is_rate(fps: f64) -> bool {
+    fps > 0.0 && fps <= 1000.0
+}
+
+/// A cover picture in a sound file is stored as a video of one frame.
+fn is_video(stream: &Stream) -> bool {
+    !stream.disposition().contains(Disposition::ATTACHED_PIC)
+}
+
+fn turn_of(stream: &Stream) -> Turn {
+    let matrix = stream.side_data().find(|data| data.kind() == codec::packet::side_data::Type::DisplayMatrix);
+    matrix.and_then(|matrix| Turn::of_matrix(matrix.data())).unwrap_or_default()
+}
+
+fn open_decoder(stream: &Stream) -> Result<decoder::Video, Error> {
+    let parameters = stream.parameters();
+    let codec = decoder::find(parameters.id()).ok_or(Error::DecoderNotFound)?;
+    let mut context = codec::Context::from_parameters(parameters)?;
+    context.set_threading(threading::Config::count(DECODER_THREADS));
+    let mut decoder = context.decoder();
+    decoder.set_packet_time_base(stream.time_base());
+    if codec.id() == Id::MJPEG {
+        // Otherwise a JPEG that breaks off in the middle would be a picture, grey or smeared below, without a word.
+        decoder.check(Check::EXPLODE);
+    }
+    let limit = MAX_PIXELS.to_string();
+    decoder.open_as_with(codec, [("max_pixels", limit.as_str())].into_iter().collect())?.video()
+}
+
+/// Whether a JPEG ends before its end.
+fn is_cut_short(packet: &Packet) -> bool {
+    let bytes = packet.data().unwrap_or_default();
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
+    last(END) < last(SCAN)
+}
+
+fn unopened(error: Error, heard: &[String]) -> VideoError {
+    let said = if heard.is_empty() { error.to_string() } else { format!("{error} ({})", heard.join("; ")) };
+    VideoError::Unopened { said }
+}
