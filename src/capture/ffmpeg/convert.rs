@@ -1,7 +1,7 @@
 //! From a decoder's frame to a picture: colours as its maker meant them, upright, rows packed.
 //!
-//! In: a frame in whatever pixel format, and how it is to be turned. Out: a [`Picture`]. It keeps what it has worked out
-//! for one kind of frame until another kind comes; it does not know where the frames are from.
+//! In: a frame in whatever pixel format, and how it is to be turned. Out: a [`Picture`]. It keeps what it has worked
+//! out for one kind of frame until another kind comes; it does not know where the frames are from.
 
 use std::ptr;
 
@@ -75,14 +75,14 @@ impl Prepared {
     }
 }
 
-/// Tells the scaler what the frames' numbers mean: which mixture of red, green and blue they are, and whether black is 0
-/// or 16. Left alone it takes everything for standard definition, and `yuv420p` for what television sends.
+/// Tells the scaler what the frames' numbers mean: which mixture of red, green and blue they are, and whether black is
+/// 0 or 16. Left alone it takes everything for standard definition, and `yuv420p` for what television sends.
 fn set_colours(scaler: &mut Context, kind: Kind) {
     let (mut from_table, mut to_table) = (ptr::null_mut(), ptr::null_mut());
     let (mut from_range, mut to_range, mut brightness, mut contrast, mut saturation) = (0, 0, 0, 0, 0);
-    // SAFETY: the scaler is alive and nobody else's, FFmpeg writes numbers to our own variables, and the tables it gives
-    // out and takes are its own constants. The crate has no safe way to this. A refusal changes nothing: the colours are
-    // then the scaler's own guess.
+    // SAFETY: the scaler is alive and nobody else's, FFmpeg writes numbers to our own variables, and the tables it
+    // gives out and takes are its own constants. The crate has no safe way to this. A refusal changes nothing: the
+    // colours are then the scaler's own guess.
     unsafe {
         let known = ffi::sws_getColorspaceDetails(
             scaler.as_mut_ptr(),

@@ -3,7 +3,8 @@
 //! In: the nine numbers a container or a frame gives, and rows of pixels. Out: the rows as they are to be seen. Only
 //! quarter turns and mirrors exist here; whatever else a matrix says (a scale, a shift, a few degrees) is left out.
 
-/// One of the eight ways a picture can lie: first, where `transposed`, rows become columns; then the result is mirrored.
+/// One of the eight ways a picture can lie: first, where `transposed`, rows become columns; then the result is
+/// mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Turn {
     transposed: bool,
@@ -18,8 +19,8 @@ const PIXEL: usize = 3;
 
 impl Turn {
     /// The turn of a display matrix (ISO/IEC 14496-12, `tkhd`; FFmpeg's `libavutil/display.h`): nine integers of four
-    /// bytes in the machine's order, of which `a b / c d` take a point `(x, y)` to `(a x + c y, b x + d y)`. `None` when
-    /// it is no such matrix or takes the picture to a line.
+    /// bytes in the machine's order, of which `a b / c d` take a point `(x, y)` to `(a x + c y, b x + d y)`. `None`
+    /// when it is no such matrix or takes the picture to a line.
     pub fn of_matrix(bytes: &[u8]) -> Option<Self> {
         let number = |index: usize| {
             let four = bytes.get(4 * index..4 * index + 4)?;

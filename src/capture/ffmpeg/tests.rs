@@ -1,0 +1,191 @@
+//! What FFmpeg makes of small files that are turned, damaged, cut short, or no video at all.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::clip::{Clip, edit, frames, turn};
+use super::*;
+
+const FILE: Options = Options { protocols: "file", settings: &[], limits: None };
+
+fn open(path: &std::path::Path) -> Result<Video, VideoError> {
+    Video::open(&format!("file:{}", path.display()), &FILE)
+}
+
+/// Every picture, how many were lost, and how it ended.
+fn play(video: &mut Video) -> (Vec<Decoded>, u64) {
+    let (mut pictures, mut lost) = (Vec::new(), 0);
+    loop {
+        match video.read() {
+            Read::Picture(decoded) => pictures.push(decoded),
+            Read::Lost(frames) => lost += frames,
+            Read::End => return (pictures, lost),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A picture that says which way up it is, with enough in it that damage is found: noise of four brightnesses, the
+/// darkest at the top left, then the top right, the bottom left, the bottom right.
+fn quarters(width: u32, height: u32) -> Vec<u8> {
+    let mut noise = 7u32;
+    let pixel = |(x, y): (u32, u32)| {
+        let bright = 40 + 50 * (u32::from(x >= width / 2) + 2 * u32::from(y >= height / 2));
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        [(bright + (noise >> 28)) as u8; 3]
+    };
+    (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(pixel).collect()
+}
+
+/// The quarters of a picture, 0 to 3 by brightness: top left, top right, bottom left, bottom right.
+fn seen(picture: &Picture) -> [u8; 4] {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    [(1, 1), (3, 1), (1, 3), (3, 3)].map(|(x, y)| {
+        let around = |row: usize| &picture.bgr()[(row * width + x * width / 4 - 2) * 3..][..12];
+        let bytes: Vec<u32> = (0..4).flat_map(|n| around(y * height / 4 - 2 + n)).map(|&b| b.into()).collect();
+        ((bytes.iter().sum::<u32>() / bytes.len() as u32 - 40) / 50) as u8
+    })
+}
+
+fn clip(name: &str, clip: &Clip) -> (TempDir, PathBuf) {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join(name);
+    clip.write(&path, |_| quarters(clip.width, clip.height));
+    (dir, path)
+}
+
+#[test]
+fn a_recording_is_shown_as_its_metadata_turns_it() {
+    for (what, matrix, size, quarters) in [
+        ("as it is", [1, 0, 0, 1], (96, 64), [0, 1, 2, 3]),
+        ("a quarter to the right", [0, 1, -1, 0], (64, 96), [2, 0, 3, 1]),
+        ("a half", [-1, 0, 0, -1], (96, 64), [3, 2, 1, 0]),
+        ("a quarter to the left", [0, -1, 1, 0], (64, 96), [1, 3, 0, 2]),
+        ("mirrored", [-1, 0, 0, 1], (96, 64), [1, 0, 3, 2]),
+        ("flipped", [1, 0, 0, -1], (96, 64), [2, 3, 0, 1]),
+        ("mirrored, a quarter to the right", [0, 1, 1, 0], (64, 96), [0, 2, 1, 3]),
+        ("mirrored, a quarter to the left", [0, -1, -1, 0], (64, 96), [3, 1, 2, 0]),
+    ] {
+        let (_dir, path) = clip("turned.mp4", &Clip::steady(Id::MPEG4, (96, 64), 2, 40));
+        turn(&path, matrix);
+        let (pictures, lost) = play(&mut open(&path).unwrap());
+        assert_eq!((pictures.len(), lost), (2, 0), "{what}");
+        for Decoded { picture, damaged, .. } in pictures {
+            assert_eq!((picture.width(), picture.height()), size, "{what}");
+            assert_eq!(seen(&picture), quarters, "{what}");
+            assert!(!damaged, "{what}");
+        }
+    }
+}
+
+#[test]
+fn frames_lie_where_their_time_stamps_say() {
+    let stamps_ms = vec![0, 40, 200, 205, 1000];
+    let steady = Clip::steady(Id::MPEG4, (64, 48), 0, 0);
+    for name in ["pauses.mp4", "pauses.mov", "pauses.mkv"] {
+        let (_dir, path) = clip(name, &Clip { stamps_ms: stamps_ms.clone(), ..steady });
+        let (pictures, _) = play(&mut open(&path).unwrap());
+        let positions: Vec<_> = pictures.iter().map(|it| it.position_ms.unwrap().round() as i64).collect();
+        assert_eq!(positions, stamps_ms, "{name}");
+    }
+    let (_dir, path) = clip("rate.avi", &Clip::steady(Id::MJPEG, (64, 48), 5, 80));
+    assert!(open(&path).unwrap().fps().is_some());
+    let (_dir, path) = clip("rate.mp4", &Clip::steady(Id::MJPEG, (64, 48), 5, 80));
+    assert_eq!(open(&path).unwrap().fps(), Some(12.5));
+}
+
+#[test]
+fn a_damaged_frame_is_marked_or_counted_and_the_others_are_shown() {
+    for (codec, lost_and_damaged) in [(Id::MJPEG, (1, 0)), (Id::MPEG4, (0, 1))] {
+        let (_dir, path) = clip("damaged.mp4", &Clip::steady(codec, (160, 128), 9, 40));
+        let (at, length) = frames(&path)[4];
+        // A piece of the coded pixels, not of the header before them.
+        edit(&path, |bytes| bytes[at + length / 2..at + length * 3 / 4].fill(0x55));
+        let (pictures, lost) = play(&mut open(&path).unwrap());
+        let damaged: Vec<i64> =
+            pictures.iter().filter(|it| it.damaged).map(|it| it.position_ms.unwrap().round() as i64).collect();
+        assert_eq!((lost, damaged.len()), lost_and_damaged, "{codec:?}");
+        assert!(damaged.iter().all(|&at| at == 160), "{codec:?}: the right frame is marked, not {damaged:?}");
+        assert_eq!(pictures.len() as u64 + lost, 9, "{codec:?}");
+    }
+}
+
+#[test]
+fn a_file_that_breaks_off_gives_what_is_there_and_counts_what_its_index_still_lists() {
+    for name in ["cut.mov", "cut.avi", "cut.mkv", "cut.ts"] {
+        let codec = if name == "cut.ts" { Id::MPEG4 } else { Id::MJPEG };
+        let (_dir, path) = clip(name, &Clip::steady(codec, (160, 128), 10, 40));
+        let (at, length) = frames(&path)[6];
+        edit(&path, |bytes| bytes.truncate(at + length / 2));
+        let Ok(mut video) = open(&path) else {
+            // The index of such a file is at its end: nothing can be found in it.
+            assert_eq!(name, "cut.mov");
+            continue;
+        };
+        let (pictures, _) = play(&mut video);
+        let whole = pictures.iter().filter(|it| !it.damaged).count();
+        assert!((5..=6).contains(&whole), "{name}: {whole} of 6");
+        assert!(pictures.len() <= 7, "{name}");
+    }
+    // With its index in front, as for streaming, the file knows what is missing.
+    let (_dir, path) = clip("whole.mp4", &Clip::steady(Id::MJPEG, (160, 128), 10, 40));
+    let (at, _) = frames(&path)[6];
+    edit(&path, |bytes| index_first(bytes, at));
+    let (pictures, lost) = play(&mut open(&path).unwrap());
+    assert_eq!((pictures.len(), lost), (6, 4));
+}
+
+/// Puts an MP4 file's index before its pictures and cuts these at `end`.
+fn index_first(bytes: &mut Vec<u8>, end: usize) {
+    let find = |bytes: &[u8], name: &[u8; 4]| bytes.windows(4).position(|four| four == name).unwrap() - 4;
+    let (pictures, index) = (find(bytes, b"mdat"), find(bytes, b"moov"));
+    let mut moved = bytes[index..].to_vec();
+    // The index holds the place of the first picture, which all others follow.
+    let places = find(&moved, b"stco") + 16;
+    let shift = moved.len() as u32;
+    let first = u32::from_be_bytes(moved[places..places + 4].try_into().unwrap());
+    moved[places..places + 4].copy_from_slice(&(first + shift).to_be_bytes());
+    bytes.truncate(end);
+    bytes.splice(pictures..pictures, moved);
+}
+
+#[test]
+fn what_is_no_video_says_why() {
+    let dir = TempDir::new().unwrap();
+    let path = |name: &str, content: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    };
+    // A second of silence, eight bits, one channel: a sound file's header and its samples.
+    let sound = [
+        &b"RIFF\x64\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x40\x1f\0\0"[..],
+        &[128; 8000],
+    ];
+    for (path, hint) in [
+        (path("text.mp4", b"this is no video"), "FFmpeg cannot open it"),
+        (path("nothing.avi", b""), "FFmpeg cannot open it"),
+        (path("sound.wav", &sound.concat()), "sound or text"),
+        (path("playlist.m3u8", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n"), "FFmpeg"),
+        (dir.path().join("missing.mp4"), "No such file"),
+    ] {
+        let error = open(&path).err().unwrap().to_string();
+        assert!(error.contains(hint), "{}: {error}", path.display());
+    }
+    assert!(Video::open("file:zero\0byte", &FILE).is_err());
+}
+
+#[test]
+fn only_the_protocols_named_are_opened_and_a_silent_host_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://127.0.0.1:{}/x", listener.local_addr().unwrap().port());
+    let (_dir, path) = clip("here.mp4", &Clip::steady(Id::MPEG4, (64, 48), 1, 40));
+    let over = |target: &str, protocols| {
+        let limits = Some(Limits { open: Duration::from_millis(200), read: Duration::from_millis(200) });
+        Video::open(target, &Options { protocols, settings: &[], limits }).err()
+    };
+    assert!(matches!(over(&address, "file"), Some(VideoError::Unopened { .. })));
+    assert!(matches!(over(&format!("file:{}", path.display()), "http,tcp"), Some(VideoError::Unopened { .. })));
+    assert!(matches!(over(&address, "http,tcp"), Some(VideoError::TooSlow { .. })));
+}
