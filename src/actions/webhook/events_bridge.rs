@@ -1,7 +1,7 @@
 //! The event in the shape of the face webhook of eConnect's Events Bridge (`WebHookFaceRecPayload`), for receivers that are
 //! built for it.
 //!
-//! In: an event about a known person. Out: the payload. What the shape has no place for (detector, time, confidence, visit)
+//! In: an event about a known person. Out: the payload. What the shape has no place for (detector, time, confidences, visit)
 //! stands among its `fields`, where Events Bridge puts what belongs to one enrolment. See
 //! <https://docs.econnectcloud.com/docs/dev-guides/events-bridge/Webhooks/Webhook-Face>.
 
@@ -15,7 +15,7 @@ const FIELDS: [(&str, &str); 9] = [
     ("time_zone", "TimeZone"),
     ("visit", "Visit"),
     ("confidence", "Confidence"),
-    ("match_confidence", "Match confidence"),
+    ("match_confidence", "MatchConfidence"),
     ("rule", "Rule"),
     ("late", "Late"),
 ];
