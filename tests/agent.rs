@@ -308,3 +308,53 @@ fn a_silent_engine_is_a_fault_within_a_minute_and_is_missed_no_longer_once_it_is
     assert!(metrics.contains("doorward_detect_frames_total{detector=\"door\"}"), "{metrics}");
     assert!(agent.stop().success());
 }
+
+/// `doorward replay … | head -1`: the reader has what it wanted, and nothing of the visitors stays on this machine.
+#[test]
+fn a_replay_nobody_reads_any_more_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    recording::visit(&folder.path().join("visit"));
+    let scratch = folder.path().join("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    let mut command = doorward();
+    command.args(["replay", "--dry-run", "--json", "--input"]).arg(folder.path().join("visit"));
+    let mut replay = command.env("TMPDIR", &scratch).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(replay.stdout.take());
+    let output = replay.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let left: Vec<_> = std::fs::read_dir(&scratch).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Told twice to stop in the middle of a search, it goes at once, and ONNX Runtime complains of nothing.
+#[test]
+fn a_second_signal_ends_a_search_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let visit = folder.path().join("visit");
+    recording::visit(&visit);
+    // Long enough to be in the middle of.
+    for n in 1..40 {
+        for frame in 0..48 {
+            let from = visit.join(format!("{frame:04}.jpg"));
+            std::fs::hard_link(from, visit.join(format!("{:04}.jpg", n * 48 + frame))).unwrap();
+        }
+    }
+    for _ in 0..3 {
+        let log = folder.path().join("log");
+        let mut command = doorward();
+        command.args(["replay", "--dry-run", "--input"]).arg(&visit).env("RUST_LOG", "info");
+        let replay = command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        let mut replay = Running(replay);
+        wait_for("the recording to be watched", || {
+            std::fs::read_to_string(&log).unwrap().contains("watching").then_some(())
+        });
+        let process = nix::unistd::Pid::from_raw(replay.0.id() as i32);
+        for signal in [nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGINT] {
+            let _ = nix::sys::signal::kill(process, signal);
+        }
+        replay.0.wait().unwrap();
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert!(!text.contains("could not be searched") && !text.contains("onnx"), "{text}");
+    }
+}

@@ -519,3 +519,35 @@ fn a_ready_box_passes_and_logs_in_only_when_asked() {
         assert!(!the_box.path("state").exists());
     }
 }
+
+/// One run shows the mistakes of every kind: in keys, in templates, in expressions.
+#[test]
+fn mistakes_of_every_kind_come_together() {
+    let more = "[action.tell]\ntype = \"webhook\"\nurl = \"http://127.0.0.1/\"\nbody = \"{{ persn }}\"\n\
+                [action.mail]\ntype = \"email\"\nhost = \"127.0.0.1\"\nsecurity = \"none\"\nfrom = \"a@b.example\"\n\
+                to = [\"c@d.example\"]\nsubject = \"{{ detector\"\n\
+                [[rule]]\nname = \"r\"\nactions = [\"tell\", \"mail\"]\nif = \"person.name is\"\n\
+                [outbox]\nmax_age_hour = 3\n";
+    let files = Box::new(&[("doorward.toml", &format!("{MAIN}{more}")), ("detectors/front.toml", FRONT)]);
+    let output = files.check(&["--json"], &[]);
+    assert_eq!(output.status.code(), Some(78));
+    let errors = files.details(&output, "error");
+    for key in ["outbox.max_age_hour", "action.tell.body", "action.mail.subject", "rule"] {
+        assert!(errors.iter().any(|error| error.contains(key)), "{key}: {errors:#?}");
+    }
+    assert_eq!(errors.len(), 4, "{errors:#?}");
+}
+
+/// A name from a file is text on a terminal, whatever is in it.
+#[test]
+fn no_text_of_a_file_is_obeyed_by_a_terminal() {
+    let more = "dry_run = [\"\\u001b[31m\\u202egone\\u009b\"]\n";
+    let files = Box::new(&[("doorward.toml", &format!("{more}{MAIN}")), ("detectors/front.toml", FRONT)]);
+    for args in [&[][..], &["--json"], &["--print"]] {
+        let output = files.check(args, &[]);
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("31m"), "{args:?}: {text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{args:?}: {text:?}");
+    }
+}

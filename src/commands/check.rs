@@ -22,7 +22,7 @@ use super::CommandResult;
 use crate::actions::mqtt::Broker;
 use crate::actions::{ActionError, Actions, look_at_line};
 use crate::cli::CheckArgs;
-use crate::config::{self, ActionConfig, CameraConfig, ConfigErrors, DetectorConfig, Loaded, OutboxConfig, Settings};
+use crate::config::{self, ActionConfig, CameraConfig, DetectorConfig, Loaded, OutboxConfig, Settings};
 use crate::identities::{Client, ClientError, Heard};
 use crate::models::{ModelError, ModelStore, Role};
 use crate::rules::{RuleError, Rules};
@@ -61,9 +61,12 @@ pub fn run(args: CheckArgs) -> CommandResult {
         return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::default();
-    match config::load(args.config.config.as_deref()) {
-        Ok(loaded) => everything(&loaded, args.online, &mut report),
-        Err(errors) => report.mistakes(errors),
+    match config::look(args.config.config.as_deref()) {
+        (Some(loaded), mistakes) if mistakes.is_empty() => everything(&loaded, args.online, &mut report),
+        (rest, mistakes) => {
+            mistakes.into_iter().for_each(|mistake| report.mistake("configuration", mistake));
+            rest.iter().for_each(|rest| other_mistakes(rest, &mut report));
+        }
     }
     let text = if args.json { report.json() } else { report.lines() };
     let code = report.exit();
@@ -123,6 +126,15 @@ fn engine(loaded: &Loaded, online: bool, report: &mut Report) -> Option<Heard> {
             None
         }
     }
+}
+
+/// What else is wrong in a configuration that has mistakes: templates and expressions. Whether this machine is ready for it does
+/// not matter yet.
+fn other_mistakes(rest: &Loaded, report: &mut Report) {
+    let mut found = Report::default();
+    rest.settings.detectors.iter().for_each(|detector| rules(rest, detector, &mut found));
+    rest.settings.actions.keys().for_each(|name| action(rest, name, &mut found));
+    report.0.extend(found.0.into_iter().filter(|check| check.verdict == Verdict::BadConfiguration));
 }
 
 fn configuration(loaded: &Loaded, report: &mut Report) {
@@ -391,12 +403,6 @@ impl Report {
 
     fn mistake(&mut self, name: impl Into<String>, mistake: config::Mistake) {
         self.add(name, Verdict::BadConfiguration, mistake);
-    }
-
-    fn mistakes(&mut self, errors: ConfigErrors) {
-        for mistake in errors.mistakes {
-            self.mistake("configuration", mistake);
-        }
     }
 
     fn worst(&self) -> Verdict {

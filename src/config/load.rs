@@ -112,11 +112,24 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigErrors> {
 
 /// [`load`] with the given variables and credentials instead of the process's.
 pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, ConfigErrors> {
-    let main_file = match file {
-        Some(file) => file.to_owned(),
-        None if Path::new(MAIN_FILE).exists() => PathBuf::from(MAIN_FILE),
-        None => return Err(nowhere()),
+    match look_in(file, surroundings) {
+        (Some(loaded), mistakes) if mistakes.is_empty() => Ok(loaded),
+        (_, mistakes) => Err(ConfigErrors { mistakes }),
+    }
+}
+
+/// Every mistake of the configuration, and what is left of it without them: not to be run, but what it holds can be looked at
+/// for mistakes of other kinds. There is nothing left where a file cannot be read as a whole.
+pub fn look(file: Option<&Path>) -> (Option<Loaded>, Vec<Mistake>) {
+    look_in(file, &Surroundings::of_process())
+}
+
+fn look_in(file: Option<&Path>, surroundings: &Surroundings) -> (Option<Loaded>, Vec<Mistake>) {
+    let found = match file {
+        Some(file) => Some(file.to_owned()),
+        None => Some(PathBuf::from(MAIN_FILE)).filter(|path| path.exists()),
     };
+    let Some(main_file) = found else { return (None, nowhere().mistakes) };
     let loader = Loader {
         surroundings,
         main_file,
@@ -126,7 +139,7 @@ pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loade
         warnings: Vec::new(),
         secrets: Vec::new(),
     };
-    loader.load()
+    loader.look()
 }
 
 /// Reads one section from TOML text, as it stands in a file; for tests and for settings built in code.
@@ -161,18 +174,20 @@ struct Source {
 }
 
 impl Loader<'_> {
-    fn load(mut self) -> Result<Loaded, ConfigErrors> {
+    fn look(mut self) -> (Option<Loaded>, Vec<Mistake>) {
         let main = self.file(&self.main_file.clone());
         let sources = self.detector_files();
         // Without the whole of the files, what is missing cannot be told from what could not be read.
-        let Some(mut main) = main.filter(|_| self.mistakes.is_empty()) else { return Err(self.errors()) };
+        let Some(mut main) = main.filter(|_| self.mistakes.is_empty()) else { return (None, self.mistakes()) };
         let (box_variables, mut detector_variables) = self.variables(&sources);
 
         main = main.clone().under(Layer::variables(&box_variables, &main, &mut self.places));
         let defaults = self.detector_defaults(&mut main);
         let scope = Scope { main_file: self.main_file.clone(), detector_file: None };
         let mut branch = self.branch(main, &scope);
-        let Some(main) = read::<MainFile>(&mut branch, &scope, &mut self.mistakes) else { return Err(self.errors()) };
+        let Some(main) = read::<MainFile>(&mut branch, &scope, &mut self.mistakes) else {
+            return (None, self.mistakes());
+        };
         let names: Vec<DetectorName> = sources.iter().map(|source| source.name.clone()).collect();
         let mut checker = self.checker(&scope, &branch);
         checker.main(&main);
@@ -203,11 +218,12 @@ impl Loader<'_> {
             }
             branches.push((Some(name), scope, branch));
         }
-        if !self.mistakes.is_empty() {
-            return Err(self.errors());
-        }
+        let mistakes = self.mistakes();
         detectors.sort_by(|a, b| a.name.cmp(&b.name));
-        self.unused_actions(&main.action, &main.rule, &detectors, &branches[0]);
+        if mistakes.is_empty() {
+            // A rule that was left out may perform any of them.
+            self.unused_actions(&main.action, &main.rule, &detectors, &branches[0]);
+        }
         let shown = branches.iter().map(|(_, _, branch)| super::show::shown(branch, &self.secrets)).collect();
         for (_, _, branch) in &mut branches {
             branch.texts(&mut Vec::new(), &mut |_, node| node.body = Body::Removed);
@@ -216,7 +232,8 @@ impl Loader<'_> {
         let settings =
             Settings { state_dir, log, models, identities, outbox, status, mqtt, dry_run, detectors, actions };
         tidy(&mut self.warnings, &self.secrets);
-        Ok(Loaded { settings, warnings: self.warnings, files: self.files, branches, rules, shown })
+        let loaded = Loaded { settings, warnings: self.warnings, files: self.files, branches, rules, shown };
+        (Some(loaded), mistakes)
     }
 
     fn file(&mut self, file: &Path) -> Option<Layer> {
@@ -504,9 +521,10 @@ impl Loader<'_> {
         }
     }
 
-    fn errors(mut self) -> ConfigErrors {
-        tidy(&mut self.mistakes, &self.secrets);
-        ConfigErrors { mistakes: self.mistakes }
+    fn mistakes(&mut self) -> Vec<Mistake> {
+        let mut mistakes = std::mem::take(&mut self.mistakes);
+        tidy(&mut mistakes, &self.secrets);
+        mistakes
     }
 }
 

@@ -39,7 +39,7 @@ pub use detector::{
     Call, CameraConfig, CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, Pace, PixelFormat,
     PresenceConfig, QualityConfig, ReplayConfig, RtspTransport, StreamConfig, Subject, TrackConfig, V4l2Config,
 };
-pub use load::{Loaded, MAIN_FILE, from_toml, load, load_in};
+pub use load::{Loaded, MAIN_FILE, from_toml, load, load_in, look};
 pub use mqtt::MqttConfig;
 pub use pin::KeyPin;
 pub use place::{ConfigErrors, Mistake, Place};

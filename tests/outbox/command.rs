@@ -130,3 +130,34 @@ fn kept_pictures_are_listed_and_exported() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("stored with another key"), "{output:?}");
 }
+
+/// The first eight letters of an id are a time to the minute.
+#[test]
+fn visits_whose_ids_begin_alike_are_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    std::fs::write(dir.path().join("doorward.toml"), format!("state_dir = {state:?}\n")).unwrap();
+    let outbox = Outbox::open(&state, &OutboxConfig::default()).unwrap();
+    let visits: Vec<String> = (0..9)
+        .map(|n| {
+            let id = format!("0192f3c4-000{n}-7000-8000-00000000000{n}");
+            let mut sent = sighting(n, 1000);
+            sent.visit = doorward::track::VisitId(id.parse().unwrap());
+            outbox.accept(&sent).unwrap();
+            outbox.answered(&Answered { person: Some(ANN.into()), ..known(sent.id) }, &[]).unwrap();
+            id
+        })
+        .collect();
+    drop(outbox);
+    let site = Site { dir };
+    let explain = |id: &str| {
+        let output = site.doorward(&["explain", id]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let list = explain("0192f3c4");
+    assert!(list.starts_with("9 visits have an id that starts with `0192f3c4`"), "{list}");
+    assert_eq!(list.lines().count(), 11, "a line each: {list}");
+    assert!(visits.iter().all(|visit| list.contains(visit)) && list.contains(ANN), "{list}");
+    assert!(explain(&visits[3]).contains("shot 1"), "one is told whole");
+}

@@ -90,9 +90,12 @@ fn roots(config: &MqttConfig) -> Result<RootCertStore, String> {
 
 /// Whether it was the broker who ended the connection.
 pub fn has_hung_up(error: &ConnectionError) -> bool {
+    use rumqttc::mqttbytes::Error;
     match error {
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(StateError::Io(error) | StateError::Deserialization(Error::Io(error))) => {
+            use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof)
         }
         ConnectionError::MqttState(error) => matches!(error, StateError::ConnectionAborted),
         _ => false,

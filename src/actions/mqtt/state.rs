@@ -170,6 +170,7 @@ mod tests {
             tags: Vec::new(),
             fields: Vec::new(),
             confidence: None,
+            match_confidence: None,
             face_id: None,
             detect_id: None,
         };

@@ -431,7 +431,7 @@ mod tests {
                 ("Ada/web.avif", b"\0\0\0\x1cftypavif\0\0\0\0".to_vec()),
             ],
         );
-        let plan = read(dir.path(), &|| {}).unwrap();
+        let plan = read(dir.path(), &Doors::default(), &|| {}).unwrap();
         let photos: Vec<_> = plan.people[0].photos.iter().map(|photo| name_of(&photo.file)).collect();
         assert_eq!(photos, ["1.jfif", "2.JPE", "3", "4.txt"]);
         let flaws = flaws(&plan);
@@ -488,7 +488,7 @@ mod tests {
             root.path(),
             &[(&format!("{folder}/a.jpg"), jpeg(1)), (&format!("{folder}/{PERSON_FILE}"), record.into())],
         );
-        let plan = read(root.path(), &|| {}).unwrap();
+        let plan = read(root.path(), &Doors::default(), &|| {}).unwrap();
         let record = &plan.people[0].record;
         let alias = &record.aliases[0];
         assert_eq!((alias.first_name.as_deref(), alias.last_name.as_deref()), (Some("José"), Some("García")));
