@@ -229,8 +229,7 @@ impl Reconnect {
                 Waited::Event(Event::Lost(frames)) => {
                     self.losses.lost += frames;
                     self.counters.lost.increment(frames);
-                    passed_over =
-                        PassedOver { count: passed_over.count + frames, last: Some(SkipReason::Undecodable) };
+                    passed_over = PassedOver { count: passed_over.count + frames, last: Some(SkipReason::Undecodable) };
                     // A recording tells of all its losses when it is over.
                     if self.limits.stall.is_some() && !std::mem::replace(&mut told_of_skips, true) {
                         warn!("a frame of {} cannot be decoded (more are only counted)", about.name);

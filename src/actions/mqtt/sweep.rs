@@ -66,7 +66,8 @@ pub async fn sweep(
             }
             // A box that is there says `online`, and is this one.
             let witness = talk.kept.get(&owned.witness);
-            if witness.is_some_and(|kept| !owned.is_ours(kept) && !(running && owned.owner == client_id)) {
+            let this_box = running && owned.owner == client_id;
+            if !this_box && witness.is_some_and(|kept| !owned.is_ours(kept)) {
                 swept.others.push(owned.topic.clone());
                 continue;
             }
