@@ -11,7 +11,8 @@
 //!              └── but for what must not arrive twice ◀──┘      (after a loss every retained topic is due again)
 //! ```
 //!
-//! What was on its way when the broker hung up is suspect: it goes out last, the smallest first, each alone.
+//! What was on its way when the broker hung up, and is larger than anything it took before, is suspect: it goes out last, the
+//! smallest first, each alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub(super) const QUEUE: usize = 5_000;
 pub(super) const QUEUE_BYTES: usize = 8 << 20;
 /// Around topic and payload: the fixed header, the topic's length, the packet id.
 const HEADER_BYTES: usize = 9;
+/// The smallest limit `mqtt.max_packet_bytes` can have.
+const EVERY_BROKER_TAKES: usize = 1024;
 /// A suspect message goes alone; the others wait for its confirmation no longer than this.
 const ALONE: Duration = Duration::from_secs(10);
 
@@ -260,7 +263,10 @@ impl Outgoing {
         let its_fault = hung_up && self.proved && sent.len() == 1;
         let mut aside = Vec::new();
         for mut sent in sent {
-            if let Some(tries) = self.tries(&mut sent.what).filter(|_| hung_up) {
+            // A connection that confirmed nothing says little: of what every broker takes nothing at all.
+            let suspect =
+                hung_up && !self.limit.has_taken(sent.bytes) && (self.proved || sent.bytes > EVERY_BROKER_TAKES);
+            if let Some(tries) = self.tries(&mut sent.what).filter(|_| suspect) {
                 *tries = if its_fault { *tries + 1 } else { (*tries).max(1) };
                 if *tries >= TRIES {
                     aside.push(SetAside { topic: sent.topic().map(str::to_owned), bytes: sent.bytes });
@@ -458,7 +464,7 @@ mod tests {
             arrived.extend(taken);
             aside.extend(set_aside);
             if outgoing.is_settled() {
-                // The first hang-up accuses everybody; the smaller of the two is then tried twice more, and stands for both.
+                // The first hang-up accuses both of the large ones; the smaller of the two is then tried twice more, and stands for both.
                 assert_eq!(connections, 4);
                 break;
             }
