@@ -116,8 +116,8 @@ pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loade
     }
 }
 
-/// Every mistake of the configuration, and what is left of it without them: not to be run, but what it holds can be looked at
-/// for mistakes of other kinds. There is nothing left where a file cannot be read as a whole.
+/// Every mistake of the configuration, and what is left of it without them: not to be run, but what it holds can be
+/// looked at for mistakes of other kinds. There is nothing left where a file cannot be read as a whole.
 pub fn look(file: Option<&Path>) -> (Option<Loaded>, Vec<Mistake>) {
     look_in(file, &Surroundings::of_process())
 }

@@ -25,8 +25,8 @@ pub struct RuleConfig {
     /// A minijinja expression over the event that must be true as well: what the matchers cannot say.
     #[serde(default, rename = "if")]
     pub condition: Option<String>,
-    /// After firing for a person the rule rests for that person this long (unknown people count per visit). Without it every
-    /// visit counts: a record of everybody must not leave out who comes back at once.
+    /// After firing for a person the rule rests for that person this long (unknown people count per visit). Without it
+    /// every visit counts: a record of everybody must not leave out who comes back at once.
     #[serde(default)]
     pub cooldown_secs: u64,
     /// Names of `[action.NAME]` blocks, performed in order.
