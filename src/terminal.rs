@@ -1,8 +1,8 @@
 //! What a person reads on a terminal: lines without anything a terminal would obey, and a way out of the process.
 //!
-//! In: text, which may hold what an engine, a file or a broker says. Out: the same text on standard output or standard error,
-//! with every control character written out (`\u001b`). It knows no command; colours that we mean ourselves are put in by
-//! [`coloured`].
+//! In: text, which may hold what an engine, a file or a broker says. Out: the same text on standard output or standard
+//! error, with every control character written out (`\u001b`). It knows no command; colours that we mean ourselves are
+//! put in by [`coloured`].
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
@@ -15,8 +15,8 @@ pub fn is_obeyed(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The text with everything a terminal would obey written out, line breaks included. Inside JSON it is still the same JSON:
-/// such characters stand in its strings alone, and are written the way JSON escapes them.
+/// The text with everything a terminal would obey written out, line breaks included. Inside JSON it is still the same
+/// JSON: such characters stand in its strings alone, and are written the way JSON escapes them.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_obeyed) {
         return Cow::Borrowed(text);
@@ -44,8 +44,8 @@ pub fn coloured(before: &str, colour: &str, word: &str, after: &str) -> bool {
     write_out(&format!("{}\x1b[{colour}m{}\x1b[0m{}", plain(before), plain(word), plain(after)))
 }
 
-/// Prints one line. When nobody reads any more (`doorward … | head`) the command has done its work and ends, successfully. A
-/// command that has more to end than itself uses [`tell`].
+/// Prints one line. When nobody reads any more (`doorward … | head`) the command has done its work and ends,
+/// successfully. A command that has more to end than itself uses [`tell`].
 pub fn print_line(line: &str) {
     if !tell(line) {
         leave(ExitCode::SUCCESS);
@@ -63,9 +63,9 @@ pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", plain(line));
 }
 
-/// Ends the process at once. ONNX Runtime clears itself away when a process ends in the usual manner, under the feet of a
-/// thread that is just searching a picture: that one then fails, or crashes. So nothing is cleared away here; the system takes
-/// back files, locks and lines by itself.
+/// Ends the process at once. ONNX Runtime clears itself away when a process ends in the usual manner, under the feet
+/// of a thread that is just searching a picture: that one then fails, or crashes. So nothing is cleared away here; the
+/// system takes back files, locks and lines by itself.
 pub fn leave(code: ExitCode) -> ! {
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();

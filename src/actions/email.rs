@@ -1,9 +1,9 @@
 //! The `email` action: a mail through an SMTP server, tried again where that can help.
 //!
-//! In: an event, and the crop when it is wanted. Out: done when the server has taken the mail for every recipient; else why not,
-//! without anybody's address. Every recipient has a delivery of their own, so that one whose mailbox is refused costs the others
-//! nothing and nobody gets it twice for somebody else's sake; an address that cannot be filled in costs the others nothing either. The mail is
-//! the same on every try, its Message-ID too.
+//! In: an event, and the crop when it is wanted. Out: done when the server has taken the mail for every recipient;
+//! else why not, without anybody's address. Every recipient has a delivery of their own, so that one whose mailbox is
+//! refused costs the others nothing and nobody gets it twice for somebody else's sake; an address that cannot be
+//! filled in costs the others nothing either. The mail is the same on every try, its Message-ID too.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -120,7 +120,8 @@ impl Email {
             ([], refused) => return Err(refused.join("; ")),
             _ => {}
         }
-        // Those whose address is ASCII get a mail that is, too: a server without SMTPUTF8 takes no other address in its head.
+        // Those whose address is ASCII get a mail that is, too: a server without SMTPUTF8 takes no other address in
+        // its head.
         let ascii = |envelope: &Envelope| {
             envelope.from().into_iter().chain(envelope.to()).all(|address| AsRef::<str>::as_ref(address).is_ascii())
         };
@@ -198,7 +199,7 @@ impl Email {
                 }
                 Problem::OtherLetters => {
                     let problem = format!(
-                        "`to[{}]` needs SMTPUTF8, for letters outside ASCII in an address, and the server does not offer it",
+                        "`to[{}]` needs SMTPUTF8, for letters outside ASCII in an address; the server does not offer it",
                         delivery.number
                     );
                     lock(deliveries).refused.push(problem);

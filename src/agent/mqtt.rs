@@ -19,9 +19,9 @@ use crate::status::{Board, BrokerState, Health, Snapshot};
 /// How often the broker is told how things are, if that has changed.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// What the broker is told of the doors, if anything. What an earlier start told under topics that are none any more, because a
-/// detector was removed or something renamed, is retired; the record of that is the outbox's, as the broker cannot tell which of
-/// the boxes that share it has left a topic behind.
+/// What the broker is told of the doors, if anything. What an earlier start told under topics that are none any more,
+/// because a detector was removed or something renamed, is retired; the record of that is the outbox's, as the broker
+/// cannot tell which of the boxes that share it has left a topic behind.
 pub fn home(settings: &Settings, broker: &Broker, outbox: &Outbox) -> Result<Option<Arc<Home>>> {
     let config = settings.mqtt.as_ref();
     let detectors: Vec<DetectorName> = settings.detectors.iter().map(|detector| detector.name.clone()).collect();
@@ -91,7 +91,7 @@ async fn forget(broker: &Broker, outbox: &Outbox) {
     let (outbox, address) = (outbox.clone(), broker.address());
     let forgotten = tokio::task::spawn_blocking(move || outbox.forget_broker_topics(&address, &gone)).await;
     if let Ok(Err(error)) = forgotten {
-        tracing::warn!(%error, "the record of what the MQTT broker keeps is out of date; it is looked at again at the next start");
+        tracing::warn!(%error, "the record of what the MQTT broker keeps is out of date until the next start");
     }
 }
 

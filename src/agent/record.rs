@@ -97,7 +97,7 @@ pub fn end(result: &ActionResult) -> ActionEnd {
 
 /// What one detector's rules fired before a restart, and which action.
 pub fn firings(outbox: &Outbox, detector: &DetectorConfig) -> Result<Vec<(Firing, String)>> {
-    let longest = detector.rules.iter().map(|rule| rule.cooldown_secs).max().unwrap_or_default();
+    let longest = detector.rules.iter().filter_map(|rule| rule.cooldown_secs).max().unwrap_or_default();
     let rests = i64::try_from(longest).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
     let past = outbox.recent_firings(Utc::now() - rests.clamp(REMEMBERED.0, REMEMBERED.1))?.into_iter();
     Ok(past

@@ -128,8 +128,8 @@ fn engine(loaded: &Loaded, online: bool, report: &mut Report) -> Option<Heard> {
     }
 }
 
-/// What else is wrong in a configuration that has mistakes: templates and expressions. Whether this machine is ready for it does
-/// not matter yet.
+/// What else is wrong in a configuration that has mistakes: templates and expressions. Whether this machine is ready
+/// for it does not matter yet.
 fn other_mistakes(rest: &Loaded, report: &mut Report) {
     let mut found = Report::default();
     rest.settings.detectors.iter().for_each(|detector| rules(rest, detector, &mut found));

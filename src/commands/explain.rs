@@ -1,7 +1,8 @@
 //! `doorward explain`: what became of a visit, and why.
 //!
-//! In: the beginning of a visit's id. Out: where several visits fit, a line for each; of a single one its shots with their quality, what the engine said, which actions followed and how each
-//! ended, from the history of the state directory, whether the service is running or not.
+//! In: the beginning of a visit's id. Out: where several visits fit, a line for each; of a single one its shots with
+//! their quality, what the engine said, which actions followed and how each ended, from the history of the state
+//! directory, whether the service is running or not.
 
 use std::process::ExitCode;
 

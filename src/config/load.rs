@@ -118,8 +118,8 @@ pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loade
     }
 }
 
-/// Every mistake of the configuration, and what is left of it without them: not to be run, but what it holds can be looked at
-/// for mistakes of other kinds. There is nothing left where a file cannot be read as a whole.
+/// Every mistake of the configuration, and what is left of it without them: not to be run, but what it holds can be
+/// looked at for mistakes of other kinds. There is nothing left where a file cannot be read as a whole.
 pub fn look(file: Option<&Path>) -> (Option<Loaded>, Vec<Mistake>) {
     look_in(file, &Surroundings::of_process())
 }
@@ -217,6 +217,9 @@ impl Loader<'_> {
                 detectors.extend(self.detector(name.clone(), detector, &main.rule, &scope, &branch));
             }
             branches.push((Some(name), scope, branch));
+        }
+        for rule in detectors.iter_mut().flat_map(|detector| &mut detector.rules) {
+            rule.fill_cooldown(&main.action);
         }
         let mistakes = self.mistakes();
         detectors.sort_by(|a, b| a.name.cmp(&b.name));

@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::DetectorName;
+use super::{ActionConfig, DetectorName};
 use crate::text;
 
 /// `[[rule]]`
@@ -27,10 +27,9 @@ pub struct RuleConfig {
     /// A minijinja expression over the event that must be true as well: what the matchers cannot say.
     #[serde(default, rename = "if")]
     pub condition: Option<String>,
-    /// After firing for a person the rule rests for that person this long (unknown people count per visit). Without it every
-    /// visit counts: a record of everybody must not leave out who comes back at once.
-    #[serde(default)]
-    pub cooldown_secs: u64,
+    /// After firing for a person the rule rests for that person this long (unknown people count per visit). What is not
+    /// said is filled in when the configuration is read, by [`RuleConfig::fill_cooldown`].
+    pub cooldown_secs: Option<u64>,
     /// Names of `[action.NAME]` blocks, performed in order.
     #[serde(deserialize_with = "names")]
     pub actions: Vec<String>,
@@ -195,9 +194,17 @@ impl RuleConfig {
             when: WhenConfig::default(),
             unless: None,
             condition: None,
-            cooldown_secs: 0,
+            cooldown_secs: None,
             actions,
         }
+    }
+
+    /// Where the rule does not say how long it rests: a minute, because who is lost from view and found again makes a new
+    /// visit, and nobody wants two messages; not at all where it only keeps a record, which must not leave anybody out.
+    pub fn fill_cooldown(&mut self, actions: &BTreeMap<String, ActionConfig>) {
+        let records = |name: &String| actions.get(name).is_some_and(ActionConfig::only_records);
+        let rests = if self.actions.iter().all(records) { 0 } else { 60 };
+        self.cooldown_secs.get_or_insert(rests);
     }
 }
 

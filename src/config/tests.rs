@@ -165,8 +165,13 @@ fn the_manual_has_every_key_and_its_optional_keys_show_their_defaults() {
 
     let when: WhenConfig = from_toml(&uncommented("rule.when", None)).unwrap();
     assert_eq!(when.weekdays.len(), 5);
-    let cooldown = format!("cooldown_secs = {}\n", RuleConfig::new("", Vec::new()).cooldown_secs);
-    assert!(uncommented("rule", None).contains(&cooldown));
+    let actions = BTreeMap::from([("log".to_owned(), action("action.log")), ("lamp".to_owned(), action("action.lamp"))]);
+    for (names, rests) in [(&["log"][..], 0), (&["log", "lamp"], 60)] {
+        let mut rule = RuleConfig::new("", names.iter().map(|name| (*name).to_owned()).collect());
+        rule.fill_cooldown(&actions);
+        assert_eq!(rule.cooldown_secs, Some(rests), "{names:?}");
+    }
+    assert!(uncommented("rule", None).contains("cooldown_secs = 60\n"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which topics the MQTT broker keeps something of ours under, remembered across restarts.
 //!
-//! In: topics as they are told under, and those that were cleared. Out: all that may still be there. They are names of detectors
-//! and of this box, not of people. It does not know MQTT.
+//! In: topics as they are told under, and those that were cleared. Out: all that may still be there. They are names of
+//! detectors and of this box, not of people. It does not know MQTT.
 
 use rusqlite::{Connection, params};
 

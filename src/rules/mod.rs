@@ -143,7 +143,7 @@ impl Rules {
                 }
             }
             let condition = rule.condition.as_deref().map(Condition::new).transpose();
-            let cooldown = i64::try_from(rule.cooldown_secs).ok().and_then(TimeDelta::try_seconds);
+            let cooldown = i64::try_from(rule.cooldown_secs.unwrap_or_default()).ok().and_then(TimeDelta::try_seconds);
             Ok(Rule {
                 condition: condition.map_err(|problem| RuleError::BadCondition { rule: rule.name.clone(), problem })?,
                 name: rule.name.into(),

@@ -10,9 +10,9 @@
 //!                                                              └──┘
 //! ```
 //!
-//! A person is one guest however many visits it takes, and so is somebody unknown: whose track is lost and found again within
-//! `absent` is the same stranger, as long as the two were never in view at once. A stranger turns into the person when a better
-//! shot is recognised. A second person has a stay of their own.
+//! A person is one guest however many visits it takes, and so is somebody unknown: whose track is lost and found again
+//! within `absent` is the same stranger, as long as the two were never in view at once. A stranger turns into the
+//! person when a better shot is recognised. A second person has a stay of their own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -133,8 +133,9 @@ impl Presence {
         Some(stay)
     }
 
-    /// Lets a stranger whose earlier visit was out of view before this one began, or whose later one began after it ended, be
-    /// the guest of this visit. Of several the one seen last; nobody can tell strangers apart by more than that.
+    /// Lets a stranger whose earlier visit was out of view before this one began, or whose later one began after it
+    /// ended, be the guest of this visit. Of several the one seen last; nobody can tell strangers apart by more than
+    /// that.
     fn found_again(&mut self, guest: &Guest, sight: Sight) {
         if self.guests.contains_key(guest) {
             return;

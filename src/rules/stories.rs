@@ -228,7 +228,8 @@ fn rules_of_one_name_are_turned_down() {
 fn stories_of_leaving() {
     let toml = "[[rule]]\nname = 'gone'\ncooldown_secs = 60
         actions = ['log', 'door']\nwhen = { event = ['left'], outcome = ['known', 'unknown'] }
-        [[rule]]\nname = 'staff'\ncooldown_secs = 60\nactions = ['log']\nwhen = { event = ['left'], tags_any = ['Staff'] }
+        [[rule]]\nname = 'staff'\ncooldown_secs = 60
+        actions = ['log']\nwhen = { event = ['left'], tags_any = ['Staff'] }
         [[rule]]\nname = 'both'\ncooldown_secs = 60\nactions = ['log']\nwhen = { event = ['recognition', 'left'] }
         [[rule]]\nname = 'came'\ncooldown_secs = 60\nactions = ['log']
         [[rule]]\nname = 'not left'\ncooldown_secs = 60\nactions = ['log']\nunless = { event = ['left'] }";

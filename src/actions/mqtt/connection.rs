@@ -142,8 +142,8 @@ impl Broker {
         }
     }
 
-    /// Clears topics of ours that nothing is told under any more, as soon as what the broker keeps there shows that no other box
-    /// has taken them over.
+    /// Clears topics of ours that nothing is told under any more, as soon as what the broker keeps there shows that no
+    /// other box has taken them over.
     pub fn retire(&self, owned: Vec<Owned>) {
         let mut inner = self.0.inner();
         // What is told under the witness still is ours beyond doubt.

@@ -23,7 +23,8 @@ const PLAIN_PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
 /// Subscribed to are Home Assistant's birth message, of a few bytes, and states of our own detectors.
 const MAX_INCOMING_BYTES: usize = 64 << 10;
-/// A packet's head is longer on the wire than by our count when the packet is large; what is too large we say ourselves.
+/// A packet's head is longer on the wire than by our count when the packet is large; what is too large we say
+/// ourselves.
 const HEADER_BYTES: usize = 64;
 
 /// What the broker knows this client as.
@@ -102,8 +103,8 @@ pub fn has_hung_up(error: &ConnectionError) -> bool {
     }
 }
 
-/// What went wrong with a connection, and what to do about it; of an open one with the largest message that was on its way, its
-/// bytes and the topic of a retained one.
+/// What went wrong with a connection, and what to do about it; of an open one with the largest message that was on its
+/// way, its bytes and the topic of a retained one.
 pub fn why(error: &ConnectionError, was_up: bool, under_way: Option<(usize, Option<&str>)>) -> String {
     let closed = |was_up| closed(was_up, under_way);
     match error {

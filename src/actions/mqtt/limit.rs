@@ -1,7 +1,8 @@
 //! How large a message may be: what the configuration says, and what the broker has shown. Pure.
 //!
-//! In: the sizes of messages the broker confirmed, and of those it hung up on three times. Out: whether one more is worth
-//! sending. MQTT 3.1.1 has no word for a message that is too large: a broker that takes none of its size ends the connection.
+//! In: the sizes of messages the broker confirmed, and of those it hung up on three times. Out: whether one more is
+//! worth sending. MQTT 3.1.1 has no word for a message that is too large: a broker that takes none of its size ends
+//! the connection.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,8 @@ impl Limit {
         self.largest = self.largest.max(bytes);
     }
 
-    /// The broker hung up on a message of this size for good. What is no larger than others it took says nothing of sizes.
+    /// The broker hung up on a message of this size for good. What is no larger than others it took says nothing of
+    /// sizes.
     pub fn hung_up(&mut self, bytes: usize, now: Instant) {
         if self.has_taken(bytes) {
             return;

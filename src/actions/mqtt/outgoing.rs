@@ -1,8 +1,9 @@
 //! What is still to be told to the broker, and what it has not confirmed yet. Pure: it knows no connection.
 //!
-//! In: retained topics, of which only the newest payload counts, and single messages, each of which does; packet ids and
-//! confirmations from the connection. Out: the next message to send, and for whoever waits how it went. Single messages
-//! are bounded in number and bytes. One the broker hangs up on, three times while nothing else is on its way, is set aside.
+//! In: retained topics, of which only the newest payload counts, and single messages, each of which does; packet ids
+//! and confirmations from the connection. Out: the next message to send, and for whoever waits how it went. Single
+//! messages are bounded in number and bytes. One the broker hangs up on, three times while nothing else is on its way,
+//! is set aside.
 //!
 //! ```text
 //! set ──▶ latest (one per topic) ─┐
@@ -11,7 +12,8 @@
 //!              └── but for what must not arrive twice ◀──┘      (after a loss every retained topic is due again)
 //! ```
 //!
-//! What was on its way when the broker hung up is suspect: it goes out last, the smallest first, each alone.
+//! What was on its way when the broker hung up, and is larger than anything it took before, is suspect: it goes out
+//! last, the smallest first, each alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -29,6 +31,8 @@ pub(super) const QUEUE: usize = 5_000;
 pub(super) const QUEUE_BYTES: usize = 8 << 20;
 /// Around topic and payload: the fixed header, the topic's length, the packet id.
 const HEADER_BYTES: usize = 9;
+/// The smallest limit `mqtt.max_packet_bytes` can have.
+const EVERY_BROKER_TAKES: usize = 1024;
 /// A suspect message goes alone; the others wait for its confirmation no longer than this.
 const ALONE: Duration = Duration::from_secs(10);
 
@@ -251,8 +255,9 @@ impl Outgoing {
         sent.tell(Ok(()));
     }
 
-    /// The connection broke, or the broker `hung_up`: what is not confirmed is sent again, in its order, but for what must not
-    /// arrive twice, and for what the broker has hung up on too often. The broker may have forgotten what it had retained.
+    /// The connection broke, or the broker `hung_up`: what is not confirmed is sent again, in its order, but for what
+    /// must not arrive twice, and for what the broker has hung up on too often. The broker may have forgotten what it
+    /// had retained.
     pub fn lost(&mut self, hung_up: bool, now: Instant) -> Vec<SetAside> {
         let mut sent: Vec<Sent> = self.flying.drain().map(|(_, sent)| sent).chain(self.handed.drain(..)).collect();
         sent.sort_by_key(|sent| std::cmp::Reverse(sent.number));
@@ -260,7 +265,10 @@ impl Outgoing {
         let its_fault = hung_up && self.proved && sent.len() == 1;
         let mut aside = Vec::new();
         for mut sent in sent {
-            if let Some(tries) = self.tries(&mut sent.what).filter(|_| hung_up) {
+            // A connection that confirmed nothing says little: of what every broker takes nothing at all.
+            let suspect =
+                hung_up && !self.limit.has_taken(sent.bytes) && (self.proved || sent.bytes > EVERY_BROKER_TAKES);
+            if let Some(tries) = self.tries(&mut sent.what).filter(|_| suspect) {
                 *tries = if its_fault { *tries + 1 } else { (*tries).max(1) };
                 if *tries >= TRIES {
                     aside.push(SetAside { topic: sent.topic().map(str::to_owned), bytes: sent.bytes });
@@ -458,7 +466,8 @@ mod tests {
             arrived.extend(taken);
             aside.extend(set_aside);
             if outgoing.is_settled() {
-                // The first hang-up accuses everybody; the smaller of the two is then tried twice more, and stands for both.
+                // The first hang-up accuses both of the large ones; the smaller of the two is then tried twice more,
+                // and stands for both.
                 assert_eq!(connections, 4);
                 break;
             }

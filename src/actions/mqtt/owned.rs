@@ -1,8 +1,9 @@
 //! Whose a retained topic is, and clearing those nothing is told under any more. Pure.
 //!
-//! In: topics this box has told things under, from the record of an earlier start, and what the broker keeps. Out: which of them
-//! to clear now, and which are gone or another box's. Several boxes share a broker and its topics, so none is cleared for its
-//! name alone: a detector's `state` names the box that wrote it, and a box that is not `offline` is somebody else's by now.
+//! In: topics this box has told things under, from the record of an earlier start, and what the broker keeps. Out:
+//! which of them to clear now, and which are gone or another box's. Several boxes share a broker and its topics, so
+//! none is cleared for its name alone: a detector's `state` names the box that wrote it, and a box that is not
+//! `offline` is somebody else's by now.
 //!
 //! ```text
 //! retire ─▶ asked (subscribed to the witness) ─ours─▶ clearing (all but the witness) ─▶ the witness ─▶ gone

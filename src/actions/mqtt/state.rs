@@ -46,8 +46,8 @@ pub struct BoxDiagnostics {
     pub problems: Vec<String>,
 }
 
-/// Who is there now; `person` is who came last of those the engine knows, or else of all: a stranger beside somebody known does
-/// not hide them, and `people` names everybody. `box` tells boxes that share a broker whose topic this is.
+/// Who is there now; `person` is who came last of those the engine knows, or else of all: a stranger beside somebody
+/// known does not hide them, and `people` names everybody. `box` tells boxes that share a broker whose topic this is.
 pub fn present(stays: &[Stay], names: bool, client_id: &str) -> Value {
     let newest = stays.iter().max_by_key(|stay| (stay.person().is_some(), stay.since));
     let known = newest.and_then(|stay| known(&stay.recognition));

@@ -1,7 +1,7 @@
 //! Clearing what the broker keeps of somebody, over a connection of its own: for `doorward purge`.
 //!
-//! In: our topics, and what to do with what is found under each. Out: what was cleared, what was left because another box owns
-//! it, and what is still there. It does not know people; whoever calls it looks at the payloads.
+//! In: our topics, and what to do with what is found under each. Out: what was cleared, what was left because another
+//! box owns it, and what is still there. It does not know people; whoever calls it looks at the payloads.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -40,8 +40,8 @@ pub struct Swept {
     pub others: Vec<String>,
 }
 
-/// Looks at what the broker keeps under these topics and clears what `unwanted` says; an error says why that was not possible.
-/// Where a box is `running`, `state` and `last` get the word that nobody is there, as it would say itself.
+/// Looks at what the broker keeps under these topics and clears what `unwanted` says; an error says why that was not
+/// possible. Where a box is `running`, `state` and `last` get the word that nobody is there, as it would say itself.
 pub async fn sweep(
     config: &MqttConfig,
     topics: &[Owned],
@@ -64,10 +64,7 @@ pub async fn sweep(
             if !unwanted(&kept) {
                 continue;
             }
-            // A box that is there says `online`, and is this one.
-            let witness = talk.kept.get(&owned.witness);
-            let this_box = running && owned.owner == client_id;
-            if !this_box && witness.is_some_and(|kept| !owned.is_ours(kept)) {
+            if talk.kept.get(&owned.witness).is_some_and(|kept| !owned.is_ours(kept)) {
                 swept.others.push(owned.topic.clone());
                 continue;
             }

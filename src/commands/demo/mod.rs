@@ -176,7 +176,7 @@ fn configure(
     let mut detector = DetectorConfig::new(name, CameraConfig::Replay(camera));
     let rule = |name: &str, when, action: &str| RuleConfig {
         when,
-        cooldown_secs: 5,
+        cooldown_secs: Some(5),
         ..RuleConfig::new(name, vec![action.into()])
     };
     detector.rules = vec![

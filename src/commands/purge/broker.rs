@@ -1,8 +1,8 @@
 //! What the MQTT broker keeps of what is purged.
 //!
-//! In: the selection, what was erased on this machine, and the topics this box has told things under. Out: those that were cleared
-//! at the broker, and each that may still be there, with the reason. Pictures, states and who was seen last are personal; when
-//! everything goes and no doorward is running, so do announcements and all else.
+//! In: the selection, what was erased on this machine, and the topics this box has told things under. Out: those that
+//! were cleared at the broker, and each that may still be there, with the reason. Pictures, states and who was seen
+//! last are personal; when everything goes and no doorward is running, so do announcements and all else.
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};

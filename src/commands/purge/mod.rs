@@ -96,8 +96,11 @@ fn beyond_reach(
 ) -> anyhow::Result<Vec<String>> {
     let mut beyond = Vec::new();
     if purge.beside_a_running_one() {
-        beyond
-            .push("what the running doorward holds in memory, and shows on its status page or tells the MQTT broker when that is back: until it is restarted".into());
+        beyond.push(
+            "what the running doorward holds in memory, and shows on its status page or tells the MQTT broker when \
+                 that is back: until it is restarted"
+                .into(),
+        );
         if *selection == Selection::All {
             beyond.push("the key, while doorward is running: stop it and purge again, and the key goes, too".into());
         }

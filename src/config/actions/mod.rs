@@ -55,6 +55,11 @@ impl ActionConfig {
         }
     }
 
+    /// It keeps a record and disturbs nobody.
+    pub fn only_records(&self) -> bool {
+        matches!(self, Self::Journal(_) | Self::Syslog(_))
+    }
+
     /// Performed at once; what more comes waits its turn.
     pub fn concurrency(&self) -> u16 {
         match self {
