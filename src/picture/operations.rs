@@ -72,7 +72,7 @@ impl Picture {
             Interpolation::Area => imgproc::INTER_AREA,
         };
         let size = Size::new(width as i32, height as i32);
-        self.made_by("resize", width, height, |from, to| imgproc::resize(from, to, size, 0.0, 0.0, flag))
+        self.made_into("resize", width, height, |from, to| imgproc::resize(from, to, size, 0.0, 0.0, flag))
     }
 
     /// Warps by the 2x3 matrix that takes a point of this picture to its place in the new one, which is
@@ -85,7 +85,7 @@ impl Picture {
         };
         let (width, height) = (width.max(1), height.max(1));
         let size = Size::new(width as i32, height as i32);
-        self.made_by("warp", width, height, |from, to| {
+        self.made_into("warp", width, height, |from, to| {
             imgproc::warp_affine(from, to, &matrix, size, imgproc::INTER_LINEAR, mode, Scalar::all(0.0))
         })
     }
@@ -110,12 +110,12 @@ impl Picture {
             Turn::Half => (core::ROTATE_180, self.width, self.height),
             Turn::ThreeQuarters => (core::ROTATE_90_COUNTERCLOCKWISE, self.height, self.width),
         };
-        self.made_by("turn", width, height, |from, to| core::rotate(from, to, code))
+        self.made_into("turn", width, height, |from, to| core::rotate(from, to, code))
     }
 
     /// The picture as a mirror beside it shows it: left and right exchanged.
     pub fn mirrored(&self) -> Result<Self, PictureError> {
-        self.made_by("mirror", self.width, self.height, |from, to| core::flip(from, to, 1))
+        self.made_into("mirror", self.width, self.height, |from, to| core::flip(from, to, 1))
     }
 
     /// The picture brought upright by what its EXIF data says of the way the camera was held.
@@ -140,7 +140,7 @@ impl Picture {
     }
 
     /// A new picture of the given size that an OpenCV operation writes straight into.
-    fn made_by(
+    fn made_into(
         &self,
         operation: &'static str,
         width: u32,
