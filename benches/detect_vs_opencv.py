@@ -2,7 +2,8 @@
 
 Usage: detect_vs_opencv.py DOORWARD [IMAGE]
 
-The two take turns, so that whatever else the machine does hits both. Prints the medians and their ratio.
+The two take turns, so that whatever else the machine does hits both. Prints the medians and their ratio, and the processor
+they hold for: OpenCV and ONNX Runtime each use what they find there, and not to the same profit.
 """
 
 import json
@@ -18,6 +19,14 @@ import cv2
 ROUNDS, TIMES, SIZE = 5, 40, (640, 480)
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = pathlib.Path(os.environ.get("DOORWARD_MODELS_DIR") or ROOT / "models")
+
+
+def processor():
+    """The processor's name and the widest vector instructions it has."""
+    about = pathlib.Path("/proc/cpuinfo").read_text()
+    name = next((line.split(":", 1)[1].strip() for line in about.splitlines() if line.startswith("model name")), "?")
+    widest = next((flag for flag in ("avx512f", "avx2", "sse4_2", "asimd") if f" {flag} " in about + " "), "?")
+    return f"{name}, {widest}"
 
 
 def ours(doorward, model, image):
@@ -42,7 +51,7 @@ def main():
     image = sys.argv[2] if len(sys.argv) > 2 else str(MODELS / "sample3.jpg")
     cv2.setNumThreads(1)
     picture = cv2.resize(cv2.imread(image), SIZE, interpolation=cv2.INTER_LINEAR)
-    print(f"{SIZE[0]}x{SIZE[1]}, one thread, {ROUNDS} rounds of {TIMES}, OpenCV {cv2.__version__}")
+    print(f"{SIZE[0]}x{SIZE[1]}, one thread, {ROUNDS} rounds of {TIMES}, OpenCV {cv2.__version__}, {processor()}")
     for model in ("yunet_n", "yunet_s"):
         rounds = [(ours(doorward, model, image), theirs(model, picture)) for _ in range(ROUNDS)]
         # The least disturbed round of each.

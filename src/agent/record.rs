@@ -232,3 +232,21 @@ pub fn quality(quality: &Quality) -> Value {
 fn rounded(value: f32) -> f64 {
     (f64::from(value) * 1e3).round() / 1e3
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_frozen_picture_is_a_fault_within_a_minute() {
+        // The camera is reopened once in between.
+        let reopening = Duration::from_secs(5);
+        assert!(crate::capture::FROZEN_AFTER + reopening + crate::status::BAD_PICTURE < Duration::from_secs(60));
+        let frozen = CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens: Lens::Frozen };
+        let (phase, _, problem) = camera(&frozen);
+        assert_eq!(phase, CameraPhase::Live);
+        assert!(problem.is_some_and(|problem| problem.contains("frozen")));
+    }
+}

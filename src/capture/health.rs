@@ -6,7 +6,7 @@
 //! ```text
 //! look of one frame   frozen: not one cell differs from the frame before
 //!                     dark: mean below 10      covered: cells alike within 4      clear: the rest (of 0 to 255)
-//! believed after      a fault: 10 s dark or covered, 30 s frozen      clear again: 1 s
+//! believed after      a fault: 10 s dark or covered, 20 s frozen      clear again: 1 s
 //! ```
 
 use std::time::Duration;
@@ -50,8 +50,9 @@ const DARK_BELOW: f64 = 10.0;
 const COVERED_BELOW: f64 = 4.0;
 /// A fault must be seen this long to be believed; well under the minute within which it has to be reported.
 const FAULT_AFTER: Duration = Duration::from_secs(10);
-/// Longer than the distance between two key frames: an encoder may repeat a still scene exactly until the next one.
-pub(super) const FROZEN_AFTER: Duration = Duration::from_secs(30);
+/// Longer than the distance between two key frames: an encoder may repeat a still scene exactly until the next one. What
+/// the status page adds until it calls a picture a fault must still end within a minute.
+pub const FROZEN_AFTER: Duration = Duration::from_secs(20);
 const CLEAR_AFTER: Duration = Duration::from_secs(1);
 
 impl LensWatch {
@@ -90,9 +91,12 @@ impl LensWatch {
         self.believed
     }
 
-    /// The camera was reopened: the next picture follows nothing.
+    /// The camera was reopened: the next picture follows nothing. Only a frozen one stays so until another picture comes:
+    /// a camera that sends the same after reopening has been frozen all the time.
     pub fn restart(&mut self) {
-        self.cells.clear();
+        if self.believed != Lens::Frozen {
+            self.cells.clear();
+        }
     }
 }
 
@@ -185,7 +189,7 @@ mod tests {
             ("night, with a sensor's noise", |seed| scene(0.0, 2.0, 5, seed), Lens::Dark, 10_000),
             ("tape, with a sensor's noise", |seed| scene(90.0, 92.0, 8, seed), Lens::Covered, 10_000),
             ("a white sheet", |seed| scene(240.0, 243.0, 8, seed), Lens::Covered, 10_000),
-            ("a hanging encoder", |_| scene(40.0, 180.0, 6, 1), Lens::Frozen, 30_000),
+            ("a hanging encoder", |_| scene(40.0, 180.0, 6, 1), Lens::Frozen, 20_000),
         ];
         for (name, show, lens, after_ms) in table {
             let at = first(&mut LensWatch::new(), 0, 40_000, lens, show);
@@ -220,6 +224,18 @@ mod tests {
         let still = |_| scene(40.0, 180.0, 6, 1);
         assert_eq!(first(&mut watch, 0, 20_000, Lens::Frozen, still), None);
         watch.restart();
-        assert_eq!(first(&mut watch, 20_000, 40_000, Lens::Frozen, still), Some(50_000));
+        assert_eq!(first(&mut watch, 20_000, 40_000, Lens::Frozen, still), Some(40_000));
+    }
+
+    #[test]
+    fn a_frozen_camera_that_was_reopened_and_shows_the_same_is_still_frozen() {
+        let mut watch = LensWatch::new();
+        let still = |_| scene(40.0, 180.0, 6, 1);
+        assert_eq!(first(&mut watch, 0, 30_000, Lens::Frozen, still), Some(20_000));
+        watch.restart();
+        assert_eq!(first(&mut watch, 22_000, 1_000, Lens::Frozen, still), Some(22_000));
+        watch.restart();
+        let alive = |seed| scene(40.0, 180.0, 6, seed);
+        assert_eq!(first(&mut watch, 24_000, 5_000, Lens::Clear, alive), Some(25_000), "it was cured");
     }
 }

@@ -38,7 +38,7 @@ use crate::picture::Picture;
 
 pub use error::CaptureError;
 pub use ffmpeg::VideoError;
-pub use health::Lens;
+pub use health::{FROZEN_AFTER, Lens};
 pub use reconnect::run;
 pub use redact::redacted;
 pub use slot::{FrameReceiver, FrameSender, Sent, channel};

@@ -13,7 +13,7 @@ use super::board::{BrokerState, CameraPhase, Detector, EngineState, State};
 /// No frame, or none searched, for this long is a fault; also while a camera is opened for the first time.
 const NO_FRAMES: Duration = Duration::from_secs(30);
 /// A dark, frozen or covered picture for this long is a fault: somebody standing close to the lens is not.
-const BAD_PICTURE: Duration = Duration::from_secs(30);
+pub const BAD_PICTURE: Duration = Duration::from_secs(30);
 /// An engine or broker that does not answer for this long is a fault: a restart of it is not.
 const NO_ANSWER: Duration = Duration::from_secs(45);
 

@@ -12,5 +12,5 @@ pub use board::{
     ActionLine, Board, BreakerState, BrokerState, BrokerView, CameraPhase, DetectorView, EngineState, EngineView,
     OutboxLine, Snapshot, VisitLine, Warning,
 };
-pub use health::{Fault, Health};
+pub use health::{BAD_PICTURE, Fault, Health};
 pub use server::{StatusView, serve};
