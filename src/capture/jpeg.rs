@@ -22,7 +22,7 @@ impl SkipReason {
     /// Why a picture is passed over that cannot be decoded.
     pub(super) fn of(error: &PictureError) -> Self {
         match error {
-            PictureError::TooLarge { .. } => Self::TooLarge,
+            PictureError::TooLarge { .. } | PictureError::TooLong => Self::TooLarge,
             PictureError::CutShort => Self::CutShort,
             PictureError::Damaged { .. } => Self::Damaged,
             _ => Self::Undecodable,

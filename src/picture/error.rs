@@ -25,6 +25,9 @@ pub enum PictureError {
         side = super::MAX_SIDE
     )]
     TooLarge { width: u64, height: u64, limit: u64 },
+    /// Of a picture whose decoder does not say by how much.
+    #[error("a side of the picture is longer than {} pixels; save it smaller", super::MAX_SIDE)]
+    TooLong,
     #[error("{got} bytes of pixels do not make a {width}x{height} picture")]
     WrongSize { width: u32, height: u32, got: usize },
     #[error("the picture has no pixels")]

@@ -25,8 +25,8 @@ pub struct Picture {
 /// The most pixels a picture may have: 50 megapixels are 150 MB, and up to 600 MB while it is being decoded.
 pub const MAX_PIXELS: u64 = 50_000_000;
 
-/// The longest side a picture may have, in pixels: no JPEG can have a longer one.
-pub const MAX_SIDE: u32 = 65_535;
+/// The longest side a picture may have, in pixels: libjpeg reads none longer.
+pub const MAX_SIDE: u32 = 65_500;
 
 /// The largest photo, as a file, that is sent to an engine or taken by ours. A photo of 50 megapixels from a phone has
 /// 10 to 25 MB.

@@ -640,6 +640,9 @@ fn quarter_turn(picture: &Picture) -> Picture {
 }
 
 fn encode(picture: &Picture, ending: &str) -> Vec<u8> {
+    if ending == ".jpg" {
+        return picture.jpeg(95).unwrap();
+    }
     let rgb = picture.bgr().as_chunks::<3>().0.iter().flat_map(|&[blue, green, red]| [red, green, blue]).collect();
     let image = image::RgbImage::from_raw(picture.width(), picture.height(), rgb).unwrap();
     let mut encoded = std::io::Cursor::new(Vec::new());

@@ -59,6 +59,9 @@ fn read_header(decompressor: &mut Decompressor, encoded: &[u8]) -> Result<(Heade
         // Too large is told first: no copy of such a file will be smaller.
         Header { width, height }.within(decompressor.max_pixels())?;
     }
+    if let Err(Failure::TooLong) = read {
+        return Err(PictureError::TooLong);
+    }
     if !Markers::of(encoded).whole {
         return Err(PictureError::CutShort);
     }
@@ -68,6 +71,7 @@ fn read_header(decompressor: &mut Decompressor, encoded: &[u8]) -> Result<(Heade
 fn damaged(failure: Failure) -> PictureError {
     match failure {
         Failure::EndsEarly => PictureError::CutShort,
+        Failure::TooLong => PictureError::TooLong,
         Failure::Other(what) => PictureError::damaged(what),
     }
 }

@@ -19,6 +19,8 @@ pub struct Decompressor {
 #[derive(Debug)]
 pub enum Failure {
     EndsEarly,
+    /// A side is longer than the library's limit.
+    TooLong,
     Other(String),
 }
 
@@ -135,6 +137,9 @@ impl Decompressor {
         }
         if text.contains("Premature end of JPEG file") {
             return Err(Failure::EndsEarly);
+        }
+        if text.contains("Maximum supported image dimension") {
+            return Err(Failure::TooLong);
         }
         let text = text.trim_start_matches("Corrupt JPEG data: ");
         Err(Failure::Other(text.to_owned()))
