@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use doorward::actions::{ActionResult, Actions};
 use doorward::config::{self, ActionConfig, DetectorName};
+use doorward::picture::Picture;
 use doorward::rules::ActionRequest;
 use doorward::track::VisitId;
 use fake::{Fake, Reply, Request};
@@ -94,8 +95,8 @@ fn the_certificate_a_server_shows_is_told_with_the_line_that_trusts_it() {
     }
 
     // And on the command line.
-    let (photo, password) = (folder.path().join("photo.png"), folder.path().join("password"));
-    std::fs::write(&photo, b"\x89PNG\r\n\x1a\n and so on").unwrap();
+    let (photo, password) = (folder.path().join("photo.jpg"), folder.path().join("password"));
+    std::fs::write(&photo, Picture::filled(64, 64, [90; 3]).jpeg(90).unwrap()).unwrap();
     std::fs::write(&password, "x").unwrap();
     let enroll = |more: &[&str]| {
         let mut command = doorward();

@@ -244,7 +244,8 @@ mod tests {
         // The camera is reopened once in between.
         let reopening = Duration::from_secs(5);
         assert!(crate::capture::FROZEN_AFTER + reopening + crate::status::BAD_PICTURE < Duration::from_secs(60));
-        let frozen = CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens: Lens::Frozen };
+        let frozen =
+            CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens: Lens::Frozen };
         let (phase, _, problem) = camera(&frozen);
         assert_eq!(phase, CameraPhase::Live);
         assert!(problem.is_some_and(|problem| problem.contains("frozen")));

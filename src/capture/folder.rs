@@ -4,10 +4,12 @@
 //! numbers. It knows nothing of time.
 
 use std::cmp::Ordering;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{CaptureError, SkipReason, Skipped};
-use crate::picture::{Picture, PictureError};
+use crate::picture::{Looks, Picture, looks_like};
 
 /// The file names of a folder's pictures, and which one comes next.
 pub(super) struct Folder {
@@ -15,8 +17,8 @@ pub(super) struct Folder {
     next: usize,
 }
 
-/// Endings of the formats that [`Picture::decode`] reads, in lower case.
-const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+/// Endings of pictures, in lower case: a file called so is told of when it is none.
+const ENDINGS: [&str; 7] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp"];
 
 impl Folder {
     /// Lists the pictures directly inside `path`; everything else there is passed over.
@@ -25,7 +27,7 @@ impl Folder {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(path).map_err(unreadable)? {
             let file = entry.map_err(unreadable)?.path();
-            if is_picture(&file) && file.is_file() {
+            if file.is_file() && is_picture(&file) {
                 files.push(file);
             }
         }
@@ -49,20 +51,20 @@ impl Folder {
     pub fn read(&mut self) -> Option<Result<Picture, Skipped>> {
         let file = self.files.get(self.next)?;
         self.next += 1;
-        Some(Picture::read(file).map_err(|error| Skipped {
-            reason: match error {
-                PictureError::TooLarge { .. } => SkipReason::TooLarge,
-                _ => SkipReason::Undecodable,
-            },
-            what: file.display().to_string(),
-        }))
+        let skipped = |error| Skipped { reason: SkipReason::of(&error), what: file.display().to_string() };
+        Some(Picture::read(file).map_err(skipped))
     }
 }
 
-/// Whether a file's name says that it is a picture.
+/// Whether a file is a picture by its content, or is called one.
 pub(super) fn is_picture(file: &Path) -> bool {
     let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+    if ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
+        return true;
+    }
+    let mut beginning = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(64).read_to_end(&mut beginning));
+    read.is_ok() && matches!(looks_like(&beginning), Looks::Taken(_))
 }
 
 fn name(file: &Path) -> String {
@@ -105,6 +107,23 @@ fn number(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_are_known_by_their_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let picture = Picture::filled(8, 8, [1, 2, 3]).jpeg(90).unwrap();
+        for (name, bytes) in [("1.jfif", &picture[..]), ("2.txt", &picture), ("3", &picture), ("notes", b"BMW, silver")]
+        {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        std::fs::write(dir.path().join("4.jpg"), &picture[..picture.len() / 2]).unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        let read: Vec<_> =
+            std::iter::from_fn(|| folder.read()).map(|read| read.map_err(|skipped| skipped.reason)).collect();
+        assert_eq!(read.iter().filter(|read| read.is_ok()).count(), 3);
+        assert_eq!(read[3].as_ref().err(), Some(&SkipReason::CutShort));
+        assert_eq!(read.len(), 4);
+    }
 
     #[test]
     fn numbers_in_names_count_as_numbers() {

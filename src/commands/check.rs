@@ -6,7 +6,7 @@
 mod acceptance;
 mod doors;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,11 @@ struct Check {
 
 /// The checks so far, in the order they were made.
 #[derive(Debug, Default)]
-struct Report(Vec<Check>);
+struct Report {
+    checks: Vec<Check>,
+    /// Where mistakes of the configuration have been told of: what two checks find wrong with one key is told once.
+    told: BTreeSet<(Option<config::Place>, String)>,
+}
 
 /// Checks, prints, and tells by the exit code: 0, 1 when this machine is not ready, 78 when the configuration is wrong.
 pub fn run(args: CheckArgs) -> CommandResult {
@@ -64,7 +68,10 @@ pub fn run(args: CheckArgs) -> CommandResult {
     match config::look(args.config.config.as_deref()) {
         (Some(loaded), mistakes) if mistakes.is_empty() => everything(&loaded, args.online, &mut report),
         (rest, mistakes) => {
-            mistakes.into_iter().for_each(|mistake| report.mistake("configuration", mistake));
+            for mistake in mistakes {
+                report.told.insert((mistake.place.clone(), mistake.key.clone()));
+                report.add("configuration", Verdict::BadConfiguration, mistake);
+            }
             rest.iter().for_each(|rest| other_mistakes(rest, &mut report));
         }
     }
@@ -131,10 +138,10 @@ fn engine(loaded: &Loaded, online: bool, report: &mut Report) -> Option<Heard> {
 /// What else is wrong in a configuration that has mistakes: templates and expressions. Whether this machine is ready
 /// for it does not matter yet.
 fn other_mistakes(rest: &Loaded, report: &mut Report) {
-    let mut found = Report::default();
+    let mut found = Report { told: report.told.clone(), ..Report::default() };
     rest.settings.detectors.iter().for_each(|detector| rules(rest, detector, &mut found));
     rest.settings.actions.keys().for_each(|name| action(rest, name, &mut found));
-    report.0.extend(found.0.into_iter().filter(|check| check.verdict == Verdict::BadConfiguration));
+    report.checks.extend(found.checks.into_iter().filter(|check| check.verdict == Verdict::BadConfiguration));
 }
 
 fn configuration(loaded: &Loaded, report: &mut Report) {
@@ -390,7 +397,7 @@ fn store(loaded: &Loaded) -> ModelStore {
 
 impl Report {
     fn add(&mut self, name: impl Into<String>, verdict: Verdict, detail: impl ToString) {
-        self.0.push(Check { name: name.into(), verdict, detail: detail.to_string() });
+        self.checks.push(Check { name: name.into(), verdict, detail: detail.to_string() });
     }
 
     fn ok(&mut self, name: impl Into<String>, detail: impl ToString) {
@@ -402,11 +409,13 @@ impl Report {
     }
 
     fn mistake(&mut self, name: impl Into<String>, mistake: config::Mistake) {
-        self.add(name, Verdict::BadConfiguration, mistake);
+        if self.told.insert((mistake.place.clone(), mistake.key.clone())) {
+            self.add(name, Verdict::BadConfiguration, mistake);
+        }
     }
 
     fn worst(&self) -> Verdict {
-        self.0.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok)
+        self.checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok)
     }
 
     fn exit(&self) -> ExitCode {
@@ -419,15 +428,15 @@ impl Report {
 
     fn lines(&self) -> String {
         let line = |Check { name, verdict, detail }: &Check| format!("{:<8} {name}: {detail}\n", verdict.word());
-        let count = |word| self.0.iter().filter(|check| check.verdict.word() == word).count();
+        let count = |word| self.checks.iter().filter(|check| check.verdict.word() == word).count();
         let last = format!("{} ok, {} warnings, {} errors\n", count("ok"), count("warning"), count("error"));
-        self.0.iter().map(line).chain([last]).collect()
+        self.checks.iter().map(line).chain([last]).collect()
     }
 
     fn json(&self) -> String {
         let check =
             |check: &Check| json!({ "name": check.name, "result": check.verdict.word(), "detail": check.detail });
-        let checks: Vec<_> = self.0.iter().map(check).collect();
+        let checks: Vec<_> = self.checks.iter().map(check).collect();
         format!("{}\n", json!({ "ok": self.worst() <= Verdict::Warning, "checks": checks }))
     }
 }

@@ -165,7 +165,8 @@ fn the_manual_has_every_key_and_its_optional_keys_show_their_defaults() {
 
     let when: WhenConfig = from_toml(&uncommented("rule.when", None)).unwrap();
     assert_eq!(when.weekdays.len(), 5);
-    let actions = BTreeMap::from([("log".to_owned(), action("action.log")), ("lamp".to_owned(), action("action.lamp"))]);
+    let actions =
+        BTreeMap::from([("log".to_owned(), action("action.log")), ("lamp".to_owned(), action("action.lamp"))]);
     for (names, rests) in [(&["log"][..], 0), (&["log", "lamp"], 60)] {
         let mut rule = RuleConfig::new("", names.iter().map(|name| (*name).to_owned()).collect());
         rule.fill_cooldown(&actions);

@@ -168,7 +168,7 @@ fn only_a_confirmed_message_is_done_and_an_actuator_is_never_repeated() {
             "the connection broke before the broker confirmed it; it may have arrived, and is not repeated",
             1,
         ),
-        ("timeout_ms = 4000", Some(1), "the broker did not confirm it within 4000 ms", 2),
+        ("timeout_ms = 12000", Some(1), "the broker did not confirm it within 12000 ms", 2),
     ] {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
