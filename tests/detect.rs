@@ -239,6 +239,21 @@ fn a_line_has_the_promised_shape_with_the_largest_face_first() {
 }
 
 #[test]
+fn without_json_every_face_has_a_line_of_its_own() {
+    let image = package_picture("sample3");
+    let found = faces(&detect(&auto(Role::Detector), std::slice::from_ref(&image))[0]).len();
+    let output = run(doorward().arg("detect").arg(&image));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].starts_with(&image.display().to_string()) && lines[0].contains(&format!("{found} faces")),
+        "{text}"
+    );
+    assert_eq!(lines.len(), 1 + found, "{text}");
+    assert!(lines[1..].iter().all(|line| line.starts_with("  ") && line.contains(", score ")), "{text}");
+}
+
+#[test]
 fn a_bad_picture_is_named_and_the_others_are_searched() {
     let folder = tempfile::tempdir().unwrap();
     let (broken, missing) = (folder.path().join("broken.jpg"), folder.path().join("missing.jpg"));

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::detect::Rect;
 use crate::picture::{MAX_PIXELS, Picture};
-use crate::terminal::{complain, tell};
+use crate::terminal::{complain, plain, tell};
 
 /// The lines of one run.
 pub(super) struct Lines {
@@ -30,11 +30,14 @@ impl Lines {
         let file = image.display();
         self.failed |= result.is_err();
         match (self.json, result) {
-            (true, Ok((_, line))) => self.out(format_args!("{line}")),
+            (true, Ok((_, line))) => self.out(&line),
             (true, Err(error)) => {
-                self.out(format_args!("{}", json!({"file": file.to_string(), "error": format!("{error:#}")})))
+                self.out(&json!({"file": file.to_string(), "error": format!("{error:#}")}).to_string());
             }
-            (false, Ok((text, _))) => self.out(format_args!("{file}: {text}")),
+            // The text may have several lines; a file's name must not make one of its own.
+            (false, Ok((text, _))) => {
+                format!("{}: {text}", plain(&file.to_string())).lines().for_each(|it| self.out(it))
+            }
             (false, Err(error)) => complain(&format!("{file}: {error:#}")),
         }
     }
@@ -49,8 +52,8 @@ impl Lines {
         self.gone
     }
 
-    fn out(&mut self, line: std::fmt::Arguments<'_>) {
-        self.gone |= !tell(&line.to_string());
+    fn out(&mut self, line: &str) {
+        self.gone |= !tell(line);
     }
 }
 

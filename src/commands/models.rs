@@ -102,7 +102,8 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
         print_line(&format!("{}", json!(entries)));
         return Ok(ExitCode::SUCCESS);
     }
-    print_line(&format!("in {}\n", store.place()));
+    print_line(&format!("in {}", store.place()));
+    print_line("");
     print_line(&format!("{:<19} {:<9} {:<8} {:>8}  licence", "name", "role", "state", "MB"));
     for entry in store.manifest().entries() {
         let state = match store.presence(entry) {
@@ -115,7 +116,8 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
         let megabytes = entry.digest.bytes as f64 / 1e6;
         print_line(&format!("{:<19} {:<9} {state:<8} {megabytes:>8.1}  {}", entry.name, entry.role, entry.licence));
     }
-    print_line("\n`in use` is what `model = \"auto\"` takes");
+    print_line("");
+    print_line("`in use` is what `model = \"auto\"` takes");
     Ok(ExitCode::SUCCESS)
 }
 
