@@ -75,9 +75,9 @@ fn sample(schemas: &Value, schema: &Value) -> Value {
 /// Reads a sample of the shape as the wire type and writes it again: the same properties, each as it was.
 fn is_the_type<T: Serialize + DeserializeOwned>(name: &str) {
     let schemas = schemas();
-    let mut sample = sample(&schemas, &schemas[name]);
+    let sample = sample(&schemas, &schemas[name]);
     let read: T = serde_json::from_value(sample.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut written = serde_json::to_value(read).unwrap();
+    let written = serde_json::to_value(read).unwrap();
     assert_eq!(written, sample, "{name}");
 }
 
