@@ -10,6 +10,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 DOORWARD := target/release/doorward
+# What the tests run: built faster, and with assertions.
+TESTED := target/debug/doorward
 VENV := target/venv
 # Whose test data is used when it is there; nothing fails when it is not. `make test SHARED=` does without.
 SHARED ?= $(wildcard ../shared)
@@ -38,22 +40,28 @@ build: build-packages ## Build the release binary
 models: build ## Fetch the model files that are missing
 	@packaging/pull-models $(DOORWARD) $(SHARED:%=%/models)
 
-test: lint models $(VENV)/.ready ## Check the formatting, lint, and run every test
-	$(CARGO) test --release --locked --no-fail-fast
+build-tested: build-packages
+	$(CARGO) build --locked
+
+models-tested: build-tested
+	@packaging/pull-models $(TESTED) $(SHARED:%=%/models)
+
+test: lint models-tested $(VENV)/.ready ## Check the formatting, lint, and run every test
+	$(CARGO) test --locked --no-fail-fast
 	fuzz/run 20
 
 test-packaged: export DOORWARD_MODELS_DIR := $(CURDIR)/target/packaged-models
 test-packaged: export DOORWARD_TEST_SHARED :=
-test-packaged: build $(VENV)/.ready ## Run every test on the models that packages bring, without any test data
+test-packaged: build-tested $(VENV)/.ready ## Run every test on the models that packages bring, without any test data
 	@mkdir -p $(DOORWARD_MODELS_DIR)
-	@$(DOORWARD) models pull $(PACKAGED)
-	$(CARGO) test --release --locked --no-fail-fast
+	@$(TESTED) models pull $(PACKAGED)
+	$(CARGO) test --locked --no-fail-fast
 
 fuzz: build-packages ## Fuzz the engine's answers, the configuration and the outbox's records for five minutes
 	fuzz/run 300
 
 lint: build-packages test-packages fmt-check ## Lint
-	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
@@ -69,12 +77,12 @@ load: models test-packages ## 64 clients at the engine for a minute: how fast, a
 	DOORWARD_LOAD_SECS=60 $(CARGO) test --release --locked --test engine load:: -- --nocapture
 
 soak: models ## Kill the agent 10,000 times among faults, and see that nothing is lost or done twice (about an hour)
-	DOORWARD_TEST_KILLS=$${DOORWARD_TEST_KILLS:-10000} $(CARGO) test --release --locked --test delivery -- --nocapture faults
+	DOORWARD_TEST_KILLS=$${DOORWARD_TEST_KILLS:-10000} $(CARGO) test --locked --test delivery -- --nocapture faults
 
-test-vm: build-packages ## Test cameras and relays against the kernel's own drivers in a virtual machine
+test-vm: build-tested ## Test cameras and relays against the kernel's own drivers in a virtual machine
 	tests/vm/test-vm.sh
 
-test-systemd: models ## Test the units under a booted systemd in a container
+test-systemd: models-tested ## Test the units under a booted systemd in a container
 	tests/systemd/test-systemd.sh
 
 build-packages:
@@ -93,4 +101,4 @@ $(VENV)/.ready: tests/requirements.txt | test-packages
 clean: ## Remove what was built; fetched models stay
 	$(CARGO) clean
 
-.PHONY: help demo build models test test-packaged fuzz lint fmt fmt-check bench load soak test-vm test-systemd build-packages test-packages clean
+.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load soak test-vm test-systemd build-packages test-packages clean

@@ -382,14 +382,8 @@ async fn formats_and_orientation_make_no_difference() {
     let turned = with_orientation(&quarter_turn(&picture).jpeg(95).unwrap(), 6);
     assert_eq!(identify(&api, &turned).await, upright);
     // Photos that did not come as JPEG are kept as JPEG.
-    let reply = api
-        .post(
-            "/api/v1/faces/faceEnroll",
-            &json!({"faceImage": base64(&encode(&picture, ".png")),
-        "photoReferenceId": "png"}),
-        )
-        .await;
-    reply.ok();
+    let photo = json!({"faceImage": base64(&encode(&picture, ".png")), "photoReferenceId": "png"});
+    api.post(&format!("/api/v1/faces/faceEnroll?personId={person}"), &photo).await.ok();
     let face = api.get("/api/v1/faces/checkImageReference/png").await.ok()["faceId"].as_str().unwrap().to_owned();
     let kept = api.get(&format!("/api/v1/people/enrollmentPhoto/{face}")).await.body;
     assert!(kept.starts_with(b"\xff\xd8\xff"));

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The unit files under a real systemd: boots this machine's own system as a container (systemd-nspawn) over a throw-away layer
 # in memory, installs doorward in it as its units say, and runs tests/systemd/inside.sh there. Needs root and what
-# `make models` gives; installs systemd-nspawn. Half a minute to two. Work folder: $1 (default: target/systemd).
+# `make test-systemd` gets ready; installs systemd-nspawn. Half a minute to two. Work folder: $1 (default: target/systemd).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:-target/systemd}
-program=target/release/doorward
+program=target/debug/doorward
 models=${DOORWARD_MODELS_DIR:-models}
 [ "$(id -u)" = 0 ] || { echo "test-systemd: this needs root" >&2; exit 1; }
 packaging/install-packages systemd systemd-container dbus bsdutils

@@ -15,9 +15,8 @@ work=$(cd "$work" && pwd)
 packaging/install-packages qemu-system-x86 busybox-static cpio kmod v4l-utils jq make
 
 echo "test-vm: building the tests"
-cargo build --release --locked
 built() {
-  cargo test --release --locked --test "$1" --no-run --message-format=json-render-diagnostics |
+  cargo test --locked --test "$1" --no-run --message-format=json-render-diagnostics |
     jq -r --arg name "$1" 'select(.reason == "compiler-artifact" and .target.name == $name) | .executable'
 }
 
@@ -73,7 +72,7 @@ install_program() {
   done
 }
 for test in $tests; do install_program "$(built "${test}_vm")" "${test}_vm"; done
-install_program target/release/doorward doorward
+install_program target/debug/doorward doorward
 install_program "$(command -v v4l2-ctl)" v4l2-ctl
 
 number=10
