@@ -3,11 +3,11 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use doorward::config::DetectConfig;
-use doorward::detect;
-use doorward::embed;
-use doorward::models::ModelStore;
-use doorward::picture::{Interpolation, Picture};
+use faces::detect;
+use faces::detect::SearchOptions;
+use faces::embed;
+use faces::models::ModelStore;
+use faces::picture::{Interpolation, Picture};
 
 fn stages(criterion: &mut Criterion) {
     let store = ModelStore::locate(None);
@@ -15,7 +15,7 @@ fn stages(criterion: &mut Criterion) {
     let photo = Picture::read(&photo).expect("a photo");
     let sized = |width, height| photo.resized(width, height, Interpolation::Area).expect("a size");
     for model in ["yunet_n", "yunet_s", "centerface"] {
-        let config = DetectConfig { model: model.into(), ..DetectConfig::default() };
+        let config = SearchOptions { model: model.into(), ..SearchOptions::default() };
         let mut detector = detect::load(&store, &config, 1).expect("the models are there after `make models`");
         for (width, height) in [(320, 240), (640, 480), (1920, 1080)] {
             let picture = sized(width, height);
@@ -24,7 +24,7 @@ fn stages(criterion: &mut Criterion) {
             });
         }
     }
-    let mut detector = detect::load(&store, &DetectConfig::default(), 1).expect("a detector");
+    let mut detector = detect::load(&store, &SearchOptions::default(), 1).expect("a detector");
     let faces = detector.detect(&photo).expect("an answer");
     for model in ["mobilefacenet", "faceapi_resnet"] {
         let mut embedder = embed::load(&store, model, 1).expect("the models are there after `make models`");

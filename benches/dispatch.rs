@@ -19,10 +19,10 @@ use doorward::config::{
     Settings, WebhookConfig,
 };
 use doorward::crop::Sighting;
-use doorward::detect::Rect;
 use doorward::outbox::Outbox;
-use doorward::picture::Picture;
 use doorward::track::VisitId;
+use faces::detect::Rect;
+use faces::picture::Picture;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -69,7 +69,7 @@ async fn receive(State(times): State<Arc<Times>>, Json(event): Json<Value>) {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    doorward::telemetry::crypto();
+    identities::trust::crypto();
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build folder can be written to");
     let times = Arc::new(Times::default());
     let app = Router::new()

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use doorward::embed::Metric;
-use doorward::engine::index::{Entry, Index};
+use engine::index::{Entry, Index};
+use faces::embed::Metric;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;

@@ -6,9 +6,9 @@ use chrono::Utc;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use doorward::config::{DetectorName, OutboxConfig};
 use doorward::crop::Sighting;
-use doorward::detect::Rect;
 use doorward::outbox::{ActionEnd, Answered, Outbox, Planned};
 use doorward::track::VisitId;
+use faces::detect::Rect;
 use uuid::Uuid;
 
 /// A usual expanded crop: 640 pixels, JPEG at 90.

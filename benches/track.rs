@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use criterion::{Criterion, criterion_group, criterion_main};
-use doorward::align::ARCFACE;
 use doorward::capture::{CaptureTime, Frame};
-use doorward::config::{DetectorName, QualityConfig, TrackConfig};
-use doorward::detect::{Detections, Face, Point, Rect};
-use doorward::picture::Picture;
-use doorward::quality;
+use doorward::config::{DetectorName, TrackConfig};
+use doorward::detect::Detections;
 use doorward::track::Tracker;
+use faces::align::ARCFACE;
+use faces::detect::{Face, Point, Rect};
+use faces::picture::Picture;
+use faces::quality;
+use faces::quality::QualityOptions;
 
 fn face(x: f32, y: f32, height: f32) -> Face {
     let unit = height / 112.0;
@@ -36,7 +38,7 @@ fn picture() -> Picture {
 }
 
 fn measure(criterion: &mut Criterion) {
-    let (picture, limits) = (picture(), QualityConfig::default());
+    let (picture, limits) = (picture(), QualityOptions::default());
     for height in [50.0, 100.0, 600.0] {
         let face = face(100.0, 50.0, height);
         criterion.bench_function(&format!("quality of a face of {height} px"), |bencher| {
@@ -49,7 +51,7 @@ fn observe(criterion: &mut Criterion) {
     let picture = Arc::new(picture());
     let name = DetectorName::new("door").expect("a valid name");
     for people in [1, 5, 20] {
-        let mut tracker = Tracker::new(name.clone(), &TrackConfig::default(), &QualityConfig::default());
+        let mut tracker = Tracker::new(name.clone(), &TrackConfig::default(), &QualityOptions::default());
         let mut number = 0u32;
         criterion.bench_function(&format!("a frame with {people} faces"), |bencher| {
             bencher.iter(|| {

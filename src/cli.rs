@@ -1,5 +1,6 @@
 //! The command line: every command, its arguments and its help. Those of `engine` and `identities` have files of their own.
 
+#[cfg(feature = "engine")]
 mod engine;
 mod identities;
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{DetectorName, Subject};
 
+#[cfg(feature = "engine")]
 pub use engine::*;
 pub use identities::*;
 
@@ -32,6 +34,7 @@ pub enum Command {
     /// Check the configuration and everything it names, without running
     Check(CheckArgs),
     /// Show the whole thing at work on this machine, with an engine and a visitor of its own
+    #[cfg(feature = "engine")]
     Demo(DemoArgs),
     /// Send a recording through the whole agent
     Replay(ReplayArgs),
@@ -56,6 +59,7 @@ pub enum Command {
     #[command(subcommand)]
     Models(ModelsCommand),
     /// The embedded Identities engine
+    #[cfg(feature = "engine")]
     #[command(subcommand)]
     Engine(EngineCommand),
     /// Talk to an Identities engine

@@ -8,13 +8,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use faces::align;
+use faces::detect::Rect;
+use faces::embed::Embedding;
+use faces::picture::{Interpolation, Picture, PictureError};
 use uuid::Uuid;
 
-use crate::align;
 use crate::config::{CropConfig, DetectorName};
-use crate::detect::Rect;
-use crate::embed::Embedding;
-use crate::picture::{Interpolation, Picture, PictureError};
 use crate::track::{self, BestShot, VisitId};
 
 /// A best shot made ready to be stored and sent.
@@ -186,10 +186,10 @@ mod tests {
 
     use super::*;
     use crate::capture::{CaptureTime, Frame};
-    use crate::detect::{Face, Point};
-    use crate::picture::MAX_PIXELS;
-    use crate::quality::{Part, Quality};
     use crate::track::ShotReason;
+    use faces::detect::{Face, Point};
+    use faces::picture::MAX_PIXELS;
+    use faces::quality::{Part, Quality};
 
     fn at(x: f32, y: f32, width: f32, height: f32) -> Rect {
         Rect { x, y, width, height }

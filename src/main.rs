@@ -6,14 +6,14 @@ use clap::Parser;
 
 use doorward::cli::{Cli, Command};
 use doorward::commands::{self, CommandResult, Failure};
+use doorward::dumps;
 use doorward::terminal::{self, complain};
-use doorward::{dumps, telemetry};
 
 fn main() -> ExitCode {
     // SAFETY: nothing else has been started; no other thread can be reading the environment.
     unsafe {
         doorward::capture::prepare_decoders();
-        doorward::onnx::prepare();
+        faces::onnx::prepare();
     }
     telemetry::panic_hook();
     let cli = Cli::parse();
@@ -22,10 +22,11 @@ fn main() -> ExitCode {
     {
         return report(error.into());
     }
-    telemetry::crypto();
+    identities::trust::crypto();
     let result = match cli.command {
         Command::Run(args) => block_on(commands::run::run(args)),
         Command::Check(args) => commands::check::run(args),
+        #[cfg(feature = "engine")]
         Command::Demo(args) => block_on(commands::demo::run(args)),
         Command::Replay(args) => block_on(commands::replay::run(args)),
         Command::Detect(args) => commands::detect::run(args),
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Pictures(command) => commands::pictures::run(command),
         Command::Rules(command) => commands::rules::run(command),
         Command::Models(command) => commands::models::run(command),
+        #[cfg(feature = "engine")]
         Command::Engine(command) => block_on(commands::engine::run(command)),
         Command::Identities(command) => block_on(commands::identities::run(*command)),
     };

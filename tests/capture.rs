@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use doorward::capture::{self, CameraState};
 use doorward::config::{CameraConfig, DetectorName, Pace, ReplayConfig, RtspTransport, StreamConfig};
-use doorward::picture::Picture;
+use faces::picture::Picture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use doorward::detect::Rect;
-use doorward::models::{ModelStore, Role};
-use doorward::picture::{Interpolation, Picture};
+use faces::detect::Rect;
+use faces::models::{ModelStore, Role};
+use faces::picture::{Interpolation, Picture};
 use serde_json::Value;
 use support::{auto, doorward, here, json_lines, run, shared};
 
@@ -233,7 +233,7 @@ fn a_line_has_the_promised_shape_with_the_largest_face_first() {
             x(0) < x(1) && x(3) < x(4) && y(0) < y(3) && y(1) < y(4),
             "eyes above mouth, left before right: {face}"
         );
-        assert!(bbox.holds(doorward::detect::Point { x: x(2), y: y(2) }), "the nose is in the face: {face}");
+        assert!(bbox.holds(faces::detect::Point { x: x(2), y: y(2) }), "the nose is in the face: {face}");
         assert!((0.6..=1.0).contains(&face["score"].as_f64().unwrap()));
     }
 }

@@ -5,9 +5,9 @@ mod support;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use doorward::embed::Metric;
-use doorward::models::{ModelStore, Role};
-use doorward::picture::{Interpolation, Picture};
+use faces::embed::Metric;
+use faces::models::{ModelStore, Role};
+use faces::picture::{Interpolation, Picture};
 use serde_json::Value;
 use support::{auto, doorward, here, json_lines, run, shared};
 

@@ -113,7 +113,7 @@ struct Between {
 
 impl Between {
     fn start(engine: &str) -> Self {
-        doorward::telemetry::crypto();
+        identities::trust::crypto();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (seen, down) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
         let forward = {

@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use doorward::models::{Manifest, ModelStore, Outcome, Patience, Preparation, Pulled, pull};
+use doorward::models::{Outcome, Patience, Pulled, pull};
+use faces::models::{Manifest, ModelStore, Preparation};
 use sha2::{Digest, Sha256};
 
 #[path = "support/shared.rs"]
@@ -453,7 +454,7 @@ fn the_shared_models_are_pulled_by_hash_without_a_network() {
     for name in names {
         store.verify(Manifest::embedded().entry(name).unwrap()).unwrap();
     }
-    assert_eq!(store.auto(doorward::models::Role::Detector).unwrap().name, "yunet_n");
+    assert_eq!(store.auto(faces::models::Role::Detector).unwrap().name, "yunet_n");
     // Again, without the folder: nothing is missing, nothing is needed.
     let output = offline(dir.path(), empty.path(), &["pull", "yunet_n", "mobilefacenet"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");

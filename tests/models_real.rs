@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use doorward::models::{Manifest, ModelStore, Role};
+use faces::models::{Manifest, ModelStore, Role};
 use ndarray::{Array4, ArrayD};
 use ort::environment::Environment;
 use ort::session::Session;

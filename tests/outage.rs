@@ -18,20 +18,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use doorward::actions::Actions;
 use doorward::agent::{Delivery, Door, Intake, Limits, Lobby};
 use doorward::capture::{CaptureTime, Frame};
+use doorward::clock;
 use doorward::config::{
     ActionConfig, CameraConfig, DetectorConfig, IdentitiesConfig, JournalConfig, OutboxConfig, ReplayConfig,
     RuleConfig, from_toml,
 };
 use doorward::crop::Sighting;
-use doorward::detect::{Face, Point};
-use doorward::identities::Client;
 use doorward::outbox::Outbox;
-use doorward::picture::Picture;
-use doorward::quality::{Part, Quality};
 use doorward::rules::Rules;
 use doorward::status::Board;
 use doorward::track::{BestShot, ShotReason, VisitEnd};
-use doorward::{clock, telemetry};
+use faces::detect::{Face, Point};
+use faces::picture::Picture;
+use faces::quality::{Part, Quality};
+use identities::Client;
 use serde_json::{Value, json};
 use support::sightings::{door, sighting};
 use tokio_util::sync::CancellationToken;
@@ -109,7 +109,7 @@ impl Station {
         let delivery = Delivery::new(
             intake.clone(),
             outbox.clone(),
-            Client::new(&identities).unwrap(),
+            Client::new(&identities.client()).unwrap(),
             actions,
             [(door(), door_of)].into(),
             limits,
@@ -180,7 +180,7 @@ fn memory() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_week_without_the_engine() {
-    telemetry::crypto();
+    identities::trust::crypto();
     let visits = std::env::var("DOORWARD_TEST_OUTAGE_VISITS").map_or(WEEK, |visits| visits.parse().unwrap());
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap();
@@ -258,7 +258,7 @@ async fn a_week_without_the_engine() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_visitor_waits_for_one_request_at_most() {
-    telemetry::crypto();
+    identities::trust::crypto();
     // With one place the request under way is waited for; with two, one may set out beside the visitor's and overtake it.
     for (concurrency, most_ahead) in [(1, 1), (2, 1)] {
         let engine = Arc::new(Engine { answers_after_ms: AtomicI64::new(60), ..Engine::default() });

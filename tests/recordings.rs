@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use doorward::picture::Picture;
+use faces::picture::Picture;
 use ffmpeg_next::codec::Id;
 use serde_json::Value;
 

@@ -1,47 +1,37 @@
 //! The rules of the house, held against the source itself.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The rooms in the order of the flow; a room may import from those before it.
+/// The rooms of the agent in the order of the flow; a room may import from those before it. Between crates Cargo sees to it.
 const FLOW: &[&str] = &[
     "clock",
-    "text",
-    "text_file",
-    "picture",
     "config",
     "terminal",
-    "telemetry",
-    "trust",
     "models",
-    "onnx",
     "capture",
     "detect",
-    "align",
-    "quality",
     "track",
-    "embed",
     "crop",
     "outbox",
-    "identities",
+    "recognition",
     "rules",
     "actions",
     "status",
 ];
 /// Outside the flow: they may import from everywhere.
-const OUTSIDE: &[&str] = &["agent", "cli", "commands", "dumps", "engine", "lib", "main", "roster"];
+const OUTSIDE: &[&str] = &["agent", "cli", "commands", "dumps", "lib", "main"];
 
-/// Who alone may use what.
+/// Which rooms of the agent and which crates alone may use what.
 const RESERVED: &[(&str, &[&str], &str)] = &[
-    ("opencv::", &["picture", "capture"], "cameras, decoders and image operations"),
-    ("turbojpeg::", &["picture"], "picture formats"),
-    ("image::", &["picture"], "picture formats"),
+    ("opencv::", &["faces", "capture"], "cameras, decoders and image operations"),
+    ("turbojpeg::", &["faces"], "picture formats"),
+    ("image::", &["faces"], "picture formats"),
     ("ffmpeg_next::", &["capture"], "decoders"),
     ("nokhwa::", &["capture"], "cameras"),
     ("v4l::", &["capture"], "cameras"),
-    ("icu_casemap::", &["text"], "spellings of a text"),
-    ("icu_normalizer::", &["text"], "spellings of a text"),
-    ("ort::", &["onnx", "detect", "embed"], "ONNX Runtime"),
+    ("icu_casemap::", &["identities"], "spellings of a text"),
+    ("icu_normalizer::", &["identities"], "spellings of a text"),
+    ("ort::", &["faces"], "ONNX Runtime"),
     ("rusqlite::", &["outbox", "engine"], "the state directory"),
     ("chacha20poly1305::", &["outbox"], "what is stored encrypted"),
     ("reqwest::", &["identities", "actions", "models"], "outgoing requests"),
@@ -52,14 +42,17 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("tokio::process", &["actions", "models"], "child processes"),
     ("rumqttc::", &["actions"], "the MQTT broker"),
     ("rcgen::", &["engine"], "certificates we make"),
-    ("tokio_rustls::", &["engine", "trust"], "TLS connections of our own"),
+    ("tokio_rustls::", &["engine", "identities"], "TLS connections of our own"),
     ("TcpListener", &["status", "engine", "agent", "commands"], "listening"),
     ("tokio::signal", &["agent", "commands"], "signals"),
     ("sd_notify", &["agent"], "the service manager"),
-    (".dangerous()", &["trust"], "checking certificates"),
+    (".dangerous()", &["identities"], "checking certificates"),
     ("danger_accept", &[], "trusting everybody"),
     ("dangerous_accept", &[], "trusting everybody"),
 ];
+
+/// Where code lies.
+const CODE: &[&str] = &["src", "crates"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -83,28 +76,37 @@ fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The room a source file belongs to, and its text without the unit tests.
-fn rooms() -> BTreeMap<PathBuf, (String, String)> {
+/// Every source file without its unit tests.
+struct Source {
+    /// From the repository's root.
+    path: PathBuf,
+    /// The room of the agent or the crate it belongs to.
+    room: String,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
     let only_for_tests = test_modules();
-    let rooms: BTreeMap<_, _> = files("src", &[".rs"])
-        .into_iter()
+    let sources: Vec<Source> = CODE
+        .iter()
+        .flat_map(|dir| files(dir, &[".rs"]))
         .filter(|path| !only_for_tests.contains(path))
         .map(|path| {
-            let inside = path.strip_prefix(root().join("src")).unwrap().to_path_buf();
-            let room = inside.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_string();
+            let inside = path.strip_prefix(root()).unwrap().to_path_buf();
+            let room = inside.iter().nth(1).unwrap().to_string_lossy().trim_end_matches(".rs").to_string();
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_string();
-            (inside, (room, code))
+            Source { path: inside, room, code }
         })
         .collect();
-    assert!(rooms.len() > FLOW.len(), "the source was not found");
-    rooms
+    assert!(sources.len() > FLOW.len(), "the source was not found");
+    sources
 }
 
 /// Files that a `#[cfg(test)] mod NAME;` brings in.
 fn test_modules() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for path in files("src", &[".rs"]) {
+    for path in CODE.iter().flat_map(|dir| files(dir, &[".rs"])) {
         let text = std::fs::read_to_string(&path).unwrap();
         for after in text.split("#[cfg(test)]\n").skip(1) {
             let line = after.lines().next().unwrap_or_default();
@@ -122,8 +124,8 @@ fn code_lines(code: &str) -> impl Iterator<Item = (usize, &str)> {
 #[test]
 fn rooms_import_upstream_only() {
     let mut wrong = Vec::new();
-    for (file, (room, code)) in rooms() {
-        if OUTSIDE.contains(&room.as_str()) {
+    for Source { path: file, room, code } in sources() {
+        if !file.starts_with("src") || OUTSIDE.contains(&room.as_str()) {
             continue;
         }
         let place = FLOW.iter().position(|r| *r == room);
@@ -133,7 +135,7 @@ fn rooms_import_upstream_only() {
                 let name: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 let upstream = FLOW.iter().position(|r| *r == name).is_some_and(|p| p <= place);
                 if !upstream && !name.is_empty() {
-                    wrong.push(format!("src/{}:{n} imports {name}", file.display()));
+                    wrong.push(format!("{}:{n} imports {name}", file.display()));
                 }
             }
         }
@@ -144,7 +146,7 @@ fn rooms_import_upstream_only() {
 #[test]
 fn each_tool_is_used_in_its_own_rooms() {
     let mut wrong = Vec::new();
-    for (file, (room, code)) in rooms() {
+    for Source { path: file, room, code } in sources() {
         for (n, line) in code_lines(&code) {
             for (tool, allowed, what) in RESERVED {
                 let used = line.match_indices(tool).any(|(at, _)| {
@@ -152,7 +154,7 @@ fn each_tool_is_used_in_its_own_rooms() {
                     !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
                 });
                 if used && !allowed.contains(&room.as_str()) {
-                    wrong.push(format!("src/{}:{n} uses {tool} ({what} belong to {allowed:?})", file.display()));
+                    wrong.push(format!("{}:{n} uses {tool} ({what} belong to {allowed:?})", file.display()));
                 }
             }
         }
@@ -162,7 +164,7 @@ fn each_tool_is_used_in_its_own_rooms() {
 
 #[test]
 fn every_module_says_what_it_is() {
-    for path in files("src", &[".rs"]) {
+    for path in CODE.iter().flat_map(|dir| files(dir, &[".rs"])) {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("//! "), "{} has no module documentation", path.display());
     }
@@ -171,8 +173,9 @@ fn every_module_says_what_it_is() {
 #[test]
 fn nothing_is_left_for_later() {
     let marks = ["TODO", "FIXME", "todo!(", "unimplemented!(", "#[ignore"];
-    for path in
-        ["src", "tests", "benches", "config", "fuzz", "systemd", "packaging"].iter().flat_map(|dir| files(dir, &[""]))
+    for path in ["src", "crates", "tests", "benches", "config", "fuzz", "systemd", "packaging"]
+        .iter()
+        .flat_map(|dir| files(dir, &[""]))
     {
         if path.ends_with("tests/repository.rs") {
             continue;
@@ -190,13 +193,13 @@ fn nothing_is_left_for_later() {
 #[test]
 fn nothing_panics_without_saying_why_it_cannot() {
     let mut wrong = Vec::new();
-    for (file, (_, code)) in rooms() {
+    for Source { path: file, code, .. } in sources() {
         let lines: Vec<&str> = code.lines().collect();
         for (n, line) in code_lines(&code) {
             let calls = [".unwrap()", "panic!(", "unreachable!()"].iter().any(|call| line.contains(call));
             let explained = lines[n.saturating_sub(3)..n].iter().any(|l| l.contains("//"));
             if calls && !explained {
-                wrong.push(format!("src/{}:{n}: {}", file.display(), line.trim()));
+                wrong.push(format!("{}:{n}: {}", file.display(), line.trim()));
             }
         }
     }

@@ -6,12 +6,11 @@ use tokio::net::TcpListener;
 
 use doorward::config::DetectorName;
 use doorward::status::{Board, CameraPhase, EngineState, StatusView, serve};
-use doorward::telemetry;
 
 /// Serves on a free port, asks each path over a real socket, and stops.
 #[tokio::test]
 async fn the_server_answers_read_only_and_stops() {
-    telemetry::crypto();
+    identities::trust::crypto();
     let name = DetectorName::new("front").unwrap();
     let board = Board::new(Instant::now(), [name.clone()]);
     let metrics = telemetry::metrics().unwrap();

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use doorward::capture::{self, CaptureTime, Frame, Next, ShotTime};
-use doorward::config::{
-    CameraConfig, CropConfig, DetectConfig, DetectorName, Pace, QualityConfig, ReplayConfig, Subject, TrackConfig,
-};
+use doorward::config::{CameraConfig, CropConfig, DetectorName, Pace, ReplayConfig, Subject, TrackConfig};
 use doorward::crop;
-use doorward::detect::{self, Detections, Face, FaceDetector};
-use doorward::models::{ModelStore, Presence, Role};
-use doorward::picture::{Border, Interpolation, MAX_PIXELS, Picture};
-use doorward::quality::{self, Quality};
+use doorward::detect::Detections;
 use doorward::track::{BestShot, ShotReason, TrackEvent, Tracker, Unsent, VisitEnd};
+use faces::detect::SearchOptions;
+use faces::detect::{self, Face, FaceDetector};
+use faces::models::{ModelStore, Presence, Role};
+use faces::picture::{Border, Interpolation, MAX_PIXELS, Picture};
+use faces::quality::QualityOptions;
+use faces::quality::{self, Quality};
 
 #[path = "support/shared.rs"]
 mod shared;
@@ -113,7 +114,7 @@ fn the_crop_of_a_visit_shows_its_face_and_no_other() {
 #[test]
 fn a_photo_is_worth_less_blurred_dark_bright_small_or_cut_off() {
     let Some(photos) = shared("photos/johns") else { return };
-    let limits = QualityConfig::default();
+    let limits = QualityOptions::default();
     let mut detector = detectors().remove(0).1;
     let (mut sharp, mut photographed) = (0, 0);
     type Damage = (&'static str, fn(&Picture, &Face) -> Picture, fn(&Quality) -> f32);
@@ -152,7 +153,7 @@ fn a_photo_is_worth_less_blurred_dark_bright_small_or_cut_off() {
 #[test]
 fn a_head_that_turns_to_the_camera_gains() {
     for (model, seen) in with_every_detector(FEMALE, 1, |taken| taken) {
-        let limits = QualityConfig::default();
+        let limits = QualityOptions::default();
         let pose = |number: usize| {
             let (picture, _, faces) = &seen[number];
             quality::measure(picture, &faces[0], &limits).pose
@@ -166,7 +167,7 @@ fn a_head_that_turns_to_the_camera_gains() {
 
 /// A first shot good enough to be sent, in time; a second one clearly better; the frames really of that visit.
 fn assert_well_chosen(shots: &[(Duration, BestShot)], ends: &[VisitEnd], what: &str) {
-    let (config, limits) = (TrackConfig::default(), QualityConfig::default());
+    let (config, limits) = (TrackConfig::default(), QualityOptions::default());
     for end in ends.iter().filter(|end| end.shots > 0) {
         let mut of_visit = shots.iter().filter(|(_, shot)| shot.visit == end.visit);
         let first = of_visit.next().unwrap_or_else(|| panic!("{what}: no first shot"));
@@ -215,7 +216,7 @@ fn mishaps(seen: &[Seen]) -> Vec<(String, Vec<Seen>)> {
 fn play(seen: &[Seen], subject: Subject) -> (Vec<(Duration, BestShot)>, Vec<VisitEnd>) {
     let name = DetectorName::new("door").unwrap();
     let config = TrackConfig { subject, ..TrackConfig::default() };
-    let mut tracker = Tracker::new(name.clone(), &config, &QualityConfig::default());
+    let mut tracker = Tracker::new(name.clone(), &config, &QualityOptions::default());
     let (mut shots, mut ends) = (Vec::new(), Vec::new());
     let mut take = |at: Duration, events: Vec<TrackEvent>| {
         for event in events {
@@ -253,7 +254,7 @@ fn detectors() -> Vec<(String, Box<dyn FaceDetector>)> {
     let present = present.filter(|entry| store.presence(entry) == Presence::Present);
     let detectors: Vec<_> = present
         .map(|entry| {
-            let config = DetectConfig { model: entry.name.clone(), ..DetectConfig::default() };
+            let config = SearchOptions { model: entry.name.clone(), ..SearchOptions::default() };
             (entry.name.clone(), detect::load(&store, &config, 1).unwrap())
         })
         .collect();

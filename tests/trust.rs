@@ -14,9 +14,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use doorward::actions::{ActionResult, Actions};
 use doorward::config::{self, ActionConfig, DetectorName};
-use doorward::picture::Picture;
 use doorward::rules::ActionRequest;
 use doorward::track::VisitId;
+use faces::picture::Picture;
 use fake::{Fake, Reply, Request};
 use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData};
 use rustls::pki_types::PrivateKeyDer;
@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 /// A self-signed server, as on-premise installers make them; its certificate and its pin.
 fn server(runtime: &Runtime, name: &str, answer: fn(&Request) -> Reply) -> (Fake, rcgen::Certificate, String) {
-    doorward::telemetry::crypto();
+    identities::trust::crypto();
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, "the engine downstairs");
@@ -214,7 +214,7 @@ fn a_webhook_trusts_a_pin_or_an_authority_of_its_own() {
 #[test]
 fn a_redirected_webhook_takes_its_secrets_nowhere() {
     let runtime = Runtime::new().unwrap();
-    doorward::telemetry::crypto();
+    identities::trust::crypto();
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = runtime.block_on(Fake::start_raw(|_| Reply::json(200, "{}")));
         let location: &'static str = format!("Location: {}/elsewhere\r\n", elsewhere.url()).leak();

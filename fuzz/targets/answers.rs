@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use doorward::identities::fuzzing;
+use doorward::recognition::fuzzing;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| fuzzing::answer(data));

@@ -7,16 +7,16 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use identities::text;
+use identities::wire::{EntityField, PersonNote, PersonTagUpsert, TagWrite};
+use identities::{Client, ClientError, Verdict};
 use sha2::{Digest, Sha256};
 
 use super::retry::{Again, Failure, Retry};
 use super::template::{Place, Template, context};
 use super::{ActionError, Said};
 use crate::config::WriteBackConfig;
-use crate::identities::wire::{EntityField, PersonNote, PersonTagUpsert, TagWrite};
-use crate::identities::{Client, ClientError, Verdict};
 use crate::rules::ActionRequest;
-use crate::text;
 
 /// A note's first line.
 const NOTE_SUMMARY: &str = "doorward";

@@ -10,13 +10,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use ::identities::Client;
+use ::identities::trust::TrustError;
 use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::config::{ActionConfig, DryRun};
-use crate::identities::Client;
 use crate::rules::ActionRequest;
-use crate::trust::TrustError;
 
 mod email;
 pub mod erase;

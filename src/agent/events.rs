@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::presence::PresenceNews;
 use super::visits::VisitSummary;
 use crate::actions::{ActionResult, Outcome};
-use crate::identities::Recognition;
+use crate::recognition::Recognition;
 use crate::rules::ActionRequest;
 use crate::track::VisitId;
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
+use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::status::Board;
-use crate::telemetry::Metrics;
 
 /// How often the manager reads how things are.
 const STATUS_EVERY: Duration = Duration::from_secs(10);

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use telemetry::Repeated;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -20,11 +21,10 @@ use crate::actions::{ActionResult, Outcome};
 use crate::capture::CaptureTime;
 use crate::config::DetectorName;
 use crate::crop::Sighting;
-use crate::identities::Recognition;
 use crate::outbox::{Dropped, Outbox, OutboxError};
+use crate::recognition::Recognition;
 use crate::rules::{ActionRequest, RefusedAction, RuleClock, Stay};
 use crate::status::Board;
-use crate::telemetry::Repeated;
 use crate::track::{BestShot, Confirm, VisitEnd, VisitId};
 
 /// Sightings kept in memory while the disk takes none: a few minutes of visitors at a busy door, about 10 MB. When it is full the

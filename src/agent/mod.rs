@@ -42,14 +42,15 @@ use crate::actions::Actions;
 use crate::actions::mqtt::{Broker, Home};
 use crate::capture::{CameraState, Losses};
 use crate::config::{ActionConfig, DetectorConfig, DetectorName, DryRun, Settings};
-use crate::identities::Client;
-use crate::models::ModelStore;
 use crate::outbox::Outbox;
 use crate::rules::Rules;
 use crate::status::{self, Board, CameraPhase, EngineState, StatusView};
-use crate::telemetry::Metrics;
-use crate::{detect, embed, terminal};
+use crate::{recognition, terminal};
+use faces::models::ModelStore;
+use faces::{detect, embed};
+use identities::Client;
 use pipeline::{End, Models, Pipeline};
+use telemetry::Metrics;
 
 /// How long sightings and actions under way may take after the cameras have stopped. What is not sent by then is in the outbox.
 const GRACE: Duration = Duration::from_secs(10);
@@ -243,8 +244,8 @@ async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec
     let loaded = tokio::task::spawn_blocking(move || {
         let threads = settings.models.threads;
         let load = |config: &DetectorConfig| -> Result<Models> {
-            let detector = detect::load(&store, &config.detect, threads)?;
-            let embedder = match crate::identities::wants_embedding(&config.identify) {
+            let detector = detect::load(&store, &config.detect.search(), threads)?;
+            let embedder = match recognition::wants_embedding(&config.identify) {
                 true => Some(embed::load(&store, &config.embed.model, threads)?),
                 false => None,
             };
@@ -267,7 +268,7 @@ struct Rooms {
 
 fn open_rooms(settings: &Settings) -> Result<Rooms> {
     let identities = settings.identities.as_ref().context("no engine is configured: add [identities]")?;
-    let client = Client::new(identities)?;
+    let client = Client::new(&identities.client())?;
     let broker = settings.mqtt.as_ref().map(Broker::new).transpose()?;
     let actions = Actions::new(&settings.actions, Some(&client))?.with_dry_run(settings.dry_run.clone());
     let actions = broker.iter().fold(actions, |actions, broker| actions.with_broker(broker));

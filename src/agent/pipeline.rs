@@ -8,6 +8,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use faces::detect::FaceDetector;
+use faces::embed::FaceEmbedder;
+use telemetry::Repeated;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,11 +19,9 @@ use super::intake::Intake;
 use crate::capture::{self, CameraState, Frame, FrameReceiver, Losses};
 use crate::config::DetectorConfig;
 use crate::crop;
-use crate::detect::{Detections, FaceDetector};
-use crate::embed::FaceEmbedder;
-use crate::identities::wants_aligned;
+use crate::detect::Detections;
+use crate::recognition::wants_aligned;
 use crate::status::Board;
-use crate::telemetry::Repeated;
 use crate::track::{BestShot, TrackEvent, Tracker};
 
 /// Detections waiting for the tracker: one, so that a slow tracker slows the detector and the newest frame wins in front of it.
@@ -183,7 +184,7 @@ fn track_visits(
     detections: &Receiver<Detections>,
     intake: &Intake,
 ) {
-    let mut tracker = Tracker::new(config.name.clone(), &config.track, &config.quality);
+    let mut tracker = Tracker::new(config.name.clone(), &config.track, &config.quality.options());
     let mut act = |event| match event {
         TrackEvent::Shot(shot) => {
             if let Some(sighting) = make_sighting(config, embedder.as_deref_mut(), &shot) {

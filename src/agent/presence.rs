@@ -17,8 +17,8 @@ use super::delivery::Delivery;
 use crate::capture::CaptureTime;
 use crate::clock;
 use crate::config::{DetectorConfig, DetectorName, Settings};
-use crate::identities::Recognition;
 use crate::outbox::Outbox;
+use crate::recognition::Recognition;
 use crate::rules::{Presence, RuleClock, Stay};
 use crate::track::VisitId;
 
@@ -207,7 +207,7 @@ fn lock(spot: &Mutex<Spot>) -> MutexGuard<'_, Spot> {
 mod tests {
     use super::*;
     use crate::config::{CameraConfig, OutboxConfig, ReplayConfig};
-    use crate::identities::{Answer, Known, Person};
+    use crate::recognition::{Answer, Known, Person};
     use uuid::Uuid;
 
     fn settings(lost_after_ms: u64) -> Settings {

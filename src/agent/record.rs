@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use chrono::{TimeDelta, Utc};
+use faces::quality::{Part, Quality};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -9,9 +10,8 @@ use super::visits::{SentShot, VisitSummary};
 use crate::actions::{ActionResult, Outcome};
 use crate::capture::{CameraState, Lens};
 use crate::config::{DetectorConfig, DetectorName, EventKind};
-use crate::identities::{Answer, Recognition};
 use crate::outbox::{ActionEnd, Answered, Judged, Outbox, PastFiring, PastSight, Planned, Refused, VisitClosed};
-use crate::quality::{Part, Quality};
+use crate::recognition::{Answer, Recognition};
 use crate::rules::{ActionRequest, Firing, Judgement, RefusedAction, Seen, Verdict};
 use crate::status::{ActionLine, CameraPhase, VisitLine};
 use crate::track::VisitId;

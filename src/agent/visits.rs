@@ -11,14 +11,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use faces::detect::Rect;
+use faces::quality::Quality;
 use uuid::Uuid;
 
 use crate::actions::{ActionResult, Outcome};
 use crate::capture::CaptureTime;
 use crate::config::DetectorName;
-use crate::detect::Rect;
-use crate::identities::{Answer, Known, Recognition};
-use crate::quality::Quality;
+use crate::recognition::{Answer, Known, Recognition};
 use crate::rules::{ActionRequest, RefusedAction};
 use crate::track::{BestShot, Unsent, VisitEnd, VisitId};
 
@@ -357,11 +357,11 @@ mod tests {
 
     use super::*;
     use crate::capture::Frame;
-    use crate::detect::{Face, Point};
-    use crate::identities::Person;
-    use crate::picture::Picture;
-    use crate::quality::Part;
+    use crate::recognition::Person;
     use crate::track::ShotReason;
+    use faces::detect::{Face, Point};
+    use faces::picture::Picture;
+    use faces::quality::Part;
 
     fn visit(n: u128) -> VisitId {
         VisitId(Uuid::from_u128(n))

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use identities::Client;
+use identities::stays_private;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ActionConfig, Settings, stays_private};
-use crate::identities::Client;
+use crate::config::{ActionConfig, Settings};
 use crate::status::{Board, Warning};
 
 /// How often it is looked at.

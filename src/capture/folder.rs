@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use faces::picture::{Looks, Picture, looks_like};
+
 use super::{CaptureError, SkipReason, Skipped};
-use crate::picture::{Looks, Picture, looks_like};
 
 /// The file names of a folder's pictures, and which one comes next.
 pub(super) struct Folder {

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::picture::Picture;
+use faces::picture::Picture;
 
 /// What the camera's lens seems to see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

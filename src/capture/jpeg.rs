@@ -3,8 +3,9 @@
 //! In: the bytes a camera sent for one picture. Out: the picture, or why it is passed over. A cut-short JPEG would
 //! decode to a picture that is grey below, so it is not decoded at all. It does not know where the bytes came from.
 
+use faces::picture::{MAX_PIXELS, Picture, PictureError};
+
 use super::SkipReason;
-use crate::picture::{MAX_PIXELS, Picture, PictureError};
 
 /// JPEG's marker of the beginning of a picture (ITU-T T.81, table B.1), and the first byte of the next marker.
 const BEGIN: &[u8] = &[0xff, 0xd8, 0xff];

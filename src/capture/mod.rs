@@ -31,10 +31,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use faces::picture::Picture;
 
 use crate::clock;
 use crate::config::{CameraConfig, DetectorName};
-use crate::picture::Picture;
 
 pub use error::CaptureError;
 pub use ffmpeg::VideoError;
@@ -153,7 +153,7 @@ pub enum SkipReason {
     CutShort,
     /// Parts of it are not what was taken.
     Damaged,
-    /// More than [`picture::MAX_PIXELS`](crate::picture::MAX_PIXELS).
+    /// More than [`picture::MAX_PIXELS`](faces::picture::MAX_PIXELS).
     TooLarge,
 }
 

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use faces::picture::Picture;
 use tracing::warn;
 
 use super::ffmpeg::{Decoded, Options, Read, Video, is_rate};
 use super::folder::{Folder, is_picture};
 use super::{About, CameraSource, CaptureError, Losses, Next, Shot, ShotTime, SkipReason, Skipped};
 use crate::config::{Pace, ReplayConfig};
-use crate::picture::Picture;
 
 /// A recording being replayed.
 pub(super) struct Replay {

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use faces::picture::Picture;
+
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped};
-use crate::picture::Picture;
 
 /// What the scripted camera does next; when a script is over, the connection breaks.
 #[derive(Debug, Clone, Copy)]

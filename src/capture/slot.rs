@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::capture::CaptureTime;
     use crate::config::DetectorName;
-    use crate::picture::Picture;
+    use faces::picture::Picture;
 
     fn frame(seq: u64) -> Frame {
         Frame {

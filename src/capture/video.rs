@@ -6,6 +6,7 @@
 use std::sync::Once;
 use std::time::Duration;
 
+use faces::picture::{MAX_PIXELS, Picture};
 use opencv::core::{LogLevel, Mat, Vector, set_log_level};
 use opencv::prelude::*;
 use opencv::videoio::{self, VideoCapture};
@@ -13,7 +14,6 @@ use opencv::videoio::{self, VideoCapture};
 use super::ffmpeg::is_rate;
 use super::jpeg::jpeg;
 use super::{CaptureError, SkipReason};
-use crate::picture::{MAX_PIXELS, Picture};
 
 /// An open video.
 pub(super) struct Video {

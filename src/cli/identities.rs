@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Subcommand, ValueEnum};
+use identities::trust::KeyPin;
+use identities::wire::{TimeSpan, parse_time};
 
 use super::ConfigArgs;
-use crate::config::{KeyPin, parse_time_zone};
-use crate::identities::wire::{TimeSpan, parse_time};
+use crate::config::parse_time_zone;
 
 /// How to reach and enter an engine: from the configuration, unless said here.
 #[derive(Debug, Clone, Args)]

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use identities::Client;
+use identities::text;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,9 +20,7 @@ use super::{CommandResult, print_line};
 use crate::actions::{ActionResult, Actions, Outcome};
 use crate::cli::{ActionsCommand, ActionsTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, OutcomeKind, RuleConfig, Settings};
-use crate::identities::Client;
 use crate::rules::{ActionRequest, RuleClock, Rules};
-use crate::text;
 use crate::track::VisitId;
 
 /// Of what a receiver or a program said, this much is shown.
@@ -52,7 +52,7 @@ async fn test(args: ActionsTestArgs) -> CommandResult {
         )
         .into());
     }
-    let client = settings.identities.as_ref().map(Client::new).transpose()?;
+    let client = settings.identities.as_ref().map(|identities| Client::new(&identities.client())).transpose()?;
     let actions = Actions::new(&BTreeMap::from([(args.name.clone(), config.clone())]), client.as_ref())?;
     let mut request = request(&settings, &args)?;
     if actions.is_actuator(&args.name) && !request.late {

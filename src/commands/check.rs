@@ -14,6 +14,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use faces::models::{ModelError, ModelStore, Role};
+use faces::{detect, embed, onnx};
+use identities::{Client, ClientError, Heard};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use serde_json::json;
@@ -23,10 +26,8 @@ use crate::actions::mqtt::Broker;
 use crate::actions::{ActionError, Actions, look_at_line};
 use crate::cli::CheckArgs;
 use crate::config::{self, ActionConfig, CameraConfig, DetectorConfig, Loaded, OutboxConfig, Settings};
-use crate::identities::{Client, ClientError, Heard};
-use crate::models::{ModelError, ModelStore, Role};
 use crate::rules::{RuleError, Rules};
-use crate::{detect, embed, onnx, outbox, terminal};
+use crate::{outbox, terminal};
 
 /// Less free space than this and the outbox cannot be trusted to take the next sighting.
 const LEAST_FREE_BYTES: u64 = 64 << 20;
@@ -107,7 +108,7 @@ fn everything(loaded: &Loaded, online: bool, report: &mut Report) {
 
 /// The engine's address and certificates; with `online` the acceptance test, and what the engine has told of itself.
 fn engine(loaded: &Loaded, online: bool, report: &mut Report) -> Option<Heard> {
-    match loaded.settings.identities.as_ref().map(Client::new) {
+    match loaded.settings.identities.as_ref().map(|identities| Client::new(&identities.client())) {
         None => None,
         Some(Err(error)) => {
             let key = match error {
@@ -187,7 +188,7 @@ fn detector_models(loaded: &Loaded, detector: &DetectorConfig, runtime: bool, re
     match store.choose(Role::Detector, &detector.detect.model) {
         Err(error) => lacking(report, &check, "detect.model", &detector.detect.model, error),
         Ok(model) if !runtime => report.ok(&check, format!("{} is there, but was not tried", model.name)),
-        Ok(model) => match detect::load(&store, &detector.detect, threads) {
+        Ok(model) => match detect::load(&store, &detector.detect.search(), threads) {
             Ok(_) => report.ok(&check, format!("{} finds the built-in face", model.name)),
             Err(error) => report.error(&check, chain(error)),
         },

@@ -8,19 +8,19 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
+use faces::detect::SearchOptions;
+use faces::detect::{self, DetectError, Face, FaceDetector};
+use faces::models::ModelStore;
+use faces::picture::{Interpolation, Picture};
 use serde::Serialize;
 
 use super::CommandResult;
 use super::lines::{Lines, bbox, read, rounded};
 use crate::cli::DetectArgs;
-use crate::config::DetectConfig;
-use crate::detect::{self, DetectError, Face, FaceDetector};
-use crate::models::ModelStore;
-use crate::picture::{Interpolation, Picture};
 
 /// Searches every image with one detector.
 pub fn run(args: DetectArgs) -> CommandResult {
-    let mut config = DetectConfig::still(&args.model);
+    let mut config = SearchOptions::still(&args.model);
     config.min_score = args.min_score.unwrap_or(config.min_score);
     let mut detector = detect::load(&ModelStore::locate(None), &config, args.threads)?;
     let mut lines = Lines::new(args.json);

@@ -5,19 +5,20 @@
 
 use std::path::Path;
 
+use faces::detect::SearchOptions;
+use faces::detect::{self, FaceDetector};
+use faces::embed::{self, FaceEmbedder};
+use faces::models::ModelStore;
+
 use super::CommandResult;
 use super::lines::{Lines, bbox, read};
 use crate::cli::EmbedArgs;
-use crate::config::DetectConfig;
-use crate::detect::{self, FaceDetector};
-use crate::embed::{self, FaceEmbedder};
-use crate::models::ModelStore;
 
 /// Embeds the largest face of every image with one model.
 pub fn run(args: EmbedArgs) -> CommandResult {
     let store = ModelStore::locate(None);
     let mut embedder = embed::load(&store, &args.model, 1)?;
-    let mut detector = detect::load(&store, &DetectConfig::still("auto"), 1)?;
+    let mut detector = detect::load(&store, &SearchOptions::still("auto"), 1)?;
     let mut lines = Lines::new(args.json);
     for image in &args.images {
         lines.print(image, look(detector.as_mut(), embedder.as_mut(), image));

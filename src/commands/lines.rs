@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use faces::detect::Rect;
+use faces::picture::{MAX_PIXELS, Picture};
 use serde_json::json;
 
-use crate::detect::Rect;
-use crate::picture::{MAX_PIXELS, Picture};
 use crate::terminal::{complain, plain, tell};
 
 /// The lines of one run.

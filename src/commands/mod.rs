@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 pub mod actions;
 pub mod check;
+#[cfg(feature = "engine")]
 pub mod demo;
 pub mod detect;
 mod doors;
 pub mod embed;
+#[cfg(feature = "engine")]
 pub mod engine;
 pub mod explain;
 pub mod identities;

@@ -3,18 +3,18 @@
 //! In: the subcommand. Out: one line per file, or JSON. Without `--json`, what went wrong and the progress go to
 //! standard error.
 
-use std::error::Error;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
+use faces::models::{Entry, ModelError, ModelStore, Presence, Role};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{CommandResult, complain, print_line};
 use crate::cli::ModelsCommand;
-use crate::models::{Entry, ModelError, ModelStore, Outcome, Patience, Presence, Pulled, Role, Step, pull};
+use crate::models::{FetchError, Outcome, Patience, Pulled, Step, pull};
 
 /// Works in the folder [`ModelStore::locate`] finds.
 pub fn run(command: ModelsCommand) -> CommandResult {
@@ -40,7 +40,7 @@ fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> Command
     runtime.shutdown_background();
     display.clear();
     let pulled = pulled.map_err(|error| {
-        let denied = matches!(&error, ModelError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied);
+        let denied = matches!(&error, FetchError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied);
         let error = anyhow::Error::from(error);
         if denied { error.context("run it as root, or name another folder in DOORWARD_MODELS_DIR") } else { error }
     })?;
@@ -148,7 +148,10 @@ fn verify(store: &ModelStore, json: bool) -> CommandResult {
     }
     let damaged: Vec<&(&Entry, _)> = results.iter().filter(|(_, result)| state(result) == "damaged").collect();
     if !damaged.is_empty() {
-        let told = damaged.iter().filter_map(|(_, result)| result.as_ref().err().map(reason)).collect::<Vec<_>>();
+        let told = damaged
+            .iter()
+            .filter_map(|(_, result)| result.as_ref().err().map(|error| reason(error)))
+            .collect::<Vec<_>>();
         return Err(anyhow!(told.join("\n")).into());
     }
     if results.iter().all(|(_, result)| result.is_err()) {
@@ -227,7 +230,7 @@ fn told(pulled: &Pulled) {
 }
 
 /// The error and the innermost of its causes, which is the one that tells something.
-fn reason(error: &ModelError) -> String {
+fn reason(error: &dyn std::error::Error) -> String {
     let innermost = std::iter::successors(error.source(), |cause| (*cause).source()).last();
     match innermost {
         Some(cause) => format!("{error}: {cause}"),

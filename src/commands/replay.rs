@@ -17,8 +17,8 @@ use crate::agent::{self, AgentEvent, VisitSummary, quality_json};
 use crate::capture::Losses;
 use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
-use crate::identities::Known;
-use crate::{telemetry, terminal};
+use crate::recognition::Known;
+use crate::terminal;
 
 /// The detector's name when no configuration gives one.
 const NAME: &str = "replay";
@@ -29,7 +29,7 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
         // The lines of the visits say what there is to say.
         settings.log.filter = "warn".into();
     }
-    telemetry::start(&settings.log)?;
+    telemetry::start(&settings.log.options())?;
     let state = tempfile::tempdir().context("cannot make a folder for the replay's state")?;
     settings.state_dir = state.path().to_path_buf();
     settings.status.listen = None;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use chrono::{DateTime, Utc};
+use identities::text;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -21,9 +22,8 @@ use uuid::Uuid;
 use super::{CommandResult, print_line};
 use crate::cli::{ExplainArgs, RulesCommand, RulesTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, OutcomeKind, Settings};
-use crate::identities::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
+use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::rules::{RuleClock, Rules, Stay, Verdict};
-use crate::text;
 use crate::track::VisitId;
 
 /// An event as it may be written: a line of the journal, or the few keys that matter.
@@ -186,7 +186,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Value>> {
     if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
     } else {
-        text = crate::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        text = identities::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
     let mut events = Vec::new();
     for value in serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}')).into_iter() {

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use faces::models::ModelStore;
+
 use super::{CommandResult, Failure};
 use crate::agent;
 use crate::cli::RunArgs;
-use crate::models::ModelStore;
-use crate::telemetry;
+use telemetry;
 
 pub async fn run(args: RunArgs) -> CommandResult {
     let loaded = super::load_config(args.config.config.as_deref())?;
@@ -28,7 +29,7 @@ pub async fn run(args: RunArgs) -> CommandResult {
     if settings.identities.is_none() {
         return Err(bad("no engine is configured: add [identities] with url, username and password".into()));
     }
-    let metrics = telemetry::start(&settings.log)?;
+    let metrics = telemetry::start(&settings.log.options())?;
     let models = ModelStore::locate(settings.models.dir.as_deref());
     // The first line: what a program does depends on where it looked.
     let configuration = loaded.files.first().map(|file| file.display().to_string()).unwrap_or_default();

@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 
 use chrono_tz::Tz;
+use faces::detect::SearchOptions;
+use faces::quality::QualityOptions;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -281,15 +283,20 @@ impl ReplayConfig {
 
 impl Default for DetectConfig {
     fn default() -> Self {
-        Self { model: "auto".into(), longest_side_px: 640, min_score: 0.6, nms_iou: 0.3, max_fps: 0.0 }
+        let SearchOptions { model, longest_side_px, min_score, nms_iou } = SearchOptions::default();
+        Self { model, longest_side_px, min_score, nms_iou, max_fps: 0.0 }
     }
 }
 
 impl DetectConfig {
-    /// How a single photo is searched, by the commands and by the engine: more finely than a camera's frame, as there
-    /// is no next one to find the face in.
-    pub fn still(model: &str) -> Self {
-        Self { model: model.into(), longest_side_px: 1280, ..Self::default() }
+    /// The part of it that the search itself goes by.
+    pub fn search(&self) -> SearchOptions {
+        SearchOptions {
+            model: self.model.clone(),
+            longest_side_px: self.longest_side_px,
+            min_score: self.min_score,
+            nms_iou: self.nms_iou,
+        }
     }
 }
 
@@ -308,7 +315,15 @@ impl Default for TrackConfig {
 
 impl Default for QualityConfig {
     fn default() -> Self {
-        Self { min_face_px: 48, min_total: 0.3 }
+        let QualityOptions { min_face_px, min_total } = QualityOptions::default();
+        Self { min_face_px, min_total }
+    }
+}
+
+impl QualityConfig {
+    /// What a face is held against.
+    pub fn options(&self) -> QualityOptions {
+        QualityOptions { min_face_px: self.min_face_px, min_total: self.min_total }
     }
 }
 

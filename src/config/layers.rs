@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::config::{Config, ConfigError, Map, Source, Value, ValueKind};
+use identities::text;
 use toml_edit::{Document, Item, TableLike};
 
 use super::place::{Mistake, Place};
-use crate::text;
 
 /// The key a table's own place is kept under; no name in a file is empty of letters like this one.
 pub(super) const HERE: &str = "\0";

@@ -240,7 +240,7 @@ impl Loader<'_> {
     }
 
     fn file(&mut self, file: &Path) -> Option<Layer> {
-        let text = match crate::text_file::read(file) {
+        let text = match identities::text_file::read(file) {
             Ok(text) => text,
             Err(error) => {
                 let problem = format!("cannot read this file: {error}");

@@ -10,7 +10,6 @@ mod diagnose;
 mod layers;
 mod load;
 mod mqtt;
-mod pin;
 mod place;
 mod rules;
 mod secrets;
@@ -26,9 +25,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use identities::text;
 use serde::{Deserialize, Serialize};
-
-use crate::text;
 
 pub use actions::{
     ActionConfig, Bias, BodyFormat, Drive, EmailConfig, ExecConfig, Facility, GuardConfig, JournalConfig, LineName,
@@ -41,7 +39,6 @@ pub use detector::{
 };
 pub use load::{Loaded, MAIN_FILE, from_toml, load, load_in, look};
 pub use mqtt::MqttConfig;
-pub use pin::KeyPin;
 pub use place::{ConfigErrors, Mistake, Place};
 pub use rules::{
     Bound, Days, EventKind, FieldCompare, FieldEquals, FieldTest, OutcomeKind, RuleConfig, TimeWindow, VisitCount,
@@ -50,7 +47,6 @@ pub use rules::{
 pub use secrets::Surroundings;
 pub use settings::{Drain, DryRun, IdentitiesConfig, LogConfig, LogFormat, ModelsConfig, OutboxConfig, StatusConfig};
 pub use time_zone::parse as parse_time_zone;
-pub(crate) use validate::{is_loopback, stays_private};
 
 /// A camera position's name; the API's `detectorName`. 1 to 64 letters, digits, spaces, dots, dashes and
 /// underscores, the first one a letter or digit.

@@ -6,12 +6,13 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use identities::is_loopback;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
 use super::address;
-use super::validate::{Checker, is_loopback};
+use super::validate::Checker;
 
 /// `[mqtt]`
 #[derive(Clone, Deserialize)]

@@ -110,7 +110,7 @@ impl Surroundings {
             );
         }
         if let Some(path) = self.credentials.as_ref().map(|folder| folder.join(name)).filter(|path| path.is_file()) {
-            let text = crate::text_file::read(&path)
+            let text = identities::text_file::read(&path)
                 .map_err(|error| format!("cannot read the credential {}: {error}", path.display()))?;
             let open = std::fs::metadata(&path).is_ok_and(|about| about.permissions().mode() & 0o007 != 0);
             if open {
@@ -161,7 +161,7 @@ fn read_secret(path: &Path, warnings: &mut Vec<String>) -> Result<String, String
     if bytes.len() as u64 > LONGEST_SECRET {
         return Err(format!("{} is larger than {LONGEST_SECRET} bytes; is it the right file?", path.display()));
     }
-    let text = crate::text_file::from(&bytes).map_err(failed)?;
+    let text = identities::text_file::from(&bytes).map_err(failed)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

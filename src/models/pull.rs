@@ -15,13 +15,13 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use faces::models::{Digest, Entry, ModelStore, Preparation, Role, Source, hash_file};
 use sha2::{Digest as _, Sha256};
 
 use super::error::file;
 use super::fetch::{Checked, Downloads, Patience};
 use super::packages::Packages;
-use super::store::hash_file;
-use super::{Digest, Entry, ModelError, ModelStore, Preparation, Role, Source, prepare};
+use super::{FetchError, prepare};
 
 /// Held by the one pull that may write; the file stays, empty.
 const LOCK: &str = ".lock";
@@ -42,7 +42,7 @@ pub enum Outcome {
     /// It has been fetched from here.
     Fetched { origin: String },
     /// No source had it; why, one by one.
-    Missed { reasons: Vec<ModelError> },
+    Missed { reasons: Vec<FetchError> },
 }
 
 /// How a pull gets on, for whoever shows it.
@@ -80,7 +80,7 @@ pub async fn pull(
     from: &[PathBuf],
     patience: Patience,
     watcher: Watcher<'_>,
-) -> Result<Vec<Pulled>, ModelError> {
+) -> Result<Vec<Pulled>, FetchError> {
     let manifest = store.manifest();
     let entries: Vec<&Entry> = if names.is_empty() {
         manifest.usable().collect()
@@ -125,7 +125,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn enter(store: &ModelStore, from: &[PathBuf], patience: Patience, watcher: Watcher) -> Result<Self, ModelError> {
+    fn enter(store: &ModelStore, from: &[PathBuf], patience: Patience, watcher: Watcher) -> Result<Self, FetchError> {
         let dir = store.dir();
         fs::create_dir_all(dir).map_err(file("create", dir))?;
         let lock = lock(dir, watcher)?;
@@ -162,7 +162,7 @@ impl Scene {
     }
 
     /// The folder a file was found in, if there was one.
-    fn bring_local(&self, store: &ModelStore, entry: &Entry) -> Result<Option<String>, ModelError> {
+    fn bring_local(&self, store: &ModelStore, entry: &Entry) -> Result<Option<String>, FetchError> {
         let origin = |path: &Path| path.parent().unwrap_or(path).display().to_string();
         if let Some(path) = self.local.get(&entry.digest) {
             let ready = self.scratch.path().join("ready");
@@ -186,7 +186,7 @@ impl Scene {
         entry: &Entry,
         source: &Source,
         watcher: Watcher<'_>,
-    ) -> Result<(), ModelError> {
+    ) -> Result<(), FetchError> {
         let raw = self.raw(entry);
         if let Source::Urls(urls) = source {
             let downloads = match &mut self.downloads {
@@ -211,7 +211,7 @@ impl Scene {
     }
 
     /// From right raw files to the file in its place.
-    fn finish(&self, store: &ModelStore, entry: &Entry, raw: &[(Digest, PathBuf)]) -> Result<(), ModelError> {
+    fn finish(&self, store: &ModelStore, entry: &Entry, raw: &[(Digest, PathBuf)]) -> Result<(), FetchError> {
         if let (Preparation::None, [(_, path)]) = (entry.preparation, raw) {
             return install(store, entry, path);
         }
@@ -221,7 +221,7 @@ impl Scene {
         let found: [u8; 32] = Sha256::digest(&bytes).into();
         if found != entry.digest.sha256 {
             let (expected, found) = (entry.digest.hex(), hex::encode(found));
-            return Err(ModelError::PreparedDifferently { name: entry.name.clone(), expected, found });
+            return Err(FetchError::PreparedDifferently { name: entry.name.clone(), expected, found });
         }
         let ready = self.scratch.path().join("ready");
         let mut output = Checked::create(&ready, entry.digest, entry.name.clone())?;
@@ -232,7 +232,7 @@ impl Scene {
 }
 
 /// Moves a file that is on the disk into its place, in one step.
-fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), ModelError> {
+fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), FetchError> {
     let path = store.path(entry);
     fs::rename(ready, &path).map_err(file("write", &path))?;
     let dir = store.dir();
@@ -240,7 +240,7 @@ fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), ModelE
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(file("write to", dir))
 }
 
-fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), ModelError> {
+fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), FetchError> {
     let mut input = File::open(from).map_err(file("open", from))?;
     let mut output = Checked::create(to, expected, from.display().to_string())?;
     let mut buffer = vec![0; 1 << 16];
@@ -254,7 +254,7 @@ fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), ModelError> {
 
 /// Waits until no other pull writes to the folder. It blocks its thread: there is nothing else to do meanwhile. `None`
 /// on a file system without locks: two pulls at once then do the same work twice, and nobody tidies up.
-fn lock(dir: &Path, watcher: Watcher) -> Result<Option<File>, ModelError> {
+fn lock(dir: &Path, watcher: Watcher) -> Result<Option<File>, FetchError> {
     let path = dir.join(LOCK);
     let lock = File::options().create(true).append(true).open(&path).map_err(file("write", &path))?;
     match lock.try_lock() {
@@ -280,7 +280,7 @@ fn clean(dir: &Path) {
 }
 
 /// Every file under the folders whose length and hash the manifest knows.
-fn search(store: &ModelStore, from: &[PathBuf]) -> Result<HashMap<Digest, PathBuf>, ModelError> {
+fn search(store: &ModelStore, from: &[PathBuf]) -> Result<HashMap<Digest, PathBuf>, FetchError> {
     let wanted: Vec<Digest> =
         store.manifest().entries().iter().flat_map(|entry| entry.raw.iter().chain([&entry.digest]).copied()).collect();
     let mut found = HashMap::new();

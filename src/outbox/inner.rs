@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use telemetry::Repeated;
 use uuid::Uuid;
 
 use super::disk::{Disk, Opened};
@@ -21,7 +22,6 @@ use super::store::{Place, Presence, Store, count};
 use super::terms::{Accepted, Answered, DropReason, Dropped, Figures, Queued, Settled};
 use crate::config::{DetectorName, Drain, OutboxConfig};
 use crate::crop::Sighting;
-use crate::telemetry::Repeated;
 
 pub struct Inner {
     pub disk: Disk,

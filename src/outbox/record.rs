@@ -13,6 +13,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use faces::detect::Rect;
+use faces::embed::Embedding;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -20,8 +22,6 @@ use uuid::Uuid;
 use super::seal::{Kind, Sealer};
 use crate::config::DetectorName;
 use crate::crop::Sighting;
-use crate::detect::Rect;
-use crate::embed::Embedding;
 use crate::track::VisitId;
 
 /// What a row and its history take beside the sealed part, about.

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use faces::detect::Rect;
 use rusqlite::params;
 use uuid::Uuid;
 
 use super::*;
-use crate::detect::Rect;
 use crate::track::VisitId;
 
 fn sighting(n: u128) -> Sighting {

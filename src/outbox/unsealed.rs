@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use faces::detect::Rect;
+use faces::embed::Embedding;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
@@ -16,8 +18,6 @@ use super::store::drop_sighting;
 use super::terms::DropReason;
 use crate::config::DetectorName;
 use crate::crop::Sighting;
-use crate::detect::Rect;
-use crate::embed::Embedding;
 use crate::track::VisitId;
 
 /// Sightings sealed in one transaction: a full disk needs room for these only.

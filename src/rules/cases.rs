@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Check, Decision, RuleClock, Rules};
 use crate::config::{DetectorName, GuardConfig, RuleConfig};
-use crate::identities::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
+use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::track::VisitId;
 
 /// A recognition with the circumstances it is judged in.

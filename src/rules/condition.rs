@@ -3,12 +3,12 @@
 //! In: the event document without `id` and `action`, which it has not got yet. Out: whether the expression is true; one
 //! that fails (a field this person does not have) is not, and says why.
 
+use identities::text;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
 use super::event;
 use super::matchers::Check;
-use crate::text;
 
 /// Instructions one evaluation may take.
 const FUEL: u64 = 100_000;

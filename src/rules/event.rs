@@ -11,7 +11,7 @@ use super::RuleClock;
 use super::matchers::tag_is_valid;
 use super::occasion::Occasion;
 use crate::config::OutcomeKind;
-use crate::identities::{Answer, Field, FieldValue, Known, Recognition};
+use crate::recognition::{Answer, Field, FieldValue, Known, Recognition};
 
 /// The document's keys.
 pub const KEYS: [&str; 20] = [

@@ -5,10 +5,10 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
+use identities::text::folded;
 
 use crate::config::{Bound, FieldCompare, FieldEquals, FieldTest};
-use crate::identities::FieldValue;
-use crate::text::folded;
+use crate::recognition::FieldValue;
 
 /// What a date is compared by.
 #[derive(Clone, Copy)]

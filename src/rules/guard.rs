@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use identities::text::folded;
 use uuid::Uuid;
 
 use super::event::match_confidence;
@@ -16,8 +17,7 @@ use super::schedule::Schedule;
 use super::stay::{Guest, Stay};
 use super::verdict::Refusal;
 use crate::config::{GuardConfig, WhenConfig};
-use crate::identities::{Answer, Known, Recognition, Tag};
-use crate::text::folded;
+use crate::recognition::{Answer, Known, Recognition, Tag};
 use crate::track::{Confirm, VisitId};
 
 /// Visits whose answers are remembered; a visit's answers come within seconds of each other.

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use identities::text::folded;
 
 use crate::config::DetectorName;
-use crate::identities::{Answer, Recognition};
-use crate::text::folded;
+use crate::recognition::{Answer, Recognition};
 use crate::track::VisitId;
 
 /// People remembered per detector; a busy office has fewer in a day.

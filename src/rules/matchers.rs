@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use chrono_tz::Tz;
+use identities::text::folded;
 
 use super::RuleClock;
 use super::event::{match_confidence, outcome};
@@ -14,8 +15,7 @@ use super::history::{History, Seen};
 use super::occasion::Occasion;
 use super::schedule::Schedule;
 use crate::config::{Days, EventKind, FieldTest, OutcomeKind, VisitCount, WhenConfig};
-use crate::identities::{Answer, Known, Recognition, Tag};
-use crate::text::folded;
+use crate::recognition::{Answer, Known, Recognition, Tag};
 
 /// What is found where the engine did not say how sure it is of the person.
 pub const NO_MATCH_SCORE: &str = "no match score";

@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use identities::text::folded;
 
 use super::occasion::Occasion;
 use super::{Decision, Firing};
 use crate::config::{DetectorName, EventKind};
-use crate::text::folded;
 use crate::track::VisitId;
 
 /// Firings remembered. At one visit every two seconds, each firing four rules, half an hour; a cooldown that must reach

@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::config::{Days, DetectorName, EventKind, GuardConfig, RuleConfig};
-use crate::identities::{Answer, Recognition};
+use crate::recognition::{Answer, Recognition};
 use crate::track::{Confirm, VisitId};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::stay::Stay;
 use super::{Firing, RuleClock};
 use crate::config::EventKind;
-use crate::identities::{Answer, Recognition};
+use crate::recognition::{Answer, Recognition};
 
 /// One thing that happened to one visitor.
 pub struct Occasion<'a> {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::occasion::Occasion;
 use super::stay::Guest;
-use crate::identities::Answer;
+use crate::recognition::Answer;
 use crate::track::{Confirm, VisitId};
 
 /// Visits remembered; a visit's answers come within seconds of each other.

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 
 use super::RuleClock;
 use super::stay::{Guest, Stay};
-use crate::identities::Recognition;
+use crate::recognition::Recognition;
 use crate::track::VisitId;
 
 /// Guests at once. Beyond this, who has not been seen for longest leaves early.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use identities::text::folded;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -14,7 +15,6 @@ use uuid::Uuid;
 use super::memory::Part;
 use super::{Firing, RuleError};
 use crate::config::{DetectorName, EventKind};
-use crate::text::folded;
 use crate::track::VisitId;
 
 /// One action to perform, once.

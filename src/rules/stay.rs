@@ -4,13 +4,13 @@
 //! has left. It does not know when somebody leaves (`presence`).
 
 use chrono::{DateTime, Utc};
+use identities::text::folded;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::RuleError;
 use crate::config::DetectorName;
-use crate::identities::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
-use crate::text::folded;
+use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::track::VisitId;
 
 /// Who is there: a person, however many visits they make of it; or somebody unknown, who is one visit.

@@ -15,11 +15,11 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use chrono::Utc;
+use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tower_http::timeout::TimeoutLayer;
 
 use super::Board;
-use crate::telemetry::Metrics;
 
 /// Every answer comes from memory; one that takes longer will not come.
 const LONGEST: Duration = Duration::from_secs(10);

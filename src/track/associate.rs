@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
+use faces::detect::{Point, Rect};
+
 use super::look::Look;
-use crate::detect::{Point, Rect};
 
 /// Where a person's face is and how it moves.
 #[derive(Debug, Clone)]
@@ -185,7 +186,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::picture::Picture;
+    use faces::picture::Picture;
 
     fn at(x: f32, y: f32, side: f32) -> Rect {
         Rect { x, y, width: side, height: side }

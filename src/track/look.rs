@@ -3,8 +3,8 @@
 //! In: a picture and a face's box. Out: a [`Look`], and how far two of them are apart. It settles who is who when two
 //! people cross or one takes another's place, where position alone cannot; it does not recognise anybody.
 
-use crate::detect::Rect;
-use crate::picture::Picture;
+use faces::detect::Rect;
+use faces::picture::Picture;
 
 /// Colour histograms of the face and of the chest below it; each sums to one, or is absent when too little of its
 /// region is in the picture.

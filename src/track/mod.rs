@@ -1,6 +1,6 @@
 //! Faces across frames: one visit each, and its best shot.
 //!
-//! Pure: in go [`Detections`](crate::detect::Detections) with the pipeline's clock in them, out come
+//! Pure: in go [`Detections`](faces::detect::Detections) with the pipeline's clock in them, out come
 //! [`TrackEvent`]s. No I/O, no clock of its own, no chance: the same detections give the same visits with the same
 //! ids. [`Tracker`] decides who is who (`associate`, by movement and `look`) and whose turn it is; `shot` decides
 //! which of a visit's pictures is sent and when, `confirm` which are sent because somebody asked.
@@ -25,8 +25,8 @@ pub use self::confirm::Confirm;
 pub use self::tracker::Tracker;
 use crate::capture::{CaptureTime, Frame};
 use crate::config::DetectorName;
-use crate::detect::{Face, Rect};
-use crate::quality::Quality;
+use faces::detect::{Face, Rect};
+use faces::quality::Quality;
 
 /// One person's stay in front of one detector: a UUID v7, made of the visit's first frame (its time, detector and
 /// sequence number) and the face in it, so that the same recording gives the same ids.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use faces::quality::{self, QualityOptions};
 use proptest::prelude::*;
 
 use super::stage::{Actor, BLUE, GREEN, Played, Pose, RED, Scene, actor, frame, front, name, picture};
 use super::*;
-use crate::config::{QualityConfig, Subject, TrackConfig};
+use crate::config::{Subject, TrackConfig};
 use crate::detect::Detections;
-use crate::quality;
 
 /// From left to right or back at 1.5 faces of 60 px a second.
 fn walk(from: f32, to: f32, y: f32, height: f32, secs: f32) -> impl Fn(f32) -> Option<Pose> {
@@ -304,7 +304,7 @@ proptest! {
     ) {
         let subject = if largest { Subject::Largest } else { Subject::Each };
         let config = TrackConfig { subject, min_frames, first_shot_ms, better_by, ..TrackConfig::default() };
-        let mut tracker = Tracker::new(name(), &config, &QualityConfig::default());
+        let mut tracker = Tracker::new(name(), &config, &QualityOptions::default());
         // `take` asserts the order and number of events.
         let mut played = Played::default();
         let pixels = picture(&[(RED, Pose { x: 300.0, y: 150.0, height: 80.0, turn: 0.0 })]);
@@ -329,7 +329,7 @@ proptest! {
         heights in (35f32..90.0, -3f32..3.0),
     ) {
         let config = TrackConfig { subject: Subject::Each, ..TrackConfig::default() };
-        let limits = QualityConfig::default();
+        let limits = QualityOptions::default();
         let mut tracker = Tracker::new(name(), &config, &limits);
         let mut played = Played::default();
         let (mut now, mut good_since, mut longest) = (0, None, 0);

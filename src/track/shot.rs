@@ -14,12 +14,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use faces::detect::{Face, Rect};
+use faces::quality::Quality;
+
 use super::ShotReason;
 use super::confirm::{Confirm, Confirming};
 use crate::capture::Frame;
 use crate::config::TrackConfig;
-use crate::detect::{Face, Rect};
-use crate::quality::Quality;
 
 /// A face that could be sent.
 #[derive(Debug, Clone)]
@@ -233,8 +234,8 @@ impl Best {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quality::Part;
     use crate::track::stage;
+    use faces::quality::Part;
 
     /// Plays one visit: the quality at each time (`None`: no face good enough), and what was sent when, with which
     /// quality. Frames are 100 ms apart; the visit may send from `may_send_from` on.

@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use faces::align::ARCFACE;
+use faces::detect::Point;
+use faces::picture::Picture;
+use faces::quality::QualityOptions;
+
 use super::*;
-use crate::align::ARCFACE;
-use crate::config::{QualityConfig, Subject, TrackConfig};
-use crate::detect::{Detections, Point};
-use crate::picture::Picture;
+use crate::config::{Subject, TrackConfig};
+use crate::detect::Detections;
 use chrono::DateTime;
 
 pub const WIDTH: u32 = 640;
@@ -110,7 +113,7 @@ impl Scene {
     }
 
     pub fn play(&self) -> Played {
-        let mut tracker = Tracker::new(name(), &self.config, &QualityConfig::default());
+        let mut tracker = Tracker::new(name(), &self.config, &QualityOptions::default());
         let mut played = Played { given: vec![Vec::new(); self.actors.len()], ..Played::default() };
         for number in 0..(self.secs * self.fps) as u32 {
             let time = number as f32 / self.fps;

@@ -13,21 +13,24 @@
 
 use std::time::Duration;
 
+use faces::detect::{Face, Rect};
+use faces::quality::QualityOptions;
+use faces::quality::{self, Quality};
+
 use super::associate::{Found, Known, Motion, associate, side};
 use super::look::Look;
 use super::shot::{Candidate, Moment, Shots};
 use super::{BestShot, Confirm, ShotReason, TrackEvent, Unsent, VisitEnd, VisitId, id_of};
 use crate::capture::{CaptureTime, Frame};
-use crate::config::{DetectorName, QualityConfig, Subject, TrackConfig};
-use crate::detect::{Detections, Face, Rect};
-use crate::quality::{self, Quality};
+use crate::config::{DetectorName, Subject, TrackConfig};
+use crate::detect::Detections;
 
 /// Turns the faces of one detector's frames into visits and their shots.
 #[derive(Debug)]
 pub struct Tracker {
     detector: DetectorName,
     config: TrackConfig,
-    limits: QualityConfig,
+    limits: QualityOptions,
     clock: Clock,
     /// In the order they began.
     visits: Vec<Visit>,
@@ -95,11 +98,11 @@ const SUBJECT_STAYS: Duration = Duration::from_millis(1000);
 const SURE: f32 = 0.8;
 
 impl Tracker {
-    pub fn new(detector: DetectorName, config: &TrackConfig, limits: &QualityConfig) -> Self {
+    pub fn new(detector: DetectorName, config: &TrackConfig, limits: &QualityOptions) -> Self {
         Self {
             detector,
             config: config.clone(),
-            limits: limits.clone(),
+            limits: *limits,
             clock: Clock::default(),
             visits: Vec::new(),
             subject: None,
@@ -295,7 +298,7 @@ impl Visit {
         }
     }
 
-    fn seen(&mut self, sight: &Sight, time: CaptureTime, now: Duration, limits: &QualityConfig) {
+    fn seen(&mut self, sight: &Sight, time: CaptureTime, now: Duration, limits: &QualityOptions) {
         self.last_seen = time;
         self.seen_at = now;
         self.motion.moved(sight.face.bbox, now);
@@ -389,7 +392,7 @@ impl std::fmt::Debug for Visit {
 }
 
 /// The faces worth following, largest first: boxes that are boxes, each face once, no more than can be followed.
-fn look_at<'a>(frame: &Frame, faces: &'a [Face], limits: &QualityConfig) -> Vec<Sight<'a>> {
+fn look_at<'a>(frame: &Frame, faces: &'a [Face], limits: &QualityOptions) -> Vec<Sight<'a>> {
     let mut boxes: Vec<&Face> = faces.iter().filter(|face| is_box(&face.bbox)).collect();
     boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut single: Vec<&Face> = Vec::new();

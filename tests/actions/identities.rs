@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use ::identities::ClientOptions;
+use ::identities::wire::{EntityField, IdentityPersonItem};
 use axum::extract::Request;
 use axum::response::IntoResponse;
-use doorward::config::IdentitiesConfig;
-use doorward::identities::wire::{EntityField, IdentityPersonItem};
 
 use super::support::{Engine, USER, recording};
 use super::*;
@@ -44,8 +44,8 @@ impl Desk {
 
 fn client(engine: &Engine, url: &str) -> Client {
     let password = std::fs::read_to_string(&engine.password_file).unwrap();
-    let mut config = IdentitiesConfig::new(url.parse().unwrap(), USER, password);
-    config.timeout_ms = 5_000;
+    let mut config = ClientOptions::new(url.parse().unwrap(), USER, password);
+    config.timeout = std::time::Duration::from_secs(5);
     Client::new(&config).unwrap()
 }
 

@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
+use ::identities::Client;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, Uri};
 use doorward::actions::{ActionResult, Actions, Outcome};
 use doorward::config::{self, ActionConfig, DetectorName, DryRun};
-use doorward::identities::Client;
 use doorward::rules::ActionRequest;
 use doorward::track::VisitId;
 use serde_json::{Value, json};

@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use doorward::config::DetectorName;
-use doorward::models::ModelStore;
-use doorward::picture::{Interpolation, Picture};
 use doorward::status::{self, ActionLine, Board, CameraPhase, EngineState, StatusView, VisitLine};
-use doorward::telemetry;
+use faces::models::ModelStore;
+use faces::picture::{Interpolation, Picture};
 use support::{Engine, Running, doorward, run};
 
 /// A script with its interpreter.
@@ -85,7 +84,7 @@ fn the_api_is_tried_on_the_engines_page() {
 /// A board as a door with one visitor has it; the browser tells when to break the camera, and when to go silent.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_page_shows_a_visit_a_fault_and_its_own_silence() {
-    telemetry::crypto();
+    identities::trust::crypto();
     let name = DetectorName::new("front").unwrap();
     let board = Board::new(Instant::now(), [name.clone()]);
     board.camera(&name, CameraPhase::Live, "", Instant::now());

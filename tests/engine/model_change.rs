@@ -1,6 +1,6 @@
 //! Another embedding model: the one before answers until every enrolled photo has been analysed anew, kill or no kill.
 
-use doorward::models::{ModelStore, Role};
+use faces::models::{ModelStore, Role};
 use serde_json::{Value, json};
 
 use crate::server::{Api, Server, johns};

@@ -180,8 +180,8 @@ fn the_operations_tested_are_those_of_the_contract() {
 #[test]
 fn the_operations_the_client_calls_are_those() {
     let served = all();
-    assert_eq!(doorward::identities::OPERATIONS.len(), served.len());
-    for called in doorward::identities::OPERATIONS {
+    assert_eq!(identities::OPERATIONS.len(), served.len());
+    for called in identities::OPERATIONS {
         let served = served.iter().find(|served| served.id == called.id);
         let served = served.unwrap_or_else(|| panic!("the engine has no {}", called.id));
         assert_eq!((&called.verb.method(), called.path), (&served.method, served.path), "{}", called.id);

@@ -322,7 +322,7 @@ async fn nobody_has_no_parts() {
 async fn documents_come_back_as_they_went() {
     let Some((_server, admin, person)) = with_a_person().await else { return };
     let upload = "/api/v1/people/fileDocuments/upload";
-    let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n * 2_654_435_761) as u8).collect();
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|n| n.wrapping_mul(2_654_435_761) as u8).collect();
     let form = |person: &str, public_id: &str, bytes: Vec<u8>| {
         let file = Part::bytes(bytes).file_name("vertrag ü.pdf").mime_str("application/pdf").unwrap();
         let form = Form::new().text("personId", person.to_owned()).text("name", "Contract").part("whatever", file);

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use doorward::detect::Rect;
-use doorward::models::ModelStore;
-use doorward::picture::{MAX_PHOTO_BYTES, MAX_PIXELS, Picture, Turn};
+use faces::detect::Rect;
+use faces::models::ModelStore;
+use faces::picture::{MAX_PHOTO_BYTES, MAX_PIXELS, Picture, Turn};
 use serde_json::{Value, json};
 
 use crate::made::*;

@@ -1,6 +1,6 @@
 //! Who is in the pictures: identification over the photos of five people, what is told of them, what is stored.
 
-use doorward::picture::{Interpolation, MAX_PIXELS, Picture};
+use faces::picture::{Interpolation, MAX_PIXELS, Picture};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
@@ -578,16 +578,16 @@ async fn many_clients_publish_and_enrol_at_once() {
 
 /// What the agent would send: the models it shares with the engine.
 struct Models {
-    detector: Box<dyn doorward::detect::FaceDetector>,
-    embedder: Box<dyn doorward::embed::FaceEmbedder>,
+    detector: Box<dyn faces::detect::FaceDetector>,
+    embedder: Box<dyn faces::embed::FaceEmbedder>,
 }
 
 impl Models {
     fn load() -> Self {
-        let store = doorward::models::ModelStore::locate(None);
+        let store = faces::models::ModelStore::locate(None);
         Self {
-            detector: doorward::detect::load(&store, &doorward::config::DetectConfig::default(), 1).unwrap(),
-            embedder: doorward::embed::load(&store, "auto", 1).unwrap(),
+            detector: faces::detect::load(&store, &faces::detect::SearchOptions::default(), 1).unwrap(),
+            embedder: faces::embed::load(&store, "auto", 1).unwrap(),
         }
     }
 
@@ -598,7 +598,7 @@ impl Models {
     /// The aligned chip, a plain crop of the face's box, and the vector.
     fn prepare(&mut self, picture: &Picture) -> (Vec<u8>, Vec<u8>, Vec<f32>) {
         let face = self.detector.detect(picture).unwrap().remove(0);
-        let chip = doorward::align::chip(picture, &face.landmarks).unwrap();
+        let chip = faces::align::chip(picture, &face.landmarks).unwrap();
         let (x, y) = (face.bbox.x as i64, face.bbox.y as i64);
         let crop = picture.cropped(x, y, face.bbox.width as u32, face.bbox.height as u32).unwrap();
         let embedding = self.embedder.embed(picture, &face).unwrap();

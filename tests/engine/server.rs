@@ -278,7 +278,7 @@ pub fn johns() -> Option<Vec<Vec<Vec<u8>>>> {
 
 /// A photo with one face in it: the portrait the models come with, or one of the test data.
 pub fn portrait() -> Option<Vec<u8>> {
-    let store = doorward::models::ModelStore::locate(None);
+    let store = faces::models::ModelStore::locate(None);
     match store.extra("astronaut") {
         Ok(path) => Some(std::fs::read(path).unwrap()),
         Err(_) => johns().map(|people| people[0][0].clone()),
@@ -287,7 +287,7 @@ pub fn portrait() -> Option<Vec<u8>> {
 
 /// A picture without a face.
 pub fn wall() -> Vec<u8> {
-    doorward::picture::Picture::filled(320, 240, [90, 120, 140]).jpeg(90).unwrap()
+    faces::picture::Picture::filled(320, 240, [90, 120, 140]).jpeg(90).unwrap()
 }
 
 fn sorted(folder: &Path) -> Vec<PathBuf> {

@@ -17,7 +17,7 @@ const LOOPBACK: [&str; 3] = ["--listen", "127.0.0.1:0", "--https"];
 
 /// A client that trusts this certificate and nothing else.
 fn trusting(certificate: &Path) -> reqwest::Client {
-    doorward::telemetry::crypto();
+    identities::trust::crypto();
     let pem = std::fs::read(certificate).unwrap();
     let root = reqwest::Certificate::from_pem(&pem).unwrap();
     reqwest::Client::builder().tls_certs_only([root]).build().unwrap()

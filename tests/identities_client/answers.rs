@@ -1,7 +1,7 @@
 //! What becomes of every answer, however odd.
 
 use chrono::Utc;
-use doorward::identities::Answer;
+use doorward::recognition::Answer;
 
 use super::*;
 
@@ -140,7 +140,7 @@ async fn what_comes_too_slowly_or_not_at_all_is_tried_again() {
         Box::new(|| Reply::Drip(b"HTTP/1.1 200 OK\r\nX-Slow:".to_vec())),
     ] {
         let fake = Fake::start(move |_| reply()).await;
-        let config = IdentitiesConfig { timeout_ms: 300, ..config(&fake.url()) };
+        let config = ClientOptions { timeout: Duration::from_millis(300), ..config(&fake.url()) };
         let (again, _, reason) = failed(identify(&Client::new(&config).unwrap(), &IdentifyConfig::default()).await);
         assert!(again && reason.contains("identities.timeout_ms"), "{reason}");
     }

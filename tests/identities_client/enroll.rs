@@ -9,7 +9,7 @@ use super::*;
 
 /// A photo, as far as anybody but an engine looks.
 fn jpeg() -> Vec<u8> {
-    doorward::picture::Picture::filled(8, 8, [90, 120, 140]).jpeg(90).unwrap()
+    faces::picture::Picture::filled(8, 8, [90, 120, 140]).jpeg(90).unwrap()
 }
 
 const PERSON: &str = "2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10";
@@ -149,8 +149,8 @@ async fn the_advice_is_about_what_the_engine_refuses() {
 async fn what_no_engine_should_get_is_not_sent_and_the_reason_is_told() {
     let (fake, dir) = (Fake::start(engine).await, tempfile::tempdir().unwrap());
     let photo = dir.path().join("photo.jpg");
-    let whole = doorward::picture::Picture::filled(300, 200, [90, 120, 140]).jpeg(90).unwrap();
-    let large = [&whole[..], &vec![0; doorward::picture::MAX_PHOTO_BYTES]].concat();
+    let whole = faces::picture::Picture::filled(300, 200, [90, 120, 140]).jpeg(90).unwrap();
+    let large = [&whole[..], &vec![0; faces::picture::MAX_PHOTO_BYTES]].concat();
     for (bytes, says) in [
         (&whole[..whole.len() / 2], "its end is missing"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture is not taken"),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use doorward::identities::{ClientError, DocumentUpload};
+use identities::{ClientError, DocumentUpload};
 
 use super::*;
 
@@ -118,7 +118,9 @@ async fn an_upload_is_sent_whole_again_after_a_new_login_and_never_otherwise() {
 
 #[tokio::test]
 async fn a_standstill_ends_and_slowness_does_not() {
-    let patient = |fake: &Fake| Client::new(&IdentitiesConfig { timeout_ms: 400, ..config(&fake.url()) }).unwrap();
+    let patient = |fake: &Fake| {
+        Client::new(&ClientOptions { timeout: Duration::from_millis(400), ..config(&fake.url()) }).unwrap()
+    };
     // Nothing, a head and no more, a body that stops.
     for start in ["", "HTTP/1.1 200 OK\r\n", &head(100), &(head(100) + "abc")] {
         let start = start.to_owned();
@@ -163,7 +165,7 @@ async fn a_standstill_ends_and_slowness_does_not() {
             }
         }
     });
-    let config = IdentitiesConfig { timeout_ms: 400, ..config(&format!("http://{address}")) };
+    let config = ClientOptions { timeout: Duration::from_millis(400), ..config(&format!("http://{address}")) };
     let error = Client::new(&config).unwrap().upload_document(&upload(&file)).await.unwrap_err();
     assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
     std::fs::write(&file, "short").unwrap();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use doorward::config::IdentitiesConfig;
-use doorward::identities::Client;
+use identities::Client;
+use identities::ClientOptions;
 use serde_json::{Value, json};
 
 use super::commands::{command, complaint, json_of, text};
@@ -111,7 +111,7 @@ fn stopped_or_killed_in_the_middle_it_goes_on_from_there() {
     let engine = Engine::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let password = std::fs::read_to_string(&engine.password_file).unwrap();
-    let client = Client::new(&IdentitiesConfig::new(engine.url.parse().unwrap(), USER, password)).unwrap();
+    let client = Client::new(&ClientOptions::new(engine.url.parse().unwrap(), USER, password)).unwrap();
     // Told to stop, then killed a little later; the last run is left alone.
     for wanted in [1, 3] {
         let mut child = import(&engine, dir.path(), &["--jobs", "1"]);
@@ -166,7 +166,7 @@ fn what_does_not_go_in_is_reported_with_its_reason() {
         std::fs::create_dir_all(&folder).unwrap();
         folder
     };
-    let wall = doorward::picture::Picture::filled(320, 240, [90, 120, 140]).jpeg(90).unwrap();
+    let wall = faces::picture::Picture::filled(320, 240, [90, 120, 140]).jpeg(90).unwrap();
     std::fs::copy(recording::known_person(), folder("Mara Lindqvist").join("good.png")).unwrap();
     std::fs::write(folder("Mara Lindqvist").join("no face.jpg"), &wall).unwrap();
     std::fs::write(folder("Mara Lindqvist").join("text.jpg"), "no picture").unwrap();

@@ -16,20 +16,21 @@ mod walk;
 
 use std::time::{Duration, Instant};
 
-use doorward::config::{Call, DetectorName, IdentifyConfig, IdentitiesConfig};
+use doorward::config::{Call, DetectorName, IdentifyConfig};
 use doorward::crop::Sighting;
-use doorward::detect::Rect;
-use doorward::embed::Embedding;
-use doorward::identities::{Client, IdentifyError, Recognition};
+use doorward::recognition::{IdentifyError, Recognition};
 use doorward::track::VisitId;
+use faces::detect::Rect;
+use faces::embed::Embedding;
 use fake::{Fake, Reply, Request};
+use identities::{Client, ClientOptions};
 use uuid::Uuid;
 
 const PASSWORD: &str = "correct-horse-battery";
 
-fn config(url: &str) -> IdentitiesConfig {
-    let mut config = IdentitiesConfig::new(url.parse().unwrap(), "gate", PASSWORD);
-    config.connect_timeout_ms = 2000;
+fn config(url: &str) -> ClientOptions {
+    let mut config = ClientOptions::new(url.parse().unwrap(), "gate", PASSWORD);
+    config.connect_timeout = Duration::from_secs(2);
     config
 }
 
@@ -60,7 +61,9 @@ fn sighting() -> Sighting {
 
 /// One try; also looks that an error tells no secret.
 async fn identify(client: &Client, config: &IdentifyConfig) -> Result<Recognition, IdentifyError> {
-    let tried = tokio::time::timeout(Duration::from_secs(60), client.identify(&sighting(), config)).await;
+    let tried =
+        tokio::time::timeout(Duration::from_secs(60), doorward::recognition::identify(client, &sighting(), config))
+            .await;
     let result = tried.expect("a try ends by itself");
     if let Err(error) = &result {
         let mut text = format!("{error} {error:?} {}", error.reason());

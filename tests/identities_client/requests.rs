@@ -1,6 +1,6 @@
 //! The bytes of the requests, recorded and checked by hand against the contract.
 
-use doorward::identities::Answer;
+use doorward::recognition::Answer;
 
 use super::*;
 
@@ -133,11 +133,11 @@ async fn a_sighting_without_the_aligned_face_cannot_be_looked_up() {
     let client = client(&fake);
     let bare = Sighting { aligned: None, embedding: None, ..sighting() };
     for kind in [Call::Lookup, Call::Recognize] {
-        let (again, _, reason) = failed(client.identify(&bare, &call(kind)).await);
+        let (again, _, reason) = failed(doorward::recognition::identify(&client, &bare, &call(kind)).await);
         assert!(!again && reason.contains("identify.call") && reason.contains("aligned"), "{reason}");
     }
     assert_eq!(fake.seen().len(), 0);
     let asked = IdentifyConfig { send_aligned: true, send_embedding: true, ..IdentifyConfig::default() };
-    let answer = client.identify(&bare, &asked).await.unwrap().answer;
+    let answer = doorward::recognition::identify(&client, &bare, &asked).await.unwrap().answer;
     assert_eq!(answer, Answer::NoFace, "what is only an extra is left out");
 }

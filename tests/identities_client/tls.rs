@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use doorward::config::KeyPin;
+use identities::trust::KeyPin;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PublicKeyData};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ResolvesServerCert;

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
-use doorward::identities::wire::*;
-use doorward::identities::{ClientError, DocumentUpload, LookupForm, OPERATIONS};
 use futures_util::TryStreamExt;
+use identities::wire::*;
+use identities::{ClientError, DocumentUpload, LookupForm, OPERATIONS};
 
 use super::support::{Engine, USER, recording};
 use super::*;
@@ -273,7 +273,7 @@ async fn the_real_engine_serves_every_call() {
     let (engine, dir) = (Engine::start(), tempfile::tempdir().unwrap());
     let password = std::fs::read_to_string(&engine.password_file).unwrap();
     let url = format!("{}/identities", engine.url);
-    let client = Client::new(&IdentitiesConfig::new(url.parse().unwrap(), USER, password)).unwrap();
+    let client = Client::new(&ClientOptions::new(url.parse().unwrap(), USER, password)).unwrap();
 
     let photo = std::fs::read(recording::known_person()).unwrap();
     let query = FaceEnrollQuery::default();
@@ -312,9 +312,9 @@ fn a_document(dir: &std::path::Path) -> PathBuf {
 
 /// The aligned face of a photo.
 fn chip(photo: &[u8]) -> Vec<u8> {
-    let store = doorward::models::ModelStore::locate(None);
-    let picture = doorward::picture::Picture::decode(photo, doorward::picture::MAX_PIXELS).unwrap();
-    let mut detector = doorward::detect::load(&store, &doorward::config::DetectConfig::default(), 2).unwrap();
+    let store = faces::models::ModelStore::locate(None);
+    let picture = faces::picture::Picture::decode(photo, faces::picture::MAX_PIXELS).unwrap();
+    let mut detector = faces::detect::load(&store, &faces::detect::SearchOptions::default(), 2).unwrap();
     let face = detector.detect(&picture).unwrap().remove(0);
-    doorward::align::chip(&picture, &face.landmarks).unwrap().jpeg(95).unwrap()
+    faces::align::chip(&picture, &face.landmarks).unwrap().jpeg(95).unwrap()
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use chrono::{TimeDelta, Utc};
-use doorward::identities::Answer;
+use doorward::recognition::Answer;
 use serde_json::{Value, json};
 
 use crate::broker::{Mosquitto, Watcher};

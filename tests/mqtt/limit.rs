@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use doorward::actions::mqtt::Link;
-use doorward::identities::Answer;
+use doorward::recognition::Answer;
 
 use crate::broker::{Mosquitto, Watcher};
 use crate::support::wait_for;

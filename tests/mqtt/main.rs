@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use doorward::actions::mqtt::{Broker, Home};
 use doorward::config::{self, DetectorName, MqttConfig};
-use doorward::identities::{Answer, Known, Person, Recognition, Tag};
+use doorward::recognition::{Answer, Known, Person, Recognition, Tag};
 use doorward::rules::Stay;
 use doorward::track::VisitId;
 use tokio::runtime::Runtime;
@@ -47,7 +47,7 @@ struct Ours {
 
 impl Ours {
     fn start(config: &MqttConfig, detectors: &[&str]) -> Self {
-        doorward::telemetry::crypto();
+        identities::trust::crypto();
         let runtime = Runtime::new().unwrap();
         let broker = Broker::new(config).unwrap();
         let detectors: Vec<_> = detectors.iter().map(|detector| name(detector)).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use doorward::actions::mqtt::Link;
-use doorward::identities::Answer;
+use doorward::recognition::Answer;
 
 use crate::broker::{Got, Mosquitto, Watcher};
 use crate::support::wait_for;

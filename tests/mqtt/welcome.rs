@@ -89,7 +89,7 @@ fn a_certificate_file_that_is_none_is_told_at_start() {
     std::fs::write(folder.path().join("empty.pem"), "no certificate").unwrap();
     std::fs::write(folder.path().join("bad.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         .unwrap();
-    doorward::telemetry::crypto();
+    identities::trust::crypto();
     for (file, wanted) in
         [("empty.pem", "holds no certificate"), ("bad.pem", "cannot be used"), ("none.pem", "cannot read")]
     {

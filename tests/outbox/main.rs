@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use doorward::config::{DetectorName, OutboxConfig};
 use doorward::crop::Sighting;
-use doorward::detect::Rect;
-use doorward::embed::Embedding;
 use doorward::outbox::{Answered, Outbox, Planned};
 use doorward::track::VisitId;
+use faces::detect::Rect;
+use faces::embed::Embedding;
 use uuid::Uuid;
 
 fn open(dir: &Path) -> Outbox {

@@ -44,7 +44,7 @@ fn pictures_that_were_taken_are_refused_with_the_reason() {
 #[test]
 fn fill_bytes_change_nothing_about_the_faces() {
     let dir = tempfile::tempdir().unwrap();
-    let portrait = doorward::picture::Picture::read(&crate::support::recording::known_person()).unwrap();
+    let portrait = faces::picture::Picture::read(&crate::support::recording::known_person()).unwrap();
     let plain = jpeg(&portrait, false);
     let files = [
         ("plain.jpg", plain.clone()),

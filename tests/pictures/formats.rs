@@ -1,6 +1,6 @@
 //! What is read, what is not, and what is said about it.
 
-use doorward::picture::{MAX_PIXELS, Picture, PictureError};
+use faces::picture::{MAX_PIXELS, Picture, PictureError};
 
 use crate::made::*;
 
@@ -141,7 +141,7 @@ pub fn too_large() -> Vec<(&'static str, Vec<u8>, u64, u64)> {
 fn the_orientation_is_read_in_every_format_that_has_one() {
     let upright = gradient(64, 48);
     // As a phone stores it that was held on its side: EXIF's 6 says that it has to be turned clockwise.
-    let lying = upright.turned(doorward::picture::Turn::ThreeQuarters).unwrap();
+    let lying = upright.turned(faces::picture::Turn::ThreeQuarters).unwrap();
     let size = (lying.width(), lying.height());
     for (what, file) in [
         ("JPEG", jpeg_lying(&jpeg(&lying, false), 6)),

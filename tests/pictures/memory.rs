@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use doorward::picture::Picture;
+use faces::picture::Picture;
 
 use crate::formats::too_large;
 use crate::made::*;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use doorward::models::{ModelStore, Role};
+use faces::models::{ModelStore, Role};
 pub use shared::shared;
 
 /// The program under test.

@@ -3,7 +3,7 @@
 
 use std::io::{Cursor, Write};
 
-use doorward::picture::Picture;
+use faces::picture::Picture;
 use image::{ImageFormat, RgbImage};
 
 /// Colours that go from corner to corner.

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use doorward::commands::demo::walk::{self, Walk};
-use doorward::config::DetectConfig;
-use doorward::detect;
-use doorward::models::ModelStore;
-use doorward::picture::Picture;
+use faces::detect;
+use faces::detect::SearchOptions;
+use faces::models::ModelStore;
+use faces::picture::Picture;
 
 /// The picture of the person the tests enrol.
 pub fn known_person() -> PathBuf {
@@ -26,7 +26,7 @@ pub fn brief_visit(folder: &Path) {
 /// An empty doorway, somebody coming closer for so many frames, and nobody for so many.
 fn walk(folder: &Path, face_px: (f32, f32), frames: u32, empty_after: usize) {
     let store = ModelStore::locate(None);
-    let mut detector = detect::load(&store, &DetectConfig::default(), 2).unwrap();
+    let mut detector = detect::load(&store, &SearchOptions::default(), 2).unwrap();
     let picture = Picture::read(&known_person()).unwrap();
     let face = detector.detect(&picture).unwrap().remove(0);
     let walk = Walk {

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use doorward::config::DetectorName;
 use doorward::crop::Sighting;
-use doorward::detect::Rect;
 use doorward::track::VisitId;
+use faces::detect::Rect;
 use uuid::Uuid;
 
 /// The detector all of them are of.

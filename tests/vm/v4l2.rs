@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doorward::capture::{CameraState, Lens};
 use doorward::config::{CameraConfig, PixelFormat, V4l2Config};
-use doorward::picture::Picture;
+use faces::picture::Picture;
 
 #[path = "../capture/watched.rs"]
 mod watched;

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Outgoing as Told, QoS};
+use telemetry::Repeated;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,6 @@ use super::owned::{Owned, Retiring};
 use super::topics::Topics;
 use crate::actions::ActionError;
 use crate::config::MqttConfig;
-use crate::telemetry::Repeated;
 
 /// The pauses between two tries grow from here to there.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

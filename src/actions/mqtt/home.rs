@@ -23,7 +23,7 @@ use super::owned::Owned;
 use super::state::{self, BoxDiagnostics, DetectorDiagnostics};
 use super::topics::Topics;
 use crate::config::{DetectorName, MqttConfig};
-use crate::identities::{Answer, Recognition};
+use crate::recognition::{Answer, Recognition};
 use crate::rules::Stay;
 use crate::track::VisitId;
 

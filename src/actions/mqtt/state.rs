@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::identities::{Answer, Known, Recognition};
+use crate::recognition::{Answer, Known, Recognition};
 use crate::rules::Stay;
 
 /// Who is there when nobody is.
@@ -160,7 +160,7 @@ mod tests {
 
     use super::*;
     use crate::config::DetectorName;
-    use crate::identities::Person;
+    use crate::recognition::Person;
     use crate::track::VisitId;
 
     fn stay(second: i64, person: Option<&str>) -> Stay {

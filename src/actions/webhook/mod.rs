@@ -13,6 +13,7 @@ mod sign;
 use std::time::Duration;
 
 use bytes::Bytes;
+use identities::trust::Trust;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, StatusCode, Url, redirect, retry};
 use secrecy::ExposeSecret;
@@ -22,7 +23,6 @@ use super::template::{Place, Template, context};
 use super::{ActionError, Said};
 use crate::config::WebhookConfig;
 use crate::rules::ActionRequest;
-use crate::trust::Trust;
 use body::Body;
 use digest::Digest;
 use sign::Signer;

@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use identities::Client;
+use telemetry::Repeated;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,12 +31,10 @@ use crate::actions::Actions;
 use crate::clock;
 use crate::config::{DetectorConfig, DetectorName, IdentifyConfig};
 use crate::crop::Sighting;
-use crate::identities::{Answer, Client, IdentifyError, Recognition};
 use crate::outbox::{Outbox, OutboxError, Turn as Next};
+use crate::recognition::{Answer, IdentifyError, Recognition, identify};
 use crate::rules::Rules;
 use crate::status::{EngineState, OutboxLine};
-use crate::telemetry::Repeated;
-
 use breaker::Breaker;
 use pace::Pace;
 use steps::Steps;
@@ -265,7 +265,7 @@ impl Delivery {
         let defaults = IdentifyConfig::default();
         let how = door.map_or(&defaults, |door| &door.config.identify);
         let asked = Instant::now();
-        match self.client.identify(&due.sighting, how).await {
+        match identify(&self.client, &due.sighting, how).await {
             Ok(recognition) => {
                 metrics::histogram!("doorward_agent_identify_seconds").record(asked.elapsed());
                 self.engine_answered(turn, "");

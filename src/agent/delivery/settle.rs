@@ -16,7 +16,7 @@ use crate::agent::record;
 use crate::clock;
 use crate::config::EventKind;
 use crate::crop::Sighting;
-use crate::identities::Recognition;
+use crate::recognition::Recognition;
 use crate::rules::{ActionRequest, RuleClock};
 
 /// An action of the backlog under way; counted until this is dropped.

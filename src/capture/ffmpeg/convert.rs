@@ -5,6 +5,7 @@
 
 use std::ptr;
 
+use faces::picture::Picture;
 use ffmpeg_next::color::{Range, Space};
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
@@ -12,7 +13,6 @@ use ffmpeg_next::software::scaling::{Context, Flags};
 use ffmpeg_next::util::frame;
 
 use super::turn::Turn;
-use crate::picture::Picture;
 
 /// Converts frames, one after the other.
 #[derive(Default)]

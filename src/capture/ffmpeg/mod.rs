@@ -20,6 +20,9 @@ mod turn;
 
 use std::time::{Duration, Instant};
 
+use convert::Converter;
+use deadline::Deadline;
+use faces::picture::{MAX_PIXELS, Picture};
 use ffmpeg_next::codec::{self, Id, threading};
 use ffmpeg_next::decoder::{self, Check};
 use ffmpeg_next::format::context::Input;
@@ -27,10 +30,6 @@ use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::util::frame;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi, format, media};
-
-use crate::picture::{MAX_PIXELS, Picture};
-use convert::Converter;
-use deadline::Deadline;
 use turn::Turn;
 
 /// An open video.

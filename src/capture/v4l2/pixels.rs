@@ -5,13 +5,13 @@
 
 use std::borrow::Cow;
 
+use faces::picture::{MAX_PIXELS, Picture};
 use opencv::core::{CV_8UC1, CV_8UC2, CV_8UC3, Mat, Mat_AUTO_STEP};
 use opencv::imgproc;
 
 use super::mode::Layout;
 use crate::capture::SkipReason;
 use crate::capture::jpeg::jpeg;
-use crate::picture::{MAX_PIXELS, Picture};
 
 /// Decodes a buffer of `width` by `height` pixels. `stride` is the length of a row in bytes (of the brightness plane
 /// for NV12), at least the pixels'; 0 when the camera does not say, and meaningless for MJPEG, whose pictures say

@@ -5,15 +5,16 @@
 //! and keeps nothing. Rights are tried out on a person who does not exist.
 
 use chrono::{TimeDelta, Utc};
+use faces::detect::Rect;
+use faces::picture::Picture;
+use identities::{Client, Heard, Right};
 use uuid::Uuid;
 
 use super::doors::call_name;
 use super::{Report, Verdict};
 use crate::config::{Call, DetectorConfig, GuardConfig, Settings};
 use crate::crop::Sighting;
-use crate::detect::Rect;
-use crate::identities::{Answer, Client, Heard, Right, wants_aligned};
-use crate::picture::Picture;
+use crate::recognition::{Answer, identify, wants_aligned};
 use crate::track::VisitId;
 
 /// Clocks that differ by this much date things wrongly for people; that much, and logins and tags end at the wrong time.
@@ -55,7 +56,7 @@ async fn call(detector: &DetectorConfig, client: &Client, report: &mut Report) {
         Ok(sighting) => sighting,
         Err(error) => return report.error(check, format!("the picture to try it with could not be made: {error}")),
     };
-    match client.identify(&sighting, &detector.identify).await.map(|recognition| recognition.answer) {
+    match identify(client, &sighting, &detector.identify).await.map(|recognition| recognition.answer) {
         Ok(Answer::Known(_)) => report.error(
             check,
             "the engine recognised somebody in a plain grey picture; do not let it open a door before its administrator \
@@ -73,7 +74,7 @@ async fn call(detector: &DetectorConfig, client: &Client, report: &mut Report) {
 }
 
 /// A grey picture, as the detector would send one.
-fn without_a_face(detector: &DetectorConfig) -> Result<Sighting, crate::picture::PictureError> {
+fn without_a_face(detector: &DetectorConfig) -> Result<Sighting, faces::picture::PictureError> {
     let grey = |side| Picture::filled(side, side, [128; 3]).jpeg(90).map(bytes::Bytes::from);
     let aligned = wants_aligned(&detector.identify).then(|| grey(SIDE_PX)).transpose()?;
     let side = (2 * SIDE_PX) as f32;

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use identities::Heard;
+use identities::text::folded;
+use identities::wire::{ANSWERS_REPEATS, MATCH_SCORES};
+
 use super::{Report, Verdict};
 use crate::config::{ActionConfig, Call, DetectorConfig, GuardConfig, IdentifyConfig, Loaded, OutcomeKind, RuleConfig};
-use crate::identities::Heard;
-use crate::identities::wire::{ANSWERS_REPEATS, MATCH_SCORES};
-use crate::text::folded;
 
 /// One thing that is wrong with a guard, or that whoever answers for the door must know.
 struct Finding {

@@ -14,6 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use engine::{self, Engine};
+use faces::detect::{self, Face, FaceDetector};
+use faces::models::{ModelStore, Role};
+use faces::picture::Picture;
+use identities::Client;
+use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -24,16 +30,11 @@ use super::CommandResult;
 use crate::agent::{self, AgentEvent, VisitOutcome};
 use crate::cli::DemoArgs;
 use crate::config::{
-    ActionConfig, CameraConfig, DetectConfig, DetectorConfig, DetectorName, IdentitiesConfig, JournalConfig,
-    OutcomeKind, Pace, ReplayConfig, RuleConfig, Settings, WebhookConfig, WhenConfig,
+    ActionConfig, CameraConfig, DetectorConfig, DetectorName, IdentitiesConfig, JournalConfig, OutcomeKind, Pace,
+    ReplayConfig, RuleConfig, Settings, WebhookConfig, WhenConfig,
 };
-use crate::detect::{self, Face, FaceDetector};
-use crate::engine::{self, Engine};
-use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
-use crate::identities::{Answer, Client};
-use crate::models::{ModelStore, Role};
-use crate::picture::Picture;
-use crate::{telemetry, terminal};
+use crate::recognition::Answer;
+use crate::terminal;
 
 /// The person the engine knows. The picture is NASA's portrait of her, in the public domain.
 const KNOWN: (&str, &str, &str) = ("Eileen", "Collins", "VIP");
@@ -48,7 +49,7 @@ const USER: &str = "demo-door";
 pub async fn run(args: DemoArgs) -> CommandResult {
     let mut settings = Settings::default();
     settings.log.filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
-    telemetry::start(&settings.log)?;
+    telemetry::start(&settings.log.options())?;
     let tell = Teller { json: args.json, started: Instant::now(), read: Cell::new(true) };
     let scratch = tempfile::tempdir().context("cannot make a throw-away folder")?;
     let store = ModelStore::locate(None);
@@ -119,7 +120,7 @@ impl DemoEngine {
         let url = format!("http://{}", listener.local_addr()?).parse()?;
         tokio::spawn(engine::serve(listener, engine, None, None, async move { stop.cancelled().await }));
         let config = IdentitiesConfig::new(url, USER, SecretString::from(password));
-        let client = Client::new(&config)?;
+        let client = Client::new(&config.client())?;
         Ok(Self { config, client })
     }
 
@@ -194,7 +195,7 @@ fn configure(
 /// Makes the recording: a folder of pictures. Blocks.
 fn record(store: &ModelStore, known: &Path, folder: &Path) -> Result<u32> {
     std::fs::create_dir_all(folder)?;
-    let mut detector = detect::load(store, &DetectConfig::default(), 2)?;
+    let mut detector = detect::load(store, &faces::detect::SearchOptions::default(), 2)?;
     let known = Picture::read(known)?;
     let known_face = largest(detector.as_mut(), &known)?;
     let group = Picture::read(&store.extra(STRANGERS).context("the demo's stranger")?)?;

@@ -3,8 +3,8 @@
 //! In: a picture with a person in it, where the face is, and how the walk looks. Out: the frames of a recording, one after the
 //! other. Scale, light, blur and rotation change from frame to frame, so that no frame shows the face as the photograph does.
 
-use crate::detect::Face;
-use crate::picture::{Border, Interpolation, Picture, PictureError};
+use faces::detect::Face;
+use faces::picture::{Border, Interpolation, Picture, PictureError};
 
 /// The recording's frames.
 pub const WIDTH: u32 = 640;
@@ -100,7 +100,7 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::{Point, Rect};
+    use faces::detect::{Point, Rect};
 
     fn face() -> Face {
         let at = |x, y| Point { x, y };

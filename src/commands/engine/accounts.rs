@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use comfy_table::{ContentArrangement, Table, presets};
+use engine::Accounts;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::cli::{EngineFolder, EngineRoleCommand, EngineUserCommand, NewPassword};
 use crate::commands::{CommandResult, print_line, print_lines};
-use crate::engine::Accounts;
 
 /// Bytes of a password file that are looked at.
 const LONGEST_PASSWORD: u64 = 64 << 10;
@@ -128,7 +128,7 @@ fn read_password(file: &Path) -> anyhow::Result<SecretString> {
         let mut bytes = Vec::new();
         let opened = fs::File::open(file).with_context(failed)?;
         opened.take(LONGEST_PASSWORD).read_to_end(&mut bytes).with_context(failed)?;
-        crate::text_file::from(&bytes).with_context(failed)?
+        identities::text_file::from(&bytes).with_context(failed)?
     };
     let password = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
     if password.is_empty() {

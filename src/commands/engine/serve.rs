@@ -6,6 +6,8 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use engine::{self, Engine, EngineError, Tls, TlsFiles};
+use faces::models::ModelStore;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,13 +15,10 @@ use tracing::{info, warn};
 
 use crate::cli::EngineServeArgs;
 use crate::commands::CommandResult;
-use crate::config::LogConfig;
-use crate::engine::{self, Engine, EngineError, Tls, TlsFiles};
-use crate::models::ModelStore;
-use crate::{telemetry, terminal};
+use crate::terminal;
 
 pub async fn run(args: EngineServeArgs) -> CommandResult {
-    telemetry::logs(&LogConfig::default())?;
+    telemetry::logs(&telemetry::LogOptions::default())?;
     let metrics = telemetry::metrics()?;
     // Before the rest, so that a stop during the start is heeded too.
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;

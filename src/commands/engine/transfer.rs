@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::Utc;
+use engine::{self, Engine};
+use faces::models::ModelStore;
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -16,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{ConfigArgs, EngineAccess, EngineImportArgs, ImportArgs};
 use crate::commands::{CommandResult, identities, print_line};
-use crate::engine::{self, Engine};
-use crate::models::ModelStore;
 
 pub fn export(data: &Path, target: &Path) -> CommandResult {
     let bar = match std::io::stderr().is_terminal() {

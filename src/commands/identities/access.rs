@@ -7,19 +7,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use identities::Client;
 use secrecy::SecretString;
 
 use crate::cli::EngineAccess;
 use crate::commands::{Failure, complain, load_config};
 use crate::config::IdentitiesConfig;
-use crate::identities::Client;
 
 /// The credential or variable that holds the password; the configuration's example calls it the same.
 const PASSWORD: &str = "IDENTITIES_PASSWORD";
 
 /// A client for the engine that was named, or the configured one.
 pub fn connect(access: &EngineAccess) -> Result<Client, Failure> {
-    Ok(Client::new(&engine(access)?)?)
+    Ok(Client::new(&engine(access)?.client())?)
 }
 
 fn engine(access: &EngineAccess) -> Result<IdentitiesConfig, Failure> {
@@ -54,7 +54,7 @@ fn from_file(file: &Path) -> anyhow::Result<SecretString> {
     let text = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin()).context("cannot read the password from standard input")?
     } else {
-        let text = crate::text_file::read(file);
+        let text = identities::text_file::read(file);
         let text = text.with_context(|| format!("cannot read the password file {}", file.display()))?;
         warn_if_open(file);
         text

@@ -6,12 +6,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use identities::{Permission, Right};
 use serde_json::json;
 
 use super::{access, table};
 use crate::cli::Asking;
 use crate::commands::{CommandResult, print_line};
-use crate::identities::{Permission, Right};
 
 pub async fn login(args: Asking) -> CommandResult {
     let client = access::connect(&args.access)?;

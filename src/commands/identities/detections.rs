@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use identities::ClientError;
+use identities::wire::{DetectionItem, DetectionsQuery};
 use serde_json::json;
 
 use super::faces::score;
 use super::{access, table};
 use crate::cli::{DetectionsCommand, DetectionsRange};
 use crate::commands::{CommandResult, print_line};
-use crate::identities::ClientError;
-use crate::identities::wire::{DetectionItem, DetectionsQuery};
 
 /// Records fetched at once, each with its picture.
 const PAGE: u32 = 20;

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
+use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
+use identities::{Client, ClientError};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{access, photo};
 use crate::cli::EnrollArgs;
 use crate::commands::{CommandResult, Failure, print_line};
-use crate::identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
-use crate::identities::{Client, ClientError};
 
 /// What `enroll` did.
 #[derive(Serialize)]

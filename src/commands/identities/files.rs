@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
+use identities::{Client, ClientError, DocumentUpload};
 use serde_json::json;
 use tokio::io::AsyncWrite;
 use uuid::Uuid;
@@ -13,7 +14,6 @@ use uuid::Uuid;
 use super::{access, table};
 use crate::cli::{DocumentCommand, Output, PhotoCommand};
 use crate::commands::{CommandResult, print_line};
-use crate::identities::{Client, ClientError, DocumentUpload};
 
 /// What is downloaded.
 enum Wanted<'a> {

@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
+use identities::text;
+use identities::wire::{
+    EntityField, IdentityPersonItem, PersonAlias, PersonNote, PersonTag, PersonTagUpsert, TagWrite,
+};
+use identities::{Client, ClientError};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -11,11 +16,6 @@ use super::{access, table, tags};
 use crate::cli::{Asking, Expiry, PersonCommand, PersonPart, SearchArgs};
 use crate::commands::doors::Doors;
 use crate::commands::{CommandResult, Failure, print_line};
-use crate::identities::wire::{
-    EntityField, IdentityPersonItem, PersonAlias, PersonNote, PersonTag, PersonTagUpsert, TagWrite,
-};
-use crate::identities::{Client, ClientError};
-use crate::text;
 
 pub async fn run(command: PersonCommand) -> CommandResult {
     match command {

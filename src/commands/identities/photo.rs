@@ -6,9 +6,8 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-
-use crate::identities::ClientError;
-use crate::picture::{Looks, MAX_PHOTO_BYTES, MAX_PIXELS, Picture, PictureError, looks_like};
+use faces::picture::{Looks, MAX_PHOTO_BYTES, MAX_PIXELS, Picture, PictureError, looks_like};
+use identities::ClientError;
 
 /// Reads a photo, if it is one an engine can take.
 pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
+use identities::Client;
+use identities::wire::{Tag, TagWrite};
 use uuid::Uuid;
 
 use super::{access, table};
 use crate::cli::{TagDefinition, TagsCommand};
 use crate::commands::{CommandResult, Failure, print_line};
-use crate::identities::Client;
-use crate::identities::wire::{Tag, TagWrite};
 
 pub async fn run(command: TagsCommand) -> CommandResult {
     match command {

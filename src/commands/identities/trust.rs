@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use identities::trust::{self, Presented};
 use serde_json::json;
 
 use crate::cli::TrustArgs;
 use crate::commands::{CommandResult, print_line};
-use crate::trust::{self, Presented};
 
 pub async fn run(args: TrustArgs) -> CommandResult {
     let (host, port) = match (args.url.scheme(), args.url.host_str(), args.url.port_or_known_default()) {

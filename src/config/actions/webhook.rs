@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use identities::stays_private;
+use identities::trust::KeyPin;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -11,7 +13,6 @@ use super::{GuardConfig, check_tries, default};
 use crate::config::address;
 use crate::config::diagnose::listed;
 use crate::config::validate::ActionChecker;
-use crate::config::{KeyPin, stays_private};
 
 /// `type = "webhook"`: an HTTP request.
 #[derive(Clone, Deserialize)]

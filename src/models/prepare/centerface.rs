@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use onnx_protobuf::{Message, ModelProto, ValueInfoProto, tensor_shape_proto, type_proto};
 
-use crate::models::ModelError;
+use crate::models::FetchError;
 
 const INPUT: &str = "input.1";
 /// Heatmap, scale, offset and landmarks; each a quarter of the input's sides.
@@ -19,7 +19,7 @@ const OUTPUTS: [&str; 4] = ["537", "538", "539", "540"];
 /// Runtime then may not treat the weights as constants: no folding, no packing, no blocked layout. Nobody overrides
 /// them, so they are taken off the list, which makes the network about twice as fast (one thread, 640x480: 62 to
 /// 28 ms) and changes its outputs by less than 1e-5.
-pub fn prepare(bytes: &[u8]) -> Result<Vec<u8>, ModelError> {
+pub fn prepare(bytes: &[u8]) -> Result<Vec<u8>, FetchError> {
     let mut model =
         ModelProto::parse_from_bytes(bytes).map_err(|error| wrong(format!("it is no ONNX file ({error})")))?;
     // The exporter writes this last: where it is missing, the file has been cut.
@@ -54,7 +54,7 @@ pub fn prepare(bytes: &[u8]) -> Result<Vec<u8>, ModelError> {
 }
 
 /// Replaces batch, height and width of a `[N, channels, H, W]` value by names, which makes them dynamic.
-fn free(value: &mut ValueInfoProto, channels: i64, names: [&str; 3]) -> Result<(), ModelError> {
+fn free(value: &mut ValueInfoProto, channels: i64, names: [&str; 3]) -> Result<(), FetchError> {
     use tensor_shape_proto::dimension::Value::{DimParam, DimValue};
     let name = value.name.clone();
     let Some(type_proto::Value::TensorType(tensor)) = value.type_.as_mut().and_then(|kind| kind.value.as_mut()) else {
@@ -73,8 +73,8 @@ fn free(value: &mut ValueInfoProto, channels: i64, names: [&str; 3]) -> Result<(
     Ok(())
 }
 
-fn wrong(problem: impl Into<String>) -> ModelError {
-    ModelError::Prepare { what: "CenterFace", problem: problem.into() }
+fn wrong(problem: impl Into<String>) -> FetchError {
+    FetchError::Prepare { what: "CenterFace", problem: problem.into() }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use onnx_protobuf::{GraphProto, Message};
 use serde::Deserialize;
 
 use super::graph::{self, Attribute};
-use crate::models::ModelError;
+use crate::models::FetchError;
 
 /// Side of the square input, in pixels.
 const SIDE: i64 = 150;
@@ -50,7 +50,7 @@ const BLOCKS: [(&str, usize, bool); 14] = [
 ];
 
 /// Builds the ONNX file from the list of tensors and their values.
-pub fn prepare(list: &[u8], values: &[u8]) -> Result<Vec<u8>, ModelError> {
+pub fn prepare(list: &[u8], values: &[u8]) -> Result<Vec<u8>, FetchError> {
     let weights = Weights::read(list, values)?;
     let mut net = Network { graph: GraphProto::new(), weights, side: SIDE, channels: 3 };
     net.graph.name = "face-api face recognition".to_owned();
@@ -97,7 +97,7 @@ enum Stride {
 impl Network<'_> {
     /// conv, ReLU, conv, plus the shortcut, ReLU. A block that halves averages its shortcut 2x2 and fills missing
     /// channels with zeros; where the convolutions give one row and column less, zeros go to the bottom and right.
-    fn block(&mut self, x: &str, name: &str, channels: usize, halves: bool) -> Result<String, ModelError> {
+    fn block(&mut self, x: &str, name: &str, channels: usize, halves: bool) -> Result<String, FetchError> {
         let (inputs, side) = (self.channels, self.side);
         let (first, second) = (format!("{name}/conv1"), format!("{name}/conv2"));
         let folded = self.folded(&first, 3, channels)?;
@@ -127,7 +127,7 @@ impl Network<'_> {
         Ok(self.relu(&sum))
     }
 
-    fn head(&mut self, x: &str) -> Result<(), ModelError> {
+    fn head(&mut self, x: &str) -> Result<(), FetchError> {
         let matrix: Vec<f32> = self.weights.tensor("fc", &[self.channels, LENGTH])?;
         self.graph.initializer.push(graph::floats("fc", &[self.channels as i64, LENGTH as i64], &matrix));
         let mean = self.add("GlobalAveragePool", "mean", &[x], &[]);
@@ -137,7 +137,7 @@ impl Network<'_> {
     }
 
     /// Reads a convolution and its scale layer: `(conv(x) + bias) * scale + shift` per channel.
-    fn folded(&self, name: &str, kernel: usize, outputs: usize) -> Result<Convolution, ModelError> {
+    fn folded(&self, name: &str, kernel: usize, outputs: usize) -> Result<Convolution, FetchError> {
         let inputs = self.channels;
         let read = |part: &str, shape: &[usize]| self.weights.tensor(&format!("{name}/{part}"), shape);
         let filters = read("conv/filters", &[kernel, kernel, inputs, outputs])?;
@@ -250,7 +250,7 @@ struct Quantization {
 }
 
 impl<'a> Weights<'a> {
-    fn read(list: &[u8], values: &'a [u8]) -> Result<Self, ModelError> {
+    fn read(list: &[u8], values: &'a [u8]) -> Result<Self, FetchError> {
         let groups: Vec<Group> = serde_json::from_slice(list)
             .map_err(|error| wrong(format!("the list of tensors cannot be read ({error})")))?;
         let mut places = HashMap::new();
@@ -284,7 +284,7 @@ impl<'a> Weights<'a> {
     }
 
     /// The values of a tensor in row-major order, all finite.
-    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, FetchError> {
         let place = self.places.get(name).ok_or_else(|| wrong(format!("there is no tensor `{name}`")))?;
         if place.shape != shape {
             return Err(wrong(format!("tensor `{name}` has the shape {:?} instead of {shape:?}", place.shape)));
@@ -306,8 +306,8 @@ fn single(values: &[f64]) -> Vec<f32> {
     values.iter().map(|value| *value as f32).collect()
 }
 
-fn wrong(problem: impl Into<String>) -> ModelError {
-    ModelError::Prepare { what: "the face-api network", problem: problem.into() }
+fn wrong(problem: impl Into<String>) -> FetchError {
+    FetchError::Prepare { what: "the face-api network", problem: problem.into() }
 }
 
 #[cfg(test)]

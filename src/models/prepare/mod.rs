@@ -7,19 +7,21 @@ mod centerface;
 mod faceapi;
 mod graph;
 
-use super::{ModelError, Preparation};
+use faces::models::Preparation;
+
+use super::FetchError;
 
 /// Prepares the raw files, which come in the manifest's order.
 ///
 /// # Errors
 /// Raw files that are not what the preparation expects; never a panic, whatever they hold.
-pub fn prepare(preparation: Preparation, raw: &[Vec<u8>]) -> Result<Vec<u8>, ModelError> {
+pub fn prepare(preparation: Preparation, raw: &[Vec<u8>]) -> Result<Vec<u8>, FetchError> {
     match (preparation, raw) {
         (Preparation::None, [file]) => Ok(file.clone()),
         (Preparation::CenterfaceDynamic, [model]) => centerface::prepare(model),
         (Preparation::FaceapiOnnx, [list, values]) => faceapi::prepare(list, values),
         _ => {
-            Err(ModelError::Prepare { what: "the file", problem: format!("{} raw files is a wrong number", raw.len()) })
+            Err(FetchError::Prepare { what: "the file", problem: format!("{} raw files is a wrong number", raw.len()) })
         }
     }
 }

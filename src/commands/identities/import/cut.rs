@@ -6,9 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use identities::{Client, ClientError, Verdict};
 use tokio_util::sync::CancellationToken;
-
-use crate::identities::{Client, ClientError, Verdict};
 
 /// An engine that does not answer is asked for this long: enough for a restart or an update.
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -22,6 +22,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use futures_util::{StreamExt, stream};
+use identities::text;
+use identities::wire::TagWrite;
+use identities::{Client, ClientError};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,9 +32,6 @@ use super::access;
 use crate::cli::ImportArgs;
 use crate::commands::CommandResult;
 use crate::commands::doors::Doors;
-use crate::identities::wire::TagWrite;
-use crate::identities::{Client, ClientError};
-use crate::text;
 use cut::Cut;
 use person::Importer;
 use plan::Plan;

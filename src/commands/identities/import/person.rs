@@ -12,14 +12,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
+use identities::wire::{Base64, CheckImageReferenceResponse, FaceEnrollQuery, FaceEnrollRequest, IdentityPersonItem};
+use identities::{Client, ClientError};
 
 use super::cut::{Cut, Tries, is_of_one};
 use super::plan::{Photo, Planned};
 use super::record::{Record, same_name};
-use crate::identities::wire::{
-    Base64, CheckImageReferenceResponse, FaceEnrollQuery, FaceEnrollRequest, IdentityPersonItem,
-};
-use crate::identities::{Client, ClientError};
 
 /// How an operator settles whose a photo is.
 const SAY_SO: &str = "say so: person_id in the CSV file, personId in person.json";

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use faces::picture::Looks;
+use identities::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
+use identities::text;
+use identities::wire::{PersonAlias, TagWrite};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::super::photo;
 use super::sheet;
 use crate::commands::doors::Doors;
-use crate::identities::wire::{PersonAlias, TagWrite};
-use crate::picture::Looks;
-use crate::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
-use crate::text;
 
 /// Everything there is to do, and what cannot be done.
 pub struct Plan {
@@ -274,7 +274,7 @@ fn json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     if size > MAX_JSON {
         bail!("{} is too large to be what it is called", file.display());
     }
-    let text = crate::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = identities::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut json = serde_json::Deserializer::from_str(&text);
     serde_path_to_error::deserialize(&mut json).with_context(|| format!("{} cannot be read", file.display()))
 }
@@ -312,7 +312,7 @@ mod tests {
 
     /// A small JPEG, with something to tell it by.
     fn jpeg(mark: u8) -> Vec<u8> {
-        crate::picture::Picture::filled(8, 8, [mark * 20; 3]).jpeg(90).unwrap()
+        faces::picture::Picture::filled(8, 8, [mark * 20; 3]).jpeg(90).unwrap()
     }
 
     fn write(root: &Path, files: &[(&str, Vec<u8>)]) {

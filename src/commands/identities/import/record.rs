@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 
 use chrono::Utc;
+use identities::roster::DocumentFile;
+use identities::text;
+use identities::wire::{
+    EntityField, IdentityPersonItem, PersonAddress, PersonAlias, PersonNote, PersonTag, PersonTagUpsert,
+};
+use identities::{Client, ClientError, DocumentUpload};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::cut::Cut;
 use super::plan::Planned;
-use crate::identities::wire::{
-    EntityField, IdentityPersonItem, PersonAddress, PersonAlias, PersonNote, PersonTag, PersonTagUpsert,
-};
-use crate::identities::{Client, ClientError, DocumentUpload};
-use crate::roster::DocumentFile;
-use crate::text;
 
 /// One person of an engine, whose record is to be completed.
 pub struct Record<'a> {

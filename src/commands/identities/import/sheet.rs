@@ -9,12 +9,12 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use encoding_rs::WINDOWS_1252;
+use identities::roster::CarriedTag;
+use identities::text;
+use identities::wire::{EntityField, PersonAlias, PersonNote, parse_time};
 
 use super::plan::{Flaw, Found, Planned, Source, Sourced, alias, pictures};
 use crate::commands::doors::Doors;
-use crate::identities::wire::{EntityField, PersonAlias, PersonNote, parse_time};
-use crate::roster::CarriedTag;
-use crate::text;
 
 /// A file larger than this is no list of people.
 const MAX_BYTES: u64 = 256 << 20;
@@ -61,7 +61,7 @@ pub fn read(file: &Path, doors: &Doors) -> anyhow::Result<Source> {
 
 /// The text of a file, and whether its code page had to be guessed.
 fn decoded(bytes: &[u8]) -> anyhow::Result<(String, bool)> {
-    let (text, guessed) = match crate::text_file::decode(bytes) {
+    let (text, guessed) = match identities::text_file::decode(bytes) {
         Some(text) => (text, false),
         None => (WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(), true),
     };

@@ -1,0 +1,324 @@
+//! Users and roles as an operator looks after them, beside a running engine or without one.
+//!
+//! In: names, passwords, permissions by name. Out: what is stored, and lists of it. Whatever is done leaves at least one
+//! administrator if there was one, counts at once for the engine that serves the folder, and is in the audit log.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use rusqlite::Transaction;
+use secrecy::SecretString;
+
+use super::password;
+use crate::EngineError;
+use crate::permission::{ADMINISTRATOR, Permission};
+use crate::refusal::Refusal;
+use crate::store::{Stop, Store, audit, users};
+
+/// The name of the user the first start makes.
+const FIRST_USER: &str = "admin";
+
+/// The name of the user an import works as, and the role it has. One left behind by a kill gets a new password at the next
+/// import, and until then has one nobody knows.
+pub const GUEST: &str = "(import)";
+const GUEST_ROLE: &str = "Enroller";
+
+/// Who the audit log says has made a change from the command line.
+const OPERATOR: &str = "(command line)";
+
+/// The accounts of a data folder.
+pub struct Accounts {
+    store: Store,
+}
+
+/// A user, without what is secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserLine {
+    pub username: String,
+    pub role: String,
+    pub created: DateTime<Utc>,
+}
+
+/// A role and what it allows, each permission as `Category/Name`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleLine {
+    pub name: String,
+    pub built_in: bool,
+    pub permissions: Vec<String>,
+}
+
+/// A change somebody made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditLine {
+    pub time: DateTime<Utc>,
+    pub username: String,
+    pub operation: String,
+    /// The id of what was changed.
+    pub subject: Option<String>,
+}
+
+impl Accounts {
+    pub fn open(data: &Path) -> Result<Self, EngineError> {
+        Ok(Self { store: Store::open(data)? })
+    }
+
+    /// Adds a user, or gives an existing one this role and password; earlier tokens of theirs are void then.
+    pub fn put(&self, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
+        Ok(put_user(&self.store, username, role, password)?)
+    }
+
+    pub fn set_password(&self, username: &str, password: &SecretString) -> Result<(), EngineError> {
+        let hash = password::hash(password)?;
+        self.change("store the password", "setPassword", username, |transaction, user| {
+            users::set_password(transaction, &user.user_id, &hash).map_err(Stop::Sql)
+        })
+    }
+
+    pub fn set_role(&self, username: &str, role: &str) -> Result<(), EngineError> {
+        self.change("store the role of a user", "setUserRole", username, |transaction, user| {
+            match users::set_role(transaction, &user.user_id, role)? {
+                true => Ok(()),
+                false => Err(unknown_role(transaction, role)),
+            }
+        })
+    }
+
+    pub fn remove(&self, username: &str) -> Result<(), EngineError> {
+        self.change("remove the user", "removeUser", username, |transaction, user| {
+            users::remove(transaction, &user.user_id).map_err(Stop::Sql)
+        })
+    }
+
+    pub fn users(&self) -> Result<Vec<UserLine>, EngineError> {
+        Ok(self.store.read("list the users", |connection| Ok(users::list(connection)?))?)
+    }
+
+    /// Gives a role exactly these permissions, each `Name` or `Category/Name`, making it if need be.
+    pub fn put_role(&self, role: &str, permissions: &[String]) -> Result<(), EngineError> {
+        if role.trim() != role || role.is_empty() || role.chars().count() > 256 {
+            return Err(EngineError::UnusableRoleName);
+        }
+        let permissions: Vec<_> = permissions.iter().map(|name| permission(name)).collect::<Result<_, _>>()?;
+        let put = self.store.write("store the role", |transaction| {
+            if users::built_in(transaction, role)? == Some(true) {
+                return Err(stop(EngineError::BuiltInRole { role: role.to_owned() }));
+            }
+            users::put_role(transaction, role, false, &permissions)?;
+            Ok(audit::record(transaction, OPERATOR, "setRole", Some(role))?)
+        });
+        Ok(put?)
+    }
+
+    pub fn remove_role(&self, role: &str) -> Result<(), EngineError> {
+        let removed = self.store.write("remove the role", |transaction| {
+            match users::built_in(transaction, role)? {
+                None => return Err(unknown_role(transaction, role)),
+                Some(true) => return Err(stop(EngineError::BuiltInRole { role: role.to_owned() })),
+                Some(false) => {}
+            }
+            let holders: Vec<_> = users::list(transaction)?
+                .into_iter()
+                .filter(|user| user.role == role)
+                .map(|user| user.username)
+                .collect();
+            if !holders.is_empty() {
+                return Err(stop(EngineError::RoleInUse { role: role.to_owned(), users: holders.join(", ") }));
+            }
+            users::remove_role(transaction, role)?;
+            Ok(audit::record(transaction, OPERATOR, "removeRole", Some(role))?)
+        });
+        Ok(removed?)
+    }
+
+    pub fn roles(&self) -> Result<Vec<RoleLine>, EngineError> {
+        Ok(self.store.read("list the roles", |connection| Ok(users::roles_with_permissions(connection)?))?)
+    }
+
+    /// The last entries of the audit log, newest first.
+    pub fn audit(&self, last: u32) -> Result<Vec<AuditLine>, EngineError> {
+        Ok(self.store.read("read the audit log", |connection| Ok(audit::last(connection, last)?))?)
+    }
+
+    /// Changes an existing user.
+    fn change(
+        &self,
+        what: &'static str,
+        operation: &str,
+        username: &str,
+        change: impl FnOnce(&Transaction, &users::User) -> Result<(), Stop>,
+    ) -> Result<(), EngineError> {
+        let changed = self.store.write(what, |transaction| {
+            let user = users::by_name(transaction, username)?
+                .ok_or_else(|| stop(EngineError::UnknownUser { username: username.to_owned() }))?;
+            keeping_an_administrator(transaction, || {
+                change(transaction, &user)?;
+                Ok(audit::record(transaction, OPERATOR, operation, Some(&user.user_id))?)
+            })
+        });
+        Ok(changed?)
+    }
+}
+
+/// Adds a user, or gives an existing one this role and password; earlier tokens of theirs are void then. Works beside
+/// a running engine.
+pub fn put_user(store: &Store, username: &str, role: &str, password: &SecretString) -> Result<(), Refusal> {
+    if username.trim() != username || username.is_empty() || username.chars().count() > 256 {
+        return Err(EngineError::UnusableUsername.into());
+    }
+    let hash = password::hash(password)?;
+    store.write("store the user", |transaction| {
+        keeping_an_administrator(transaction, || match users::put(transaction, username, &hash, role)? {
+            Some(user_id) => Ok(audit::record(transaction, OPERATOR, "putUser", Some(&user_id))?),
+            None => Err(unknown_role(transaction, role)),
+        })
+    })
+}
+
+/// Makes an administrator with a random password where there is none; the password is known to nobody but the caller.
+pub fn first_administrator(store: &Store) -> Result<Option<(String, SecretString)>, Refusal> {
+    if store.read("look for an administrator", |connection| Ok(users::has_administrator(connection)?))? {
+        return Ok(None);
+    }
+    let password = password::generate();
+    let hash = password::hash(&password)?;
+    store.write("store the first administrator", |transaction| {
+        let taken = |name: &String| users::by_name(transaction, name).map(|user| user.is_some());
+        let mut name = FIRST_USER.to_owned();
+        for n in 2.. {
+            if !taken(&name)? {
+                break;
+            }
+            name = format!("{FIRST_USER}-{n}");
+        }
+        let user_id = users::put(transaction, &name, &hash, ADMINISTRATOR)?;
+        audit::record(transaction, OPERATOR, "putUser", user_id.as_deref())?;
+        Ok(Some((name, password)))
+    })
+}
+
+/// Makes the guest, with a random password.
+pub fn guest(store: &Store) -> Result<SecretString, Refusal> {
+    let password = password::generate();
+    put_user(store, GUEST, GUEST_ROLE, &password)?;
+    Ok(password)
+}
+
+pub fn remove_guest(store: &Store) -> Result<(), Refusal> {
+    store.write("remove the guest", |transaction| match users::by_name(transaction, GUEST)? {
+        Some(user) => Ok(users::remove(transaction, &user.user_id)?),
+        None => Ok(()),
+    })
+}
+
+/// Refuses a change that would leave nobody who may do everything.
+fn keeping_an_administrator(transaction: &Transaction, change: impl FnOnce() -> Result<(), Stop>) -> Result<(), Stop> {
+    let before = users::has_administrator(transaction)?;
+    change()?;
+    if before && !users::has_administrator(transaction)? {
+        return Err(stop(EngineError::LastAdministrator));
+    }
+    Ok(())
+}
+
+/// By `Category/Name`, or by the name alone where it is the only one.
+fn permission(text: &str) -> Result<Permission, EngineError> {
+    let found: Vec<_> = Permission::ALL
+        .into_iter()
+        .filter(|permission| {
+            let (category, name) = permission.names();
+            text == name || text.split_once('/') == Some((category, name))
+        })
+        .collect();
+    match found[..] {
+        [one] => Ok(one),
+        _ => {
+            let known = Permission::ALL.map(|permission| permission.full_name()).join(", ");
+            Err(EngineError::UnknownPermission { permission: text.to_owned(), known })
+        }
+    }
+}
+
+fn unknown_role(transaction: &Transaction, role: &str) -> Stop {
+    match users::roles(transaction) {
+        Ok(roles) => stop(EngineError::UnknownRole { role: role.to_owned(), known: roles.join(", ") }),
+        Err(error) => error.into(),
+    }
+}
+
+fn stop(error: EngineError) -> Stop {
+    Refusal::Internal(error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> (tempfile::TempDir, Accounts) {
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(folder.path()).unwrap();
+        accounts.put("root", ADMINISTRATOR, &"password".into()).unwrap();
+        (folder, accounts)
+    }
+
+    #[test]
+    fn users_come_change_and_go() {
+        let (_folder, accounts) = accounts();
+        accounts.put("Desk", "Viewer", &"password".into()).unwrap();
+        let version = || {
+            let read = accounts.store.read("look up", |connection| Ok(users::by_name(connection, "desk")?));
+            read.unwrap().map(|user| (user.role, user.token_version))
+        };
+        assert_eq!(version(), Some(("Viewer".into(), 1)));
+        accounts.set_password("desk", &"another".into()).unwrap();
+        accounts.set_role("DESK", "Enroller").unwrap();
+        assert_eq!(version(), Some(("Enroller".into(), 2)));
+        let names: Vec<_> = accounts.users().unwrap().into_iter().map(|user| user.username).collect();
+        assert_eq!(names, ["Desk", "root"]);
+        accounts.remove("desk").unwrap();
+        assert_eq!(version(), None);
+        assert!(matches!(accounts.remove("desk"), Err(EngineError::UnknownUser { .. })));
+        assert!(matches!(accounts.set_role("root", "nothing"), Err(EngineError::UnknownRole { .. })));
+        let done: Vec<_> = accounts.audit(9).unwrap().into_iter().map(|line| line.operation).collect();
+        assert_eq!(done, ["removeUser", "setUserRole", "setPassword", "putUser", "putUser"]);
+        assert_eq!(accounts.audit(1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_administrator_is_always_left() {
+        let (_folder, accounts) = accounts();
+        for refused in [
+            accounts.remove("root"),
+            accounts.set_role("root", "Viewer"),
+            accounts.put("root", "Viewer", &"password".into()),
+        ] {
+            assert!(matches!(refused, Err(EngineError::LastAdministrator)));
+        }
+        accounts.put("second", ADMINISTRATOR, &"password".into()).unwrap();
+        accounts.remove("root").unwrap();
+    }
+
+    #[test]
+    fn roles_are_made_of_permissions_and_built_in_ones_stay() {
+        let (_folder, accounts) = accounts();
+        let set = |role: &str, permissions: &[&str]| {
+            accounts.put_role(role, &permissions.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        set("Guard", &["Read Detections", "Tags/Read Tags"]).unwrap();
+        set("Guard", &["Identities/Read Tags", "Face Recognize", "Face Recognize"]).unwrap();
+        let guard = accounts.roles().unwrap().into_iter().find(|role| role.name == "Guard").unwrap();
+        assert_eq!(guard.permissions, ["Facial Recognition Services/Face Recognize", "Identities/Read Tags"]);
+        assert!(!guard.built_in && accounts.roles().unwrap().len() == 5);
+        for ambiguous in ["Read Tags", "Read", "Tags/Face Recognize", ""] {
+            assert!(matches!(set("Guard", &[ambiguous]), Err(EngineError::UnknownPermission { .. })), "{ambiguous}");
+        }
+        assert!(matches!(set("Viewer", &["Add Tags"]), Err(EngineError::BuiltInRole { .. })));
+        assert!(matches!(accounts.remove_role("Viewer"), Err(EngineError::BuiltInRole { .. })));
+        assert!(matches!(accounts.remove_role("nothing"), Err(EngineError::UnknownRole { .. })));
+        assert!(matches!(set(" x", &["Add Tags"]), Err(EngineError::UnusableRoleName)));
+        accounts.put("desk", "Guard", &"password".into()).unwrap();
+        assert!(matches!(accounts.remove_role("Guard"), Err(EngineError::RoleInUse { .. })));
+        accounts.remove("desk").unwrap();
+        accounts.remove_role("Guard").unwrap();
+        assert_eq!(accounts.roles().unwrap().len(), 4);
+    }
+}

@@ -1,0 +1,118 @@
+//! Bearer tokens: JWTs signed with HMAC-SHA256 and a secret that never leaves the data folder.
+//!
+//! In: who, and since which password. Out: a token, and back. It does not know whether the user still exists: the
+//! database is asked at every request.
+
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rand::Rng;
+use rusqlite::{OptionalExtension, Transaction};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::EngineError;
+
+/// How long a token is good for, in seconds.
+pub const LIFETIME_SECS: i64 = 3600;
+
+const SECRET_KEY: &str = "token_secret";
+const SECRET_BYTES: usize = 32;
+
+/// The keys that sign and check tokens.
+pub struct Tokens {
+    sign: EncodingKey,
+    check: DecodingKey,
+    validation: Validation,
+}
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claims {
+    /// User id.
+    pub sub: String,
+    /// The user's token version when it was made: a new password makes older tokens void.
+    pub ver: i64,
+    /// Makes every token different.
+    pub jti: Uuid,
+    /// Seconds since 1970.
+    pub iat: i64,
+    pub exp: i64,
+}
+
+impl Tokens {
+    pub fn new(secret: &[u8]) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = 0;
+        Self { sign: EncodingKey::from_secret(secret), check: DecodingKey::from_secret(secret), validation }
+    }
+
+    /// A token for the user, good for [`LIFETIME_SECS`] from `now`.
+    pub fn issue(&self, user_id: &str, version: i64, now: DateTime<Utc>) -> Result<String, EngineError> {
+        let iat = now.timestamp();
+        let claims =
+            Claims { sub: user_id.to_owned(), ver: version, jti: Uuid::new_v4(), iat, exp: iat + LIFETIME_SECS };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign).map_err(EngineError::SignToken)
+    }
+
+    /// What the token says, if it is ours and has not expired.
+    pub fn read(&self, token: &str) -> Option<Claims> {
+        jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).ok().map(|token| token.claims)
+    }
+}
+
+/// The data folder's secret, made at its first use.
+pub fn secret(transaction: &Transaction) -> Result<Vec<u8>, rusqlite::Error> {
+    let stored = transaction
+        .query_row("SELECT value FROM meta WHERE key = ?", [SECRET_KEY], |row| row.get::<_, Vec<u8>>(0))
+        .optional()?;
+    if let Some(secret) = stored.filter(|secret| secret.len() == SECRET_BYTES) {
+        return Ok(secret);
+    }
+    let mut secret = vec![0; SECRET_BYTES];
+    rand::rng().fill_bytes(&mut secret);
+    transaction.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (SECRET_KEY, &secret))?;
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_token_says_what_was_put_in_until_it_expires() {
+        let tokens = Tokens::new(&[7; 32]);
+        let now = Utc::now();
+        let claims = tokens.read(&tokens.issue("u1", 3, now).unwrap()).unwrap();
+        assert_eq!((claims.sub.as_str(), claims.ver, claims.exp - claims.iat), ("u1", 3, LIFETIME_SECS));
+        let past = now - TimeDelta::seconds(LIFETIME_SECS + 2);
+        assert_eq!(tokens.read(&tokens.issue("u1", 3, past).unwrap()), None);
+    }
+
+    #[test]
+    fn two_tokens_of_one_second_differ() {
+        let tokens = Tokens::new(&[7; 32]);
+        let now = Utc::now();
+        assert_ne!(tokens.issue("u1", 3, now).unwrap(), tokens.issue("u1", 3, now).unwrap());
+    }
+
+    #[test]
+    fn a_token_of_another_key_or_algorithm_or_none_is_nothing() {
+        let tokens = Tokens::new(&[7; 32]);
+        let token = tokens.issue("u1", 3, Utc::now()).unwrap();
+        assert_eq!(Tokens::new(&[8; 32]).read(&token), None);
+        let body = token.split('.').nth(1).unwrap();
+        for header in [r#"{"alg":"none","typ":"JWT"}"#, r#"{"alg":"HS384","typ":"JWT"}"#, "{}"] {
+            for signature in ["", token.rsplit('.').next().unwrap()] {
+                let forged = format!("{}.{body}.{signature}", BASE64_URL_SAFE_NO_PAD.encode(header));
+                assert_eq!(tokens.read(&forged), None, "{header}");
+            }
+        }
+        for nonsense in ["", ".", "a.b.c", &token[..token.len() - 1]] {
+            assert_eq!(tokens.read(nonsense), None, "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What can go wrong with the engine itself, as its operator should read it.
+
+use std::path::PathBuf;
+
+use faces::detect::DetectError;
+use faces::embed::EmbedError;
+
+use super::analyzer::AnalyzeError;
+use super::refusal::Refusal;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("cannot {operation} the data folder {}", .path.display())]
+    Folder {
+        operation: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} is not empty and holds no engine's data; give a new or empty folder", .path.display())]
+    NotAFolderOfOurs { path: PathBuf },
+    #[error("another engine is serving {}; stop it first, or give another folder", .path.display())]
+    InUse { path: PathBuf },
+    #[error("cannot open the database {}", .path.display())]
+    OpenDatabase {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("{} is not an engine's database; give another folder", .path.display())]
+    NotOurDatabase { path: PathBuf },
+    #[error(
+        "{} was written by a newer doorward (its schema is version {found}, this one knows up to {known}); use that \
+         doorward, or a copy of the folder made before", .path.display()
+    )]
+    NewerDatabase { path: PathBuf, found: i32, known: i32 },
+    #[error("cannot {operation}")]
+    Database {
+        operation: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("there is no role {role}; the roles are {known}")]
+    UnknownRole { role: String, known: String },
+    #[error("the password must have 1 to {limit} bytes")]
+    UnusablePassword { limit: usize },
+    #[error("the user name must have 1 to 256 characters and no space at its ends")]
+    UnusableUsername,
+    #[error("there is no user {username}; `doorward engine user list` shows those there are")]
+    UnknownUser { username: String },
+    #[error("that would leave no administrator; make another one first")]
+    LastAdministrator,
+    #[error("the role {role} is built in and stays as it is; give another name")]
+    BuiltInRole { role: String },
+    #[error("the role {role} is still held by {users}; give them another one first")]
+    RoleInUse { role: String, users: String },
+    #[error("the role's name must have 1 to 256 characters and no space at its ends")]
+    UnusableRoleName,
+    #[error("there is no permission {permission}; the permissions are {known}")]
+    UnknownPermission { permission: String, known: String },
+    #[error("cannot hash the password")]
+    HashPassword(#[source] argon2::password_hash::Error),
+    #[error("cannot sign a token")]
+    SignToken(#[source] jsonwebtoken::errors::Error),
+    #[error("cannot load the detector")]
+    Detector(#[source] DetectError),
+    #[error("cannot load the embedding model")]
+    Embedder(#[source] EmbedError),
+    #[error("the engine was given nothing to analyse faces with")]
+    NoAnalyzer,
+    #[error("cannot analyse a picture")]
+    Analyze(#[source] AnalyzeError),
+    #[error("the vector of a face cannot be compared with others")]
+    Vector(#[source] super::index::Incomparable),
+    #[error("work was cut short; the log above says why")]
+    Interrupted,
+    #[error("cannot read {}", .path.display())]
+    ReadTlsFile {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} holds no certificate that can be used; it must be PEM, the engine's own certificate first", .path.display())]
+    UnusableCertificate { path: PathBuf },
+    #[error("{} holds no private key that can be used; it must be PEM and not encrypted", .path.display())]
+    UnusableKey { path: PathBuf },
+    #[error("the key {} does not belong to the certificate {}", .key.display(), .certificate.display())]
+    KeyOfAnother { certificate: PathBuf, key: PathBuf },
+    #[error(
+        "{} is damaged; restore it from a copy, or delete it to get a new one, which every client that pins the old one \
+         must then be told", .path.display()
+    )]
+    SelfMadeKey {
+        path: PathBuf,
+        #[source]
+        source: rcgen::Error,
+    },
+    #[error("cannot make a certificate; a --name must be a host name or an address")]
+    MakeCertificate(#[source] rcgen::Error),
+    #[error("{} is not empty; give a folder that is new or empty", .path.display())]
+    ExportTarget { path: PathBuf },
+    #[error("cannot {operation} {}", .path.display())]
+    Export {
+        operation: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot prepare TLS")]
+    Tls(#[source] rustls::Error),
+    #[error("the data folder refuses its own engine")]
+    Refused,
+}
+
+impl From<Refusal> for EngineError {
+    /// Work that is not done for a caller has nobody to refuse.
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Internal(error) => error,
+            _ => Self::Refused,
+        }
+    }
+}

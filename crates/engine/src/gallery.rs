@@ -1,0 +1,159 @@
+//! The vectors of all faces in memory: people enrolled, and unknown faces seen lately.
+//!
+//! In: what the data folder holds at start, then every new face after it has been committed. Out: who a face is. The
+//! database is the truth; this follows it and can be rebuilt from it at any time.
+
+use ::faces::embed::Embedding;
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::Transaction;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::EngineError;
+use super::analyzer::FaceModel;
+use super::index::{Entry, Index};
+use super::store::{Store, faces};
+
+/// An unknown face is recognised again until it has not been seen for this long, and as long as it is among this many
+/// last seen: vectors of strangers are personal data nobody asked to keep.
+const UNKNOWN_KEPT: TimeDelta = TimeDelta::days(30);
+const UNKNOWN_MOST: usize = 10_000;
+
+/// How often the unknown faces are gone through, at the most; reaching [`UNKNOWN_MOST`] makes room for a tenth.
+const CLEANING_INTERVAL: TimeDelta = TimeDelta::hours(1);
+
+/// Everybody there is to compare with.
+pub struct Gallery {
+    model: FaceModel,
+    known: Index,
+    unknown: Index,
+    cleaned: DateTime<Utc>,
+}
+
+/// A face that is the same as one in the gallery.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Match {
+    pub face: Uuid,
+    /// 0.5 to 1.
+    pub confidence: f32,
+}
+
+/// A match with somebody enrolled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KnownMatch {
+    pub face: Uuid,
+    pub person: Uuid,
+    pub confidence: f32,
+}
+
+impl Gallery {
+    /// Reads every vector of the model from the data folder.
+    pub fn load(store: &Store, model: FaceModel) -> Result<Self, EngineError> {
+        let known = read(store, &model, true)?;
+        let unknown = read(store, &model, false)?;
+        Ok(Self { model, known, unknown, cleaned: DateTime::UNIX_EPOCH })
+    }
+
+    /// Photos enrolled, and unknown faces.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.known.len(), self.unknown.len())
+    }
+
+    /// Who of the enrolled people this is.
+    pub fn known(&self, vector: &[f32]) -> Result<Option<KnownMatch>, EngineError> {
+        let found = self.accepted(&self.known, vector)?;
+        Ok(found
+            .and_then(|(entry, confidence)| Some(KnownMatch { face: entry.face, person: entry.person?, confidence })))
+    }
+
+    /// Which unknown face seen before this is.
+    pub fn unknown(&self, vector: &[f32]) -> Result<Option<Match>, EngineError> {
+        let found = self.accepted(&self.unknown, vector)?;
+        Ok(found.map(|(entry, confidence)| Match { face: entry.face, confidence }))
+    }
+
+    /// Whether two vectors are one person, and how sure that is.
+    pub fn compare(&self, a: &[f32], b: &[f32]) -> (bool, f32) {
+        let value = self.model.metric.score(a, b);
+        (self.model.metric.accepts(value, self.model.threshold), self.model.confidence(value))
+    }
+
+    /// Whether a vector can be compared, and so be added.
+    pub fn check(&self, vector: &[f32]) -> Result<(), EngineError> {
+        self.known.check(vector).map_err(EngineError::Vector)
+    }
+
+    /// Adds a face that has been committed: with a person, or unknown without.
+    pub fn insert(&mut self, face: Uuid, person: Option<Uuid>, vector: &[f32]) -> Result<(), EngineError> {
+        let index = if person.is_some() { &mut self.known } else { &mut self.unknown };
+        index.insert(Entry { face, person }, vector).map_err(EngineError::Vector)
+    }
+
+    /// Whether [`clean`] is due, of which this takes note.
+    pub fn cleaning_due(&mut self, now: DateTime<Utc>) -> bool {
+        let due = self.unknown.len() >= UNKNOWN_MOST || now - self.cleaned >= CLEANING_INTERVAL;
+        if due {
+            self.cleaned = now;
+        }
+        due
+    }
+
+    /// Makes the next stranger clean up, as an hour would.
+    #[cfg(test)]
+    pub fn clean_soon(&mut self) {
+        self.cleaned = DateTime::UNIX_EPOCH;
+    }
+
+    /// Reads the unknown faces anew, after some have been forgotten.
+    pub fn reload_unknown(&mut self, store: &Store) -> Result<(), EngineError> {
+        self.unknown = read(store, &self.model, false)?;
+        Ok(())
+    }
+
+    /// Reads the enrolled faces anew, after some have been erased.
+    pub fn reload_known(&mut self, store: &Store) -> Result<(), EngineError> {
+        self.known = read(store, &self.model, true)?;
+        Ok(())
+    }
+
+    fn accepted(&self, index: &Index, vector: &[f32]) -> Result<Option<(Entry, f32)>, EngineError> {
+        let nearest = index.nearest(vector).map_err(EngineError::Vector)?;
+        let accepted = nearest.filter(|nearest| self.model.metric.accepts(nearest.value, self.model.threshold));
+        Ok(accepted.map(|nearest| (nearest.entry, self.model.confidence(nearest.value))))
+    }
+}
+
+impl FaceModel {
+    /// How sure it is that two vectors of this score are one person: 0.5 at the threshold.
+    pub fn confidence(&self, value: f32) -> f32 {
+        self.metric.confidence(value, self.threshold)
+    }
+
+    /// Whether an embedding a client made can stand for one of ours.
+    pub fn takes(&self, embedding: &Embedding) -> bool {
+        embedding.model == self.name
+            && embedding.values.len() == self.dimensions
+            && embedding.values.iter().all(|value| value.is_finite())
+    }
+}
+
+/// An index of what the data folder holds.
+fn read(store: &Store, model: &FaceModel, known: bool) -> Result<Index, EngineError> {
+    let mut index = Index::new(model.metric, model.dimensions);
+    let mut unusable = 0;
+    store.read("read the vectors of all faces", |connection| {
+        Ok(faces::each_embedding(connection, &model.name, known, |face, person, vector| {
+            unusable += usize::from(index.insert(Entry { face, person }, vector).is_err());
+        })?)
+    })?;
+    if unusable > 0 {
+        warn!(unusable, "vectors in the data folder that do not fit their model are ignored");
+    }
+    Ok(index)
+}
+
+/// Forgets unknown faces that are too old or too many; true when any were.
+pub fn clean(transaction: &Transaction, now: DateTime<Utc>) -> Result<bool, rusqlite::Error> {
+    let keep = UNKNOWN_MOST - UNKNOWN_MOST / 10;
+    Ok(faces::forget_unknown(transaction, now - UNKNOWN_KEPT, keep)? > 0)
+}

@@ -1,0 +1,53 @@
+//! authenticate, renewToken, user profile.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Extension, Json as Answer};
+use identities::wire::{AuthenticateRequest, AuthenticateResponse, UserProfile};
+use secrecy::SecretString;
+
+use super::extract::{Json, filled};
+use super::guard::bearer;
+use super::{Access, RECORD, Route};
+use crate::Engine;
+use crate::auth::Caller;
+use crate::refusal::Refusal;
+
+/// A user name and a password: nobody anonymous gets to send more.
+const CREDENTIALS: usize = 16 << 10;
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::new("authenticate", "/api/v1/authenticate", Access::Anonymous, CREDENTIALS, post(authenticate)),
+        Route::new("renewToken", "/api/v1/renewToken", Access::Authenticated, RECORD, get(renew)),
+        Route::new("getUserProfile", "/auth/v1/user/profile", Access::Authenticated, RECORD, get(profile)),
+    ]
+}
+
+async fn authenticate(
+    State(engine): State<Engine>,
+    Extension(ConnectInfo(client)): Extension<ConnectInfo<SocketAddr>>,
+    Json(request): Json<AuthenticateRequest>,
+) -> Result<Answer<AuthenticateResponse>, Refusal> {
+    filled("username", &request.username)?;
+    filled("password", &request.password)?;
+    let (name, password) = (request.username, SecretString::from(request.password));
+    let log_in = engine
+        .limited(&engine.inner.hashing, move |inner| inner.auth.log_in(&inner.store, client.ip(), &name, &password));
+    let (username, token) = log_in.await?;
+    Ok(Answer(AuthenticateResponse { username, token }))
+}
+
+async fn renew(State(engine): State<Engine>, caller: Caller) -> Result<Answer<AuthenticateResponse>, Refusal> {
+    let token = engine.inner.auth.renew(&caller)?;
+    Ok(Answer(AuthenticateResponse { username: caller.username, token }))
+}
+
+async fn profile(caller: Caller, headers: HeaderMap) -> Answer<UserProfile> {
+    // A user name may be an address, as they are with the vendor.
+    let email = Some(caller.username).filter(|name| name.contains('@'));
+    Answer(UserProfile { email, roles: vec![caller.role.into()], token: bearer(&headers) })
+}

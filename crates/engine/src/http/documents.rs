@@ -1,0 +1,153 @@
+//! Files attached to people: upload as a form, download as they came, and a list of those there are.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
+use identities::wire::upload_part::{DESCRIPTION, NAME, PERSON_ID, PUBLIC_ID};
+use serde::Serialize;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::extract::{Form, Guid, Segments, bytes, filled, text, which};
+use super::{Access, FILE, RECORD, Route};
+use crate::auth::Caller;
+use crate::permission::Permission::*;
+use crate::refusal::Refusal;
+use crate::store::documents::Document;
+use crate::store::{audit, documents, people};
+use crate::{Engine, guid};
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "uploadFileDocument",
+            "/api/v1/people/fileDocuments/upload",
+            Access::AnyOf(&[AddIdentityFiles]),
+            FILE,
+            post(upload),
+        ),
+        Route::new(
+            "downloadFileDocument",
+            "/api/v1/people/{personId}/fileDocuments/{documentId}/data",
+            Access::AnyOf(&[ReadIdentityFiles]),
+            RECORD,
+            get(download),
+        ),
+        // Not of the contract: without it nobody finds again what was uploaded without an id.
+        Route::new(
+            "listFileDocuments",
+            "/api/v1/people/{personId}/fileDocuments",
+            Access::AnyOf(&[ReadIdentityFiles]),
+            RECORD,
+            get(list),
+        ),
+    ]
+}
+
+/// A file without its content.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FileDocument {
+    /// By which it is downloaded.
+    public_id: String,
+    name: String,
+    description: Option<String>,
+    file_name: Option<String>,
+    media_type: Option<String>,
+    created: DateTime<Utc>,
+    size: u64,
+}
+
+/// Answers where the file is from now on: whoever sends no id learns the one it was given.
+async fn upload(State(engine): State<Engine>, caller: Caller, mut form: Form) -> Result<Response, Refusal> {
+    let (mut file, mut person, mut name, mut description, mut public_id) = (None, None, None, None, None);
+    while let Some(part) = form.next().await? {
+        // The file is the part that carries a file name, whatever the part is called.
+        if let Some(file_name) = part.file_name().map(str::to_owned) {
+            let media_type = part.content_type().map(str::to_owned);
+            file = Some((file_name, media_type, bytes(part).await?));
+            continue;
+        }
+        match which(&part, &[PERSON_ID, NAME, DESCRIPTION, PUBLIC_ID]) {
+            Some(PERSON_ID) => person = Some(text(part).await?.trim().to_owned()).filter(|id| !id.is_empty()),
+            Some(NAME) => name = Some(text(part).await?),
+            Some(DESCRIPTION) => description = Some(text(part).await?),
+            Some(PUBLIC_ID) => public_id = Some(text(part).await?),
+            _ => {}
+        }
+    }
+    let missing = |part| move || Refusal::bad_input(format!("the part {part} is missing"));
+    let (file_name, media_type, bytes) = file.ok_or_else(missing("file"))?;
+    let document = Document {
+        person: guid(&person.ok_or_else(missing(PERSON_ID))?)?,
+        name: name.ok_or_else(missing(NAME))?,
+        public_id: public_id.filter(|id| !id.is_empty()).unwrap_or_else(|| Uuid::new_v4().to_string()),
+        description,
+        file_name: Some(file_name),
+        media_type,
+        bytes,
+    };
+    filled("name", &document.name)?;
+    let place = format!(
+        "/api/v1/people/{}/fileDocuments/{}/data",
+        document.person,
+        // In a path a space is `%20`.
+        form_urlencoded::byte_serialize(document.public_id.as_bytes()).collect::<String>().replace('+', "%20")
+    );
+    let stored = engine.blocking(move |inner| {
+        inner.store.write("store a document", |transaction| {
+            people::require(transaction, document.person)?;
+            documents::put(transaction, &document, Utc::now())?;
+            let person = document.person.to_string();
+            Ok(audit::record(transaction, &caller.username, "uploadFileDocument", Some(&person))?)
+        })
+    });
+    stored.await?;
+    // What is percent-encoded can always be a header.
+    Ok([(LOCATION, HeaderValue::try_from(place).unwrap_or(HeaderValue::from_static("")))].into_response())
+}
+
+async fn list(
+    State(engine): State<Engine>,
+    Segments(Guid(person)): Segments<Guid>,
+) -> Result<Answer<Vec<FileDocument>>, Refusal> {
+    let listed = engine.blocking(move |inner| {
+        inner.store.read("list a person's documents", |connection| {
+            people::require(connection, person)?;
+            Ok(documents::of_person(connection, person)?)
+        })
+    });
+    let line = |document: documents::Listed| FileDocument {
+        public_id: document.public_id,
+        name: document.name,
+        description: document.description,
+        file_name: document.file_name,
+        media_type: document.media_type,
+        created: document.created,
+        size: document.size,
+    };
+    Ok(Answer(listed.await?.into_iter().map(line).collect()))
+}
+
+async fn download(
+    State(engine): State<Engine>,
+    Segments((Guid(person), document)): Segments<(Guid, String)>,
+) -> Result<Response, Refusal> {
+    let read = engine.blocking(move |inner| {
+        inner.store.read("read a document", |connection| Ok(documents::read(connection, person, &document)?))
+    });
+    let document = read.await?.ok_or(Refusal::NotFound("document"))?;
+    // Uploaded by anybody with the right to: a browser must save it, never show it as a page of ours.
+    let unknown = || HeaderValue::from_static("application/octet-stream");
+    let media_type = document.media_type.and_then(|media_type| HeaderValue::try_from(media_type).ok());
+    let headers = [
+        (CONTENT_TYPE, media_type.unwrap_or_else(unknown)),
+        (CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    Ok((headers, document.bytes).into_response())
+}

@@ -1,0 +1,134 @@
+//! faceEdge: publishWithResponse, publish, recognize, lookup.
+//!
+//! `croppedAligned`, `embeddings` and `recognitionModel` of publish and publishWithResponse must be well-formed and are
+//! not used: the picture may show several faces, and they would not say whose they are.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::routing::post;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use faces::embed::Embedding;
+use identities::text;
+use identities::wire::{
+    self, EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
+    FaceEdgeRecognizeWithOptions, lookup_part,
+};
+
+use super::extract::{self, Form, Json, bytes, datable, filled, which};
+use super::{Access, PICTURES, Route};
+use crate::Engine;
+use crate::auth::Caller;
+use crate::permission::Permission::*;
+use crate::recognition::{Include, Probe, Published};
+use crate::refusal::Refusal;
+
+pub fn routes() -> Vec<Route> {
+    let publishing = Access::AnyOf(&[FacePublishing]);
+    let recognizing = Access::AnyOf(&[FaceRecognize]);
+    vec![
+        Route::new(
+            "faceEdgePublishWithResponse",
+            "/api/v1/faceEdge/publishWithResponse",
+            publishing,
+            PICTURES,
+            post(publish_with_response),
+        ),
+        Route::new("faceEdgePublish", "/api/v1/faceEdge/publish", publishing, PICTURES, post(publish)),
+        Route::new("faceEdgeRecognize", "/api/v1/faceEdge/recognize", recognizing, PICTURES, post(recognize)),
+        Route::new("faceEdgeLookup", "/api/v1/faceEdge/lookup", recognizing, PICTURES, post(lookup)),
+    ]
+}
+
+async fn publish_with_response(
+    State(engine): State<Engine>,
+    caller: Caller,
+    Json(request): Json<FaceEdgeRecognizeWithOptions>,
+) -> Result<([(&'static str, String); 1], Answer<FaceEdgePublishResponse>), Refusal> {
+    well_formed(&request.expanded.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
+    let published = Published {
+        picture: request.expanded.0,
+        detector: text::tidy(&request.detector_name),
+        time_zone: request.iana_time_zone,
+        time: request.detect_time_utc,
+        largest_only: request.largest_face_only,
+        allow_double: request.allow_double_detection,
+        include: Include {
+            person: request.include_person,
+            names: request.include_names,
+            addresses: request.include_addresses,
+            tags: request.include_tags,
+            fields: request.include_fields,
+        },
+    };
+    let detected_faces = engine.publish(&caller, published).await?;
+    let promises = [(wire::PROMISES, format!("{}, {}", wire::MATCH_SCORES, wire::ANSWERS_REPEATS))];
+    Ok((promises, Answer(FaceEdgePublishResponse { detected_faces })))
+}
+
+/// Answered once the faces are in the history: what has been taken in is not lost, and a client cannot outrun the
+/// engine.
+async fn publish(
+    State(engine): State<Engine>,
+    caller: Caller,
+    Json(request): Json<FaceEdgePublishRequest>,
+) -> Result<(), Refusal> {
+    well_formed(&request.expanded.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
+    let published = Published {
+        picture: request.expanded.0,
+        detector: text::tidy(&request.detector_name),
+        time_zone: request.iana_time_zone,
+        time: request.detect_time_utc,
+        largest_only: false,
+        allow_double: false,
+        include: Include::default(),
+    };
+    engine.publish(&caller, published).await.map(drop)
+}
+
+async fn recognize(
+    State(engine): State<Engine>,
+    Json(request): Json<FaceEdgeRecognizeRequest>,
+) -> Result<Answer<EdgePerson>, Refusal> {
+    well_formed(&request.cropped_aligned.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
+    let embedding = embedding(request.recognition_model, request.embeddings);
+    engine.look_up(Probe { crop: request.cropped_aligned.0, embedding }).await.map(Answer)
+}
+
+async fn lookup(State(engine): State<Engine>, mut form: Form) -> Result<Answer<EdgePerson>, Refusal> {
+    let (mut crop, mut values, mut model) = (None, None, None);
+    while let Some(part) = form.next().await? {
+        match which(&part, &[lookup_part::CROPPED_ALIGNED, lookup_part::EMBEDDINGS, lookup_part::RECOGNITION_MODEL]) {
+            Some(lookup_part::CROPPED_ALIGNED) => crop = Some(bytes(part).await?),
+            Some(lookup_part::EMBEDDINGS) => values = Some(floats(&bytes(part).await?)?),
+            Some(lookup_part::RECOGNITION_MODEL) => model = Some(extract::text(part).await?),
+            _ => {}
+        }
+    }
+    let crop =
+        crop.ok_or_else(|| Refusal::bad_input(format!("the part {} is missing", lookup_part::CROPPED_ALIGNED)))?;
+    engine.look_up(Probe { crop, embedding: embedding(model, values) }).await.map(Answer)
+}
+
+fn well_formed(picture: &Bytes, detector: &str, time_zone: &str, time: DateTime<Utc>) -> Result<(), Refusal> {
+    if picture.is_empty() {
+        return Err(Refusal::bad_input("Face bytes are empty"));
+    }
+    filled("detectorName", detector)?;
+    filled("ianaTimeZone", time_zone)?;
+    datable("detectTimeUtc", time)
+}
+
+fn embedding(model: Option<String>, values: Option<Vec<f32>>) -> Option<Embedding> {
+    // Parts that are there without content are not set.
+    let (model, values) = (model.filter(|model| !model.is_empty())?, values.filter(|values| !values.is_empty())?);
+    Some(Embedding { model, values })
+}
+
+/// float32, little-endian, nothing else.
+fn floats(bytes: &[u8]) -> Result<Vec<f32>, Refusal> {
+    match bytes.as_chunks::<4>() {
+        (values, []) => Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect()),
+        _ => Err(Refusal::bad_input(format!("{} must be float32 values", lookup_part::EMBEDDINGS))),
+    }
+}

@@ -1,0 +1,96 @@
+//! faces: faceEnroll, faceDetect, faceCompare, checkImageReference.
+
+use axum::Json as Answer;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use identities::wire::{
+    CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectRequest, FaceDetectResponse,
+    FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse,
+};
+
+use super::extract::{Json, Query, filled};
+use super::{Access, PICTURES, RECORD, Route, TWO_PICTURES};
+use crate::auth::Caller;
+use crate::permission::Permission::*;
+use crate::recognition::Enrolment;
+use crate::refusal::Refusal;
+use crate::store::faces;
+use crate::{Engine, guid};
+
+pub fn routes() -> Vec<Route> {
+    let detecting = Access::AnyOf(&[FaceDetection]);
+    vec![
+        Route::new("faceEnroll", "/api/v1/faces/faceEnroll", Access::AnyOf(&[FaceEnrollment]), PICTURES, post(enroll)),
+        Route::new("faceDetect", "/api/v1/faces/faceDetect", detecting, PICTURES, post(detect)),
+        Route::new("faceCompare", "/api/v1/faces/faceCompare", detecting, TWO_PICTURES, post(compare)),
+        Route::new(
+            "checkImageReference",
+            "/api/v1/faces/checkImageReference/{referenceId}",
+            Access::AnyOf(&[FaceDetection, FaceEnrollment]),
+            RECORD,
+            get(check_reference),
+        ),
+    ]
+}
+
+async fn enroll(
+    State(engine): State<Engine>,
+    caller: Caller,
+    Query(query): Query<FaceEnrollQuery>,
+    Json(request): Json<FaceEnrollRequest>,
+) -> Result<Answer<FaceEnrollResponse>, Refusal> {
+    let enrolment = Enrolment {
+        picture: request.face_image.0,
+        person: query.person_id.as_deref().map(guid).transpose()?,
+        // An empty key is no key.
+        photo_reference: request.photo_reference_id.filter(|reference| !reference.is_empty()),
+        force: query.force_enrollment,
+    };
+    filled_picture("faceImage", &enrolment.picture)?;
+    let person = engine.enroll(&caller, enrolment).await?;
+    Ok(Answer(FaceEnrollResponse { person_id: person.to_string() }))
+}
+
+async fn detect(
+    State(engine): State<Engine>,
+    Json(request): Json<FaceDetectRequest>,
+) -> Result<Answer<FaceDetectResponse>, Refusal> {
+    filled_picture("image", &request.image.0)?;
+    Ok(Answer(FaceDetectResponse { detections: engine.list_faces(request.image.0).await? }))
+}
+
+async fn compare(
+    State(engine): State<Engine>,
+    Json(request): Json<FaceCompareRequest>,
+) -> Result<Answer<FaceCompareResponse>, Refusal> {
+    filled_picture("image1", &request.image1.0)?;
+    filled_picture("image2", &request.image2.0)?;
+    let (matched, confidence) = engine.compare(request.image1.0, request.image2.0).await?;
+    Ok(Answer(FaceCompareResponse { matched, confidence: Some(confidence) }))
+}
+
+/// A reference that cannot be read (its percent encoding is no UTF-8) was never enrolled: this operation has no 400.
+async fn check_reference(
+    State(engine): State<Engine>,
+    reference: Result<Path<String>, PathRejection>,
+) -> Result<Answer<CheckImageReferenceResponse>, Refusal> {
+    let Ok(Path(reference)) = reference else {
+        return Ok(Answer(CheckImageReferenceResponse::default()));
+    };
+    let found = engine
+        .blocking(move |inner| {
+            inner.store.read("look up a photo reference", |connection| Ok(faces::by_reference(connection, &reference)?))
+        })
+        .await?;
+    Ok(Answer(match found {
+        Some(found) => {
+            CheckImageReferenceResponse { exists: true, face_id: Some(found.face), detect_id: found.detect_id }
+        }
+        None => CheckImageReferenceResponse::default(),
+    }))
+}
+
+fn filled_picture(name: &str, picture: &[u8]) -> Result<(), Refusal> {
+    if picture.is_empty() { filled(name, "") } else { Ok(()) }
+}

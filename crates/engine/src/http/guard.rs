@@ -1,0 +1,150 @@
+//! What every request goes through before its handler: who asks (401), whether they may (403), and its body within
+//! limits of size, time and memory (400).
+//!
+//! In: a request and the [`Route`](super::Route) it is for. Out: a response, counted and timed. The body is read here
+//! in one place, so that no handler leaves a client talking to a closed connection.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+
+use super::Access;
+use crate::Engine;
+use crate::auth::Caller;
+use crate::refusal::{Refusal, Unauthenticated};
+
+/// How long a body may take to arrive, and how much longer for each of its bytes: a photo from a phone with a poor
+/// uplink comes in, a trickle does not.
+const BODY_TIME: Duration = Duration::from_secs(30);
+const BODY_BYTES_PER_SEC: u64 = 32 << 10;
+
+/// What is read and thrown away of the body of a refused request, so that the client gets to read the answer.
+const DRAIN_BYTES: usize = 128 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Memory for bodies, all requests together, in KiB; more requests wait.
+pub const BODY_MEMORY_KIB: u32 = 256 << 10;
+
+/// What the guard knows of a route.
+#[derive(Clone)]
+pub struct Guard {
+    pub engine: Engine,
+    pub operation: &'static str,
+    pub access: Access,
+    pub body_limit: usize,
+    pub body_memory: Arc<Semaphore>,
+}
+
+/// The middleware.
+pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let operation = guard.operation;
+    let mut response = guard.handle(request, next).await;
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("doorward_engine_requests_total", "operation" => operation, "status" => status).increment(1);
+    metrics::histogram!("doorward_engine_request_seconds", "operation" => operation)
+        .record(started.elapsed().as_secs_f64());
+    // Faces, names and tokens are nothing for a cache on the way.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Guard {
+    async fn handle(self, request: Request, next: Next) -> Response {
+        let (mut parts, mut body) = request.into_parts();
+        let token = bearer(&parts.headers);
+        match self.admit(token).await {
+            Ok(Some(caller)) => drop(parts.extensions.insert(caller)),
+            Ok(None) => {}
+            Err(refusal) => {
+                if !parts.headers.contains_key(EXPECT) {
+                    drain(&mut body).await;
+                }
+                return refusal.into_response();
+            }
+        }
+        let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let most = length.or(body.is_end_stream().then_some(0)).unwrap_or(self.body_limit).min(self.body_limit);
+        let kib = u32::try_from(most.div_ceil(1024)).unwrap_or(BODY_MEMORY_KIB).min(BODY_MEMORY_KIB);
+        // Held until the answer is there: the handler has the body, and what it makes of it, in memory.
+        let _memory = self.body_memory.acquire_many(kib).await;
+        match collect(&mut body, self.body_limit).await {
+            Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+            Err(refusal) => {
+                drain(&mut body).await;
+                refusal.into_response()
+            }
+        }
+    }
+
+    /// Who asks, if they may.
+    async fn admit(&self, token: Option<String>) -> Result<Option<Caller>, Refusal> {
+        if self.access == Access::Anonymous {
+            return Ok(None);
+        }
+        let token = token.ok_or(Refusal::Unauthenticated(Unauthenticated::NoToken))?;
+        let caller = self.engine.blocking(move |inner| inner.auth.caller(&inner.store, &token)).await?;
+        if let Access::AnyOf(wanted) = self.access {
+            caller.require(wanted)?;
+        }
+        Ok(Some(caller))
+    }
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub fn bearer(headers: &axum::http::HeaderMap) -> Option<String> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
+    let started = tokio::time::Instant::now();
+    let mut all = Vec::with_capacity((body.size_hint().lower() as usize).min(limit));
+    loop {
+        let deadline = started + BODY_TIME + Duration::from_secs(all.len() as u64 / BODY_BYTES_PER_SEC);
+        let slow = |_| Refusal::bad_input("the body arrived too slowly");
+        let Some(data) = tokio::time::timeout_at(deadline, next_data(body)).await.map_err(slow)? else {
+            return Ok(Bytes::from(all));
+        };
+        let data = data.map_err(|_| Refusal::bad_input("the body was cut short"))?;
+        if all.len() + data.len() > limit {
+            return Err(Refusal::bad_input(format!("the body is larger than {limit} bytes")));
+        }
+        all.extend_from_slice(&data);
+    }
+}
+
+async fn drain(body: &mut Body) {
+    let read = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(data)) = next_data(body).await {
+            left = left.saturating_sub(data.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Too slow or too much: the connection is closed with the rest unread.
+    let _ = tokio::time::timeout(DRAIN_TIME, read).await;
+}
+
+async fn next_data(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
+    loop {
+        match std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}

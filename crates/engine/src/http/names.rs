@@ -1,0 +1,185 @@
+//! Names in any case, as the vendor's framework takes them: those of JSON properties, of the query, of form parts.
+//!
+//! In: a deserializer, or the text of a query. Out: a request type, read as if every name had been written as the type
+//! has it. Two spellings of one name in one request are refused like the same name twice. It knows no operation.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::value::{MapDeserializer, StrDeserializer, StringDeserializer};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+/// Texts of the query that are told from absent ones when they are empty. Every other parameter that is there without a
+/// value is absent: clients write `personId=` for a property that is not set.
+const TEXTS: [&str; 4] = ["tagName", "fieldName", "entityFieldName", "entityFieldStringValue"];
+
+/// The one of these names that is meant.
+pub fn known(name: &str, names: &[&'static str]) -> Option<&'static str> {
+    let exact = names.iter().find(|known| **known == name);
+    exact.or_else(|| names.iter().find(|known| known.eq_ignore_ascii_case(name))).copied()
+}
+
+/// A deserializer whose outermost names may be in any case.
+pub struct AnyCase<D>(pub D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for AnyCase<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_any(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(Spelling { fields, inner: visitor })
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// A visitor, or the entries it is shown, with names put into the spelling of the fields.
+struct Spelling<T> {
+    fields: &'static [&'static str],
+    inner: T,
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Spelling<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_map(Spelling { fields: self.fields, inner: map })
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Spelling<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        let Some(name) = self.inner.next_key::<String>()? else { return Ok(None) };
+        match known(&name, self.fields) {
+            Some(field) => seed.deserialize(StrDeserializer::new(field)),
+            None => seed.deserialize(StringDeserializer::new(name)),
+        }
+        .map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.inner.next_value_seed(seed)
+    }
+}
+
+/// Reads the query of a URL; the error names the parameter.
+pub fn query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
+    let given = url::form_urlencoded::parse(query.as_bytes());
+    let filled = given.filter(|(name, value)| !value.trim().is_empty() || known(name, &TEXTS).is_some());
+    let entries = filled.map(|(name, value)| (name, Value(value)));
+    let entries: MapDeserializer<'_, _, serde::de::value::Error> = MapDeserializer::new(entries);
+    serde_path_to_error::deserialize(AnyCase(entries)).map_err(|error| {
+        let (path, cause) = (error.path().to_string(), error.inner());
+        if path == "." { cause.to_string() } else { format!("{path}: {cause}") }
+    })
+}
+
+/// A value of the query: text that takes the type its name wants.
+struct Value<'a>(Cow<'a, str>);
+
+impl<'de> IntoDeserializer<'de> for Value<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! numbers {
+    ($($deserialize:ident $visit:ident)*) => {$(
+        fn $deserialize<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+            match self.0.trim().parse() {
+                Ok(number) => visitor.$visit(number),
+                Err(_) => Err(Error::custom("a whole number within bounds is expected")),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Value<'de> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+            Cow::Owned(text) => visitor.visit_string(text),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_some(self)
+    }
+
+    /// `True` is how the vendor's framework writes it.
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0.trim().to_ascii_lowercase().as_str() {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            _ => Err(Error::custom("true or false is expected")),
+        }
+    }
+
+    numbers! {
+        deserialize_u8 visit_u8 deserialize_u16 visit_u16 deserialize_u32 visit_u32 deserialize_u64 visit_u64
+        deserialize_i8 visit_i8 deserialize_i16 visit_i16 deserialize_i32 visit_i32 deserialize_i64 visit_i64
+    }
+
+    forward_to_deserialize_any! {
+        i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct seq tuple tuple_struct map
+        struct enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use identities::wire::{DetectionsQuery, FaceEnrollQuery, PeopleQuery, TagWrite};
+
+    #[test]
+    fn a_query_is_read_as_the_framework_writes_it() {
+        let page: DetectionsQuery = query("Skip=3&TAKE= 7 &dateascending=False&epochStartMs=&other=x").unwrap();
+        assert_eq!((page.skip, page.take, page.date_ascending, page.epoch_start_ms), (3, 7, false, None));
+        let enrol: FaceEnrollQuery = query("PersonId=&forceEnrollment=True").unwrap();
+        assert_eq!((enrol.person_id, enrol.force_enrollment), (None, true));
+        let people: PeopleQuery = query("EntityFieldName=&tagid=").unwrap();
+        assert_eq!((people.entity_field_name.as_deref(), people.tag_id), (Some(""), None));
+        for (wrong, said) in [
+            ("take=-1", "take: a whole number"),
+            ("dateAscending=maybe", "dateAscending: true or false"),
+            ("take=1&Take=2", "duplicate field `take`"),
+        ] {
+            let error = query::<DetectionsQuery>(wrong).unwrap_err();
+            assert!(error.contains(said), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn properties_are_known_in_any_case_and_once() {
+        let read = |text: &str| TagWrite::deserialize(AnyCase(&mut serde_json::Deserializer::from_str(text)));
+        let tag =
+            read(r#"{"TagName":"VIP","DISABLED":null,"DefaultExpirePeriod":null,"Extra":{"tagname":1}}"#).unwrap();
+        assert_eq!(tag, TagWrite { tag_name: "VIP".into(), ..TagWrite::default() });
+        assert!(read(r#"{"tagName":"VIP","TagName":"Guest"}"#).unwrap_err().to_string().contains("duplicate field"));
+        assert!(read(r#"{"tag_name":"VIP"}"#).is_err());
+    }
+}

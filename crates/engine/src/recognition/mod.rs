@@ -1,0 +1,235 @@
+//! What the engine does with faces: record who was seen, look somebody up, enrol, list, compare.
+//!
+//! In: pictures as bytes, with what the caller says of them and may know. Out: the wire types' answers. It knows the
+//! rules of matching and recording; it knows neither HTTP nor models. Each request holds on to what it began with
+//! ([`Current`]): a change of the model waits for it.
+
+mod enrol;
+mod picture;
+mod record;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use faces::detect::Rect;
+use faces::embed::Embedding;
+use faces::picture::Picture;
+use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem};
+use uuid::Uuid;
+
+use super::analyzer::{Analyzed, Wanted};
+use super::auth::Caller;
+use super::permission::Permission::{self, *};
+use super::refusal::Refusal;
+use super::serving::Current;
+use super::store::{people, tags};
+use super::{Engine, EngineError};
+use picture::{Keep, analyze, analyze_error, decode, look_at, look_at_photo};
+use record::{Recorded, sections};
+
+/// Photos of detections are kept no larger than this, in pixels of the longest side.
+const DETECTION_SIDE: u32 = 1280;
+
+/// A detector's clock may be ahead of the engine's by this much before it is not believed.
+const CLOCK_AHEAD: TimeDelta = TimeDelta::minutes(1);
+
+/// What publish and publishWithResponse say of a picture.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub picture: Bytes,
+    pub detector: String,
+    pub time_zone: String,
+    pub time: DateTime<Utc>,
+    pub largest_only: bool,
+    pub allow_double: bool,
+    pub include: Include,
+}
+
+/// The sections of a person's record that were asked for; none when `person` is false.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Include {
+    pub person: bool,
+    pub names: bool,
+    pub addresses: bool,
+    pub tags: bool,
+    pub fields: bool,
+}
+
+/// What faceEnroll asks for.
+#[derive(Debug, Clone)]
+pub struct Enrolment {
+    pub picture: Bytes,
+    /// `None`: a new person.
+    pub person: Option<Uuid>,
+    pub photo_reference: Option<String>,
+    pub force: bool,
+}
+
+/// Somebody to look up.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    pub crop: Bytes,
+    pub embedding: Option<Embedding>,
+}
+
+impl Include {
+    /// Without what the caller may not see: left out silently.
+    fn permitted(self, caller: &Caller) -> Self {
+        let may = |wanted: &[Permission]| caller.may(&[ReadAllIdentity, MutateAllIdentity]) || caller.may(wanted);
+        Self {
+            person: self.person,
+            names: self.names && may(&[ReadAliases]),
+            addresses: self.addresses && may(&[ReadAddresses]),
+            tags: self.tags && may(&[MutateTags, ReadTags]),
+            fields: self.fields && may(&[MutateEntityFields, ReadEntityFields]),
+        }
+    }
+}
+
+impl Engine {
+    /// What answers at this moment, for as long as it is held.
+    pub(super) async fn serving(&self) -> Current {
+        self.inner.serving.clone().read_owned().await
+    }
+
+    /// Who is in the picture; each face goes into the history, unless the same one was seen there a moment ago.
+    pub async fn publish(&self, caller: &Caller, published: Published) -> Result<Vec<DetectedFace>, Refusal> {
+        let published = Published { time: self.plausible(published.time, &published.detector), ..published };
+        let wanted = if published.largest_only { Wanted::Largest } else { Wanted::All };
+        let serving = self.serving().await;
+        let seen = look_at(&serving, published.picture.clone(), wanted, Keep::Side(DETECTION_SIDE)).await?;
+        let include = published.include.permitted(caller);
+        self.blocking(move |inner| {
+            let recorded = inner.record(&serving, &published, &seen)?;
+            inner.store.read("read the people who were seen", |connection| {
+                let now = Utc::now();
+                recorded
+                    .into_iter()
+                    .map(|Recorded { mut detected, person }| {
+                        if let Some(person) = person.filter(|_| include.person) {
+                            detected.person = Some(sections(connection, person, include, now)?);
+                        }
+                        Ok(detected)
+                    })
+                    .collect()
+            })
+        })
+        .await
+    }
+
+    /// When something was seen at the latest: now. The clock of a detector that is ahead would put what it sees at the
+    /// head of the history for as long, and keep it there.
+    fn plausible(&self, time: DateTime<Utc>, detector: &str) -> DateTime<Utc> {
+        let now = Utc::now();
+        if time <= now + CLOCK_AHEAD {
+            return time;
+        }
+        metrics::counter!("doorward_engine_clock_ahead_total").increment(1);
+        let ahead = (time - now).num_seconds();
+        let told =
+            format!("the clock of detector {detector:?} is {ahead} s ahead; what it sees is recorded as seen now");
+        if let Some(told) = self.inner.clocks_ahead.note(std::time::Instant::now(), told) {
+            tracing::warn!("{told}");
+        }
+        now
+    }
+
+    /// Whose face fills the picture; refused as not found when there is no face or nobody matches.
+    pub async fn look_up(&self, probe: Probe) -> Result<EdgePerson, Refusal> {
+        let serving = self.serving().await;
+        let own = probe.embedding.filter(|embedding| serving.analyzers.model().takes(embedding));
+        let made = analyze(&serving, move |analyzer| {
+            let crop = decode(&probe.crop)?;
+            match own {
+                Some(embedding) => Ok(Some(embedding)),
+                None => analyzer.embed_crop(&crop).map_err(analyze_error),
+            }
+        })
+        .await?;
+        let embedding = made.ok_or(Refusal::NotFound("face in the picture"))?;
+        self.blocking(move |inner| {
+            let found = match serving.gallery().known(&embedding.values) {
+                Err(EngineError::Vector(_)) => return Err(Refusal::bad_input("the embedding cannot be compared")),
+                found => found?.ok_or(Refusal::NotFound("person with this face"))?,
+            };
+            inner.store.read("read the person who was found", |connection| {
+                let alias = people::aliases(connection, found.person)?.into_iter().next().unwrap_or_default();
+                let tags = tags::of_person(connection, found.person, None, Utc::now())?;
+                Ok(EdgePerson {
+                    face_id: found.face.to_string(),
+                    person_id: found.person.to_string(),
+                    first_name: alias.first_name,
+                    last_name: alias.last_name,
+                    tags: tags
+                        .into_iter()
+                        .map(|tag| EdgeTag { name: tag.name().unwrap_or_default().to_owned(), expires: tag.expires })
+                        .collect(),
+                })
+            })
+        })
+        .await
+    }
+
+    /// Enrols the largest face of the picture, turned to where it stands, and gives the person's id. A photo that has been
+    /// enrolled under its reference before changes nothing, so that a repeated request is harmless; another photo under
+    /// that reference is refused, and unless it is forced, so is a face that is another person's.
+    pub async fn enroll(&self, caller: &Caller, enrolment: Enrolment) -> Result<Uuid, Refusal> {
+        let username = caller.username.clone();
+        let serving = self.serving().await;
+        let seen = look_at_photo(&serving, enrolment.picture.clone()).await?;
+        self.blocking(move |inner| {
+            if let Some(person) = enrolment.person {
+                inner.store.read("look up a person", |connection| people::require(connection, person))?;
+            }
+            inner.enroll(&serving, &enrolment, &seen, &username)
+        })
+        .await
+    }
+
+    /// All faces of a picture and who they are; nothing is stored.
+    pub async fn list_faces(&self, picture: Bytes) -> Result<Vec<FaceDetectItem>, Refusal> {
+        let serving = self.serving().await;
+        let seen = look_at(&serving, picture, Wanted::All, Keep::Not).await?;
+        self.blocking(move |_| {
+            let gallery = serving.gallery();
+            let item = |found: &Analyzed| {
+                let vector = &found.embedding.values;
+                let known = gallery.known(vector)?;
+                let face = match known {
+                    Some(known) => Some(known.face),
+                    None => gallery.unknown(vector)?.map(|unknown| unknown.face),
+                };
+                Ok(FaceDetectItem {
+                    face_id: face.unwrap_or_else(Uuid::new_v4).to_string(),
+                    person_id: known.map(|known| known.person.to_string()),
+                    confidence: Some(found.face.score),
+                    match_confidence: known.map(|known| known.confidence),
+                    quality: Some(found.quality.total),
+                    bounding_box: bounding_box(found.face.bbox),
+                })
+            };
+            seen.faces.iter().map(item).collect::<Result<_, EngineError>>().map_err(Refusal::from)
+        })
+        .await
+    }
+
+    /// Whether the largest faces of two pictures are one person's, and how sure that is.
+    pub async fn compare(&self, first: Bytes, second: Bytes) -> Result<(bool, f32), Refusal> {
+        let serving = self.serving().await;
+        let (a, b) = analyze(&serving, move |analyzer| {
+            // Both must be readable before either may be unusable.
+            let (first, second) = (decode(&first)?, decode(&second)?);
+            let mut largest = |picture: &Picture, name| {
+                let found = analyzer.analyze(picture, Wanted::Largest).map_err(analyze_error)?.into_iter().next();
+                found.ok_or_else(|| Refusal::TurnedDown(format!("{name} shows no face")))
+            };
+            Ok((largest(&first, "image1")?, largest(&second, "image2")?))
+        })
+        .await?;
+        let gallery = serving.gallery();
+        Ok(gallery.compare(&a.embedding.values, &b.embedding.values))
+    }
+}
+
+fn bounding_box(rect: Rect) -> BoundingBox {
+    [rect.x, rect.y, rect.width, rect.height].into()
+}

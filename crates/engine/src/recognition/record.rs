@@ -1,0 +1,200 @@
+//! The history: every face of a published picture, written down once.
+//!
+//! In: an analysed picture and where it was taken. Out: what publishWithResponse says of each face, and who it is. A
+//! face nobody knows becomes one that is recognised again; the same face at the same detector a moment later is
+//! answered with the detection there is.
+
+use ::faces::detect::Rect;
+use chrono::{DateTime, TimeDelta, Utc};
+use identities::wire::{DetectedFace, MatchedPerson, PersonAlias};
+use rusqlite::Transaction;
+use uuid::Uuid;
+
+use super::picture::Seen;
+use super::{Include, Published};
+use crate::analyzer::Analyzed;
+use crate::gallery::{self, KnownMatch};
+use crate::refusal::Refusal;
+use crate::serving::Serving;
+use crate::store::{Stop, detections, faces, people, tags};
+use crate::{EngineError, Inner};
+
+/// A repeated detection within this time of the first is answered but not stored again.
+const DOUBLE_DETECTION: TimeDelta = TimeDelta::seconds(10);
+
+/// A face of a published picture on its way into the history.
+pub struct Recorded {
+    pub detected: DetectedFace,
+    pub person: Option<Uuid>,
+}
+
+/// Writing one picture into the history.
+struct Recording<'a> {
+    serving: &'a Serving,
+    published: &'a Published,
+    jpeg: &'a [u8],
+    now: DateTime<Utc>,
+    /// The picture's id once it is stored; a picture of nothing but repetitions is not.
+    photo: Option<i64>,
+    /// Faces seen for the first time, for the gallery.
+    strangers: Vec<(Uuid, &'a [f32])>,
+}
+
+impl Inner {
+    /// Writes every face of a picture into the history in one transaction.
+    pub(super) fn record(
+        &self,
+        serving: &Serving,
+        published: &Published,
+        seen: &Seen,
+    ) -> Result<Vec<Recorded>, Refusal> {
+        if seen.faces.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = match_known(serving, &seen.faces)?;
+        let now = Utc::now();
+        let mut recording = Recording { serving, published, jpeg: &seen.jpeg, now, photo: None, strangers: Vec::new() };
+        self.store.write_then(
+            "store what was seen",
+            |transaction| {
+                let faces = seen.faces.iter().zip(known);
+                let recorded = faces
+                    .map(|(found, known)| {
+                        // Who was erased a moment ago is a stranger.
+                        let known = known.filter(|known| people::require(transaction, known.person).is_ok());
+                        recording.face(transaction, found, known)
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                let cleaned = !recording.strangers.is_empty()
+                    && serving.gallery_mut().cleaning_due(now)
+                    && gallery::clean(transaction, now)?;
+                Ok((recorded, recording.strangers, cleaned))
+            },
+            |(recorded, strangers, cleaned)| {
+                let mut gallery = serving.gallery_mut();
+                if cleaned {
+                    gallery.reload_unknown(&self.store)?;
+                } else {
+                    strangers.iter().try_for_each(|(face, vector)| gallery.insert(*face, None, vector))?;
+                }
+                Ok(recorded)
+            },
+        )?
+    }
+}
+
+impl<'a> Recording<'a> {
+    /// Writes down one face of the picture, unless the same one was seen there a moment ago.
+    fn face(
+        &mut self,
+        transaction: &Transaction,
+        found: &'a Analyzed,
+        known: Option<KnownMatch>,
+    ) -> Result<Recorded, Stop> {
+        let face = match known {
+            Some(known) => known.face,
+            None => self.stranger(transaction, found)?,
+        };
+        let person = known.map(|known| known.person);
+        let Published { detector, time, .. } = self.published;
+        let before = match self.published.allow_double {
+            true => None,
+            false => detections::near(transaction, face, person, detector, *time, DOUBLE_DETECTION)?,
+        };
+        let (detect_id, face) = match before {
+            Some(stored) => stored,
+            None => (self.detection(transaction, found, face, known)?, face),
+        };
+        let stored = if before.is_some() { "no" } else { "yes" };
+        metrics::counter!("doorward_engine_detections_total", "stored" => stored).increment(1);
+        let detected = DetectedFace {
+            face_id: face.to_string(),
+            detect_id: detect_id.to_string(),
+            confidence: Some(found.face.score),
+            match_confidence: known.map(|known| known.confidence),
+            face_quality: Some(found.quality.total),
+            bounding_box: super::bounding_box(found.face.bbox),
+            person: None,
+        };
+        Ok(Recorded { detected, person })
+    }
+
+    /// The face of somebody nobody knows: the one seen before, or a new one. Looked up within the transaction: of two
+    /// requests with the same stranger, the second finds the first's.
+    fn stranger(&mut self, transaction: &Transaction, found: &'a Analyzed) -> Result<Uuid, Stop> {
+        let vector = found.embedding.values.as_slice();
+        if let Some(before) = self.serving.gallery().unknown(vector).map_err(Refusal::from)? {
+            faces::seen(transaction, before.face, self.now)?;
+            return Ok(before.face);
+        }
+        let face = Uuid::new_v4();
+        faces::insert_unknown(transaction, face, found.quality.total, self.now)?;
+        faces::insert_embedding(transaction, face, &found.embedding.model, vector)?;
+        self.strangers.push((face, vector));
+        Ok(face)
+    }
+
+    /// A new entry of the history, with the picture.
+    fn detection(
+        &mut self,
+        transaction: &Transaction,
+        found: &Analyzed,
+        face: Uuid,
+        known: Option<KnownMatch>,
+    ) -> Result<Uuid, rusqlite::Error> {
+        let photo = match self.photo {
+            Some(photo) => photo,
+            None => *self.photo.insert(faces::insert_photo(transaction, self.jpeg)?),
+        };
+        let Published { detector, time, time_zone, .. } = self.published;
+        let detect_id = Uuid::new_v4();
+        let detection = detections::Detection {
+            detect_id,
+            face,
+            person: known.map(|known| known.person),
+            detector,
+            time: *time,
+            time_zone,
+            confidence: found.face.score,
+            match_confidence: known.map(|known| known.confidence),
+            quality: found.quality.total,
+            bbox: whole(&found.face.bbox),
+            photo,
+        };
+        detections::insert(transaction, &detection)?;
+        Ok(detect_id)
+    }
+}
+
+fn match_known(serving: &Serving, faces: &[Analyzed]) -> Result<Vec<Option<KnownMatch>>, EngineError> {
+    let gallery = serving.gallery();
+    faces.iter().map(|found| gallery.known(&found.embedding.values)).collect()
+}
+
+/// What is told of a person: the sections that were asked for.
+pub fn sections(
+    connection: &rusqlite::Connection,
+    person: Uuid,
+    include: Include,
+    now: DateTime<Utc>,
+) -> Result<MatchedPerson, Stop> {
+    let aliases = include.names.then(|| people::aliases(connection, person)).transpose()?;
+    let addresses = include.addresses.then(|| people::addresses(connection, person)).transpose()?;
+    let person_tags = include.tags.then(|| tags::of_person(connection, person, None, now)).transpose()?;
+    let entity_fields = include.fields.then(|| people::entity_fields(connection, person, None)).transpose()?;
+    let friendly_name = aliases.as_ref().and_then(|aliases| friendly_name(aliases.first()?));
+    let person_id = person.to_string();
+    Ok(MatchedPerson { person_id, friendly_name, aliases, addresses, person_tags, entity_fields })
+}
+
+/// First and last name, as far as there are any.
+fn friendly_name(alias: &PersonAlias) -> Option<String> {
+    let names: Vec<_> = [&alias.first_name, &alias.last_name].into_iter().flatten().map(|name| name.trim()).collect();
+    let joined = names.join(" ").trim().to_owned();
+    (!joined.is_empty()).then_some(joined)
+}
+
+fn whole(rect: &Rect) -> [i32; 4] {
+    // `as` saturates and turns NaN into 0.
+    [rect.x, rect.y, rect.width, rect.height].map(|value| value.round() as i32)
+}

@@ -1,0 +1,209 @@
+//! Speaking TLS with a certificate and key from files.
+//!
+//! In: two PEM files. Out: encrypted streams, and the pin clients may know the engine by. The files are looked at again
+//! while the engine runs: a renewed certificate is taken up without a restart, a broken one is not.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
+use telemetry::Repeated;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::certificate;
+use crate::EngineError;
+
+/// How often the files are looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Where a certificate and its key are.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// PEM; the engine's own certificate first, then those that lead to its issuer.
+    pub certificate: PathBuf,
+    /// PEM: PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Those of the engine's own certificate in its data folder, good for `names` beside the names this machine is
+    /// likely to be reached by when it listens on `address`; made where need be.
+    pub fn self_made(
+        folder: &std::path::Path,
+        address: std::net::IpAddr,
+        names: &[String],
+    ) -> Result<Self, EngineError> {
+        let mut all = certificate::usual_names(address);
+        all.extend(names.iter().filter(|name| !all.contains(name)).cloned().collect::<Vec<_>>());
+        certificate::self_made(folder, &all, chrono::Utc::now())
+    }
+}
+
+/// TLS with one certificate; clones are the same one.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    current: Arc<Current>,
+}
+
+/// The certificate shown at this moment.
+struct Current {
+    files: TlsFiles,
+    key: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Tls {
+    pub fn new(files: TlsFiles) -> Result<Self, EngineError> {
+        let key = RwLock::new(Arc::new(load(&files)?));
+        let current = Arc::new(Current { files, key });
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(EngineError::Tls)?
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), current })
+    }
+
+    /// Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo: what a client's `pin_sha256` holds.
+    pub fn pin(&self) -> Result<String, EngineError> {
+        let key = self.current.key.read().unwrap_or_else(PoisonError::into_inner).clone();
+        pin(&key).ok_or_else(|| EngineError::UnusableCertificate { path: self.current.files.certificate.clone() })
+    }
+
+    pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        self.acceptor.accept(stream).await
+    }
+
+    /// Takes up the files whenever they have changed, until told to stop.
+    pub async fn keep_up_to_date(self, stopping: CancellationToken) {
+        let broken = Repeated::new(Duration::from_secs(3600));
+        let mut seen = self.current.changed();
+        while stopping.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_some() {
+            let changed = self.current.changed();
+            if changed == seen {
+                continue;
+            }
+            match self.current.reload() {
+                Ok(()) => {
+                    seen = changed;
+                    info!("the certificate has changed; new connections get the new one");
+                }
+                // Certificate and key may be on their way, one after the other: tried again at the next look.
+                Err(error) => {
+                    if let Some(line) = broken.note(Instant::now(), error) {
+                        warn!("the changed certificate cannot be used, the one before goes on: {line}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Current {
+    fn changed(&self) -> [Option<SystemTime>; 2] {
+        [&self.files.certificate, &self.files.key].map(|path| fs::metadata(path).ok()?.modified().ok())
+    }
+
+    fn reload(&self) -> Result<(), EngineError> {
+        let key = Arc::new(load(&self.files)?);
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.key.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+impl std::fmt::Debug for Current {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Current").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// Reads both files and makes sure that they belong together.
+fn load(files: &TlsFiles) -> Result<CertifiedKey, EngineError> {
+    let read =
+        |path: &PathBuf| fs::read(path).map_err(|source| EngineError::ReadTlsFile { path: path.clone(), source });
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(&read(&files.certificate)?).filter_map(Result::ok).collect();
+    if certificates.is_empty() {
+        return Err(EngineError::UnusableCertificate { path: files.certificate.clone() });
+    }
+    let unusable = |_| EngineError::UnusableKey { path: files.key.clone() };
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(unusable)?;
+    let certified =
+        CertifiedKey::from_der(certificates, key, &ring::default_provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                EngineError::KeyOfAnother { certificate: files.certificate.clone(), key: files.key.clone() }
+            }
+            rustls::Error::InvalidCertificate(_) => {
+                EngineError::UnusableCertificate { path: files.certificate.clone() }
+            }
+            _ => EngineError::UnusableKey { path: files.key.clone() },
+        })?;
+    match pin(&certified) {
+        Some(_) => Ok(certified),
+        None => Err(EngineError::UnusableCertificate { path: files.certificate.clone() }),
+    }
+}
+
+fn pin(key: &CertifiedKey) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(key.cert.first()?).ok()?;
+    Some(BASE64_STANDARD.encode(Sha256::digest(certificate.public_key().raw)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(folder: &std::path::Path) -> TlsFiles {
+        TlsFiles::self_made(folder, "127.0.0.1".parse().unwrap(), &["door.example".into()]).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (a, b) = (made(one.path()), made(other.path()));
+        let with = |certificate: &PathBuf, key: &PathBuf| {
+            Tls::new(TlsFiles { certificate: certificate.clone(), key: key.clone() }).map(drop).unwrap_err()
+        };
+        let nothing = one.path().join("nothing");
+        assert!(matches!(with(&a.certificate, &b.key), EngineError::KeyOfAnother { .. }));
+        assert!(matches!(with(&nothing, &a.key), EngineError::ReadTlsFile { .. }));
+        assert!(matches!(with(&a.key, &a.key), EngineError::UnusableCertificate { .. }));
+        assert!(matches!(with(&a.certificate, &a.certificate), EngineError::UnusableKey { .. }));
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (files, renewed) = (made(one.path()), made(other.path()));
+        let tls = Tls::new(files.clone()).unwrap();
+        let before = tls.pin().unwrap();
+        fs::copy(&renewed.certificate, &files.certificate).unwrap();
+        assert!(tls.current.reload().is_err());
+        assert_eq!(tls.pin().unwrap(), before);
+        fs::copy(&renewed.key, &files.key).unwrap();
+        tls.current.reload().unwrap();
+        assert_eq!(tls.pin().unwrap(), Tls::new(renewed).unwrap().pin().unwrap());
+    }
+}

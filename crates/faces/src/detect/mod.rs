@@ -1,0 +1,222 @@
+//! Faces in a frame.
+//!
+//! In: a picture. Out: every [`Face`] in it, largest first, in the picture's own pixels. It knows the models and
+//! ONNX Runtime; it does not know where the picture comes from or what becomes of the faces.
+
+mod boxes;
+mod canary;
+mod centerface;
+mod input;
+mod pass;
+mod search;
+mod shrink;
+mod yunet;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::models::{ModelError, ModelStore, Role};
+use crate::onnx::{self, OnnxError};
+use crate::picture::{Picture, PictureError};
+use pass::Pass;
+use search::Search;
+
+/// A point in pixels of the frame, `x` to the right, `y` down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    pub x: f32,
+    pub y: f32,
+}
+
+/// A rectangle in pixels of the frame; it may reach beyond the frame's edges.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rect {
+    pub x: f32,
+    pub y: f32,
+    pub width: f32,
+    pub height: f32,
+}
+
+/// One face in one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Face {
+    pub bbox: Rect,
+    /// The eye at the picture's left, the eye at its right, nose tip, mouth corner at the left, mouth corner at the
+    /// right: the order of the ArcFace template.
+    pub landmarks: [Point; 5],
+    /// 0 to 1.
+    pub score: f32,
+}
+
+/// Which model searches, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchOptions {
+    /// A model of the manifest, or `auto`: the first of its preference order whose file is present.
+    pub model: String,
+    /// A picture is shrunk until its longest side is no more than this before it is searched.
+    pub longest_side_px: u32,
+    /// Faces below this score are not reported, 0 to 1.
+    pub min_score: f32,
+    /// Two boxes that overlap more than this (IoU) are one face.
+    pub nms_iou: f32,
+}
+
+/// Finds faces.
+pub trait FaceDetector: Send {
+    /// The model's name in the manifest.
+    fn name(&self) -> &str;
+
+    /// Every face in the picture, largest first, in the picture's pixels. Any size of picture will do.
+    fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError>;
+
+    /// Shows the detector the built-in face. One that does not find it is [`DetectError::Blind`]: it must not go on as
+    /// if nobody were there. Takes less than a frame does.
+    fn prove(&mut self) -> Result<(), DetectError> {
+        let faces = self.detect(&canary::draw())?;
+        if canary::found(&faces) { Ok(()) } else { Err(DetectError::Blind { model: self.name().into() }) }
+    }
+
+    /// How much of the last [`detect`](Self::detect) was spent inside the network, for benchmarks.
+    fn network_time(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Why faces cannot be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectError {
+    #[error("cannot choose a detector model")]
+    Choose {
+        #[source]
+        source: ModelError,
+    },
+    #[error("cannot load ONNX Runtime for the detector")]
+    Runtime {
+        #[source]
+        source: OnnxError,
+    },
+    #[error("cannot load the detector model {model}")]
+    Load {
+        model: String,
+        #[source]
+        source: OnnxError,
+    },
+    #[error("{model} is not a detector model this build knows")]
+    Unknown { model: String },
+    #[error("the detector model {model} lacks {missing}; check it with `doorward models verify`")]
+    Layout { model: String, missing: String },
+    #[error("the detector model {model} failed on a picture")]
+    Run {
+        model: String,
+        #[source]
+        source: ort::Error,
+    },
+    #[error(
+        "the detector model {model} does not find the built-in face: it would report nobody at the door; \
+         check it with `doorward models verify`"
+    )]
+    Blind { model: String },
+    #[error("cannot make the picture ready for the detector")]
+    Picture {
+        #[source]
+        source: PictureError,
+    },
+}
+
+/// What a model reports and what it keeps to itself.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// 0 to 1.
+    min_score: f32,
+    /// Boxes that overlap more than this are one face.
+    nms_iou: f32,
+}
+
+/// The detector the options ask for, proven on the built-in face. `threads` is how many one inference may use.
+pub fn load(store: &ModelStore, config: &SearchOptions, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
+    let choose = |source| DetectError::Choose { source };
+    let model = store.choose(Role::Detector, &config.model).map_err(choose)?;
+    onnx::init(&store.runtime().map_err(choose)?).map_err(|source| DetectError::Runtime { source })?;
+    let mut detector = open(&model.name, &model.path, config, threads)?;
+    detector.prove()?;
+    tracing::info!(
+        model = detector.name(),
+        wanted = config.model,
+        threads,
+        "the detector model is {}",
+        detector.name()
+    );
+    Ok(detector)
+}
+
+/// Opens the model file of the manifest's detector `name`. ONNX Runtime must have been loaded.
+pub fn open(
+    name: &str,
+    file: &Path,
+    config: &SearchOptions,
+    threads: u16,
+) -> Result<Box<dyn FaceDetector>, DetectError> {
+    let limits = Limits { min_score: Search::least_score(config), nms_iou: config.nms_iou };
+    Ok(Box::new(Search::new(model(name, file, limits, threads)?, config)))
+}
+
+/// A model that looks at a picture once, at the picture's own size.
+fn model(name: &str, file: &Path, limits: Limits, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
+    let open = || onnx::session(file, threads).map_err(|source| DetectError::Load { model: name.into(), source });
+    Ok(match name {
+        "yunet_n" | "yunet_s" => {
+            let session = open()?;
+            let layout = yunet::Yunet::new(name, &session)?;
+            Box::new(Pass::new(name, session, layout, limits))
+        }
+        "centerface" => {
+            let session = open()?;
+            let layout = centerface::CenterFace::new(name, &session)?;
+            Box::new(Pass::new(name, session, layout, limits))
+        }
+        _ => return Err(DetectError::Unknown { model: name.into() }),
+    })
+}
+
+impl Default for SearchOptions {
+    /// How a camera's frame is searched.
+    fn default() -> Self {
+        Self { model: "auto".into(), longest_side_px: 640, min_score: 0.6, nms_iou: 0.3 }
+    }
+}
+
+impl SearchOptions {
+    /// How a single photo is searched: more finely than a camera's frame, as there is no next one to find the face in.
+    pub fn still(model: &str) -> Self {
+        Self { model: model.into(), longest_side_px: 1280, ..Self::default() }
+    }
+}
+
+impl Rect {
+    /// Area in square pixels; zero for an empty or inverted rectangle.
+    pub fn area(&self) -> f32 {
+        self.width.max(0.0) * self.height.max(0.0)
+    }
+
+    pub fn centre(&self) -> Point {
+        Point { x: self.x + self.width / 2.0, y: self.y + self.height / 2.0 }
+    }
+
+    /// Whether a point lies inside.
+    pub fn holds(&self, point: Point) -> bool {
+        (self.x..self.x + self.width).contains(&point.x) && (self.y..self.y + self.height).contains(&point.y)
+    }
+
+    /// Intersection over union, 0 to 1.
+    pub fn iou(&self, other: &Rect) -> f32 {
+        let overlap = Rect {
+            x: self.x.max(other.x),
+            y: self.y.max(other.y),
+            width: (self.x + self.width).min(other.x + other.width) - self.x.max(other.x),
+            height: (self.y + self.height).min(other.y + other.height) - self.y.max(other.y),
+        }
+        .area();
+        let union = self.area() + other.area() - overlap;
+        if union > 0.0 { overlap / union } else { 0.0 }
+    }
+}

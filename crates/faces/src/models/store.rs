@@ -1,0 +1,365 @@
+//! The folder of model files: where it is, and which file of it serves a role.
+//!
+//! In: the manifest and a folder. Out: a [`Model`] whose file is there and has the right length; `verify` is what
+//! hashes. It never fetches and never writes.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::error::file;
+use super::{Digest, Entry, Manifest, ModelError, Role};
+
+/// Names the models folder; wins over the configuration.
+pub const DIR_VARIABLE: &str = "DOORWARD_MODELS_DIR";
+/// Names ONNX Runtime's shared library; wins over the models folder. It is `ort`'s own variable.
+pub const RUNTIME_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// Where packages and `doorward models pull` put the files on an installed system; the first that has any wins.
+const SYSTEM_DIRS: [&str; 2] = ["/var/lib/doorward/models", "/usr/share/doorward/models"];
+
+/// A folder and the manifest its files belong to.
+#[derive(Debug, Clone)]
+pub struct ModelStore {
+    dir: PathBuf,
+    named_by: NamedBy,
+    manifest: Manifest,
+}
+
+/// Who said that the models are in this folder. The working folder and the program's own place never do: a program started
+/// as root must not run what somebody else has put beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// The environment variable [`DIR_VARIABLE`].
+    Variable,
+    /// `models.dir` of the configuration.
+    Configuration,
+    /// Nobody; it is a place of an installed system.
+    System,
+    /// The code that made the store.
+    Caller,
+}
+
+/// A file of the manifest that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    pub name: String,
+    pub role: Role,
+    pub path: PathBuf,
+}
+
+/// What the folder has of an entry, by a look at the file's length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Missing,
+    /// There, but with this many bytes.
+    WrongSize(u64),
+    Present,
+}
+
+impl ModelStore {
+    /// The folder that `DOORWARD_MODELS_DIR` names, else the configured one, else `/var/lib/doorward/models` or
+    /// `/usr/share/doorward/models`, whichever has files first.
+    pub fn locate(configured: Option<&Path>) -> Self {
+        let manifest = Manifest::embedded();
+        let system: Vec<&Path> = SYSTEM_DIRS.iter().map(Path::new).collect();
+        let (dir, named_by) = place(env::var_os(DIR_VARIABLE), configured, &system, manifest);
+        Self { dir, named_by, manifest: manifest.clone() }
+    }
+
+    /// A store in a folder that the calling code names.
+    pub fn new(dir: PathBuf, manifest: Manifest) -> Self {
+        Self { dir, named_by: NamedBy::Caller, manifest }
+    }
+
+    /// The folder of the files.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder and who named it, for people.
+    pub fn place(&self) -> String {
+        let by = match self.named_by {
+            NamedBy::Variable => format!("named by {DIR_VARIABLE}"),
+            NamedBy::Configuration => "named by `models.dir`".into(),
+            NamedBy::System => format!("the usual place; {DIR_VARIABLE} or `models.dir` names another"),
+            NamedBy::Caller => return self.dir.display().to_string(),
+        };
+        format!("{} ({by})", self.dir.display())
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Where the file of an entry is, or would be.
+    pub fn path(&self, entry: &Entry) -> PathBuf {
+        self.dir.join(&entry.file)
+    }
+
+    /// A look at the file's length; quick enough for every start.
+    pub fn presence(&self, entry: &Entry) -> Presence {
+        match fs::metadata(self.path(entry)) {
+            Ok(found) if found.is_file() && found.len() == entry.digest.bytes => Presence::Present,
+            Ok(found) => Presence::WrongSize(found.len()),
+            Err(_) => Presence::Missing,
+        }
+    }
+
+    /// The model for a role: the one called `wanted`, or for `auto` the first of the manifest's preference order whose
+    /// file is there with the right length.
+    ///
+    /// # Errors
+    /// A name that is no model of the role (with the nearest that is), a file that is missing or has another length;
+    /// each says which command to run.
+    pub fn choose(&self, role: Role, wanted: &str) -> Result<Model, ModelError> {
+        if wanted == "auto" {
+            return self.auto(role).map(|entry| self.model(entry)).ok_or_else(|| self.none(role));
+        }
+        let entry = self.manifest.entry(wanted).filter(|entry| entry.role == role && entry.runs_here());
+        self.there(entry.ok_or_else(|| self.manifest.unknown(Some(role), wanted))?)
+    }
+
+    /// What `auto` takes for a role, if there is anything.
+    pub fn auto(&self, role: Role) -> Option<&Entry> {
+        self.manifest.preference(role).into_iter().find(|entry| self.presence(entry) == Presence::Present)
+    }
+
+    /// ONNX Runtime's shared library: what `ORT_DYLIB_PATH` names, else the models folder's for this processor, hashed.
+    ///
+    /// # Errors
+    /// When neither is there or it is not the manifest's file, with the command to run.
+    pub fn runtime(&self) -> Result<PathBuf, ModelError> {
+        self.runtime_or(env::var_os(RUNTIME_VARIABLE))
+    }
+
+    /// The file of an entry that is no model, such as a demo picture.
+    ///
+    /// # Errors
+    /// As [`ModelStore::choose`].
+    pub fn extra(&self, name: &str) -> Result<PathBuf, ModelError> {
+        let entry = self.manifest.entry(name).filter(|entry| entry.role == Role::Picture);
+        let entry = entry.ok_or_else(|| self.manifest.unknown(Some(Role::Picture), name))?;
+        self.there(entry).map(|model| model.path)
+    }
+
+    /// Hashes the file of an entry.
+    ///
+    /// # Errors
+    /// A file that is missing, cannot be read, or is not the one of the manifest.
+    pub fn verify(&self, entry: &Entry) -> Result<(), ModelError> {
+        let model = self.there(entry)?;
+        if hash_file(&model.path)? == entry.digest {
+            Ok(())
+        } else {
+            Err(ModelError::WrongHash { name: model.name, path: model.path })
+        }
+    }
+
+    fn runtime_or(&self, named: Option<OsString>) -> Result<PathBuf, ModelError> {
+        if let Some(path) = named.filter(|path| !path.is_empty()).map(PathBuf::from) {
+            // A bare file name is left to the dynamic linker's search path.
+            let bare = path.components().count() == 1 && !path.exists();
+            return if bare || path.is_file() { Ok(path) } else { Err(ModelError::RuntimeOverride { path }) };
+        }
+        let entry = self.manifest.preference(Role::Runtime).first().copied();
+        let entry = entry.ok_or(ModelError::RuntimeArch { arch: env::consts::ARCH })?;
+        // Unlike a model it is run: a file of the right length in a folder anybody may write to is not enough.
+        self.verify(entry)?;
+        Ok(self.path(entry))
+    }
+
+    fn there(&self, entry: &Entry) -> Result<Model, ModelError> {
+        let name = entry.name.clone();
+        match self.presence(entry) {
+            Presence::Present => Ok(self.model(entry)),
+            Presence::Missing => Err(ModelError::NotPresent { name, dir: self.dir.clone() }),
+            Presence::WrongSize(found) => {
+                Err(ModelError::WrongSize { name, path: self.path(entry), expected: entry.digest.bytes, found })
+            }
+        }
+    }
+
+    fn none(&self, role: Role) -> ModelError {
+        // A damaged file is the better explanation than a missing one.
+        let damaged = self.manifest.preference(role).into_iter().map(|entry| self.there(entry));
+        damaged
+            .filter_map(Result::err)
+            .find(|error| matches!(error, ModelError::WrongSize { .. }))
+            .unwrap_or_else(|| ModelError::NonePresent { role, dir: self.dir.clone() })
+    }
+
+    fn model(&self, entry: &Entry) -> Model {
+        Model { name: entry.name.clone(), role: entry.role, path: self.path(entry) }
+    }
+}
+
+/// Length and sha256 of a file.
+pub fn hash_file(path: &Path) -> Result<Digest, ModelError> {
+    let mut reader = fs::File::open(path).map_err(file("open", path))?;
+    let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match reader.read(&mut buffer).map_err(file("read", path))? {
+            0 => return Ok(Digest { bytes, sha256: hash.finalize().into() }),
+            count => {
+                hash.update(&buffer[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
+}
+
+fn place(
+    named: Option<OsString>,
+    configured: Option<&Path>,
+    system: &[&Path],
+    manifest: &Manifest,
+) -> (PathBuf, NamedBy) {
+    if let Some(dir) = named.filter(|dir| !dir.is_empty()) {
+        return (PathBuf::from(dir), NamedBy::Variable);
+    }
+    if let Some(dir) = configured {
+        return (dir.to_owned(), NamedBy::Configuration);
+    }
+    let filled = |dir: &&&Path| manifest.entries().iter().any(|entry| dir.join(&entry.file).is_file());
+    let dir = system.iter().find(filled).or(system.first()).map(|dir| dir.to_path_buf());
+    (dir.unwrap_or_default(), NamedBy::System)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `abc`, three bytes.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn manifest() -> Manifest {
+        let entry = |name: &str, role: &str, more: &str| {
+            format!(
+                "[[entry]]\nname = \"{name}\"\nrole = \"{role}\"\nlicence = \"MIT\"\nabout = \"a test\"\n\
+                 file = \"{name}.bin\"\nbytes = 3\nsha256 = \"{ABC}\"\nsource = []\n{more}\n"
+            )
+        };
+        let arch = format!("arch = \"{}\"", env::consts::ARCH);
+        let text = [
+            "[auto]\ndetector = [\"better\", \"faster\"]\nembedder = [\"only\"]\n".to_owned(),
+            entry("faster", "detector", ""),
+            entry("better", "detector", ""),
+            entry("only", "embedder", ""),
+            entry("library_foreign", "runtime", "arch = \"vax\""),
+            entry("library", "runtime", &arch),
+            entry("picture", "picture", ""),
+        ];
+        Manifest::parse(&text.concat()).unwrap()
+    }
+
+    fn store(files: &[(&str, &str)]) -> (tempfile::TempDir, ModelStore) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(dir.path().join(format!("{name}.bin")), content).unwrap();
+        }
+        let store = ModelStore::new(dir.path().to_owned(), manifest());
+        (dir, store)
+    }
+
+    #[test]
+    fn auto_takes_the_first_of_the_preference_that_is_there() {
+        type Files = &'static [(&'static str, &'static str)];
+        let cases: [(Files, Result<&str, &str>); 5] = [
+            (&[("faster", "abc"), ("better", "abc")], Ok("better")),
+            (&[("faster", "abc")], Ok("faster")),
+            (&[("faster", "abc"), ("better", "ab")], Ok("faster")),
+            (&[("better", "ab")], Err("has 2 bytes instead of 3: run `doorward models pull better`")),
+            (&[], Err("no detector model is in")),
+        ];
+        for (files, expected) in cases {
+            let (_dir, store) = store(files);
+            match (store.choose(Role::Detector, "auto"), expected) {
+                (Ok(model), Ok(name)) => {
+                    assert_eq!(model.name, name);
+                    assert!(model.path.is_file());
+                }
+                (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),
+                (found, _) => panic!("{files:?}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_by_name_is_there_or_the_error_says_what_to_run() {
+        let (_dir, store) = store(&[("faster", "abc")]);
+        assert_eq!(store.choose(Role::Detector, "faster").unwrap().name, "faster");
+        let cases = [
+            (Role::Detector, "better", "run `doorward models pull better`"),
+            (Role::Detector, "only", "there is no detector called `only`"),
+            (Role::Embedder, "onyl", "did you mean `only`?"),
+        ];
+        for (role, wanted, text) in cases {
+            let error = store.choose(role, wanted).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn pictures_are_extras_and_models_are_not() {
+        let (_dir, store) = store(&[("picture", "abc"), ("only", "abc")]);
+        assert!(store.extra("picture").unwrap().is_file());
+        assert!(store.extra("only").unwrap_err().to_string().contains("there is no picture called `only`"));
+    }
+
+    #[test]
+    fn the_variable_names_the_runtime_before_the_folder_does() {
+        let (dir, store) = store(&[("library", "abc"), ("library_foreign", "abc")]);
+        assert!(store.runtime_or(None).unwrap().ends_with("library.bin"));
+        assert!(store.runtime_or(Some("".into())).unwrap().ends_with("library.bin"));
+        let other = dir.path().join("other.so");
+        assert!(store.runtime_or(Some(other.clone().into())).unwrap_err().to_string().contains("ORT_DYLIB_PATH names"));
+        fs::write(&other, "").unwrap();
+        assert_eq!(store.runtime_or(Some(other.clone().into())).unwrap(), other);
+        let bare = store.runtime_or(Some("libonnxruntime.so".into())).unwrap();
+        assert_eq!(bare, Path::new("libonnxruntime.so"));
+    }
+
+    #[test]
+    fn a_runtime_of_other_bytes_is_not_loaded() {
+        let (_dir, store) = store(&[("library", "abd")]);
+        let error = store.runtime_or(None).unwrap_err().to_string();
+        assert!(error.contains("does not have the sha256") && error.contains("models pull library"), "{error}");
+    }
+
+    #[test]
+    fn verify_tells_the_missing_the_cut_and_the_changed() {
+        let (_dir, store) = store(&[("faster", "abc"), ("better", "ab"), ("only", "xyz")]);
+        let verify = |name: &str| store.verify(store.manifest().entry(name).unwrap());
+        assert!(verify("faster").is_ok());
+        assert!(matches!(verify("better"), Err(ModelError::WrongSize { found: 2, expected: 3, .. })));
+        assert!(matches!(verify("only"), Err(ModelError::WrongHash { .. })));
+        assert!(matches!(verify("picture"), Err(ModelError::NotPresent { .. })));
+    }
+
+    #[test]
+    fn the_folder_is_named_or_one_of_an_installed_system() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        let (var, usr) = (at("var"), at("usr"));
+        fs::create_dir_all(&var).unwrap();
+        fs::create_dir_all(&usr).unwrap();
+        let system: [&Path; 2] = [&var, &usr];
+        let manifest = manifest();
+        let find = |named: Option<&str>, configured: Option<&str>| {
+            let configured = configured.map(Path::new);
+            place(named.map(OsString::from), configured, &system, &manifest)
+        };
+        assert_eq!(find(Some("/named"), Some("/configured")), ("/named".into(), NamedBy::Variable));
+        assert_eq!(find(Some(""), Some("/configured")), ("/configured".into(), NamedBy::Configuration));
+        assert_eq!(find(None, None), (var.clone(), NamedBy::System), "nothing is anywhere yet");
+        fs::write(at("usr/picture.bin"), "").unwrap();
+        assert_eq!(find(None, None), (usr.clone(), NamedBy::System));
+        fs::write(at("var/picture.bin"), "").unwrap();
+        assert_eq!(find(None, None), (var.clone(), NamedBy::System));
+    }
+}

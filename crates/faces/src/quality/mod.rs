@@ -1,0 +1,214 @@
+//! How much a face in a frame is worth sending: one number and the reasons for it.
+//!
+//! Pure: in goes a picture, a face and the limits, out comes [`Quality`]. It knows what recognition needs of a face
+//! (size, focus, a look at the camera, light, all of it in the picture); it does not know who the face belongs to
+//! or what was seen before. [`geometry`] holds the parts that need no pixels, [`pixels`] the two that do.
+
+pub mod geometry;
+pub mod pixels;
+
+use crate::detect::Face;
+use crate::picture::Picture;
+
+/// Every part from 0 (useless) to 1 (as good as it gets), with the measured value behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quality {
+    /// The parts taken together, 0 to 1; see [`Quality::of`].
+    pub total: f32,
+    /// Value: height of the face's box, pixels of the frame.
+    pub size: Part,
+    /// Value: one minus the blur of Crete et al. 2007, about 0.1 (smeared) to 0.55 (crisp).
+    pub sharpness: Part,
+    /// Value: degrees away from looking straight into the camera.
+    pub pose: Part,
+    /// Value: mean brightness of the face, 0 (black) to 255 (white).
+    pub exposure: Part,
+    /// Value: share of the face outside the frame, 0 to 1.
+    pub truncation: Part,
+}
+
+/// What a face must reach to be worth sending.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QualityOptions {
+    /// Smallest height of the face's box.
+    pub min_face_px: u32,
+    /// Smallest total quality, 0 to 1.
+    pub min_total: f32,
+}
+
+/// One reason: a score and the measurement it stands for (its unit is said where it is computed).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Part {
+    /// 0 to 1.
+    pub score: f32,
+    pub value: f32,
+}
+
+/// The exponents of the parts in [`Quality::of`], chosen so that equal totals are missed equally often whatever the
+/// defect.
+const WEIGHTS: [f32; 5] = [0.5, 0.75, 0.75, 0.5, 0.75];
+
+/// Measures a face. Never fails: what cannot be measured (a box outside the frame, a coordinate that is not a
+/// number) scores 0. The size counts relative to `limits.min_face_px`, the rest does not depend on the limits.
+pub fn measure(picture: &Picture, face: &Face, limits: &QualityOptions) -> Quality {
+    let (sharpness, exposure) = pixels::measure(picture, &face.bbox);
+    Quality::of(
+        geometry::size(face, limits.min_face_px),
+        sharpness,
+        geometry::pose(face),
+        exposure,
+        geometry::truncation(face, picture.width(), picture.height()),
+    )
+}
+
+impl Quality {
+    /// Takes the parts together: the product of their scores, each to the power of its weight (size 0.5, sharpness
+    /// 0.75, pose 0.75, exposure 0.5, truncation 0.75). One useless part makes the whole useless, and no part makes
+    /// up for another, which an average would allow.
+    ///
+    /// What the number means: of 55 photos of 5 people, blurred, shaken, dimmed, overexposed, fogged, shrunk and cut in
+    /// 27 ways (1,198 faces found), MobileFaceNet at cosine 0.43 misses 97 % of the matches of a face below 0.1, 62 %
+    /// from 0.1, 45 from 0.2, 36 from 0.3, 13 from 0.4, 5 from 0.5, and about 1 from 0.6.
+    pub fn of(size: Part, sharpness: Part, pose: Part, exposure: Part, truncation: Part) -> Self {
+        let mut quality = Self { total: 0.0, size, sharpness, pose, exposure, truncation };
+        let total: f32 =
+            quality.parts().iter().zip(WEIGHTS).map(|((_, part), weight)| part.score.powf(weight)).product();
+        quality.total = unit(total);
+        quality
+    }
+
+    /// Whether the face may be sent: tall enough and good enough in all.
+    pub fn good_enough(&self, limits: &QualityOptions) -> bool {
+        self.tall_enough(limits) && self.total >= limits.min_total
+    }
+
+    /// Whether the face has the smallest height asked for.
+    pub fn tall_enough(&self, limits: &QualityOptions) -> bool {
+        self.size.value >= limits.min_face_px as f32
+    }
+
+    /// The parts with their names, in the order they are told.
+    pub fn parts(&self) -> [(&'static str, Part); 5] {
+        [
+            ("size", self.size),
+            ("sharpness", self.sharpness),
+            ("pose", self.pose),
+            ("exposure", self.exposure),
+            ("truncation", self.truncation),
+        ]
+    }
+
+    /// The name of the part that costs the total most: what to tell someone who asks why a face was too poor.
+    pub fn weakest(&self) -> &'static str {
+        let cost = |((_, part), weight): &((&'static str, Part), f32)| part.score.powf(*weight);
+        let worst = self.parts().into_iter().zip(WEIGHTS).min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        worst.map_or("size", |((name, _), _)| name)
+    }
+}
+
+impl Default for QualityOptions {
+    fn default() -> Self {
+        Self { min_face_px: 48, min_total: 0.3 }
+    }
+}
+
+impl Part {
+    /// The score is forced into 0 to 1; a value that is not a number becomes 0 and scores 0.
+    pub fn new(score: f32, value: f32) -> Self {
+        if value.is_finite() { Self { score: unit(score), value } } else { Self::useless(0.0) }
+    }
+
+    /// Scores 0.
+    pub fn useless(value: f32) -> Self {
+        Self { score: 0.0, value }
+    }
+}
+
+/// 0 at `zero`, 1 at `one`, straight in between and flat beyond; `zero` may be the larger one.
+fn ramp(value: f32, zero: f32, one: f32) -> f32 {
+    unit((value - zero) / (one - zero))
+}
+
+/// Into 0 to 1; not a number becomes 0.
+fn unit(value: f32) -> f32 {
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::detect::{Point, Rect};
+
+    fn parts(scores: [f32; 5]) -> Quality {
+        let [size, sharpness, pose, exposure, truncation] = scores.map(|score| Part::new(score, 50.0));
+        Quality::of(size, sharpness, pose, exposure, truncation)
+    }
+
+    #[test]
+    fn one_useless_part_makes_the_whole_useless() {
+        assert_eq!(parts([1.0; 5]).total, 1.0);
+        for useless in 0..5 {
+            let mut scores = [1.0; 5];
+            scores[useless] = 0.0;
+            let quality = parts(scores);
+            assert_eq!(quality.total, 0.0);
+            assert_eq!(quality.weakest(), quality.parts()[useless].0);
+        }
+    }
+
+    #[test]
+    fn every_part_counts_towards_the_total() {
+        for part in 0..5 {
+            let at = |score| {
+                let mut scores = [0.8; 5];
+                scores[part] = score;
+                parts(scores).total
+            };
+            assert!(at(0.4) < at(0.6) && at(0.6) < at(1.0), "part {part}");
+        }
+    }
+
+    #[test]
+    fn good_enough_asks_for_height_and_total() {
+        let limits = QualityOptions { min_face_px: 50, min_total: 0.3 };
+        assert!(parts([0.9; 5]).good_enough(&limits));
+        assert!(!parts([0.2; 5]).good_enough(&limits));
+        let small = QualityOptions { min_face_px: 51, min_total: 0.3 };
+        assert!(!parts([0.9; 5]).good_enough(&small));
+        assert!(!parts([0.9; 5]).tall_enough(&small));
+    }
+
+    fn odd() -> impl Strategy<Value = f32> {
+        prop_oneof![
+            4 => -200f32..400.0,
+            1 => Just(f32::NAN),
+            1 => Just(f32::INFINITY),
+            1 => Just(f32::NEG_INFINITY),
+            1 => Just(0.0),
+            1 => Just(f32::MAX),
+            1 => Just(1e-30)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_face_the_scores_are_numbers_from_0_to_1(
+            numbers in proptest::collection::vec(odd(), 14), width in 1u32..200, height in 1u32..200, min in 0u32..200,
+        ) {
+            let picture = Picture::filled(width, height, [90, 120, 140]);
+            let point = |i: usize| Point { x: numbers[4 + 2 * i], y: numbers[5 + 2 * i] };
+            let face = Face {
+                bbox: Rect { x: numbers[0], y: numbers[1], width: numbers[2], height: numbers[3] },
+                landmarks: std::array::from_fn(point),
+                score: 0.9,
+            };
+            let quality = measure(&picture, &face, &QualityOptions { min_face_px: min, min_total: 0.3 });
+            prop_assert!((0.0..=1.0).contains(&quality.total));
+            for (name, part) in quality.parts() {
+                prop_assert!((0.0..=1.0).contains(&part.score) && part.value.is_finite(), "{name} {part:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! For the fuzz targets alone: what the bytes of an engine go through, without a network.
+//!
+//! In: any bytes. Out: the answer they make, or its error; it panics when an error's text is long or not printable.
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use serde::de::DeserializeOwned;
+
+use super::auth::login_answer;
+use super::error::ClientError;
+use super::operation::{GET_PERSON, LOOKUP, PUBLISH_WITH_RESPONSE};
+use super::transport::Reply;
+use super::wire;
+
+/// The longest an error and all its causes may become, in all forms together, whatever the engine wrote.
+const LONGEST_TEXT: usize = 4000;
+const STATUSES: [u16; 10] = [200, 200, 200, 400, 401, 403, 404, 429, 500, 503];
+
+/// An answer that was read, with the time it was said.
+pub enum Read {
+    Published(wire::FaceEdgePublishResponse, DateTime<Utc>),
+    Found(Option<wire::EdgePerson>, DateTime<Utc>),
+    Other,
+}
+
+/// The first byte chooses the call, the second the status, the rest of the line is the engine's date and what it wants
+/// to be waited for; then comes the body.
+pub fn answer(data: &[u8]) -> Option<Read> {
+    let [call, status, rest @ ..] = data else { return None };
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    let (line, body) = (&rest[..end], &rest[(end + 1).min(rest.len())..]);
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_bytes(line) {
+        headers.insert(DATE, value.clone());
+        headers.insert(RETRY_AFTER, value);
+    }
+    let status = STATUSES[usize::from(*status) % STATUSES.len()];
+    let reply = Reply { status, headers, body: body.to_vec().into() };
+    let now = reply.date().unwrap_or(DateTime::UNIX_EPOCH);
+    let heard = match call % 8 {
+        0 | 1 => reply
+            .success(&PUBLISH_WITH_RESPONSE)
+            .and_then(|reply| reply.json(&PUBLISH_WITH_RESPONSE))
+            .map(|answer| Read::Published(answer, now)),
+        2 => reply
+            .success(&LOOKUP)
+            .and_then(|reply| reply.optional_json::<wire::EdgePerson>(&LOOKUP))
+            .map(|found| Read::Found(found, now)),
+        3 => login_answer(&reply).map(|token| {
+            assert!(token.header().is_sensitive());
+            Read::Other
+        }),
+        4 => read::<Vec<wire::IdentityPersonItem>>(reply),
+        5 => read::<Vec<wire::DetectionItem>>(reply),
+        6 => read::<wire::FaceDetectResponse>(reply),
+        _ => read::<wire::UserProfile>(reply),
+    };
+    heard.map_err(told).ok()
+}
+
+fn read<T: DeserializeOwned + std::fmt::Debug>(reply: Reply) -> Result<Read, ClientError> {
+    let value = reply.success(&GET_PERSON)?.json::<T>(&GET_PERSON)?;
+    drop(format!("{value:?}"));
+    Ok(Read::Other)
+}
+
+fn told(error: ClientError) {
+    let mut text = format!("{error} {error:?} {:?}", error.verdict());
+    let mut cause = std::error::Error::source(&error);
+    while let Some(next) = cause {
+        text += &next.to_string();
+        cause = next.source();
+    }
+    assert!(text.len() <= LONGEST_TEXT, "{} bytes", text.len());
+    assert!(!text.contains(char::is_control), "{text:?}");
+}

@@ -1,0 +1,357 @@
+//! What the process tells of itself: logs, metrics, panics.
+//!
+//! In: [`LogOptions`] and the environment. Out: log lines on standard error, a [`Metrics`] handle to render, and
+//! [`Repeated`], which turns a storm of one error into a line a minute. It does not know what is worth telling.
+
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// Wins over `log.filter`.
+pub const FILTER_VARIABLE: &str = "RUST_LOG";
+
+/// The buckets of every duration, in seconds: from an inference on a fast machine to an engine that is about to time
+/// out.
+const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Why nothing can be told.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("`{filter}` is not a log filter; write it like `info,doorward::capture=debug`")]
+    Filter {
+        filter: String,
+        #[source]
+        source: ParseError,
+    },
+    #[error("cannot start logging; it was started before in this process")]
+    Logs {
+        #[source]
+        source: TryInitError,
+    },
+    #[error("cannot start counting; it was started before in this process")]
+    Metrics {
+        #[source]
+        source: BuildError,
+    },
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// `info`, or per module, `info,doorward::capture=debug`.
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line per event for people; no time stamp under systemd, whose journal has its own.
+    Text,
+    Json,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// Everything counted so far, as Prometheus reads it.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+/// Starts logging, counting and the panic hook, once per process.
+pub fn start(options: &LogOptions) -> Result<Metrics, TelemetryError> {
+    logs(options)?;
+    panic_hook();
+    metrics()
+}
+
+/// Logs to standard error as configured; `RUST_LOG` wins over the configured filter.
+pub fn logs(options: &LogOptions) -> Result<(), TelemetryError> {
+    let named = std::env::var(FILTER_VARIABLE).ok().filter(|filter| !filter.is_empty());
+    let filter = filter(named.as_deref().unwrap_or(&options.filter))?;
+    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match options.format {
+        LogFormat::Json => base.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text if goes_to_the_journal() => base.with_ansi(false).event_format(Journal).finish().try_init(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            base.with_ansi(colours).finish().try_init()
+        }
+    };
+    started.map_err(|source| TelemetryError::Logs { source })
+}
+
+/// A filter like `info,doorward::capture=debug`. ONNX Runtime tells of every piece of memory it takes; only its warnings are
+/// logged unless the filter names it (`ort=info`).
+pub fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::builder()
+        .parse(format!("ort=warn,{text}"))
+        .map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })
+}
+
+/// Counts from now on. Somebody has to call [`Metrics::upkeep`] every few seconds.
+pub fn metrics() -> Result<Metrics, TelemetryError> {
+    let built = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS);
+    let built = built.and_then(PrometheusBuilder::install_recorder);
+    built.map(Metrics).map_err(|source| TelemetryError::Metrics { source })
+}
+
+/// Logs and counts a panic with its place and thread, and without its message, which may hold what must not be told.
+pub fn panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let (thread, location) = (thread.name().unwrap_or("unnamed"), panic.location().map(ToString::to_string));
+        let location = location.unwrap_or_else(|| "an unknown place".into());
+        metrics::counter!("doorward_telemetry_panics_total").increment(1);
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!(thread, location, "the thread {thread} panicked at {location}; please report this");
+        } else {
+            // Standard error may be gone; then there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "the thread {thread} panicked at {location}; please report this");
+        }
+    }));
+}
+
+impl Metrics {
+    /// The text a Prometheus server scrapes.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Sums up what was measured since the last call; without it, or a scrape, single measurements pile up in memory.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// One kind of error, told at most once per period.
+///
+/// ```text
+/// note → told        quiet ──period over──▶ pending told by the next note or by `summary`
+///         └─ more within the period: counted, the last one kept
+/// ```
+#[derive(Debug)]
+pub struct Repeated {
+    period: Duration,
+    state: Mutex<Repeats>,
+}
+
+#[derive(Debug, Default)]
+struct Repeats {
+    told: Option<Instant>,
+    untold: u32,
+    last: String,
+}
+
+impl Repeated {
+    pub fn new(period: Duration) -> Self {
+        Self { period, state: Mutex::new(Repeats::default()) }
+    }
+
+    /// One more; gives the line to log now, if any: the first as it is, later ones as
+    /// "N in the last minute, last was: …".
+    pub fn note(&self, now: Instant, error: impl fmt::Display) -> Option<String> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(told) = state.told else {
+            state.told = Some(now);
+            return Some(error.to_string());
+        };
+        state.untold += 1;
+        state.last = error.to_string();
+        self.sum_up(&mut state, told, now)
+    }
+
+    /// What is still untold once the period is over; to be asked now and then, and at the end of the trouble. After a
+    /// period without any, the next one counts as the first again.
+    pub fn summary(&self, now: Instant) -> Option<String> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = state.told?;
+        if state.untold == 0 {
+            if now.saturating_duration_since(told) >= self.period {
+                state.told = None;
+            }
+            return None;
+        }
+        self.sum_up(&mut state, told, now)
+    }
+
+    fn sum_up(&self, state: &mut Repeats, told: Instant, now: Instant) -> Option<String> {
+        if now.saturating_duration_since(told) < self.period {
+            return None;
+        }
+        state.told = Some(now);
+        let (count, last) = (std::mem::take(&mut state.untold), std::mem::take(&mut state.last));
+        let period = match self.period.as_secs() {
+            60 => "minute".to_owned(),
+            seconds => format!("{seconds} s"),
+        };
+        Some(format!("{count} in the last {period}, last was: {last}"))
+    }
+}
+
+impl Default for Repeated {
+    /// Once a minute.
+    fn default() -> Self {
+        Self::new(Duration::from_secs(60))
+    }
+}
+
+/// Lines for systemd's journal: its priority in front (sd-daemon(3)), no time, which the journal has.
+struct Journal;
+
+impl<S, N> FormatEvent<S, N> for Journal
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = String::new();
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            line.push_str(span.name());
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
+                line.push_str(&format!("{{{fields}}}"));
+            }
+            line.push_str(": ");
+        }
+        context.field_format().format_fields(Writer::new(&mut line), event)?;
+        let priority = priority(*event.metadata().level());
+        // The journal takes every line for an entry of its own.
+        line.lines().try_for_each(|line| writeln!(to, "<{priority}>{line}"))
+    }
+}
+
+/// syslog's number for a level.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+/// Whether standard error is the journal's: `$JOURNAL_STREAM` names its device and inode (systemd.exec(5)).
+fn goes_to_the_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(about) = nix::sys::stat::fstat(std::io::stderr()) else { return false };
+    named == format!("{}:{}", about.st_dev, about.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn repeats_become_one_line_a_minute() {
+        let start = Instant::now();
+        let repeated = Repeated::default();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let steps: [(u64, Option<&str>, Option<&str>); 11] = [
+            (0, Some("a"), Some("a")),
+            (1, Some("b"), None),
+            (59, Some("c"), None),
+            (59, None, None),
+            (60, Some("d"), Some("3 in the last minute, last was: d")),
+            (61, Some("e"), None),
+            (120, None, Some("1 in the last minute, last was: e")),
+            (121, None, None),
+            (150, Some("f"), None),
+            (181, None, Some("1 in the last minute, last was: f")),
+            (300, None, None),
+        ];
+        for (seconds, error, expected) in steps {
+            let told = match error {
+                Some(error) => repeated.note(at(seconds), error),
+                None => repeated.summary(at(seconds)),
+            };
+            assert_eq!(told.as_deref(), expected, "at {seconds}");
+        }
+        assert_eq!(repeated.note(at(301), "g").as_deref(), Some("g"), "a quiet period starts afresh");
+    }
+
+    /// A writer into memory.
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_journal_gets_priorities_and_no_time() {
+        let memory = Memory::default();
+        let writer = memory.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .event_format(Journal)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let _span = tracing::info_span!("detector", name = "front").entered();
+            tracing::error!(visit = 7, "the engine is gone");
+            tracing::warn!("two\nlines");
+            tracing::info!("started");
+            tracing::debug!("detail");
+        });
+        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        let span = "detector{name=\"front\"}: ";
+        let expected = [
+            format!("<3>{span}the engine is gone visit=7"),
+            format!("<4>{span}two"),
+            "<4>lines".into(),
+            format!("<6>{span}started"),
+            format!("<7>{span}detail"),
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_panic_is_told_without_its_message() {
+        let memory = Memory::default();
+        let writer = memory.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let before = std::panic::take_hook();
+        panic_hook();
+        let outcome = tracing::subscriber::with_default(subscriber, || {
+            std::panic::catch_unwind(|| panic!("{}", ["hunt", "er2"].concat()))
+        });
+        std::panic::set_hook(before);
+        assert!(outcome.is_err());
+        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("panicked at src/telemetry.rs:") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn filters_are_checked() {
+        for (text, good) in [("info", true), ("info,doorward::capture=debug", true), ("warn,doorward=loud", false)] {
+            assert_eq!(filter(text).is_ok(), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the engine says of a sighting, in the house's own words.
+//!
+//! In: a [`Sighting`](crate::crop::Sighting). Out: a [`Recognition`]. It knows which of the API's calls is asked and how
+//! their answers are read; tokens, time limits and TLS are the client's, the retry is the caller's.
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod identify;
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::config::DetectorName;
+use crate::track::VisitId;
+
+pub use identify::{IdentifyError, identify, wants_aligned, wants_embedding};
+
+/// What the engine said of a sighting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognition {
+    pub sighting: Uuid,
+    pub visit: VisitId,
+    pub detector: DetectorName,
+    /// The sighting's own time, on the pipeline's clock.
+    pub seen_at: DateTime<Utc>,
+    /// When its frame entered this process, on [`clock`](crate::clock); `None` after a restart.
+    pub arrived: Option<Instant>,
+    /// 1 for the first shot of the visit, then 2, 3, …
+    pub shot: u8,
+    pub answer: Answer,
+}
+
+/// The answer, whatever endpoint it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Known(Known),
+    /// A face that matches nobody.
+    Unknown {
+        /// How sure the engine is that it is a face, 0 to 1, where it says so.
+        confidence: Option<f32>,
+    },
+    /// The engine found no face in the picture.
+    NoFace,
+    /// Taken in without an answer (`publish`).
+    Accepted,
+    /// The engine turned the sighting down for good.
+    Refused {
+        reason: String,
+    },
+}
+
+/// A recognised person, with what the engine told of them.
+#[derive(Clone, PartialEq)]
+pub struct Known {
+    pub person: Person,
+    /// Tags that had not expired when the answer was read.
+    pub tags: Vec<Tag>,
+    pub fields: Vec<Field>,
+    /// How sure the engine is that it is a face, 0 to 1, where it says so. It says nothing about whose.
+    pub confidence: Option<f32>,
+    /// How sure the engine is that the face is this person's, 0 to 1. The vendor's documents know no such figure; our
+    /// engine gives it with publishWithResponse. Only this one may open a door.
+    pub match_confidence: Option<f32>,
+    /// The engine's ids of the face and of this detection, opaque.
+    pub face_id: Option<String>,
+    pub detect_id: Option<String>,
+}
+
+/// Who.
+#[derive(Clone, PartialEq)]
+pub struct Person {
+    /// A GUID by contract, read as text.
+    pub id: String,
+    /// What to call them: the friendly name, else first and last name of the first alias.
+    pub name: Option<String>,
+}
+
+/// A tag on a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tag {
+    pub name: String,
+    pub expires: Option<DateTime<Utc>>,
+}
+
+/// A custom field of a person.
+#[derive(Clone, PartialEq)]
+pub struct Field {
+    pub name: String,
+    pub value: FieldValue,
+}
+
+/// The value of a custom field.
+#[derive(Clone, PartialEq)]
+pub enum FieldValue {
+    Text(String),
+    Date(DateTime<Utc>),
+    Number(f64),
+    Bool(bool),
+    Empty,
+}
+
+impl std::fmt::Debug for Known {
+    /// The id only: names do not belong in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Known({}, {} tags, {} fields)", self.person.id, self.tags.len(), self.fields.len())
+    }
+}
