@@ -26,6 +26,7 @@ pub mod recognition;
 pub mod rules;
 pub mod status;
 pub mod track;
+pub mod visits;
 
 // The wiring and the command line, which know every room they need.
 pub mod agent;

@@ -45,7 +45,11 @@ fn main() -> ExitCode {
 }
 
 fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(command);
+    // What hangs on a dead disk must not hold up the end of the process.
+    runtime.shutdown_background();
+    result
 }
 
 /// Prints the whole chain of an error: what was tried, then why it did not work.

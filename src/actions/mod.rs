@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::config::{ActionConfig, DryRun};
 use crate::rules::ActionRequest;
+pub use crate::visits::ActionResult;
 
 mod email;
 pub mod erase;
@@ -47,24 +48,6 @@ pub struct Outcome {
     pub took: Duration,
     /// What the receiver answered or the program printed, up to 128 KiB; for `explain`, never for a log.
     pub said: Option<String>,
-}
-
-/// The ends an action can have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ActionResult {
-    Done,
-    /// Its time had passed before it could be performed.
-    Expired,
-    Failed {
-        reason: String,
-    },
-    /// It would have been performed, and `dry_run` says not to.
-    DryRun,
-    /// Guards held it back, before it ever came here: their names, and what they wanted and found.
-    Refused {
-        guards: String,
-        reason: String,
-    },
 }
 
 /// Why the actions cannot be used.
@@ -230,27 +213,6 @@ impl Action {
         match request.expires_at {
             Some(moment) => clock::now() >= moment || (self.actuator && request.late),
             None => self.actuator,
-        }
-    }
-}
-
-impl ActionResult {
-    /// For metrics, JSON and the status page; stable.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Expired => "expired",
-            Self::Failed { .. } => "failed",
-            Self::DryRun => "dry_run",
-            Self::Refused { .. } => "refused",
-        }
-    }
-
-    /// Why it failed, or was refused.
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Failed { reason } | Self::Refused { reason, .. } => Some(reason),
-            Self::Done | Self::Expired | Self::DryRun => None,
         }
     }
 }

@@ -1,38 +1,162 @@
-//! What the agent tells whoever runs it: the demo and `replay` print it.
+//! What happens in the agent, as one stream: rooms report, listeners hear.
+//!
+//! In: [`Event`]s from any thread or task. Out: the same, in the order they came, to every [`Listener`], on a thread of its
+//! own; between them what the book of visits makes of each. A listener never waits, neither for the disk nor for a network:
+//! it passes on what takes longer.
+//!
+//! ```text
+//! track ── Sent, Left ──────┐                                   ┌─▶ metrics and log
+//! delivery ── Answered, … ──┼─▶ book of visits ── Visit, … ──▶──┼─▶ history (the outbox)
+//! cameras ── Camera ────────┘                                   ├─▶ page, broker, trackers
+//!                                                               └─▶ whoever runs the agent (demo, replay)
+//! ```
 
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use super::presence::PresenceNews;
-use super::visits::VisitSummary;
-use crate::actions::{ActionResult, Outcome};
-use crate::recognition::Recognition;
-use crate::rules::ActionRequest;
-use crate::track::VisitId;
+use bytes::Bytes;
 
-/// Something happened. Sent in order for one visit.
+use super::presence::PresenceNews;
+use crate::actions::Outcome;
+use crate::capture::CameraState;
+use crate::config::DetectorName;
+use crate::outbox::Dropped;
+use crate::recognition::Recognition;
+use crate::rules::{ActionRequest, RefusedAction};
+use crate::track::{Confirm, VisitEnd, VisitId};
+use crate::visits::{Sent, Visit, VisitBook};
+
+/// Something that happened; what concerns one visit comes in order.
 #[derive(Debug, Clone)]
-pub enum AgentEvent {
-    /// A visitor's shot is on its way. `first_face` is when the visit's first frame entered the process.
-    Sent { visit: VisitId, detector: String, shot: u8, first_face: Instant, quality: f32 },
+pub enum Event {
+    /// A shot became a sighting, and is stored. The picture is the expanded crop, JPEG.
+    Sent { sent: Box<Sent>, picture: Bytes },
+    /// A visitor is out of sight.
+    Left(Box<VisitEnd>),
     /// The engine answered.
-    Recognised(Box<Recognition>),
-    /// An action ended; `at` is when.
-    Acted { visit: VisitId, rule: String, action: String, done: bool, at: Instant },
+    Answered(Box<Answered>),
+    /// The outbox ended a sighting without an answer.
+    Dropped(Dropped),
+    /// An action ended, at this moment.
+    Acted { request: Box<ActionRequest>, outcome: Box<Outcome>, at: Instant },
     /// Somebody came or left, or the agent has started.
     Presence(Box<PresenceNews>),
-    /// The visit is closed: the visitor left, all answers are in, all actions have ended.
-    Closed(Box<VisitSummary>),
+    /// A camera does something else than before.
+    Camera { detector: DetectorName, state: CameraState },
+    /// A visit that goes on is known better than before.
+    Visit(Arc<Visit>),
+    /// A visit is over: the visitor left, all answers are in, all actions have ended.
+    Closed(Arc<Visit>),
+    /// An actuator waits for further pictures of a visit, or no longer for any.
+    PicturesWanted { detector: DetectorName, visit: VisitId, confirm: Confirm },
 }
 
-impl AgentEvent {
-    /// An action that ended just now.
-    pub fn acted(request: &ActionRequest, outcome: &Outcome) -> Self {
-        Self::Acted {
-            visit: request.visit,
-            rule: request.rule.clone(),
-            action: outcome.action.clone(),
-            done: outcome.result == ActionResult::Done,
-            at: Instant::now(),
+/// An answer, and what the rules made of it.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    pub recognition: Recognition,
+    /// Of the shot, 0 to 1.
+    pub quality: f32,
+    /// It came too late for an actuator.
+    pub late: bool,
+    /// What is to be done.
+    pub requests: Vec<ActionRequest>,
+    /// What a guard held back.
+    pub refused: Vec<RefusedAction>,
+    /// Further pictures an actuator waits for.
+    pub confirm: Option<Confirm>,
+}
+
+/// Hears what happens. What it does must not wait.
+pub trait Listener: Send {
+    fn on(&mut self, event: &Event);
+}
+
+/// Where rooms report; cheap to clone.
+#[derive(Clone)]
+pub struct Events(Sender<Message>);
+
+/// The stream's other end, to be [run](Stream::run) on a thread of its own.
+pub struct Stream {
+    messages: Receiver<Message>,
+    book: VisitBook,
+    listeners: Vec<Box<dyn Listener>>,
+}
+
+enum Message {
+    Happened(Event),
+    /// Nothing will happen any more.
+    End,
+}
+
+impl Events {
+    /// A stream that these listen to, in this order.
+    pub fn stream(listeners: Vec<Box<dyn Listener>>) -> (Self, Stream) {
+        // Without a bound: what reports is slower than what listens, and must not wait for it.
+        let (sender, messages) = channel();
+        (Self(sender), Stream { messages, book: VisitBook::default(), listeners })
+    }
+
+    /// Reports something. After the end of the stream nobody hears it.
+    pub fn tell(&self, event: Event) {
+        let _ = self.0.send(Message::Happened(event));
+    }
+
+    /// Closes every visit that is still open, as it stands, and ends the stream.
+    pub fn end(&self) {
+        let _ = self.0.send(Message::End);
+    }
+}
+
+impl Stream {
+    /// Hands on what happens until the [end](Events::end).
+    pub fn run(mut self) {
+        while let Ok(Message::Happened(event)) = self.messages.recv() {
+            let consequences = self.follow(&event);
+            self.hand_on(&event);
+            consequences.iter().for_each(|event| self.hand_on(event));
+        }
+        for visit in self.book.close_all() {
+            self.hand_on(&Event::Closed(Arc::new(visit)));
         }
     }
+
+    fn hand_on(&mut self, event: &Event) {
+        self.listeners.iter_mut().for_each(|listener| listener.on(event));
+    }
+
+    /// Keeps the book; gives what has changed in it.
+    fn follow(&mut self, event: &Event) -> Vec<Event> {
+        let book = &mut self.book;
+        let mut consequences = Vec::new();
+        let closed = match event {
+            Event::Sent { sent, .. } => {
+                book.sent(sent);
+                None
+            }
+            Event::Left(end) => book.left(end),
+            Event::Answered(answered) => {
+                let Answered { recognition, requests, refused, confirm, .. } = &**answered;
+                let closed = book.answered(recognition, requests, refused);
+                // The visitor may stand there for long; who it is is known meanwhile.
+                consequences.extend(book.open(recognition.visit).cloned().map(|visit| Event::Visit(Arc::new(visit))));
+                consequences.push(wanted(recognition, *confirm, book.unanswered(recognition.visit)));
+                closed
+            }
+            Event::Dropped(dropped) => book.dropped(dropped.visit, dropped.sighting, dropped.reason.reason()),
+            Event::Acted { request, outcome, .. } => book.acted(request.visit, &outcome.key, &outcome.result),
+            _ => None,
+        };
+        let closed = closed.into_iter().chain(book.overflow());
+        consequences.extend(closed.map(|visit| Event::Closed(Arc::new(visit))));
+        consequences
+    }
+}
+
+/// The pictures an actuator waits for, beside those whose answers are not in.
+fn wanted(recognition: &Recognition, confirm: Option<Confirm>, unanswered: usize) -> Event {
+    let mut confirm = confirm.unwrap_or(Confirm { more: 0, most: 0, min_quality: 0.0 });
+    confirm.more = confirm.more.saturating_sub(u8::try_from(unanswered).unwrap_or(u8::MAX));
+    Event::PicturesWanted { detector: recognition.detector.clone(), visit: recognition.visit, confirm }
 }

@@ -1,46 +1,26 @@
 //! The service manager: ready, alive, stopping; and the signals it stops us with.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
-use crate::status::Board;
+use super::supervisor::Supervisor;
+use crate::status::{Board, Hanging};
 
 /// How often the manager reads how things are.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
-/// A detector that searches one frame for this long hangs: the watchdog is no longer fed, and the manager starts the agent anew.
-const HANGS_AFTER: Duration = Duration::from_secs(60);
+/// Whoever has been busy with one thing for this long keeps the watchdog from being fed: the manager starts the agent anew.
+const UNFED_AFTER: Duration = Duration::from_secs(60);
 
-/// What a working thread shows of itself: since when it has been busy with one thing.
-#[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<Mutex<Option<Instant>>>);
-
-impl Pulse {
-    /// Busy from now on.
-    pub fn busy(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Done with it.
-    pub fn idle(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn hangs(&self) -> bool {
-        let busy = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.is_some_and(|since| since.elapsed() > HANGS_AFTER)
-    }
-}
-
-/// Says that the agent runs, and goes on saying it until `ending`, unless a thread hangs; sums up the metrics in passing. Without
-/// a service manager it says nothing.
-pub async fn beat(pulses: Vec<Pulse>, board: Board, metrics: Option<Metrics>, ending: CancellationToken) {
+/// Says that the agent runs, and goes on saying it until `ending`, unless a thread hangs, which is told by name; sums up the
+/// metrics in passing. Without a service manager it says nothing.
+pub async fn beat(supervisor: Supervisor, board: Board, metrics: Option<Metrics>, ending: CancellationToken) {
     tell(&[NotifyState::Ready]);
     // Twice as often as asked, so that one late beat does no harm.
     let every = sd_notify::watchdog_enabled().map_or(STATUS_EVERY, |limit| (limit / 2).min(STATUS_EVERY));
+    let mut told = Vec::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
@@ -49,34 +29,30 @@ pub async fn beat(pulses: Vec<Pulse>, board: Board, metrics: Option<Metrics>, en
         if let Some(metrics) = &metrics {
             metrics.upkeep();
         }
-        let health = board.health(Instant::now());
-        tell(&[NotifyState::Status(&health.summary())]);
-        if pulses.iter().any(Pulse::hangs) {
-            tracing::error!(
-                "a detector has been busy with one frame for over a minute; the watchdog is not fed any more"
-            );
-        } else {
+        let now = Instant::now();
+        let hangs = supervisor.hangs(now);
+        board.hangs(hangs.iter().map(|hang| Hanging { thread: hang.name.clone(), with: hang.with, since: hang.since }));
+        tell(&[NotifyState::Status(&board.health(now).summary())]);
+        if !hangs.iter().any(|hang| now.saturating_duration_since(hang.since) > UNFED_AFTER) {
             tell(&[NotifyState::Watchdog]);
         }
+        if hangs != told {
+            for hang in &hangs {
+                let (thread, with) = (&hang.name, hang.with);
+                let secs = now.saturating_duration_since(hang.since).as_secs();
+                tracing::error!(
+                    thread,
+                    "{thread} has been {with} for {secs} s; if that goes on, the watchdog is not fed any more"
+                );
+            }
+        }
+        told = hangs;
     }
 }
 
 /// Says that the agent is on its way out.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
-}
-
-/// The next SIGTERM or SIGINT.
-pub async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        },
-        // Without a handler SIGTERM ends the process by itself; SIGINT is still ours.
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
 }
 
 fn tell(state: &[NotifyState<'_>]) {

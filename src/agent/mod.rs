@@ -4,39 +4,41 @@
 //! knows every room, starts threads and tasks, and talks to the service manager; it decides nothing about faces or people.
 //!
 //! ```text
-//! per detector, threads:  capture ─▶ detect ─▶ track ─▶ intake ─▶ outbox (disk)
-//! once, tasks:            outbox ─▶ delivery ─▶ engine ─▶ rules ─▶ actions;  presence;  status page;  MQTT;  heartbeat
-//! stopping:               cameras ─▶ threads run empty ─▶ delivery, within a grace period ─▶ book closed ─▶ status page, MQTT
+//! per detector, threads:  capture ─▶ detect ─▶ track ─▶ outbox (disk)
+//! once, tasks:            outbox ─▶ delivery ─▶ engine ─▶ rules ─▶ actions;  status page;  MQTT;  heartbeat
+//! once, a thread:         events: what all of them report ─▶ book of visits ─▶ listeners
+//! stopping:               cameras ─▶ threads run empty ─▶ delivery ─▶ events ─▶ outbox ─▶ status page, MQTT
 //! ```
+//!
+//! Each step of stopping has a deadline, 14 s in all: whatever hangs is named and left behind.
 
-mod confirm;
 mod delivery;
 mod events;
 mod heartbeat;
-mod intake;
+mod listeners;
 mod mqtt;
 mod pipeline;
 mod presence;
-mod record;
-mod visits;
+mod supervisor;
 mod warnings;
 
 use std::collections::HashMap;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use chrono::{TimeDelta, Utc};
+use faces::models::ModelStore;
+use faces::{detect, embed};
+use identities::Client;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use telemetry::Metrics;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-pub use delivery::{Delivery, Door, Limits};
-pub use events::AgentEvent;
-pub use intake::Intake;
-pub use presence::{Lobby, PresenceChange, PresenceNews};
-pub use record::quality as quality_json;
-pub use visits::{ActionLine, SentShot, VisitOutcome, VisitSummary};
 
 use crate::actions::Actions;
 use crate::actions::mqtt::{Broker, Home};
@@ -44,24 +46,41 @@ use crate::capture::{CameraState, Losses};
 use crate::config::{ActionConfig, DetectorConfig, DetectorName, DryRun, Settings};
 use crate::outbox::Outbox;
 use crate::rules::Rules;
-use crate::status::{self, Board, CameraPhase, EngineState, StatusView};
+use crate::status::{self, Board, EngineState, StatusView};
 use crate::{recognition, terminal};
-use faces::models::ModelStore;
-use faces::{detect, embed};
-use identities::Client;
-use pipeline::{End, Models, Pipeline};
-use telemetry::Metrics;
+pub use delivery::{Delivery, DeliveryOptions, Detector, Parts};
+pub use events::{Answered, Event, Events, Listener};
+pub use listeners::History;
+pub use presence::{PresenceChange, PresenceNews, Presences};
 
-/// How long sightings and actions under way may take after the cameras have stopped. What is not sent by then is in the outbox.
-const GRACE: Duration = Duration::from_secs(10);
+use listeners::{BrokerNews, Counts, Page, Runner, Trackers};
+use pipeline::{End, Handover, Models, Pipeline};
+use supervisor::Supervisor;
+
+/// Once told to stop: how long the detectors' threads may take to run empty,
+const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
+/// then sightings and actions under way (what is not sent by then is in the outbox),
+const DELIVERY_ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// then the events that are not handed on yet, and last the status page and the goodbye to the broker. The outbox takes two
+/// seconds more at most.
+const EVENTS_END_WITHIN: Duration = Duration::from_secs(1);
+const PAGE_ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// How long the sightings of a recording may take after its end.
 const RECORDING_GRACE: Duration = Duration::from_secs(60);
+/// How often it is looked whether the detectors' threads have ended, while they run and while they are to end.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_OFTEN: Duration = Duration::from_millis(10);
+
+/// How far back the rules' memory is filled after a restart, at least and at most. In between, as far as a rule rests.
+const REMEMBERED: (TimeDelta, TimeDelta) = (TimeDelta::days(1), TimeDelta::days(366));
+/// How far back a rule can ask who was seen (`absent_secs`), as far as the history goes.
+const SEEN: TimeDelta = TimeDelta::days(30);
 
 /// How the agent is run, beside its settings.
 #[derive(Default)]
 pub struct Options {
     /// Told what happens, as it happens.
-    pub events: Option<UnboundedSender<AgentEvent>>,
+    pub events: Option<UnboundedSender<Event>>,
     /// No engine is asked and nothing is done: only what would be sent.
     pub dry_run: bool,
     /// The agent stops when every camera is a recording that is over.
@@ -85,86 +104,103 @@ pub struct Report {
 /// it runs, nothing ends it but `stop`.
 pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationToken) -> Result<Report> {
     // Before anything slow: a relay that a crash left on is switched off here.
-    let rooms = if options.dry_run { None } else { Some(open_rooms(&settings)?) };
+    let rooms = if options.dry_run { None } else { Some(Rooms::open(settings.clone()).await?) };
     let store = ModelStore::locate(settings.models.dir.as_deref());
     let models = load_models(&settings, &store).await?;
     let board = Board::new(Instant::now(), settings.detectors.iter().map(|detector| detector.name.clone()));
-    let outbox = rooms.as_ref().map(|rooms| rooms.outbox.clone());
     if rooms.is_some() {
         board.engine(EngineState::Unknown, "", Instant::now());
     }
-    let lobby = outbox.as_ref().map(|outbox| Lobby::open(&settings, outbox)).transpose()?.unwrap_or_default();
-    let broker = rooms.as_ref().and_then(|rooms| rooms.broker.clone());
-    let kept = broker.zip(outbox.clone());
-    let home = kept.as_ref().map(|(broker, outbox)| mqtt::home(&settings, broker, outbox)).transpose()?.flatten();
-    let intake = Intake::new(outbox, board.clone(), lobby.clone(), home.clone(), options.events);
-    lobby.started().into_iter().for_each(|news| intake.presence(news));
+    let (outbox, broker) = (rooms.as_ref().map(|rooms| rooms.outbox.clone()), rooms.as_ref().and_then(Rooms::broker));
+    let home = rooms.as_ref().and_then(|rooms| rooms.home.clone());
+    let presences = rooms.as_ref().map(|rooms| rooms.presences.clone()).unwrap_or_default();
+    let wake = Arc::new(Notify::new());
+    let supervisor = Supervisor::default();
+
+    let (mut to_trackers, mut wanted) = (HashMap::new(), Vec::new());
+    for detector in &settings.detectors {
+        let (sender, receiver) = channel();
+        to_trackers.insert(detector.name.clone(), sender);
+        wanted.push(receiver);
+    }
+    // Everybody who hears what happens.
+    let mut listeners: Vec<Box<dyn Listener>> =
+        vec![Box::new(Counts), Box::new(Page(board.clone())), Box::new(Trackers(to_trackers))];
+    listeners.extend(outbox.clone().map(|outbox| Box::new(History(outbox)) as Box<dyn Listener>));
+    listeners.extend(home.clone().map(|home| Box::new(BrokerNews(home)) as Box<dyn Listener>));
+    listeners.extend(options.events.map(|events| Box::new(Runner(events)) as Box<dyn Listener>));
+    let (events, stream) = Events::stream(listeners);
+    let stream = supervisor.thread("events".into(), THREADS_END_WITHIN, |_| stream.run());
+    let stream = stream.context("cannot start the thread of the events")?;
+    presences.started().into_iter().for_each(|news| events.tell(Event::Presence(Box::new(news))));
 
     let ending = CancellationToken::new();
     let page = match (settings.status.listen, options.metrics.clone()) {
         (Some(address), Some(metrics)) => Some(open_page(address, &board, metrics, ending.clone()).await?),
         _ => None,
     };
-    let told = kept
-        .map(|(broker, outbox)| tokio::spawn(mqtt::run(broker, home.clone(), outbox, board.clone(), ending.clone())));
-    if let Some(rooms) = &rooms {
-        tokio::spawn(warnings::watch(settings.clone(), rooms.client.clone(), board.clone(), ending.clone()));
-    }
+    let telling = broker
+        .zip(outbox.clone())
+        .map(|(broker, outbox)| tokio::spawn(mqtt::run(broker, home, outbox, board.clone(), ending.clone())));
     let delivered = CancellationToken::new();
-    let delivery = match rooms {
-        Some(rooms) => Some(rooms.into_delivery(&settings, &intake)?),
-        None => None,
-    };
-    let delivering = delivery.clone().map(|delivery| {
-        let (stop, settled) = (delivered.clone(), CancellationToken::new());
-        let leaving = presence::watch(Arc::clone(&delivery), lobby, settled.clone());
-        let delivering = async move {
-            delivery.run(stop).await;
-            settled.cancel();
-        };
-        tokio::spawn(async { tokio::join!(delivering, leaving) })
+    let delivery = rooms.map(|rooms| {
+        tokio::spawn(warnings::watch(settings.clone(), rooms.client.clone(), board.clone(), ending.clone()));
+        rooms.into_delivery(&settings, &events, &board, &wake)
     });
+    let delivering = delivery.clone().map(|delivery| tokio::spawn(delivery.run(delivered.clone())));
 
     let cameras = stop.child_token();
-    let (mut pipelines, mut pulses) = (Vec::new(), Vec::new());
-    for (config, models) in settings.detectors.iter().zip(models) {
-        let config = Arc::new(config.clone());
-        let name = config.name.clone();
-        let pipeline = Pipeline::start(config, models, intake.clone(), board.clone(), cameras.clone())
+    let handover = Handover { outbox: outbox.clone(), events: events.clone(), presences, board: board.clone(), wake };
+    let mut pipelines = Vec::new();
+    for ((config, models), wanted) in settings.detectors.iter().zip(models).zip(wanted) {
+        let (config, name) = (Arc::new(config.clone()), config.name.clone());
+        let pipeline = Pipeline::start(config, models, handover.clone(), wanted, &supervisor, cameras.clone())
             .context("cannot start a detector's threads")?;
-        tokio::spawn(watch_camera(name, pipeline.camera(), board.clone(), home.clone()));
-        pulses.push(pipeline.pulse());
+        tokio::spawn(watch_camera(name, pipeline.camera(), events.clone()));
         pipelines.push(pipeline);
     }
+    drop(handover);
     if settings.dry_run != DryRun::All(false) {
         tracing::warn!("`dry_run` is on: what it covers is decided and recorded, and not done");
     }
     tracing::info!(detectors = pipelines.len(), "watching");
-    let heartbeat = tokio::spawn(heartbeat::beat(pulses, board.clone(), options.metrics, ending.clone()));
+    let heartbeat = tokio::spawn(heartbeat::beat(supervisor, board, options.metrics, ending.clone()));
 
     let ends = watch_over(pipelines, options.ends_with_recording, &stop, &cameras).await;
     heartbeat::stopping();
+    for thread in ends.iter().flat_map(|end| &end.hanging) {
+        tracing::warn!(thread, "{thread} hangs and is left behind");
+    }
 
-    if let Some(delivery) = &delivery {
-        let grace = if stop.is_cancelled() { GRACE } else { RECORDING_GRACE };
-        if !finishes(delivery, grace, options.ends_with_recording, &stop).await {
-            tracing::info!("stopping; what was not answered is in the outbox");
-        }
+    if let Some(delivery) = &delivery
+        && options.ends_with_recording
+        && !finishes(delivery, RECORDING_GRACE, &stop).await
+    {
+        tracing::info!("stopping; what was not answered is in the outbox");
     }
     delivered.cancel();
     if let Some(delivering) = delivering
-        && tokio::time::timeout(GRACE, delivering).await.is_err()
+        && tokio::time::timeout(DELIVERY_ENDS_WITHIN, delivering).await.is_err()
     {
-        tracing::warn!("stopping with requests or actions still under way");
+        tracing::warn!("stopping with requests or actions still under way; what was not answered is in the outbox");
     }
-    intake.close_all();
+    events.end();
+    let deadline = Instant::now() + EVENTS_END_WITHIN;
+    let heard = tokio::task::spawn_blocking(move || stream.join_until(deadline)).await;
+    if !matches!(heard, Ok(supervisor::Ending::Ended(()))) {
+        tracing::warn!("stopping before everything that happened was handed on");
+    }
+    // The last handle closes the file, once what it was given is on disk.
+    let _ = tokio::task::spawn_blocking(move || drop((delivery, outbox, events))).await;
     ending.cancel();
-    let _ = heartbeat.await;
-    if let Some(told) = told {
-        let _ = told.await;
-    }
-    if let Some(page) = page {
-        let _ = page.await;
+    let rest = async {
+        let _ = heartbeat.await;
+        for task in telling.into_iter().chain(page) {
+            let _ = task.await;
+        }
+    };
+    if tokio::time::timeout(PAGE_ENDS_WITHIN, rest).await.is_err() {
+        tracing::warn!("stopping with a request to the status page, or a goodbye to the broker, under way");
     }
     tracing::info!("stopped");
     if ends.iter().any(|end| end.broken) {
@@ -180,62 +216,61 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
 /// recordings are over stays. A thread that broke stops everything, so that the service manager starts anew: a door nobody
 /// watches must not look like one where nobody comes.
 async fn watch_over(
-    pipelines: Vec<Pipeline>,
+    mut running: Vec<Pipeline>,
     ends_with_recording: bool,
     stop: &CancellationToken,
     cameras: &CancellationToken,
 ) -> Vec<End> {
-    let mut running = JoinSet::new();
-    for pipeline in pipelines {
-        running.spawn_blocking(move || pipeline.join());
-    }
-    let mut ends = Vec::new();
-    while let Some(end) = running.join_next().await {
-        // Joining threads does not panic; a broken thread is told in its end.
-        let end = end.unwrap_or(End { frames: 0, losses: Losses::default(), fault: None, broken: true });
-        if end.broken {
+    let mut ends: Vec<End> = Vec::new();
+    let mut deadline = None;
+    loop {
+        let now = Instant::now();
+        let out_of_time = deadline.is_some_and(|deadline| now >= deadline);
+        let ended: Vec<_> = running.extract_if(.., |pipeline| out_of_time || pipeline.has_ended()).collect();
+        ends.extend(ended.into_iter().map(|pipeline| pipeline.join_until(now)));
+        if ends.iter().any(|end| end.broken) {
             cameras.cancel();
         }
-        ends.push(end);
+        if running.is_empty() && (ends_with_recording || cameras.is_cancelled()) {
+            return ends;
+        }
+        if cameras.is_cancelled() {
+            deadline.get_or_insert(now + THREADS_END_WITHIN);
+            tokio::time::sleep(LOOK_OFTEN).await;
+        } else {
+            // A recording that is over is waited for by somebody.
+            let pause = if ends_with_recording { LOOK_OFTEN } else { LOOK_EVERY };
+            let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+        }
     }
-    if !ends_with_recording && !ends.iter().any(|end| end.broken) {
-        stop.cancelled().await;
-    }
-    ends
 }
 
-/// Tells the status board, and who watches from outside, what the camera is doing.
-async fn watch_camera(
-    name: DetectorName,
-    mut camera: watch::Receiver<CameraState>,
-    board: Board,
-    home: Option<Arc<Home>>,
-) {
+/// Reports what a camera is doing, whenever that changes.
+async fn watch_camera(detector: DetectorName, mut camera: watch::Receiver<CameraState>, events: Events) {
     loop {
-        let (phase, reason, lens) = record::camera(&camera.borrow_and_update());
-        if let Some(home) = &home {
-            home.camera(&name, phase == CameraPhase::Live);
-        }
-        let now = Instant::now();
-        board.camera(&name, phase, reason, now);
-        board.lens(&name, lens, now);
+        let state = camera.borrow_and_update().clone();
+        events.tell(Event::Camera { detector: detector.clone(), state });
         if camera.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// Cancelled by the first SIGTERM or SIGINT; a second one ends the process at once.
-pub fn stop_on_signal() -> CancellationToken {
+/// Cancelled by the first SIGTERM or SIGINT; a second one ends the process at once, whatever hangs: nothing of the program is
+/// needed for it but a thread of its own.
+pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        heartbeat::signalled().await;
-        stopping.cancel();
-        heartbeat::signalled().await;
-        terminal::leave(std::process::ExitCode::FAILURE);
-    });
-    stop
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let cancelled = stop.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            if cancelled.is_cancelled() {
+                terminal::leave(std::process::ExitCode::FAILURE);
+            }
+            cancelled.cancel();
+        }
+    })?;
+    Ok(stop)
 }
 
 /// Loads one detector, and where wanted one embedder, per camera; each proves itself before it is trusted with a door.
@@ -258,45 +293,76 @@ async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec
     loaded.await.context("loading the models ended badly")?
 }
 
-/// The rooms after the outbox.
+/// The rooms after the trackers.
 struct Rooms {
     outbox: Outbox,
     client: Client,
     actions: Actions,
     broker: Option<Broker>,
-}
-
-fn open_rooms(settings: &Settings) -> Result<Rooms> {
-    let identities = settings.identities.as_ref().context("no engine is configured: add [identities]")?;
-    let client = Client::new(&identities.client())?;
-    let broker = settings.mqtt.as_ref().map(Broker::new).transpose()?;
-    let actions = Actions::new(&settings.actions, Some(&client))?.with_dry_run(settings.dry_run.clone());
-    let actions = broker.iter().fold(actions, |actions, broker| actions.with_broker(broker));
-    for (action, problem) in actions.hold_lines() {
-        tracing::warn!(action, problem, "a relay's line cannot be had; it is tried again when the relay is needed");
-    }
-    Ok(Rooms { outbox: Outbox::open(&settings.state_dir, &settings.outbox)?, client, actions, broker })
+    /// What the broker is told of the doors; `None` where that is not wanted.
+    home: Option<Arc<Home>>,
+    presences: Presences,
+    detectors: HashMap<DetectorName, Detector>,
 }
 
 impl Rooms {
-    fn into_delivery(self, settings: &Settings, intake: &Intake) -> Result<Arc<Delivery>> {
-        let late_after = Duration::from_millis(settings.outbox.late_after_ms);
-        let mut doors = HashMap::new();
-        for config in &settings.detectors {
-            let guard = |name: &str| settings.actions.get(name).and_then(ActionConfig::guard).cloned();
-            let mut rules = Rules::new(config.rules.clone(), config.time_zone, late_after, guard)?;
-            rules = rules.with_holidays(config.holidays.clone());
-            rules.restore(record::firings(&self.outbox, config)?);
-            rules.restore_seen(record::seen(&self.outbox, &config.name)?);
-            doors.insert(config.name.clone(), Door { config: Arc::new(config.clone()), rules: Mutex::new(rules) });
+    /// Opens them, with what the disk remembers from before a restart.
+    async fn open(settings: Arc<Settings>) -> Result<Self> {
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&settings)).await;
+        opened.context("opening the outbox ended badly")?
+    }
+
+    fn open_blocking(settings: &Settings) -> Result<Self> {
+        let identities = settings.identities.as_ref().context("no engine is configured: add [identities]")?;
+        let client = Client::new(&identities.client())?;
+        let broker = settings.mqtt.as_ref().map(Broker::new).transpose()?;
+        let actions = Actions::new(&settings.actions, Some(&client))?.with_dry_run(settings.dry_run.clone());
+        let actions = broker.iter().fold(actions, |actions, broker| actions.with_broker(broker));
+        for (action, problem) in actions.hold_lines() {
+            tracing::warn!(action, problem, "a relay's line cannot be had; it is tried again when the relay is needed");
         }
-        let limits = Limits {
-            late_after,
+        let outbox = Outbox::open(&settings.state_dir, &settings.outbox)?;
+        let presences = Presences::open(settings, &outbox)?;
+        let home = broker.as_ref().map(|broker| mqtt::home(settings, broker, &outbox)).transpose()?.flatten();
+        let detectors = settings.detectors.iter().map(|config| {
+            let rules = Mutex::new(rules(settings, config, &outbox)?);
+            Ok((config.name.clone(), Detector { config: Arc::new(config.clone()), rules }))
+        });
+        let detectors = detectors.collect::<Result<_>>()?;
+        Ok(Self { outbox, client, actions, broker, home, presences, detectors })
+    }
+
+    fn broker(&self) -> Option<Broker> {
+        self.broker.clone()
+    }
+
+    fn into_delivery(self, settings: &Settings, events: &Events, board: &Board, wake: &Arc<Notify>) -> Arc<Delivery> {
+        let options = DeliveryOptions {
+            late_after: Duration::from_millis(settings.outbox.late_after_ms),
             concurrency: settings.identities.as_ref().map_or(1, |identities| identities.concurrency),
             drain_per_sec: settings.outbox.drain_per_sec,
         };
-        Ok(Delivery::new(intake.clone(), self.outbox, self.client, self.actions, doors, limits))
+        let Self { outbox, client, actions, presences, detectors, .. } = self;
+        let (events, board, wake) = (events.clone(), board.clone(), Arc::clone(wake));
+        Delivery::new(Parts { outbox, client, actions, detectors, presences, events, board, wake }, options)
     }
+}
+
+/// A detector's rules, with what they fired and whom they saw before a restart.
+fn rules(settings: &Settings, config: &DetectorConfig, outbox: &Outbox) -> Result<Rules> {
+    let late_after = Duration::from_millis(settings.outbox.late_after_ms);
+    let guard = |name: &str| settings.actions.get(name).and_then(ActionConfig::guard).cloned();
+    let mut rules = Rules::new(config.rules.clone(), config.time_zone, late_after, guard)?;
+    rules = rules.with_holidays(config.holidays.clone());
+    let longest = config.rules.iter().filter_map(|rule| rule.cooldown_secs).max().unwrap_or_default();
+    let rests = i64::try_from(longest).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
+    let mut fired = outbox.recent_firings(Utc::now() - rests.clamp(REMEMBERED.0, REMEMBERED.1)).wait()?;
+    fired.retain(|(firing, _)| firing.detector == config.name);
+    rules.restore(fired);
+    let mut seen = outbox.recently_seen(Utc::now() - SEEN).wait()?;
+    seen.retain(|seen| seen.detector == config.name);
+    rules.restore_seen(seen);
+    Ok(rules)
 }
 
 async fn open_page(
@@ -304,7 +370,7 @@ async fn open_page(
     board: &Board,
     metrics: Metrics,
     ending: CancellationToken,
-) -> Result<tokio::task::JoinHandle<()>> {
+) -> Result<JoinHandle<()>> {
     let listener = tokio::net::TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address} for the status page; `status.listen` names another address")
     })?;
@@ -317,11 +383,8 @@ async fn open_page(
     }))
 }
 
-/// Waits until all that is under way is settled (for a recording also all that waits), at most `grace`, less when told to stop.
-async fn finishes(delivery: &Delivery, grace: Duration, everything: bool, stop: &CancellationToken) -> bool {
-    if !everything {
-        return true;
-    }
+/// Waits until everything is settled, at most `grace`, less when told to stop.
+async fn finishes(delivery: &Delivery, grace: Duration, stop: &CancellationToken) -> bool {
     let idle = async {
         while !delivery.is_idle() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,7 +1,7 @@
 //! The MQTT broker's part of the agent: its connection, and what only the status board knows for it.
 //!
 //! In: the board, cameras, the moment to stop. Out: the connection kept up until then, and how cameras, engine and outbox do,
-//! told every few seconds when it has changed. What happens at the doors the [`Intake`](super::intake::Intake) tells itself.
+//! told every few seconds when it has changed. What happens at the doors is told by [`BrokerNews`](super::listeners::BrokerNews).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,9 +39,9 @@ pub fn home(settings: &Settings, broker: &Broker, outbox: &Outbox) -> Result<Opt
         ),
     };
     let address = broker.address();
-    let before = outbox.broker_topics()?;
+    let before = outbox.broker_topics().wait()?;
     let told: Vec<BrokerTopic> = told.into_iter().map(|owned| record(&address, owned)).collect();
-    outbox.keep_broker_topics(&told)?;
+    outbox.keep_broker_topics(told.clone()).wait()?;
     let is_told = |topic: &BrokerTopic| told.iter().any(|other| other.topic == topic.topic);
     let stale = before.into_iter().filter(|topic| topic.broker == address && !is_told(topic));
     broker.retire(stale.map(owned).collect());
@@ -88,9 +88,7 @@ async fn forget(broker: &Broker, outbox: &Outbox) {
         return;
     }
     tracing::info!(topics = gone.len(), "what was told the MQTT broker under earlier names is cleared there");
-    let (outbox, address) = (outbox.clone(), broker.address());
-    let forgotten = tokio::task::spawn_blocking(move || outbox.forget_broker_topics(&address, &gone)).await;
-    if let Ok(Err(error)) = forgotten {
+    if let Err(error) = outbox.forget_broker_topics(broker.address(), gone).await {
         tracing::warn!(%error, "the record of what the MQTT broker keeps is out of date until the next start");
     }
 }

@@ -1,33 +1,54 @@
 //! One detector's threads, from the camera to the outbox: capture, detect, track.
 //!
-//! In: a detector's settings and its models. Out: sightings, accepted by the [`Intake`], and the ends of visits. Each thread
-//! stops when the one before it does, so that a recording that ends, or a camera told to stop, empties the line in order.
+//! In: a detector's settings and its models. Out: sightings, accepted by the outbox, and events. Each thread stops when the
+//! one before it does, so that a recording that ends, or a camera told to stop, empties the line in order. Each shows the
+//! [`Supervisor`] what it is at.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use faces::detect::FaceDetector;
 use faces::embed::FaceEmbedder;
 use telemetry::Repeated;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::heartbeat::Pulse;
-use super::intake::Intake;
-use crate::capture::{self, CameraState, Frame, FrameReceiver, Losses};
-use crate::config::DetectorConfig;
-use crate::crop;
+use super::events::{Event, Events};
+use super::presence::Presences;
+use super::supervisor::{Beat, Ending, Supervisor, Thread};
+use crate::capture::{self, CameraState, CaptureTime, Frame, FrameReceiver, Losses};
+use crate::config::{CameraConfig, DetectorConfig, Pace as ReplayPace};
+use crate::crop::{self, Sighting};
 use crate::detect::Detections;
+use crate::outbox::Outbox;
 use crate::recognition::wants_aligned;
 use crate::status::Board;
-use crate::track::{BestShot, TrackEvent, Tracker};
+use crate::track::{BestShot, Confirm, TrackEvent, Tracker, VisitId};
+use crate::visits::Sent;
 
 /// Detections waiting for the tracker: one, so that a slow tracker slows the detector and the newest frame wins in front of it.
 const DETECTIONS_WAITING: usize = 1;
 /// How often the detector proves that it still finds its canary face.
 const CANARY_EVERY: Duration = Duration::from_secs(30);
+
+/// A detector that searches one frame for this long hangs, and so does a tracker that waits this long for the outbox.
+const HANGS_AFTER: Duration = Duration::from_secs(25);
+/// How long the tracker waits for a frame before it looks at the clock: a shot that is due must not wait for a camera that is
+/// gone.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Where a detector's threads hand over what they decide; cheap to clone.
+#[derive(Clone)]
+pub struct Handover {
+    /// `None` in a dry run.
+    pub outbox: Option<Outbox>,
+    pub events: Events,
+    pub presences: Presences,
+    pub board: Board,
+    /// Notified when a sighting is in the outbox.
+    pub wake: Arc<Notify>,
+}
 
 /// What one detector needs to run.
 pub struct Models {
@@ -38,11 +59,10 @@ pub struct Models {
 
 /// A detector's running threads.
 pub struct Pipeline {
-    capture: JoinHandle<Losses>,
-    detect: JoinHandle<u64>,
-    track: JoinHandle<()>,
+    capture: Thread<Losses>,
+    detect: Thread<u64>,
+    track: Thread<()>,
     camera: watch::Receiver<CameraState>,
-    pulse: Pulse,
 }
 
 /// How a detector's threads ended.
@@ -55,15 +75,19 @@ pub struct End {
     pub fault: Option<String>,
     /// A thread panicked, which only a mistake in the program makes it do.
     pub broken: bool,
+    /// Threads that hang, and were left behind.
+    pub hanging: Vec<String>,
 }
 
 impl Pipeline {
-    /// Starts the threads. They end after `cancel`, or when the recording does.
+    /// Starts the threads. They end after `cancel`, or when the recording does. The tracker takes further pictures of visits
+    /// as `wanted` says.
     pub fn start(
         config: Arc<DetectorConfig>,
         models: Models,
-        intake: Intake,
-        board: Board,
+        handover: Handover,
+        wanted: Receiver<(VisitId, Confirm)>,
+        supervisor: &Supervisor,
         cancel: CancellationToken,
     ) -> std::io::Result<Self> {
         let (frames, newest) = capture::channel(&config.camera);
@@ -72,48 +96,55 @@ impl Pipeline {
         let name = config.name.clone();
 
         let camera = Arc::clone(&config);
-        let capture = move || capture::run(camera.name.clone(), &camera.camera, frames, cancel, state);
-        let pulse = Pulse::default();
-        let (detect_config, detect_pulse) = (Arc::clone(&config), pulse.clone());
-        let detect = move || detect_faces(&detect_config, models.detector, &newest, &detections, &board, &detect_pulse);
-        let track = move || track_visits(&config, models.embedder, &detected, &intake);
+        let capture = move |_: Beat| capture::run(camera.name.clone(), &camera.camera, frames, cancel, state);
+        let (detect_config, board) = (Arc::clone(&config), handover.board.clone());
+        let detect =
+            move |beat: Beat| detect_faces(&detect_config, models.detector, &newest, &detections, &board, &beat);
+        let track = move |beat: Beat| {
+            TrackThread { config: &config, embedder: models.embedder, handover, beat }.run(&detected, &wanted);
+        };
         Ok(Self {
-            capture: spawn(format!("capture:{name}"), capture)?,
-            detect: spawn(format!("detect:{name}"), detect)?,
-            track: spawn(format!("track:{name}"), track)?,
+            capture: supervisor.thread(format!("capture:{name}"), HANGS_AFTER, capture)?,
+            detect: supervisor.thread(format!("detect:{name}"), HANGS_AFTER, detect)?,
+            track: supervisor.thread(format!("track:{name}"), HANGS_AFTER, track)?,
             camera: camera_state,
-            pulse,
         })
     }
 
-    /// What the camera is doing, for the status board.
+    /// What the camera is doing.
     pub fn camera(&self) -> watch::Receiver<CameraState> {
         self.camera.clone()
     }
 
-    /// Whether its detector works.
-    pub fn pulse(&self) -> Pulse {
-        self.pulse.clone()
+    /// Whether the last sighting of this detector is in the outbox, and no thread runs any more.
+    pub fn has_ended(&self) -> bool {
+        self.capture.has_ended() && self.detect.has_ended() && self.track.has_ended()
     }
 
-    /// Waits until the last sighting of this detector is in the outbox. Blocks. A panic has been reported by the panic hook; the
-    /// other threads still end in order.
-    pub fn join(self) -> End {
-        let captured = self.capture.join();
-        let detected = self.detect.join();
-        let tracked = self.track.join();
-        let fault = match &*self.camera.borrow() {
-            CameraState::Failed { reason, .. } => Some(reason.clone()),
-            _ => None,
-        };
-        let broken = captured.is_err() || detected.is_err() || tracked.is_err();
-        End { frames: detected.unwrap_or_default(), losses: captured.unwrap_or_default(), fault, broken }
+    /// Waits until the last sighting of this detector is in the outbox, no longer than until the deadline. Blocks. A panic
+    /// has been reported by the panic hook; the other threads still end in order.
+    pub fn join_until(self, deadline: Instant) -> End {
+        let mut end = End { frames: 0, losses: Losses::default(), fault: None, broken: false, hanging: Vec::new() };
+        end.losses = end.of(self.capture, deadline).unwrap_or_default();
+        end.frames = end.of(self.detect, deadline).unwrap_or_default();
+        end.of(self.track, deadline);
+        if let CameraState::Failed { reason, .. } = &*self.camera.borrow() {
+            end.fault = Some(reason.clone());
+        }
+        end
     }
 }
 
-fn spawn<T: Send + 'static>(name: String, body: impl FnOnce() -> T + Send + 'static) -> std::io::Result<JoinHandle<T>> {
-    let span = tracing::info_span!("thread", name);
-    Builder::new().name(name).spawn(move || span.in_scope(body))
+impl End {
+    fn of<T>(&mut self, thread: Thread<T>, deadline: Instant) -> Option<T> {
+        let name = thread.name.clone();
+        match thread.join_until(deadline) {
+            Ending::Ended(value) => return Some(value),
+            Ending::Broken => self.broken = true,
+            Ending::Hangs => self.hanging.push(name),
+        }
+        None
+    }
 }
 
 /// The detect thread: newest frame in, all its faces out. Gives back how many frames were searched.
@@ -123,7 +154,7 @@ fn detect_faces(
     frames: &FrameReceiver,
     detections: &SyncSender<Detections>,
     board: &Board,
-    pulse: &Pulse,
+    beat: &Beat,
 ) -> u64 {
     let mut searched = 0;
     let (canary_lost, unsearched) = (Repeated::default(), Repeated::default());
@@ -145,7 +176,8 @@ fn detect_faces(
         }
         if proved.elapsed() >= CANARY_EVERY {
             proved = Instant::now();
-            let found = detector.prove().map_err(|error| error.to_string());
+            let found = beat.during("looking for its canary face", || detector.prove());
+            let found = found.map_err(|error| error.to_string());
             if let Err(error) = &found
                 && let Some(line) = canary_lost.note(Instant::now(), error)
             {
@@ -154,9 +186,7 @@ fn detect_faces(
             board.canary(&config.name, found, proved);
         }
         let started = Instant::now();
-        pulse.busy();
-        let found = detector.detect(&frame.picture);
-        pulse.idle();
+        let found = beat.during("searching a frame", || detector.detect(&frame.picture));
         match found {
             Ok(faces) => {
                 seconds.record(started.elapsed());
@@ -177,52 +207,92 @@ fn detect_faces(
     searched
 }
 
-/// The track thread: detections in, sightings into the intake.
-fn track_visits(
-    config: &DetectorConfig,
-    mut embedder: Option<Box<dyn FaceEmbedder>>,
-    detections: &Receiver<Detections>,
-    intake: &Intake,
-) {
-    let mut tracker = Tracker::new(config.name.clone(), &config.track, &config.quality.options());
-    let mut act = |event| match event {
-        TrackEvent::Shot(shot) => {
-            if let Some(sighting) = make_sighting(config, embedder.as_deref_mut(), &shot) {
-                intake.accept(&shot, sighting);
-            }
-        }
-        TrackEvent::Ended(end) => intake.left(&end),
-    };
-    for detections in detections {
-        intake.wanted(&config.name).for_each(|(visit, confirm)| tracker.confirm(visit, confirm));
-        let events = tracker.observe(&detections);
-        // Before the shots: whoever is recognised must have been seen.
-        intake.in_view(&config.name, detections.frame.time, tracker.present().map(|(visit, _)| visit));
-        events.into_iter().for_each(&mut act);
-    }
-    tracker.finish().into_iter().for_each(&mut act);
+/// The track thread: detections in, sightings into the outbox.
+struct TrackThread<'a> {
+    config: &'a DetectorConfig,
+    embedder: Option<Box<dyn FaceEmbedder>>,
+    handover: Handover,
+    beat: Beat,
 }
 
-fn make_sighting(
-    config: &DetectorConfig,
-    embedder: Option<&mut (dyn FaceEmbedder + 'static)>,
-    shot: &BestShot,
-) -> Option<crop::Sighting> {
-    let mut sighting = match crop::cut(shot, &config.crop, config.time_zone, wants_aligned(&config.identify)) {
-        Ok(sighting) => sighting,
-        Err(error) => {
-            tracing::error!(visit = %shot.visit, %error, "a shot could not be cropped");
-            return None;
+impl TrackThread<'_> {
+    fn run(mut self, detections: &Receiver<Detections>, wanted: &Receiver<(VisitId, Confirm)>) {
+        let mut tracker = Tracker::new(self.config.name.clone(), &self.config.track, &self.config.quality.options());
+        // A recording replayed as fast as possible has no clock but its frames'.
+        let has_clock = !matches!(&self.config.camera, CameraConfig::Replay(it) if it.pace == ReplayPace::Fast);
+        let mut newest: Option<CaptureTime> = None;
+        loop {
+            let events = match detections.recv_timeout(TICK) {
+                Ok(detections) => {
+                    wanted.try_iter().for_each(|(visit, confirm)| tracker.confirm(visit, confirm));
+                    let time = detections.frame.time;
+                    newest = Some(time);
+                    let events = tracker.observe(&detections);
+                    // Before the shots: whoever is recognised must have been seen.
+                    let visits = tracker.present().map(|(visit, _)| visit);
+                    self.handover.presences.in_view(&self.config.name, time, visits);
+                    events
+                }
+                Err(RecvTimeoutError::Timeout) => match newest.filter(|_| has_clock) {
+                    Some(newest) => tracker.tick(newest.offset + newest.age()),
+                    None => continue,
+                },
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            events.into_iter().for_each(|event| self.act(event));
         }
-    };
-    if let Some(embedder) = embedder {
-        match embedder.embed(&shot.frame.picture, &shot.face) {
-            Ok(embedding) => sighting.embedding = Some(embedding),
-            // The engine can do without it.
-            Err(error) => tracing::warn!(visit = %shot.visit, %error, "a shot is sent without its embedding"),
+        tracker.finish().into_iter().for_each(|event| self.act(event));
+    }
+
+    fn act(&mut self, event: TrackEvent) {
+        match event {
+            TrackEvent::Shot(shot) => {
+                let beat = self.beat.clone();
+                if let Some(sighting) = beat.during("cutting out a shot", || self.sighting(&shot)) {
+                    beat.during("waiting for the outbox", || self.accept(&shot, sighting));
+                }
+            }
+            TrackEvent::Ended(end) => self.handover.events.tell(Event::Left(Box::new(end))),
         }
     }
-    Some(sighting)
+
+    /// A shot became a sighting: it is stored before anything else happens. Blocks for the disk.
+    fn accept(&self, shot: &BestShot, sighting: Sighting) {
+        let Handover { outbox, events, wake, .. } = &self.handover;
+        let sent = Box::new(Sent::new(shot, sighting.id, outbox.is_some()));
+        // Told first, so that its answer comes after it.
+        events.tell(Event::Sent { sent, picture: sighting.expanded.clone() });
+        let Some(outbox) = outbox else { return };
+        let id = sighting.id;
+        match outbox.accept(sighting).wait() {
+            Ok(accepted) => {
+                tracing::debug!(sighting = %id, "a sighting is stored");
+                accepted.dropped.into_iter().for_each(|dropped| events.tell(Event::Dropped(dropped)));
+            }
+            // The outbox's thread is gone, by a mistake in the program; the agent ends for it.
+            Err(error) => tracing::error!(sighting = %id, %error, "a sighting is lost"),
+        }
+        wake.notify_one();
+    }
+
+    fn sighting(&mut self, shot: &BestShot) -> Option<Sighting> {
+        let config = self.config;
+        let mut sighting = match crop::cut(shot, &config.crop, config.time_zone, wants_aligned(&config.identify)) {
+            Ok(sighting) => sighting,
+            Err(error) => {
+                tracing::error!(visit = %shot.visit, %error, "a shot could not be cropped");
+                return None;
+            }
+        };
+        if let Some(embedder) = &mut self.embedder {
+            match embedder.embed(&shot.frame.picture, &shot.face) {
+                Ok(embedding) => sighting.embedding = Some(embedding),
+                // The engine can do without it.
+                Err(error) => tracing::warn!(visit = %shot.visit, %error, "a shot is sent without its embedding"),
+            }
+        }
+        Some(sighting)
+    }
 }
 
 /// Lets `max_fps` frames a second through, by the pipeline's clock.

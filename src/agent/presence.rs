@@ -1,6 +1,6 @@
 //! Who is present at each detector, from the threads that see visits to the task that notices somebody has left.
 //!
-//! In: visits in view, answers, time. Out: [`PresenceNews`] for whoever listens, and departures for the delivery, which
+//! In: visits in view, answers, time. Out: [`PresenceNews`] for whoever listens, and [`Departures`] for the delivery, which
 //! asks the rules and writes down who is still there. What presence means is the rules' to say.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,7 @@ use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use super::delivery::Delivery;
 use crate::capture::CaptureTime;
 use crate::clock;
 use crate::config::{DetectorConfig, DetectorName, Settings};
@@ -22,8 +20,6 @@ use crate::recognition::Recognition;
 use crate::rules::{Presence, RuleClock, Stay};
 use crate::track::VisitId;
 
-/// How often somebody may be found to have left.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How old what is on disk of the moment somebody was last seen may be.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
 
@@ -47,18 +43,19 @@ pub enum PresenceChange {
     Left(Stay),
 }
 
-/// Every detector's presence; cheap to clone.
+/// Who is present at every detector; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Lobby(Arc<Shared>);
+pub struct Presences(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    spots: BTreeMap<DetectorName, Mutex<Spot>>,
+    /// Each lock guards one detector's presence; no other is taken with it, and nothing waits under it.
+    detectors: BTreeMap<DetectorName, Mutex<AtDetector>>,
     changed: Notify,
 }
 
-/// One detector's.
-struct Spot {
+/// Who is at one detector.
+struct AtDetector {
     presence: Presence,
     /// The newest frame with somebody in it, or the start: the pipeline's clock runs on from here.
     newest: CaptureTime,
@@ -69,8 +66,8 @@ struct Spot {
     written: Instant,
 }
 
-/// What the delivery has to do for a detector.
-pub struct Moved {
+/// Who has left a detector, and who is still there: for the rules, and for the disk.
+pub struct Departures {
     pub detector: DetectorName,
     pub left: Vec<Stay>,
     /// Who is still there, for the disk.
@@ -80,13 +77,13 @@ pub struct Moved {
     pub clock: RuleClock,
 }
 
-impl Lobby {
+impl Presences {
     /// With whoever was present before a restart. A record that cannot be read is forgotten.
     pub fn open(settings: &Settings, outbox: &Outbox) -> Result<Self> {
-        let mut spots = BTreeMap::new();
+        let mut detectors = BTreeMap::new();
         for config in &settings.detectors {
             let mut presence = Presence::new(absent(config));
-            let stays = outbox.stays(&config.name)?;
+            let stays = outbox.stays(config.name.clone()).wait()?;
             let stays = stays.iter().filter_map(|record| match Stay::from_record(record) {
                 Ok(stay) => Some(stay),
                 Err(error) => {
@@ -95,39 +92,39 @@ impl Lobby {
                 }
             });
             presence.restore(stays.collect::<Vec<_>>(), Utc::now());
-            spots.insert(config.name.clone(), Mutex::new(Spot::new(presence)));
+            detectors.insert(config.name.clone(), Mutex::new(AtDetector::new(presence)));
         }
-        Ok(Self(Arc::new(Shared { spots, changed: Notify::new() })))
+        Ok(Self(Arc::new(Shared { detectors, changed: Notify::new() })))
     }
 
     /// What is there at the start, for whoever shows it.
     pub fn started(&self) -> Vec<PresenceNews> {
-        let news = |(detector, spot): (&DetectorName, &Mutex<Spot>)| PresenceNews {
+        let news = |(detector, at): (&DetectorName, &Mutex<AtDetector>)| PresenceNews {
             detector: detector.clone(),
             change: PresenceChange::Started,
-            present: lock(spot).presence.present(),
+            present: lock(at).presence.present(),
         };
-        self.0.spots.iter().map(news).collect()
+        self.0.detectors.iter().map(news).collect()
     }
 
     /// These visits are in the newest frame.
     pub fn in_view(&self, detector: &DetectorName, time: CaptureTime, visits: impl Iterator<Item = VisitId>) {
-        let Some(spot) = self.0.spots.get(detector) else { return };
-        let mut spot = lock(spot);
+        let Some(at) = self.0.detectors.get(detector) else { return };
+        let mut at = lock(at);
         for visit in visits {
-            spot.newest = time;
-            spot.seen |= spot.presence.in_view(visit, time.utc, time.offset);
+            at.newest = time;
+            at.seen |= at.presence.in_view(visit, time.utc, time.offset);
         }
     }
 
     /// The engine answered.
     pub fn recognised(&self, recognition: &Recognition, quality: f32, clock: RuleClock) -> Option<PresenceNews> {
-        let mut spot = lock(self.0.spots.get(&recognition.detector)?);
-        let now = spot.now();
-        let stay = spot.presence.recognised(recognition, quality, clock, now)?;
-        spot.changed = true;
-        let present = spot.presence.present();
-        drop(spot);
+        let mut at = lock(self.0.detectors.get(&recognition.detector)?);
+        let now = at.now();
+        let stay = at.presence.recognised(recognition, quality, clock, now)?;
+        at.changed = true;
+        let present = at.presence.present();
+        drop(at);
         self.0.changed.notify_one();
         let detector = recognition.detector.clone();
         Some(PresenceNews { detector, change: PresenceChange::Arrived(stay), present })
@@ -135,31 +132,36 @@ impl Lobby {
 
     /// Who is at a detector.
     pub fn present(&self, detector: &DetectorName) -> Vec<Stay> {
-        self.0.spots.get(detector).map_or_else(Vec::new, |spot| lock(spot).presence.present())
+        self.0.detectors.get(detector).map_or_else(Vec::new, |at| lock(at).presence.present())
+    }
+
+    /// Resolves when somebody has come.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
     }
 
     /// The detectors where somebody has left, or where what is on disk is out of date (`all`: in the least).
-    fn moved(&self, all: bool) -> Vec<Moved> {
-        let mut moved = Vec::new();
-        for (detector, spot) in &self.0.spots {
-            let mut spot = lock(spot);
-            let now = spot.now();
-            let left = spot.presence.left(now);
-            let old = all || spot.written.elapsed() >= WRITE_EVERY;
-            if left.is_empty() && !spot.changed && !(spot.seen && old) {
+    pub fn departures(&self, all: bool) -> Vec<Departures> {
+        let mut found = Vec::new();
+        for (detector, at) in &self.0.detectors {
+            let mut at = lock(at);
+            let now = at.now();
+            let left = at.presence.left(now);
+            let old = all || at.written.elapsed() >= WRITE_EVERY;
+            if left.is_empty() && !at.changed && !(at.seen && old) {
                 continue;
             }
-            (spot.changed, spot.seen, spot.written) = (false, false, Instant::now());
-            let present = spot.presence.present();
+            (at.changed, at.seen, at.written) = (false, false, Instant::now());
+            let present = at.presence.present();
             let records = present.iter().map(Stay::to_record).collect();
-            let clock = RuleClock { utc: spot.utc(), late: false };
-            moved.push(Moved { detector: detector.clone(), left, records, present, clock });
+            let clock = RuleClock { utc: at.utc(), late: false };
+            found.push(Departures { detector: detector.clone(), left, records, present, clock });
         }
-        moved
+        found
     }
 }
 
-impl Spot {
+impl AtDetector {
     fn new(presence: Presence) -> Self {
         let newest = CaptureTime { utc: Utc::now(), offset: Duration::ZERO, arrived: clock::now() };
         Self { presence, newest, changed: false, seen: false, written: Instant::now() }
@@ -175,23 +177,6 @@ impl Spot {
     }
 }
 
-/// Notices who has left until `stop`, and then writes down who is there.
-pub async fn watch(delivery: Arc<Delivery>, lobby: Lobby, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = lobby.0.changed.notified() => {}
-            () = stop.cancelled() => break,
-        }
-        for moved in lobby.moved(false) {
-            delivery.departed(moved).await;
-        }
-    }
-    for moved in lobby.moved(true) {
-        delivery.departed(moved).await;
-    }
-}
-
 /// A visit that waits for its face would otherwise outlive the stay it belongs to.
 fn absent(config: &DetectorConfig) -> Duration {
     let waits = Duration::from_millis(config.track.lost_after_ms) + Duration::from_secs(1);
@@ -199,14 +184,15 @@ fn absent(config: &DetectorConfig) -> Duration {
 }
 
 /// A thread that panicked while it held the lock left nothing half-done that the next could not go on with.
-fn lock(spot: &Mutex<Spot>) -> MutexGuard<'_, Spot> {
-    spot.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(at: &Mutex<AtDetector>) -> MutexGuard<'_, AtDetector> {
+    at.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{CameraConfig, OutboxConfig, ReplayConfig};
+    use crate::outbox;
     use crate::recognition::{Answer, Known, Person};
     use uuid::Uuid;
 
@@ -252,25 +238,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(100);
         let outbox = Outbox::open(dir.path(), &OutboxConfig::default()).unwrap();
-        let lobby = Lobby::open(&settings, &outbox).unwrap();
-        assert!(lobby.started()[0].present.is_empty());
+        let presences = Presences::open(&settings, &outbox).unwrap();
+        assert!(presences.started()[0].present.is_empty());
         let (recognition, name) = (recognition(), DetectorName::new("door").unwrap());
         let clock = RuleClock { utc: recognition.seen_at, late: false };
-        assert!(lobby.recognised(&recognition, 0.5, clock).is_none(), "not in view");
+        assert!(presences.recognised(&recognition, 0.5, clock).is_none(), "not in view");
         let time = CaptureTime { utc: recognition.seen_at, offset: Duration::ZERO, arrived: Instant::now() };
-        lobby.in_view(&name, time, [recognition.visit].into_iter());
-        let news = lobby.recognised(&recognition, 0.5, clock).unwrap();
+        presences.in_view(&name, time, [recognition.visit].into_iter());
+        let news = presences.recognised(&recognition, 0.5, clock).unwrap();
         assert!(matches!(news.change, PresenceChange::Arrived(_)) && news.present.len() == 1);
-        assert!(lobby.recognised(&recognition, 0.5, clock).is_none(), "told once");
+        assert!(presences.recognised(&recognition, 0.5, clock).is_none(), "told once");
 
-        let moved = lobby.moved(false).remove(0);
-        assert!(moved.left.is_empty());
-        outbox.presence(&name, &moved.records, &[], &[]).unwrap();
-        assert!(lobby.moved(false).is_empty(), "nothing new to write");
+        let departures = presences.departures(false).remove(0);
+        assert!(departures.left.is_empty());
+        let stored = outbox::Presence {
+            detector: name.clone(),
+            stays: departures.records,
+            requests: Vec::new(),
+            judged: Vec::new(),
+        };
+        outbox.presence(stored).wait().unwrap();
+        assert!(presences.departures(false).is_empty(), "nothing new to write");
 
-        let lobby = Lobby::open(&settings, &outbox).unwrap();
-        assert_eq!(lobby.started()[0].present[0].person(), Some("p"));
-        let gone = std::iter::repeat_with(|| lobby.moved(false)).find_map(|mut moved| moved.pop()).unwrap();
+        let presences = Presences::open(&settings, &outbox).unwrap();
+        assert_eq!(presences.started()[0].present[0].person(), Some("p"));
+        let gone = std::iter::repeat_with(|| presences.departures(false)).find_map(|mut found| found.pop()).unwrap();
         assert_eq!((gone.left.len(), gone.present.len(), gone.records.len()), (1, 0, 0));
     }
 }

@@ -62,7 +62,7 @@ async fn test(args: ActionsTestArgs) -> CommandResult {
         let picture = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         request.picture = Some(picture.into());
     }
-    let stop = crate::agent::stop_on_signal();
+    let stop = crate::agent::stop_on_signal()?;
     // Dropped when told to stop: a relay is switched off, a program killed.
     let outcome = tokio::select! {
         outcome = actions.perform(request) => outcome,

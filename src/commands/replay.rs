@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 
 use super::{CommandResult, Failure};
 use crate::actions::mqtt::client_id;
-use crate::agent::{self, AgentEvent, VisitSummary, quality_json};
+use crate::agent::{self, Event};
 use crate::capture::Losses;
 use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
 use crate::recognition::Known;
 use crate::terminal;
+use crate::visits::{Visit, quality_json};
 
 /// The detector's name when no configuration gives one.
 const NAME: &str = "replay";
@@ -37,11 +38,11 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
     let (events, mut happened) = tokio::sync::mpsc::unbounded_channel();
     let options =
         agent::Options { events: Some(events), dry_run: args.dry_run, ends_with_recording: true, metrics: None };
-    let stop = agent::stop_on_signal();
+    let stop = agent::stop_on_signal()?;
     let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop.clone()));
     let (mut visits, mut read) = (0u32, true);
     while let Some(event) = happened.recv().await {
-        if let AgentEvent::Closed(visit) = event {
+        if let Event::Closed(visit) = event {
             visits += 1;
             read = read && terminal::tell(&if args.json { visit_json(&visit).to_string() } else { visit_text(&visit) });
             if !read {
@@ -123,9 +124,9 @@ fn pick(settings: &Settings, args: &ReplayArgs) -> Result<DetectorConfig, Failur
     }
 }
 
-fn visit_json(visit: &VisitSummary) -> Value {
+fn visit_json(visit: &Visit) -> Value {
     let sent: Vec<_> = visit
-        .sent
+        .shots
         .iter()
         .map(|shot| {
             let face = shot.bbox;
@@ -144,7 +145,7 @@ fn visit_json(visit: &VisitSummary) -> Value {
         .map(|line| json!({ "rule": line.rule, "action": line.action, "result": line.result_label(), "reason": line.reason() }))
         .collect();
     json!({
-        "visit": visit.visit.to_string(),
+        "visit": visit.id.to_string(),
         "detector": visit.detector,
         "first_seen_ms": visit.first_seen_ms,
         "last_seen_ms": visit.last_seen_ms,
@@ -167,7 +168,7 @@ fn rounded(value: f32) -> f64 {
     (f64::from(value) * 10.0).round() / 10.0
 }
 
-fn visit_text(visit: &VisitSummary) -> String {
+fn visit_text(visit: &Visit) -> String {
     let seconds = |ms: u64| ms as f64 / 1000.0;
     let who = match &visit.known {
         Some(known) => format!("known as {}", known.person.name.as_deref().unwrap_or(&known.person.id)),
@@ -181,7 +182,7 @@ fn visit_text(visit: &VisitSummary) -> String {
         "{:7.2} s to {:7.2} s  {} sent  {who}  {}",
         seconds(visit.first_seen_ms),
         seconds(visit.last_seen_ms),
-        visit.sent.len(),
+        visit.shots.len(),
         actions.join(", ")
     )
     .trim_end()

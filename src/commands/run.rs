@@ -37,7 +37,7 @@ pub async fn run(args: RunArgs) -> CommandResult {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let stop = agent::stop_on_signal();
+    let stop = agent::stop_on_signal()?;
     agent::run(Arc::new(settings), agent::Options { metrics: Some(metrics), ..agent::Options::default() }, stop)
         .await?;
     Ok(ExitCode::SUCCESS)

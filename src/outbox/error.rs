@@ -29,6 +29,13 @@ pub enum OutboxError {
     Older { path: PathBuf },
     #[error("{} does not exist: doorward has not run with this state_dir yet", path.display())]
     Missing { path: PathBuf },
+    #[error("cannot start the outbox's thread")]
+    Thread {
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the outbox has ended by a mistake in the program; the log has the place")]
+    Ended,
     #[error("`outbox.key` is no key: {problem}")]
     BadKey { problem: &'static str },
     #[error("cannot {operation}: the disk is full")]

@@ -8,7 +8,7 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
@@ -16,21 +16,9 @@ use super::seal::{Kind, Sealer};
 use super::{Answered, DropReason, Dropped, key, open};
 use crate::config::{DetectorName, EventKind, OutboxConfig};
 use crate::crop::Sighting;
+use crate::rules::{Seen, Verdict};
 use crate::track::VisitId;
-
-/// The end of a visit, as the agent counts it.
-#[derive(Debug, Clone)]
-pub struct VisitClosed {
-    pub visit: VisitId,
-    pub detector: DetectorName,
-    pub first_seen: DateTime<Utc>,
-    pub last_seen: DateTime<Utc>,
-    /// Its one outcome in a word.
-    pub outcome: &'static str,
-    pub reason: Option<String>,
-    /// Whatever else is worth telling (shots with their quality, say), without names; `Null` for nothing.
-    pub detail: Value,
-}
+use crate::visits::{SentShot, Visit, quality_json, rank};
 
 /// A visit as `explain` tells it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -109,14 +97,12 @@ pub struct Judged {
     pub rules: Value,
 }
 
-/// Somebody seen in a visit, as the rules' memory needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastSight {
-    pub detector: DetectorName,
-    /// `None` for somebody the engine does not know.
-    pub person: Option<String>,
-    pub visit: VisitId,
-    pub seen_at: DateTime<Utc>,
+impl Judged {
+    /// What these verdicts are; `None` where there are no rules.
+    pub fn of(visit: VisitId, sighting: Uuid, event: EventKind, verdicts: &[Verdict]) -> Option<Self> {
+        let rules = verdicts.iter().map(Verdict::to_record).collect();
+        (!verdicts.is_empty()).then_some(Self { visit, sighting, event, rules })
+    }
 }
 
 /// Visits told at once.
@@ -154,7 +140,7 @@ pub(super) fn shot_taken(tx: &Transaction<'_>, s: &Sighting, now: DateTime<Utc>)
 }
 
 /// Who was seen since then, known or not: one per visit and person, oldest first.
-pub(super) fn recent_sights(db: &Connection, since: DateTime<Utc>) -> Result<Vec<PastSight>, OutboxError> {
+pub(super) fn recently_seen(db: &Connection, since: DateTime<Utc>) -> Result<Vec<Seen>, OutboxError> {
     let failed = storage("read past visits");
     let sql = "SELECT visit.detector, shot.person, shot.visit, MAX(shot.seen_ms) AS last FROM shot
                JOIN visit ON visit.id = shot.visit
@@ -166,7 +152,7 @@ pub(super) fn recent_sights(db: &Connection, since: DateTime<Utc>) -> Result<Vec
         let parts =
             (DetectorName::new(&detector).ok(), visit.parse().ok(), DateTime::from_timestamp_millis(row.get(3)?));
         let (Some(detector), Some(visit), Some(seen_at)) = parts else { return Ok(None) };
-        Ok(Some(PastSight { detector, person: row.get(1)?, visit: VisitId(visit), seen_at }))
+        Ok(Some(Seen { detector, person: row.get(1)?, visit: VisitId(visit), seen_at }))
     };
     let found = statement.query_map([since.timestamp_millis()], read).map_err(failed)?;
     found.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(failed)
@@ -193,7 +179,7 @@ pub(super) fn shot_answered(
              WHERE sighting = ? AND outcome IS NULL",
         )?
         .execute(params![
-            answered.outcome,
+            answered.outcome.as_str(),
             answered.reason,
             answered.person,
             answered.confidence.filter(|confidence| !confidence.is_nan()),
@@ -250,22 +236,23 @@ pub(super) fn shot_dropped(
 }
 
 /// A visit was closed. One that is closed again, by an answer after a restart, keeps the better outcome.
-pub(super) fn visit_closed(db: &mut Connection, closed: &VisitClosed, now: DateTime<Utc>) -> Result<(), OutboxError> {
+pub(super) fn visit_closed(db: &mut Connection, visit: &Visit, now: DateTime<Utc>) -> Result<(), OutboxError> {
     let mut write = || {
-        let db = db.transaction()?;
-        let visit = closed.visit.to_string();
-        let before: Option<String> = db
+        let tx = db.transaction()?;
+        let id = visit.id.to_string();
+        let before: Option<String> = tx
             .prepare_cached("SELECT outcome FROM visit WHERE id = ?")?
-            .query_row([&visit], |row| row.get(0))
+            .query_row([&id], |row| row.get(0))
             .optional()?
             .flatten();
-        touch(&db, &visit, closed.detector.as_str(), closed.first_seen, closed.last_seen, now)?;
-        if before.is_none_or(|before| rank(closed.outcome) >= rank(&before)) {
-            let detail = Some(&closed.detail).filter(|detail| !detail.is_null()).map(Value::to_string);
-            db.prepare_cached("UPDATE visit SET outcome = ?, reason = ?, detail = COALESCE(?, detail) WHERE id = ?")?
-                .execute(params![closed.outcome, closed.reason, detail, visit])?;
+        touch(&tx, &id, visit.detector.as_str(), visit.first_seen, visit.last_seen, now)?;
+        let outcome = visit.outcome.label();
+        if before.is_none_or(|before| rank(outcome) >= rank(&before)) {
+            let detail = detail(visit).map(|detail| detail.to_string());
+            tx.prepare_cached("UPDATE visit SET outcome = ?, reason = ?, detail = COALESCE(?, detail) WHERE id = ?")?
+                .execute(params![outcome, visit.outcome.reason(), detail, id])?;
         }
-        db.commit()
+        tx.commit()
     };
     write().map_err(storage("record a visit"))
 }
@@ -420,17 +407,25 @@ fn judged_record(row: &Row<'_>, sealer: Option<&Sealer>, visit: &str) -> rusqlit
 
 const PENDING: &str = "pending";
 
-/// A better answer replaces a poorer one: the second shot may be recognised where the first was not.
-fn rank(outcome: &str) -> u8 {
-    match outcome {
-        "known" => 6,
-        "unknown" => 5,
-        "accepted" => 4,
-        "no_face" => 3,
-        "refused" => 2,
-        PENDING => 0,
-        _ => 1,
-    }
+/// What else is worth telling of a visit, without anybody's name; `None` for one that was opened again by its answer: what
+/// was told of it before says more.
+fn detail(visit: &Visit) -> Option<Value> {
+    let shot = |shot: &SentShot| {
+        json!({
+            "sighting": shot.sighting,
+            "frame": shot.frame,
+            "at_ms": shot.at_ms,
+            "box": [shot.bbox.x, shot.bbox.y, shot.bbox.width, shot.bbox.height],
+            "quality": quality_json(&shot.quality),
+        })
+    };
+    (!visit.shots.is_empty() || visit.best.is_some()).then(|| {
+        json!({
+            "sent": visit.shots.iter().map(shot).collect::<Vec<_>>(),
+            "best": visit.best.as_ref().map(quality_json),
+            "largest_px": visit.largest_px,
+        })
+    })
 }
 
 fn time(ms: i64) -> String {

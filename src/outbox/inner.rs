@@ -4,6 +4,7 @@
 //! sending in step; what each of them does is their own business.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,16 +13,19 @@ use uuid::Uuid;
 
 use super::disk::{Disk, Opened};
 use super::error::OutboxError;
-use super::ledger::{self, Planned};
+use super::ledger;
 use super::memory::{self, Memory};
 use super::open::{self, Look};
 use super::quarantine;
 use super::queue::{Bounds, Entry, Queue, Turn};
 use super::record::{self, Sealed, Stored};
-use super::store::{Place, Presence, Store, count};
-use super::terms::{Accepted, Answered, DropReason, Dropped, Figures, Queued, Settled};
-use crate::config::{DetectorName, Drain, OutboxConfig};
+use super::store::{Place, Store, count};
+use super::terms::{Accepted, Answered, DropReason, Dropped, Figures, Presence, Queued, Settled};
+use super::{error, history};
+use crate::config::{Drain, OutboxConfig};
 use crate::crop::Sighting;
+use crate::rules::ActionRequest;
+use crate::visits::{ActionResult, Visit};
 
 pub struct Inner {
     pub disk: Disk,
@@ -34,6 +38,10 @@ pub struct Inner {
     /// The queue has not been read from the file that is open now.
     stale: bool,
     failures: Repeated,
+    /// What was accepted since the group began whose end is not on the disk yet; `None` outside a group.
+    group: Option<Vec<Sighting>>,
+    /// Disk space may be given back.
+    spare: bool,
     /// The failure at hand has been logged; so will its end.
     told: bool,
 }
@@ -50,14 +58,11 @@ struct Limits {
 /// How long a sighting the disk would not give waits until it is asked for again.
 const READ_AGAIN: Duration = Duration::from_secs(2);
 
-/// What memory may hold.
-const IN_MEMORY: Bounds = Bounds { bytes: memory::BYTES, sightings: memory::SIGHTINGS };
-
 impl Inner {
     pub fn open(state_dir: &Path, config: &OutboxConfig) -> Result<Self, OutboxError> {
         let mut inner = Self {
             disk: Disk::new(state_dir.into(), config.clone()),
-            memory: Memory::default(),
+            memory: Memory::new(),
             queue: Queue::default(),
             limits: Limits {
                 bounds: Bounds { bytes: config.max_bytes, sightings: config.max_sightings as usize },
@@ -69,6 +74,8 @@ impl Inner {
             dropped: Vec::new(),
             stale: true,
             failures: Repeated::default(),
+            group: None,
+            spare: false,
             told: false,
         };
         match inner.disk.open(Look::Pages).and_then(|_| inner.reload()) {
@@ -93,9 +100,10 @@ impl Inner {
         }
     }
 
-    pub fn accept(&mut self, sighting: &Sighting, now: DateTime<Utc>) -> Result<Accepted, OutboxError> {
+    /// Stores a sighting on the disk, or in memory where the disk does not take it.
+    pub fn accept(&mut self, sighting: &Sighting, now: DateTime<Utc>) -> Accepted {
         if self.queue.get(sighting.id).is_some() {
-            return Ok(Accepted::default());
+            return Accepted::default();
         }
         let instant = Instant::now();
         let entry = |bytes| {
@@ -103,7 +111,7 @@ impl Inner {
             entry.seen(sighting.arrived, instant)
         };
         let Some(store) = self.disk.working() else {
-            return Ok(self.remember(sighting, entry(record::size(sighting)), now));
+            return self.remember(sighting, entry(record::size(sighting)), now);
         };
         let sealed = Sealed::new(sighting, &store.sealer);
         let new = entry(sealed.size());
@@ -114,18 +122,44 @@ impl Inner {
         };
         let ended: Vec<_> =
             room.victims.iter().map(|(id, tries, worth)| (*id, *tries, DropReason::Full(*worth))).collect();
-        let Some(taken) = self.on_disk(|store| store.accept(sighting, &place, &ended, now))? else {
-            return Ok(self.remember(sighting, new, now));
+        let taken = match self.on_disk(|store| store.accept(sighting, &place, &ended, now)) {
+            Ok(Some(taken)) => taken,
+            Ok(None) => return self.remember(sighting, new, now),
+            // A mistake, of ours or of somebody else who writes to the file: a face must not be lost for it.
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a sighting is kept in memory");
+                return self.remember(sighting, new, now);
+            }
         };
-        let Some(taken) = taken else { return Ok(Accepted::default()) };
+        let Some(taken) = taken else { return Accepted::default() };
         for (id, ..) in ended {
             self.queue.remove(id);
         }
         if let Some((seq, _)) = taken.place {
             self.queue.insert(seq, new);
+            self.group.iter_mut().for_each(|group| group.push(sighting.clone()));
         }
         count(&taken.dropped);
-        Ok(Accepted { new: true, dropped: taken.dropped })
+        Accepted { new: true, dropped: taken.dropped }
+    }
+
+    /// What is asked from here on shares one wait for the disk; false where that is not to be had.
+    pub fn begin_group(&mut self) -> bool {
+        let began = self.on_disk(|store| store.begin_group());
+        let began = matches!(began, Ok(Some(())));
+        self.group = began.then(Vec::new);
+        began
+    }
+
+    /// Waits for the disk. Where that fails, what was accepted may or may not be on it: memory holds it until it is.
+    pub fn end_group(&mut self) {
+        let group = self.group.take().unwrap_or_default();
+        let ended = self.on_disk(|store| store.end_group());
+        if !matches!(ended, Ok(Some(()))) {
+            for sighting in group.iter().filter(|sighting| self.queue.only_in_memory(sighting.id)) {
+                self.memory.keep(sighting);
+            }
+        }
     }
 
     /// Memory takes it, and makes room for it among what only memory holds.
@@ -135,7 +169,7 @@ impl Inner {
             return Accepted::default();
         }
         new.in_memory = true;
-        let room = self.queue.make_room(&new, IN_MEMORY, Instant::now(), self.limits.late_after);
+        let room = self.queue.make_room(&new, memory::WAITING, Instant::now(), self.limits.late_after);
         self.memory.keep(sighting);
         let mut gone = Vec::new();
         for (id, tries, _) in room.victims {
@@ -188,54 +222,68 @@ impl Inner {
         }
     }
 
-    pub fn answered(
-        &mut self,
-        answered: &Answered,
-        actions: &[Planned],
-        now: DateTime<Utc>,
-    ) -> Result<Settled, OutboxError> {
+    pub fn answered(&mut self, answered: &Answered, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
         let tries = self.queue.get(answered.sighting).map_or(0, |entry| entry.tries);
-        let settled = self.on_disk(|store| store.answered(answered, actions, tries, now))?;
+        let settled = self.on_disk(|store| store.answered(answered, tries, now))?;
         let Some(entry) = self.queue.remove(answered.sighting) else { return Ok(settled.unwrap_or_default()) };
-        let settled = settled.unwrap_or_else(|| self.answered_in_memory(answered, actions, tries, now));
+        let settled = settled.unwrap_or_else(|| self.answered_in_memory(answered, tries, now));
         if settled.first {
-            self.queue.told(entry.visit, answered.outcome);
-            metrics::counter!("doorward_outbox_answered_total", "outcome" => answered.outcome).increment(1);
+            self.queue.told(entry.visit, answered.outcome.as_str());
+            metrics::counter!("doorward_outbox_answered_total", "outcome" => answered.outcome.as_str()).increment(1);
         }
         Ok(settled)
     }
 
-    pub fn presence(
-        &mut self,
-        detector: &DetectorName,
-        presence: &Presence<'_>,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<String>, OutboxError> {
-        if let Some(planned) = self.on_disk(|store| store.presence(detector, presence, now))? {
+    pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
+        if let Some(planned) = self.on_disk(|store| store.presence(presence, now))? {
             return Ok(planned);
         }
-        let planned = self.new_ones(presence.actions);
-        let keys = keys(&planned);
-        self.memory.presence(detector, presence, planned, now);
+        let presence = Presence { requests: self.new_ones(&presence.requests), ..presence.clone() };
+        let keys = keys(&presence.requests);
+        self.memory.presence(presence, now);
         Ok(keys)
     }
 
-    fn answered_in_memory(
-        &mut self,
-        answered: &Answered,
-        actions: &[Planned],
-        tries: u32,
-        now: DateTime<Utc>,
-    ) -> Settled {
-        let planned = self.new_ones(actions);
-        let keys = keys(&planned);
-        self.memory.answered(answered, planned, tries, now);
-        Settled { first: true, planned: keys }
+    fn answered_in_memory(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> Settled {
+        let answered = Answered { requests: self.new_ones(&answered.requests), ..answered.clone() };
+        let planned = keys(&answered.requests);
+        self.memory.answered(answered, tries, now);
+        Settled { first: true, planned }
+    }
+
+    /// See [`Outbox::postpone`](super::Outbox::postpone).
+    pub fn postpone(&mut self, sighting: Uuid, until: Instant, reason: &str) -> Result<(), OutboxError> {
+        let Some(tries) = self.queue.postpone(sighting, until) else { return Ok(()) };
+        // Every try would cost a write; the first and then ever fewer tell enough.
+        if !tries.is_power_of_two() {
+            return Ok(());
+        }
+        let note = |store: &mut Store| {
+            let noted = history::shot_waits(&store.db, sighting, tries, reason);
+            noted.map_err(error::storage("note why a sighting waits"))
+        };
+        self.on_disk(note).map(drop)
+    }
+
+    /// A claimed action ended.
+    pub fn finish(&mut self, key: &str, result: &ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        if self.on_disk(|store| store.finish(key, result, now))?.is_none() {
+            self.memory.finished(key, result, now);
+        }
+        Ok(())
+    }
+
+    /// A visit is over.
+    pub fn visit_closed(&mut self, visit: &Arc<Visit>, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        if self.on_disk(|store| store.visit_closed(visit, now))?.is_none() {
+            self.memory.closed(visit, now);
+        }
+        Ok(())
     }
 
     /// Actions that have not been planned before, as far as memory and a disk that can be read tell.
-    fn new_ones(&self, actions: &[Planned]) -> Vec<Planned> {
-        let mut new: Vec<Planned> = Vec::new();
+    fn new_ones(&self, actions: &[ActionRequest]) -> Vec<ActionRequest> {
+        let mut new: Vec<ActionRequest> = Vec::new();
         for action in actions {
             let known = self.memory.may_claim(&action.key).is_some()
                 || new.iter().any(|other| other.key == action.key)
@@ -261,7 +309,7 @@ impl Inner {
             },
         };
         if may {
-            self.memory.claimed(key);
+            self.memory.claimed(key, Utc::now());
         }
         Ok(may)
     }
@@ -294,7 +342,22 @@ impl Inner {
             store.forget(now, history, age)?;
             quarantine::expire(&folder, now, history)
         })?;
+        self.spare = self.queue.len() == 0;
         Ok(std::mem::take(&mut self.dropped))
+    }
+
+    /// A little of what can wait until nobody asks for anything; true while there is more of it.
+    pub fn works_when_idle(&mut self) -> bool {
+        if !std::mem::take(&mut self.spare) {
+            return false;
+        }
+        self.spare = matches!(self.on_disk(|store| store.give_back()), Ok(Some(true)));
+        if !self.spare
+            && let Err(error) = self.on_disk(|store| store.empty_log())
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the outbox's log stays as long as it is");
+        }
+        self.spare
     }
 
     /// Tries the disk again, where that is due, and writes what it has missed.
@@ -362,6 +425,7 @@ impl Inner {
             bytes: self.queue.bytes(),
             in_memory: self.memory.waiting(),
             oldest: self.queue.oldest(),
+            next_due: self.queue.next_due(),
             problem: self.disk.problem().map(str::to_owned),
         };
         metrics::gauge!("doorward_outbox_sightings").set(figures.sightings as f64);
@@ -371,7 +435,7 @@ impl Inner {
     }
 }
 
-fn keys(actions: &[Planned]) -> Vec<String> {
+fn keys(actions: &[ActionRequest]) -> Vec<String> {
     actions.iter().map(|action| action.key.clone()).collect()
 }
 

@@ -6,61 +6,13 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
 use super::seal::{KeyId, Kind, Sealer};
 use crate::config::{DetectorName, EventKind};
+use crate::rules::{ActionRequest, Firing, RefusedAction};
 use crate::track::VisitId;
-
-/// An action to perform, once.
-#[derive(Debug, Clone)]
-pub struct Planned {
-    /// The same key is planned once, ever.
-    pub key: String,
-    pub visit: VisitId,
-    pub sighting: Uuid,
-    pub detector: DetectorName,
-    pub rule: String,
-    /// What the rule fired on.
-    pub event: EventKind,
-    pub action: String,
-    /// The recognised person's id.
-    pub person: Option<String>,
-    pub seen_at: DateTime<Utc>,
-    /// Whatever is needed to perform it after a restart.
-    pub request: Value,
-}
-
-/// An actuator that a guard held back, for the record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refused {
-    /// Of the action it would have been.
-    pub key: String,
-    pub visit: VisitId,
-    pub sighting: Uuid,
-    pub detector: DetectorName,
-    pub rule: String,
-    pub action: String,
-    /// The recognised person's id.
-    pub person: Option<String>,
-    pub seen_at: DateTime<Utc>,
-    /// Which guards did not hold, and what they found.
-    pub reason: String,
-}
-
-/// How an action ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ActionEnd {
-    Done,
-    /// Its time had passed.
-    Expired,
-    Failed {
-        reason: String,
-    },
-    /// It would have been performed.
-    DryRun,
-}
+use crate::visits::ActionResult;
 
 /// An action an earlier life of the process planned and did not end.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,33 +25,10 @@ pub struct Unfinished {
     pub request: Option<Value>,
 }
 
-/// A firing of a rule, as the rules' memory needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastFiring {
-    pub rule: String,
-    pub event: EventKind,
-    pub action: String,
-    pub detector: DetectorName,
-    pub person: Option<String>,
-    pub visit: VisitId,
-    pub seen_at: DateTime<Utc>,
-}
-
-impl ActionEnd {
-    fn parts(&self) -> (&'static str, Option<&str>) {
-        match self {
-            Self::Done => ("done", None),
-            Self::Expired => ("expired", None),
-            Self::Failed { reason } => ("failed", Some(reason)),
-            Self::DryRun => ("dry_run", None),
-        }
-    }
-}
-
 /// Plans an action; false when its key has been planned before.
 pub(super) fn plan(
     tx: &Transaction<'_>,
-    action: &Planned,
+    action: &ActionRequest,
     sealer: &Sealer,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<bool> {
@@ -108,7 +37,7 @@ pub(super) fn plan(
                              request, planned_ms)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?) ON CONFLICT (key) DO NOTHING",
     )?;
-    let request = action.request.to_string();
+    let request = action.to_record().to_string();
     let rows = statement.execute(params![
         action.key,
         action.visit.to_string(),
@@ -129,7 +58,7 @@ pub(super) fn plan(
 }
 
 /// Records that a guard held an actuator back, with its newest reason; nothing where it has been asked for by now.
-pub(super) fn refuse(tx: &Transaction<'_>, refused: &Refused, now: DateTime<Utc>) -> rusqlite::Result<()> {
+pub(super) fn refuse(tx: &Transaction<'_>, refused: &RefusedAction, now: DateTime<Utc>) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO action (key, visit, sighting, detector, rule, action, person, seen_us, state, reason, planned_ms,
                              ended_ms)
@@ -144,10 +73,10 @@ pub(super) fn refuse(tx: &Transaction<'_>, refused: &Refused, now: DateTime<Utc>
         refused.sighting.to_string(),
         refused.detector.as_str(),
         refused.rule,
-        refused.action,
+        refused.refusal.action,
         refused.person,
         refused.seen_at.timestamp_micros(),
-        refused.reason,
+        refused.refusal.reason(),
         now.timestamp_millis(),
         refused.key,
     ])
@@ -173,14 +102,13 @@ pub(super) fn state(db: &Connection, key: &str) -> Result<Option<String>, Outbox
 }
 
 /// Ends a claimed action, or one that was planned and will not be performed.
-pub(super) fn finish(db: &Connection, key: &str, end: &ActionEnd, now: DateTime<Utc>) -> Result<(), OutboxError> {
-    let (state, reason) = end.parts();
+pub(super) fn finish(db: &Connection, key: &str, result: &ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
     let finished = || {
         db.prepare_cached(
             "UPDATE action SET state = ?, reason = ?, ended_ms = ?, request = NULL
              WHERE key = ? AND state IN ('planned', 'claimed')",
         )?
-        .execute(params![state, reason, now.timestamp_millis(), key])
+        .execute(params![result.label(), result.reason(), now.timestamp_millis(), key])
     };
     finished().map(drop).map_err(storage("record the end of an action"))
 }
@@ -239,8 +167,8 @@ pub(super) fn give_up(
         .map_err(storage("end actions that cannot be read"))
 }
 
-/// What was planned since then, oldest first.
-pub(super) fn recent_firings(db: &Connection, since: DateTime<Utc>) -> Result<Vec<PastFiring>, OutboxError> {
+/// What was planned since then with its action, oldest first.
+pub(super) fn recent_firings(db: &Connection, since: DateTime<Utc>) -> Result<Vec<(Firing, String)>, OutboxError> {
     let failed = storage("read past firings");
     let sql = "SELECT rule, detector, person, visit, seen_us, event, action FROM action
                WHERE planned_ms >= ? AND state != 'refused' ORDER BY planned_ms, key";
@@ -258,8 +186,8 @@ pub(super) fn recent_firings(db: &Connection, since: DateTime<Utc>) -> Result<Ve
                 "left" => EventKind::Left,
                 _ => EventKind::Recognition,
             };
-            let (rule, action, person) = (row.get(0)?, row.get(6)?, row.get(2)?);
-            Ok(Some(PastFiring { rule, event, action, detector, person, visit, seen_at }))
+            let (rule, person) = (row.get(0)?, row.get(2)?);
+            Ok(Some((Firing { rule, event, detector, person, visit, seen_at }, row.get(6)?)))
         };
         firings.extend(read().map_err(failed)?);
     }

@@ -32,270 +32,199 @@ mod store;
 mod terms;
 #[cfg(test)]
 mod tests;
-mod unsealed;
+mod thread;
 mod wipe;
 mod worth;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::config::{DetectorName, OutboxConfig};
 use crate::crop::Sighting;
-
+use crate::rules::{Firing, Seen};
+use crate::visits::{ActionResult, Visit};
 pub use broker_topics::BrokerTopic;
 pub use error::OutboxError;
-pub use history::{
-    ActionRecord, Judged, JudgedRecord, MOST_VISITS, PastSight, ShotRecord, VisitClosed, VisitRecord, explain,
-};
+pub use history::{ActionRecord, Judged, JudgedRecord, MOST_VISITS, ShotRecord, VisitRecord, explain};
 pub use key::path as key_file;
-pub use ledger::{ActionEnd, PastFiring, Planned, Refused, Unfinished};
+pub use ledger::Unfinished;
 pub use pictures::{KeptPicture, Pictures};
 pub use purge::{Erased, Purge, Selection};
 pub use queue::Turn;
 pub use record::decode as decode_record;
-pub use terms::{Accepted, Answered, DropReason, Dropped, Figures, Queued, Settled};
+pub use terms::{Accepted, Answered, DropReason, Dropped, Figures, Presence, Queued, Settled};
 pub use wipe::{Searched, blank};
 pub use worth::Worth;
 
 use inner::Inner;
-use store::{Presence, Store};
+use store::Store;
+use thread::Thread;
 
-/// The outbox of one state directory; cheap to clone, safe to use from many threads. Every call that changes something
-/// blocks for the disk. A failing disk is told by [`Outbox::figures`]; the errors of the calls are mistakes of the program
-/// or of somebody else who writes to the file.
+/// The outbox of one state directory; clones are the same one. All of it happens on a thread of its own, which alone
+/// writes to the file: every call that changes something is asked of it and answered once it is on disk, whoever waits
+/// for that with [`Reply::wait`] or, in async code, with `.await`. A failing disk is told by [`Outbox::figures`]; the
+/// errors of the calls are mistakes of the program or of somebody else who writes to the file.
 #[derive(Clone)]
-pub struct Outbox(Arc<Shared>);
+pub struct Outbox(Arc<Thread>);
 
-struct Shared {
-    inner: Mutex<Inner>,
-    /// Beside the rest, so that whoever only looks does not wait for the disk.
-    figures: Mutex<Figures>,
+/// What was asked of the outbox's thread: the answer, once it is on disk.
+pub struct Reply<T>(oneshot::Receiver<Result<T, OutboxError>>);
+
+impl<T> Reply<T> {
+    /// Waits for the answer; not for async code.
+    pub fn wait(self) -> Result<T, OutboxError> {
+        self.0.blocking_recv().unwrap_or(Err(OutboxError::Ended))
+    }
+}
+
+impl<T: Send + 'static> IntoFuture for Reply<T> {
+    type Output = Result<T, OutboxError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async { self.0.await.unwrap_or(Err(OutboxError::Ended)) })
+    }
 }
 
 impl Outbox {
     /// Opens the outbox below `state_dir`, which is made if it is missing. Only one process can; a file SQLite cannot
     /// read is put aside and a new one started, and a disk that takes nothing makes this one start in memory.
     pub fn open(state_dir: &Path, config: &OutboxConfig) -> Result<Self, OutboxError> {
-        let inner = Mutex::new(Inner::open(state_dir, config)?);
-        let outbox = Self(Arc::new(Shared { inner, figures: Mutex::default() }));
-        drop(outbox.inner());
-        Ok(outbox)
+        Ok(Self(Arc::new(Thread::start(Inner::open(state_dir, config)?)?)))
     }
 
-    /// Stores a sighting: it is on disk when this returns, or in memory while the disk takes nothing. Storing it again
-    /// changes nothing.
-    pub fn accept(&self, sighting: &Sighting) -> Result<Accepted, OutboxError> {
-        let mut inner = self.inner();
-        inner.recover();
-        inner.accept(sighting, Utc::now())
+    /// Stores a sighting: on disk, or in memory while the disk takes nothing. Storing it again changes nothing.
+    pub fn accept(&self, sighting: Sighting) -> Reply<Accepted> {
+        self.ask(move |inner| Ok(inner.accept(&sighting, Utc::now())))
     }
 
     /// The sighting to send now, which is then in flight until it is answered or postponed: the newest live one, else of
     /// the backlog.
-    pub fn next(&self, now: Instant) -> Result<Option<Queued>, OutboxError> {
+    pub fn next(&self, now: Instant) -> Reply<Option<Queued>> {
         self.next_of(now, Turn::Any)
     }
 
     /// The same, for those whose turn it may be.
-    pub fn next_of(&self, now: Instant, turn: Turn) -> Result<Option<Queued>, OutboxError> {
-        let mut inner = self.inner();
-        inner.recover();
-        inner.next(now, turn)
-    }
-
-    /// When the next postponed sighting is due; `None` when none waits.
-    pub fn next_due(&self) -> Option<Instant> {
-        self.inner().queue.next_due()
+    pub fn next_of(&self, now: Instant, turn: Turn) -> Reply<Option<Queued>> {
+        self.ask(move |inner| inner.next(now, turn))
     }
 
     /// Puts a sighting in flight back until `until`. `reason` is what `explain` tells meanwhile.
-    pub fn postpone(&self, sighting: Uuid, until: Instant, reason: &str) -> Result<(), OutboxError> {
-        let mut inner = self.inner();
-        let Some(tries) = inner.queue.postpone(sighting, until) else { return Ok(()) };
-        // Every try would cost a write; the first and then ever fewer tell enough.
-        if !tries.is_power_of_two() {
-            return Ok(());
-        }
-        let write = |store: &mut Store| {
-            let noted = history::shot_waits(&store.db, sighting, tries, reason);
-            noted.map_err(error::storage("note why a sighting waits"))
-        };
-        inner.on_disk(write).map(drop)
-    }
-
-    /// Puts a sighting in flight back as if it had never been taken: the process is about to end.
-    pub fn release(&self, sighting: Uuid, now: Instant) {
-        self.inner().queue.put_back(sighting, now);
+    pub fn postpone(&self, sighting: Uuid, until: Instant, reason: String) -> Reply<()> {
+        self.ask(move |inner| inner.postpone(sighting, until, &reason))
     }
 
     /// The answer is in: in one transaction the sighting and its pictures go, the answer is recorded, and the actions are
     /// planned whose keys are new. A sighting answered before changes nothing.
-    pub fn answered(&self, answered: &Answered, actions: &[Planned]) -> Result<Settled, OutboxError> {
-        let mut inner = self.inner();
-        inner.recover();
-        inner.answered(answered, actions, Utc::now())
+    pub fn answered(&self, answered: Answered) -> Reply<Settled> {
+        self.ask(move |inner| inner.answered(&answered, Utc::now()))
     }
 
-    /// Who is present at a detector now, as `stays` gives them back after a restart, and the actions for those who have
-    /// just left, with what the rules made of that: all of it or nothing. Gives the keys that were planned now and not at
-    /// any time before.
-    pub fn presence(
-        &self,
-        detector: &DetectorName,
-        stays: &[serde_json::Value],
-        actions: &[Planned],
-        judged: &[Judged],
-    ) -> Result<Vec<String>, OutboxError> {
-        let mut inner = self.inner();
-        inner.recover();
-        inner.presence(detector, &Presence { stays, actions, judged }, Utc::now())
+    /// Who is present at a detector now, as [`stays`](Self::stays) gives them back after a restart, and the actions for
+    /// those who have just left, with what the rules made of that: all of it or nothing. Gives the keys that were planned
+    /// now and not at any time before.
+    pub fn presence(&self, presence: Presence) -> Reply<Vec<String>> {
+        self.ask(move |inner| inner.presence(&presence, Utc::now()))
     }
 
     /// Who was present at a detector when that was last recorded.
-    pub fn stays(&self, detector: &DetectorName) -> Result<Vec<serde_json::Value>, OutboxError> {
-        let stays = self.inner().on_disk(|store| stays::read(&store.db, &store.sealer, detector))?;
-        Ok(stays.unwrap_or_default())
+    pub fn stays(&self, detector: DetectorName) -> Reply<Vec<serde_json::Value>> {
+        self.read(move |store| stays::read(&store.db, &store.sealer, &detector))
     }
 
     /// The topics the MQTT broker keeps something of ours under, as far as they were recorded.
-    pub fn broker_topics(&self) -> Result<Vec<BrokerTopic>, OutboxError> {
-        Ok(self.inner().on_disk(|store| broker_topics::read(&store.db))?.unwrap_or_default())
+    pub fn broker_topics(&self) -> Reply<Vec<BrokerTopic>> {
+        self.read(|store| broker_topics::read(&store.db))
     }
 
     /// Records topics, each once.
-    pub fn keep_broker_topics(&self, topics: &[BrokerTopic]) -> Result<(), OutboxError> {
-        self.inner().on_disk(|store| broker_topics::keep(&mut store.db, topics)).map(drop)
+    pub fn keep_broker_topics(&self, topics: Vec<BrokerTopic>) -> Reply<()> {
+        self.read(move |store| broker_topics::keep(&mut store.db, &topics))
     }
 
     /// The broker keeps nothing of ours under these any more.
-    pub fn forget_broker_topics(&self, broker: &str, topics: &[String]) -> Result<(), OutboxError> {
-        self.inner().on_disk(|store| broker_topics::forget(&mut store.db, broker, topics)).map(drop)
+    pub fn forget_broker_topics(&self, broker: String, topics: Vec<String>) -> Reply<()> {
+        self.read(move |store| broker_topics::forget(&mut store.db, &broker, &topics))
     }
 
     /// Whether the action of this key may be performed now: true once, ever.
-    pub fn claim(&self, key: &str) -> Result<bool, OutboxError> {
-        let mut inner = self.inner();
-        inner.recover();
-        inner.claim(key)
+    pub fn claim(&self, key: String) -> Reply<bool> {
+        self.ask(move |inner| inner.claim(&key))
     }
 
     /// A claimed action ended. Its inputs leave the disk.
-    pub fn finish(&self, key: &str, end: &ActionEnd) -> Result<(), OutboxError> {
-        let mut inner = self.inner();
-        inner.recover();
-        let now = Utc::now();
-        if inner.on_disk(|store| store.finish(key, end, now))?.is_none() {
-            inner.memory.finished(key, end, now);
-        }
-        Ok(())
+    pub fn finish(&self, key: String, result: ActionResult) -> Reply<()> {
+        self.ask(move |inner| inner.finish(&key, &result, Utc::now()))
     }
 
     /// What the last life of the process left undone: actions planned but not claimed, which may be performed if they
     /// may be late, and those it was killed in, which may not. To be asked once, before anything else is planned.
-    pub fn unfinished(&self) -> Result<Vec<Unfinished>, OutboxError> {
-        let unfinished = self.inner().on_disk(|store| ledger::unfinished(&store.db, &store.sealer))?;
-        Ok(unfinished.unwrap_or_default())
+    pub fn unfinished(&self) -> Reply<Vec<Unfinished>> {
+        self.read(|store| ledger::unfinished(&store.db, &store.sealer))
     }
 
-    /// The firings since a moment, oldest first, for the rules' memory.
-    pub fn recent_firings(&self, since: DateTime<Utc>) -> Result<Vec<PastFiring>, OutboxError> {
-        Ok(self.inner().on_disk(|store| ledger::recent_firings(&store.db, since))?.unwrap_or_default())
+    /// The firings since a moment with their actions, oldest first, for the rules' memory.
+    pub fn recent_firings(&self, since: DateTime<Utc>) -> Reply<Vec<(Firing, String)>> {
+        self.read(move |store| ledger::recent_firings(&store.db, since))
     }
 
     /// Who was seen since a moment, as far as the history goes back, for the rules' memory.
-    pub fn recent_sights(&self, since: DateTime<Utc>) -> Result<Vec<PastSight>, OutboxError> {
-        Ok(self.inner().on_disk(|store| history::recent_sights(&store.db, since))?.unwrap_or_default())
+    pub fn recently_seen(&self, since: DateTime<Utc>) -> Reply<Vec<Seen>> {
+        self.read(move |store| history::recently_seen(&store.db, since))
     }
 
-    /// A visit is closed: its one outcome, for `explain`.
-    pub fn visit_closed(&self, visit: &VisitClosed) -> Result<(), OutboxError> {
-        let mut inner = self.inner();
-        inner.recover();
-        let now = Utc::now();
-        if inner.on_disk(|store| store.visit_closed(visit, now))?.is_none() {
-            inner.memory.closed(visit, now);
-        }
-        Ok(())
+    /// A visit is closed: its one outcome, for `explain`. Nobody needs to wait for that; what goes wrong is logged.
+    pub fn visit_closed(&self, visit: Arc<Visit>) -> Reply<()> {
+        self.ask(move |inner| {
+            let recorded = inner.visit_closed(&visit, Utc::now());
+            recorded.inspect_err(|error| {
+                tracing::error!(visit = %visit.id, error = error as &dyn std::error::Error, "a visit is not recorded");
+            })
+        })
     }
 
     /// The visits whose id starts so, newest first, at most twenty, and everything known of them on disk.
-    pub fn explain(&self, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
-        Ok(self.inner().on_disk(|store| history::visits(&store.db, Some(&store.sealer), prefix))?.unwrap_or_default())
+    pub fn explain(&self, prefix: String) -> Reply<Vec<VisitRecord>> {
+        self.read(move |store| history::visits(&store.db, Some(&store.sealer), &prefix))
     }
 
     /// To be called about once a minute: ends sightings that have become too old, forgets history, kept pictures and
-    /// databases put aside beyond their time, gives disk space back. Tells what was dropped since the last time.
-    pub fn tidy(&self, now: DateTime<Utc>) -> Result<Vec<Dropped>, OutboxError> {
-        let mut inner = self.inner();
-        inner.recover();
-        let dropped = inner.tidy(now)?;
-        let idle = inner.queue.len() == 0;
-        drop(inner);
-        if idle {
-            // A little at a time, so that a visitor can come in between.
-            while self.inner().on_disk(|store| store.give_back())? == Some(true) {}
-            self.inner().on_disk(|store| store.empty_log())?;
-        }
-        Ok(dropped)
+    /// databases put aside beyond their time. Tells what was dropped since the last time. Disk space is given back
+    /// afterwards, while nobody asks for anything.
+    pub fn tidy(&self, now: DateTime<Utc>) -> Reply<Vec<Dropped>> {
+        self.ask(move |inner| inner.tidy(now))
     }
 
     /// What waits, and how the disk does; does not wait for the disk.
     pub fn figures(&self) -> Figures {
-        self.0.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.figures()
     }
 
-    /// Sightings stored, in flight included.
-    pub fn len(&self) -> usize {
-        self.figures().sightings
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Inner) -> Result<T, OutboxError> + Send + 'static,
+    ) -> Reply<T> {
+        let (answer, reply) = oneshot::channel();
+        self.0.send(Box::new(move |inner| {
+            let result = work(inner);
+            // Whoever asked may have stopped waiting.
+            Box::new(move || drop(answer.send(result)))
+        }));
+        Reply(reply)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// When the oldest stored sighting was stored, by this machine's clock then.
-    pub fn oldest(&self) -> Option<DateTime<Utc>> {
-        self.figures().oldest
-    }
-
-    /// What the stored sightings take.
-    pub fn bytes(&self) -> u64 {
-        self.figures().bytes
-    }
-
-    fn inner(&self) -> Held<'_> {
-        // A transaction a panic interrupted was rolled back, and the queue only changes after a commit.
-        Held { inner: self.0.inner.lock().unwrap_or_else(PoisonError::into_inner), figures: &self.0.figures }
-    }
-}
-
-/// The inside of the outbox, whose figures are told when it is let go.
-struct Held<'a> {
-    inner: MutexGuard<'a, Inner>,
-    figures: &'a Mutex<Figures>,
-}
-
-impl std::ops::Deref for Held<'_> {
-    type Target = Inner;
-
-    fn deref(&self) -> &Inner {
-        &self.inner
-    }
-}
-
-impl std::ops::DerefMut for Held<'_> {
-    fn deref_mut(&mut self) -> &mut Inner {
-        &mut self.inner
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = self.inner.figures();
+    /// What a disk that takes nothing cannot tell is the default.
+    fn read<T: Default + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> Result<T, OutboxError> + Send + 'static,
+    ) -> Reply<T> {
+        self.ask(move |inner| Ok(inner.on_disk(work)?.unwrap_or_default()))
     }
 }
 

@@ -55,11 +55,11 @@ pub fn open_store(state_dir: &Path, config: &OutboxConfig, look: Look) -> Result
     let path = database(state_dir);
     let key = key::existing_or_new(state_dir, config)?;
     let sealer = Arc::new(Sealer::new(&key));
-    let db = match connect(&path, &sealer, look) {
+    let db = match connect(&path, look) {
         Ok(db) => db,
         Err(OutboxError::Corrupt { source, .. }) => {
             let aside = quarantine::put_aside(&path)?;
-            let mut db = connect(&path, &sealer, Look::Trust)?;
+            let mut db = connect(&path, Look::Trust)?;
             let saved = quarantine::salvage(&aside, &mut db, &sealer)?;
             tracing::warn!(
                 error = &source as &dyn std::error::Error,
@@ -162,7 +162,7 @@ fn lock(path: &Path) -> Result<File, OutboxError> {
     Ok(file)
 }
 
-fn connect(path: &Path, sealer: &Sealer, look: Look) -> Result<Connection, OutboxError> {
+fn connect(path: &Path, look: Look) -> Result<Connection, OutboxError> {
     let wrong = |operation| move |source| OutboxError::Directory { operation, path: path.into(), source };
     // SQLite gives its other files the mode of this one.
     let is_new = !path.exists();
@@ -189,6 +189,6 @@ fn connect(path: &Path, sealer: &Sealer, look: Look) -> Result<Connection, Outbo
             return Err(failed(rusqlite::Error::SqliteFailure(code, Some(verdict))));
         }
     }
-    schema::migrate(&mut db, sealer)?;
+    schema::migrate(&mut db)?;
     Ok(db)
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::broker_topics::{self, BrokerTopic};
 use super::error::{OutboxError, storage};
@@ -311,13 +311,7 @@ fn mark(tx: &Transaction<'_>, visit: &str, search: &mut Search) -> rusqlite::Res
 }
 
 fn erase_from(tx: &Transaction<'_>, table: &str, visit: &str) -> rusqlite::Result<usize> {
-    let erased = tx.prepare_cached(&format!("DELETE FROM {table} WHERE visit = ?"))?.execute(params![visit])?;
-    // What an interrupted update has not encrypted yet.
-    let old = "SELECT 1 FROM sqlite_schema WHERE name = 'unsealed_sighting'";
-    if table == "sighting" && tx.prepare_cached(old)?.query_row([], |_| Ok(())).optional()?.is_some() {
-        return Ok(erased + tx.execute("DELETE FROM unsealed_sighting WHERE visit = ?", [visit])?);
-    }
-    Ok(erased)
+    tx.prepare_cached(&format!("DELETE FROM {table} WHERE visit = ?"))?.execute(params![visit])
 }
 
 fn rows(db: &Connection, table: &str) -> rusqlite::Result<usize> {

@@ -202,6 +202,12 @@ impl Queue {
         self.entries.insert(seq, entry);
     }
 
+    /// It may have reached the disk, or not: memory holds it. False for one that is not stored.
+    pub fn only_in_memory(&mut self, id: Uuid) -> bool {
+        let entry = self.by_id.get(&id).and_then(|seq| self.entries.get_mut(seq));
+        entry.map(|entry| entry.in_memory = true).is_some()
+    }
+
     /// What the engine said of a visit makes its other sightings worth less.
     pub fn told(&mut self, visit: VisitId, outcome: &str) {
         self.visits.told(visit, outcome);

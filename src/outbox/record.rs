@@ -84,23 +84,10 @@ pub fn insert(
     sealer: &Sealer,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<i64> {
-    insert_at(db, None, s, sealed, sealer, now)
-}
-
-/// [`insert`] at a place in the order, `None` for the last.
-pub fn insert_at(
-    db: &Connection,
-    seq: Option<i64>,
-    s: &Sighting,
-    sealed: &Sealed,
-    sealer: &Sealer,
-    now: DateTime<Utc>,
-) -> rusqlite::Result<i64> {
     db.prepare_cached(
-        "INSERT INTO sighting (seq, id, visit, shot, bytes, stored_ms, key_id, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sighting (id, visit, shot, bytes, stored_ms, key_id, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?
     .insert(params![
-        seq,
         s.id.to_string(),
         s.visit.to_string(),
         s.shot,

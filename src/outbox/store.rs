@@ -8,21 +8,21 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Transaction};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
-use super::history::{self, Judged, VisitClosed};
-use super::ledger::{self, ActionEnd, Planned};
+use super::history;
+use super::ledger;
 use super::pictures::{self, Keep};
 use super::queue::{Entry, Queue};
 use super::record::{self, Sealed, Stored};
 use super::seal::{KeyId, Sealer};
-use super::terms::{Answered, DropReason, Dropped, Settled};
+use super::terms::{Answered, DropReason, Dropped, Presence, Settled};
 use super::{schema, stays};
-use crate::config::DetectorName;
 use crate::crop::Sighting;
+use crate::rules::ActionRequest;
 use crate::track::VisitId;
+use crate::visits::{ActionResult, Visit};
 
 /// An open database.
 pub struct Store {
@@ -39,13 +39,6 @@ pub enum Place<'a> {
     Ended(DropReason),
     /// It has ended already: only its history is missing.
     Past,
-}
-
-/// Who is present at a detector now, what follows from who has left, and what the rules made of that.
-pub struct Presence<'a> {
-    pub stays: &'a [Value],
-    pub actions: &'a [Planned],
-    pub judged: &'a [Judged],
 }
 
 /// A sighting was accepted.
@@ -107,23 +100,17 @@ impl Store {
     }
 
     /// Records an answer, takes the sighting off the disk (or keeps its picture for a while), plans what follows.
-    pub fn answered(
-        &mut self,
-        answered: &Answered,
-        actions: &[Planned],
-        tries: u32,
-        now: DateTime<Utc>,
-    ) -> Result<Settled, OutboxError> {
+    pub fn answered(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
         let failed = storage("record an answer");
         let tx = self.db.transaction().map_err(failed)?;
         if !history::shot_answered(&tx, answered, tries, now).map_err(failed)? {
             return Ok(Settled::default());
         }
-        if let Some(until) = self.keep.until(answered.outcome, now) {
+        if let Some(until) = self.keep.until(answered.outcome.as_str(), now) {
             pictures::keep(&tx, &self.sealer, answered.sighting, until).map_err(failed)?;
         }
         record::delete(&tx, answered.sighting).map_err(failed)?;
-        let planned = plan(&tx, actions, &self.sealer, now).map_err(failed)?;
+        let planned = plan(&tx, &answered.requests, &self.sealer, now).map_err(failed)?;
         for refused in &answered.refused {
             ledger::refuse(&tx, refused, now).map_err(failed)?;
         }
@@ -135,17 +122,12 @@ impl Store {
     }
 
     /// Records who is present, and plans what follows from who has left.
-    pub fn presence(
-        &mut self,
-        detector: &DetectorName,
-        presence: &Presence<'_>,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<String>, OutboxError> {
+    pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
         let failed = storage("record who is present");
         let tx = self.db.transaction().map_err(failed)?;
-        stays::replace(&tx, &self.sealer, detector, presence.stays).map_err(failed)?;
-        let planned = plan(&tx, presence.actions, &self.sealer, now).map_err(failed)?;
-        for judged in presence.judged {
+        stays::replace(&tx, &self.sealer, &presence.detector, &presence.stays).map_err(failed)?;
+        let planned = plan(&tx, &presence.requests, &self.sealer, now).map_err(failed)?;
+        for judged in &presence.judged {
             history::judged(&tx, judged, &self.sealer, now).map_err(failed)?;
         }
         tx.commit().map_err(failed)?;
@@ -173,11 +155,11 @@ impl Store {
         ledger::claim(&self.db, key)
     }
 
-    pub fn finish(&self, key: &str, end: &ActionEnd, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        ledger::finish(&self.db, key, end, now)
+    pub fn finish(&self, key: &str, result: &ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        ledger::finish(&self.db, key, result, now)
     }
 
-    pub fn visit_closed(&mut self, visit: &VisitClosed, now: DateTime<Utc>) -> Result<(), OutboxError> {
+    pub fn visit_closed(&mut self, visit: &Visit, now: DateTime<Utc>) -> Result<(), OutboxError> {
         history::visit_closed(&mut self.db, visit, now)
     }
 
@@ -197,8 +179,7 @@ impl Store {
             .db
             .prepare(
                 "SELECT seq, id, visit, shot, bytes, stored_ms, key_id,
-                        (SELECT MAX(CASE outcome WHEN 'known' THEN 2 WHEN 'accepted' THEN 2 WHEN 'unknown' THEN 1 END)
-                         FROM shot WHERE shot.visit = sighting.visit)
+                        (SELECT group_concat(outcome) FROM shot WHERE shot.visit = sighting.visit)
                  FROM sighting ORDER BY seq",
             )
             .map_err(failed)?;
@@ -221,11 +202,8 @@ impl Store {
             locked += usize::from(entry.locked);
             let visit = entry.visit;
             queue.insert(seq, entry);
-            match row.get::<_, Option<i64>>(7) {
-                Ok(Some(2)) => queue.told(visit, "known"),
-                Ok(Some(_)) => queue.told(visit, "unknown"),
-                _ => {}
-            }
+            let outcomes: Option<String> = row.get(7).map_err(failed)?;
+            outcomes.iter().flat_map(|all| all.split(',')).for_each(|outcome| queue.told(visit, outcome));
         }
         drop(rows);
         drop(statement);
@@ -259,8 +237,19 @@ impl Store {
             self.db.execute_batch("ROLLBACK").map_err(failed)?;
         }
         self.empty_log()?;
-        let version: i64 = self.db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-        self.db.pragma_update(None, "user_version", version).map_err(failed)
+        schema::touch(&self.db)
+    }
+
+    /// From here on a commit does not wait for the disk; [`end_group`](Self::end_group) does, for all of them.
+    pub fn begin_group(&self) -> Result<(), OutboxError> {
+        schema::sync_at_commit(&self.db, false)
+    }
+
+    /// Everything committed since the group began is on the disk when this returns.
+    pub fn end_group(&self) -> Result<(), OutboxError> {
+        schema::sync_at_commit(&self.db, true)?;
+        // A commit that waits for the disk makes the whole log durable, and with it those before.
+        schema::touch(&self.db)
     }
 
     /// Gives some disk space back where nothing waits; true while there is more.
@@ -276,7 +265,7 @@ impl Store {
 /// Plans actions; gives the keys that are new.
 fn plan(
     tx: &Transaction<'_>,
-    actions: &[Planned],
+    actions: &[ActionRequest],
     sealer: &Sealer,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<Vec<String>> {

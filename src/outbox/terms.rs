@@ -1,12 +1,17 @@
 //! The words the outbox is spoken to in, and answers with.
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::history::Judged;
-use super::ledger::Refused;
 use super::worth::Worth;
+use crate::config::{DetectorName, EventKind, OutcomeKind};
 use crate::crop::Sighting;
+use crate::recognition::{Answer, Recognition};
+use crate::rules::{ActionRequest, Judgement, RefusedAction};
 use crate::track::VisitId;
 
 /// What accepting a sighting brought about.
@@ -52,12 +57,11 @@ pub struct Queued {
     pub tries: u32,
 }
 
-/// How a sighting was answered, for the record.
-#[derive(Debug, Clone, PartialEq)]
+/// How a sighting was answered, and what follows from that.
+#[derive(Debug, Clone)]
 pub struct Answered {
     pub sighting: Uuid,
-    /// `known`, `unknown`, `no_face`, `accepted`, `refused`.
-    pub outcome: &'static str,
+    pub outcome: OutcomeKind,
     /// Why it was refused.
     pub reason: Option<String>,
     /// The recognised person's id.
@@ -69,8 +73,21 @@ pub struct Answered {
     pub late: bool,
     /// What the rules made of it, where there are any.
     pub judged: Option<Judged>,
+    /// What they ask for, without pictures.
+    pub requests: Vec<ActionRequest>,
     /// What their guards held back.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusedAction>,
+}
+
+/// Who is present at a detector now, what follows from who has left, and what the rules made of that.
+#[derive(Debug, Clone)]
+pub struct Presence {
+    pub detector: DetectorName,
+    /// As [`Stay::to_record`](crate::rules::Stay::to_record) writes them.
+    pub stays: Vec<Value>,
+    /// What the rules ask for, without pictures.
+    pub requests: Vec<ActionRequest>,
+    pub judged: Vec<Judged>,
 }
 
 /// What recording an answer brought about.
@@ -92,8 +109,33 @@ pub struct Figures {
     pub in_memory: usize,
     /// When the oldest was stored, by this machine's clock then.
     pub oldest: Option<DateTime<Utc>>,
+    /// When the next of those postponed is due.
+    pub next_due: Option<Instant>,
     /// Why the disk takes nothing; `None` when it does.
     pub problem: Option<String>,
+}
+
+impl Answered {
+    /// An answer and what the rules made of it.
+    pub fn of(recognition: &Recognition, late: bool, judgement: &Judgement) -> Self {
+        let Recognition { sighting, visit, answer, .. } = recognition;
+        let reason = match answer {
+            Answer::Refused { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        Self {
+            sighting: *sighting,
+            outcome: answer.kind(),
+            reason,
+            person: answer.known().map(|known| known.person.id.clone()),
+            confidence: answer.confidence(),
+            match_confidence: answer.match_confidence(),
+            late,
+            judged: Judged::of(*visit, *sighting, EventKind::Recognition, &judgement.verdicts),
+            requests: judgement.requests.iter().map(ActionRequest::without_picture).collect(),
+            refused: judgement.refused.clone(),
+        }
+    }
 }
 
 impl DropReason {

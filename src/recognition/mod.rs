@@ -12,7 +12,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::config::DetectorName;
+use crate::config::{DetectorName, OutcomeKind};
 use crate::track::VisitId;
 
 pub use identify::{IdentifyError, identify, wants_aligned, wants_embedding};
@@ -49,6 +49,41 @@ pub enum Answer {
     Refused {
         reason: String,
     },
+}
+
+impl Answer {
+    /// The answer's kind, as rules, metrics and the history name it.
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Known(_) => OutcomeKind::Known,
+            Self::Unknown { .. } => OutcomeKind::Unknown,
+            Self::NoFace => OutcomeKind::NoFace,
+            Self::Refused { .. } => OutcomeKind::Refused,
+            Self::Accepted => OutcomeKind::Accepted,
+        }
+    }
+
+    /// The recognised person.
+    pub fn known(&self) -> Option<&Known> {
+        match self {
+            Self::Known(known) => Some(known),
+            _ => None,
+        }
+    }
+
+    /// How sure the engine is that it is a face, 0 to 1, where it says so.
+    pub fn confidence(&self) -> Option<f32> {
+        match self {
+            Self::Known(known) => known.confidence,
+            Self::Unknown { confidence } => *confidence,
+            Self::NoFace | Self::Accepted | Self::Refused { .. } => None,
+        }
+    }
+
+    /// How sure the engine is that the face is the person's, 0 to 1, where it says so.
+    pub fn match_confidence(&self) -> Option<f32> {
+        self.known()?.match_confidence
+    }
 }
 
 /// A recognised person, with what the engine told of them.

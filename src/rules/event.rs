@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use super::RuleClock;
 use super::matchers::tag_is_valid;
 use super::occasion::Occasion;
-use crate::config::OutcomeKind;
 use crate::recognition::{Answer, Field, FieldValue, Known, Recognition};
 
 /// The document's keys.
@@ -74,33 +73,14 @@ pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: 
         "visit": recognition.visit.0,
         "sighting": recognition.sighting,
         "shot": recognition.shot,
-        "outcome": outcome(&recognition.answer),
+        "outcome": recognition.answer.kind(),
         "late": occasion.late,
         "quality": share(occasion.quality),
         "confidence": confidence.map(share),
-        "match_confidence": match_confidence(&recognition.answer).map(share),
+        "match_confidence": recognition.answer.match_confidence().map(share),
         "reason": reason,
         "person": person,
     })
-}
-
-/// How sure the engine is of the person; what guards and `min_confidence` go by.
-pub fn match_confidence(answer: &Answer) -> Option<f32> {
-    match answer {
-        Answer::Known(known) => known.match_confidence,
-        _ => None,
-    }
-}
-
-/// The answer's kind, as rules name it.
-pub fn outcome(answer: &Answer) -> OutcomeKind {
-    match answer {
-        Answer::Known(_) => OutcomeKind::Known,
-        Answer::Unknown { .. } => OutcomeKind::Unknown,
-        Answer::NoFace => OutcomeKind::NoFace,
-        Answer::Refused { .. } => OutcomeKind::Refused,
-        Answer::Accepted => OutcomeKind::Accepted,
-    }
 }
 
 fn person(known: &Known, recognition: &Recognition, now: RuleClock) -> Value {

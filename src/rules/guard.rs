@@ -10,7 +10,6 @@ use chrono_tz::Tz;
 use identities::text::folded;
 use uuid::Uuid;
 
-use super::event::match_confidence;
 use super::matchers::{Check, NO_MATCH_SCORE, list, tag_is_valid};
 use super::occasion::Occasion;
 use super::schedule::Schedule;
@@ -94,7 +93,7 @@ impl Guard {
         let GuardConfig { sightings, of, min_confidence, min_quality, max_age_ms, per_minute, .. } = self.config;
         let Occasion { recognition, now, quality, .. } = scene.occasion;
         let agreeing = scene.memory.agreeing(self, scene.occasion);
-        let score = match_confidence(&recognition.answer);
+        let score = recognition.answer.match_confidence();
         let age = (now.utc - recognition.seen_at).num_milliseconds();
         let moves = scene.memory.moves_around(action, recognition.seen_at);
         let mut checks = vec![
@@ -244,7 +243,7 @@ impl Sighted {
             sighting: recognition.sighting,
             guest: Guest::of(recognition),
             quality: occasion.quality,
-            match_confidence: match_confidence(&recognition.answer),
+            match_confidence: recognition.answer.match_confidence(),
         }
     }
 }

@@ -9,7 +9,6 @@ use chrono_tz::Tz;
 use identities::text::folded;
 
 use super::RuleClock;
-use super::event::{match_confidence, outcome};
 use super::fields::{self, Today};
 use super::history::{History, Seen};
 use super::occasion::Occasion;
@@ -85,14 +84,14 @@ impl<'a> Facts<'a> {
         let tags = known.map_or(&[][..], |known| &known.tags);
         Self {
             event,
-            outcome: outcome(&recognition.answer),
+            outcome: recognition.answer.kind(),
             tags: tags.iter().filter(|tag| tag_is_valid(tag, recognition, now)).map(|tag| folded(&tag.name)).collect(),
             local: recognition.seen_at.with_timezone(&zone),
             seen: Seen::of(recognition),
             late,
             recognition,
             known,
-            match_confidence: match_confidence(&recognition.answer),
+            match_confidence: recognition.answer.match_confidence(),
             quality,
             holidays,
             history,

@@ -61,6 +61,11 @@ impl ActionRequest {
         (firing, self.action.clone())
     }
 
+    /// The same without its picture, which is not stored.
+    pub fn without_picture(&self) -> Self {
+        Self { picture: None, ..self.clone() }
+    }
+
     /// For the outbox: everything but the picture and the moment it expires, neither of which outlives the process.
     pub fn to_record(&self) -> Value {
         json!({

@@ -76,7 +76,7 @@ impl Stay {
             "seen_at": it.seen_at,
             "shot": it.shot,
             "confidence": confidence,
-            "match_confidence": super::event::match_confidence(&it.answer),
+            "match_confidence": it.answer.match_confidence(),
             "known": known,
             "quality": self.quality,
             "since": self.since,

@@ -11,7 +11,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::health::{self, Health};
+use super::lines::{ActionLine, VisitLine};
 use super::rate::Rate;
+use crate::capture::{CameraState, Lens};
 use crate::config::DetectorName;
 
 /// Visits and actions shown, newest first; older ones are for `doorward explain`.
@@ -31,6 +33,8 @@ pub(super) struct State {
     pub broker: Option<Broker>,
     pub outbox: OutboxLine,
     pub outbox_fault: Option<Since>,
+    /// Threads that hang now.
+    pub hangs: Vec<Hanging>,
     warnings: Vec<Warning>,
     visits: VecDeque<VisitLine>,
     actions: VecDeque<ActionLine>,
@@ -129,43 +133,6 @@ pub enum BreakerState {
     HalfOpen,
 }
 
-/// A visit, in ids.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VisitLine {
-    pub visit: String,
-    pub detector: DetectorName,
-    pub first_seen: DateTime<Utc>,
-    pub last_seen: DateTime<Utc>,
-    /// In the words of the record: known, unknown, too small …; `None` while the visit lasts.
-    pub outcome: Option<String>,
-    /// Why that outcome.
-    pub why: Option<String>,
-    pub person_id: Option<String>,
-    pub tags: Vec<String>,
-    /// Pictures sent.
-    pub shots: u8,
-    /// Of the best shot, 0 to 1.
-    pub quality: Option<f32>,
-    /// How sure the engine is that it is a face, 0 to 1.
-    pub confidence: Option<f32>,
-    /// How sure the engine is that it is this person, 0 to 1, where it says so.
-    pub match_confidence: Option<f32>,
-}
-
-/// What became of one action.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ActionLine {
-    pub at: DateTime<Utc>,
-    pub action: String,
-    pub rule: String,
-    pub detector: DetectorName,
-    pub visit: String,
-    /// done, expired, failed, dry_run, or refused by a guard.
-    pub result: String,
-    pub reason: Option<String>,
-    pub took_ms: u64,
-}
-
 /// What waits to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct OutboxLine {
@@ -173,6 +140,15 @@ pub struct OutboxLine {
     pub bytes: u64,
     /// When the oldest waiting face was seen.
     pub oldest: Option<DateTime<Utc>>,
+}
+
+/// A thread that has been busy with one thing for too long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hanging {
+    /// Its name: what it does, a colon, and for which detector; or what it does alone.
+    pub thread: String,
+    pub with: &'static str,
+    pub since: Instant,
 }
 
 /// Something that works and should not stay as it is; never a fault.
@@ -271,6 +247,7 @@ impl Board {
             broker: None,
             outbox: OutboxLine::default(),
             outbox_fault: None,
+            hangs: Vec::new(),
             warnings: Vec::new(),
             visits: VecDeque::new(),
             actions: VecDeque::new(),
@@ -285,6 +262,18 @@ impl Board {
             detector.phase = phase;
             detector.phase_since = Since { at: since, reason };
         });
+    }
+
+    /// What the camera is doing, and what is wrong with its picture.
+    pub fn camera_state(&self, name: &DetectorName, state: &CameraState, at: Instant) {
+        let (phase, reason, lens) = match state {
+            CameraState::Connecting => (CameraPhase::Starting, "", None),
+            CameraState::Streaming { lens, .. } => (CameraPhase::Live, "", lens_problem(*lens)),
+            CameraState::Failed { reason, .. } => (CameraPhase::Lost, reason.as_str(), None),
+            CameraState::Ended => (CameraPhase::Ended, "", None),
+        };
+        self.camera(name, phase, reason, at);
+        self.lens(name, lens.map(str::to_owned), at);
     }
 
     /// A frame came from the camera.
@@ -356,13 +345,19 @@ impl Board {
         set_problem(&mut self.lock().outbox_fault, problem, at);
     }
 
+    /// The threads that hang now.
+    pub fn hangs(&self, hangs: impl Iterator<Item = Hanging>) {
+        self.lock().hangs = hangs.collect();
+    }
+
     /// All that is to be warned of now.
     pub fn warnings(&self, warnings: Vec<Warning>) {
         self.lock().warnings = warnings;
     }
 
     /// A new visit, or the new state of one that is shown.
-    pub fn visit(&self, line: VisitLine) {
+    pub fn visit(&self, visit: impl Into<VisitLine>) {
+        let line = visit.into();
         let mut board = self.lock();
         match board.visits.iter_mut().find(|shown| shown.visit == line.visit) {
             Some(shown) => *shown = line,
@@ -465,6 +460,15 @@ impl Since {
     }
 }
 
+fn lens_problem(lens: Lens) -> Option<&'static str> {
+    match lens {
+        Lens::Clear => None,
+        Lens::Dark => Some("the picture is dark: light the door, or take the cap off"),
+        Lens::Covered => Some("the lens is covered: the picture shows nothing"),
+        Lens::Frozen => Some("the picture is frozen: the camera sends the same one again and again"),
+    }
+}
+
 /// A problem keeps its first moment while its wording may change.
 fn set_problem(place: &mut Option<Since>, problem: Option<String>, at: Instant) {
     *place = problem.map(|reason| Since { at: place.as_ref().map_or(at, |since| since.at), reason });
@@ -494,6 +498,21 @@ mod tests {
             confidence: None,
             match_confidence: None,
         }
+    }
+
+    #[test]
+    fn a_frozen_picture_is_a_fault_within_a_minute() {
+        // The camera is reopened once in between.
+        let reopening = Duration::from_secs(5);
+        assert!(crate::capture::FROZEN_AFTER + reopening + crate::status::BAD_PICTURE < Duration::from_secs(60));
+        let (start, name) = (Instant::now(), DetectorName::new("front").unwrap());
+        let board = Board::new(start, [name.clone()]);
+        let frozen =
+            CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens: Lens::Frozen };
+        board.camera_state(&name, &frozen, start);
+        let now = start + crate::status::BAD_PICTURE;
+        let faults = board.health(now).faults;
+        assert!(faults.iter().any(|fault| fault.reason.contains("frozen")), "{faults:?}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Health {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// `camera`, `picture`, `detection`, `engine`, `broker` or `outbox`.
+    /// `camera`, `picture`, `detection`, `engine`, `broker`, `outbox` or `program`.
     pub part: &'static str,
     pub detector: Option<String>,
     pub reason: String,
@@ -50,8 +50,18 @@ impl Health {
 
 pub(super) fn judge(board: &State, now: Instant) -> Health {
     let mut faults = Vec::new();
+    for hang in &board.hangs {
+        let lasts = now.saturating_duration_since(hang.since);
+        let reason = format!("{} has been {} for {} s", hang.thread, hang.with, lasts.as_secs());
+        let detector = hang.thread.split_once(':').map(|(_, detector)| detector.to_owned());
+        faults.push(Fault { detector, ..fault("program", reason, lasts) });
+    }
     for (name, detector) in &board.detectors {
-        let found = detector_faults(detector, now);
+        let mut found = detector_faults(detector, now);
+        if board.hangs.iter().any(|hang| hang.thread.ends_with(&format!(":{name}"))) {
+            // Frames may well come: nobody takes them.
+            found.retain(|fault| fault.part != "camera" && fault.part != "detection");
+        }
         faults.extend(found.into_iter().map(|fault| Fault { detector: Some(name.to_string()), ..fault }));
     }
     let silent = board.engine.since.lasts(now);

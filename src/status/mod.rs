@@ -5,12 +5,14 @@
 
 mod board;
 mod health;
+mod lines;
 mod rate;
 mod server;
 
 pub use board::{
-    ActionLine, Board, BreakerState, BrokerState, BrokerView, CameraPhase, DetectorView, EngineState, EngineView,
-    OutboxLine, Snapshot, VisitLine, Warning,
+    Board, BreakerState, BrokerState, BrokerView, CameraPhase, DetectorView, EngineState, EngineView, Hanging,
+    OutboxLine, Snapshot, Warning,
 };
 pub use health::{BAD_PICTURE, Fault, Health};
+pub use lines::{ActionLine, VisitLine};
 pub use server::{StatusView, serve};

@@ -78,6 +78,8 @@ struct Sight<'a> {
 #[derive(Debug, Default)]
 struct Clock {
     now: Duration,
+    /// When the newest frame was taken.
+    frame: Duration,
     /// The last steps, the newest first.
     steps: [Option<Duration>; 3],
 }
@@ -94,6 +96,8 @@ const LOST_AFTER_FRAMES: u32 = 2;
 const CLEARLY_LARGER: f32 = 1.2;
 /// The subject stays the subject this long without a face good enough: a detector misses, heads turn.
 const SUBJECT_STAYS: Duration = Duration::from_millis(1000);
+/// A frame that has been taken is searched within this time; only then can its absence tell that somebody has left.
+const SEARCHED_WITHIN: Duration = Duration::from_millis(500);
 /// A face the detector is this sure of is believed before `min_frames` when the shot could not wait for them.
 const SURE: f32 = 0.8;
 
@@ -132,6 +136,20 @@ impl Tracker {
             });
             let moment = Moment { now, interval, may_send: visit.may_send() };
             let shot = visit.shots.observe(candidate, moment, &self.config);
+            events.extend(shot.map(|shot| visit.best_shot(shot)));
+        }
+        events
+    }
+
+    /// Time has passed without a frame, up to `offset` on the pipeline's clock: the camera is gone, or slow. What was to be
+    /// sent by now goes out, and who has not been seen for too long has left. A frame that is still being searched is
+    /// waited for.
+    pub fn tick(&mut self, offset: Duration) -> Vec<TrackEvent> {
+        let now = self.clock.pass(offset);
+        let mut events = self.end_lost(now.saturating_sub(2 * self.clock.interval() + SEARCHED_WITHIN));
+        for visit in &mut self.visits {
+            let moment = Moment { now, interval: Duration::ZERO, may_send: visit.may_send() };
+            let shot = visit.shots.observe(None, moment, &self.config);
             events.extend(shot.map(|shot| visit.best_shot(shot)));
         }
         events
@@ -365,11 +383,17 @@ impl Visit {
 impl Clock {
     /// The time of a new frame; one that claims to be older is taken to be of the same time.
     fn tick(&mut self, offset: Duration) -> Duration {
-        let step = offset.saturating_sub(self.now);
+        let step = offset.saturating_sub(self.frame);
         if !step.is_zero() {
             self.steps = [Some(step), self.steps[0], self.steps[1]];
-            self.now = offset;
+            self.frame = offset;
         }
+        self.pass(offset)
+    }
+
+    /// Time that passed without a frame; it never goes back.
+    fn pass(&mut self, offset: Duration) -> Duration {
+        self.now = self.now.max(offset);
         self.now
     }
 

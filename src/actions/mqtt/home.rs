@@ -26,6 +26,7 @@ use crate::config::{DetectorName, MqttConfig};
 use crate::recognition::{Answer, Recognition};
 use crate::rules::Stay;
 use crate::track::VisitId;
+use crate::visits::rank;
 
 /// Visits per detector whose telling is remembered; an answer for an older one is told again.
 const REMEMBERED: usize = 256;
@@ -171,13 +172,8 @@ impl Home {
 
     /// The first answer of a visit, and a better one: somebody unknown who is known, or somebody else.
     fn is_news(&self, recognition: &Recognition) -> bool {
-        let (rank, person) = match &recognition.answer {
-            Answer::Known(known) => (4, Some(known.person.id.clone())),
-            Answer::Unknown { .. } => (3, None),
-            Answer::Accepted => (2, None),
-            Answer::NoFace => (1, None),
-            Answer::Refused { .. } => (0, None),
-        };
+        let rank = rank(recognition.answer.kind().as_str());
+        let person = recognition.answer.known().map(|known| known.person.id.clone());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let told = told.entry(recognition.detector.clone()).or_default();
         let before = told.iter_mut().find(|told| told.visit == recognition.visit);

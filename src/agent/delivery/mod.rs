@@ -23,18 +23,20 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use identities::Client;
 use telemetry::Repeated;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::intake::Intake;
+use super::events::{Event, Events};
+use super::presence::Presences;
 use crate::actions::Actions;
 use crate::clock;
 use crate::config::{DetectorConfig, DetectorName, IdentifyConfig};
 use crate::crop::Sighting;
-use crate::outbox::{Outbox, OutboxError, Turn as Next};
+use crate::outbox::{Dropped, Outbox, Queued, Reply, Turn as Next};
 use crate::recognition::{Answer, IdentifyError, Recognition, identify};
 use crate::rules::Rules;
-use crate::status::{EngineState, OutboxLine};
+use crate::status::{Board, EngineState, OutboxLine};
 use breaker::Breaker;
 use pace::Pace;
 use steps::Steps;
@@ -45,35 +47,58 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How often the engine is asked something, whether somebody comes or not.
 const ASK_EVERY: Duration = Duration::from_secs(30);
+/// How long a mistake of the outbox is shown.
+const MISTAKE_SHOWN: Duration = Duration::from_secs(60);
 /// A sighting that failed lets the others ask first: one the engine stumbles over must not be the only one ever tried.
 const BEHIND: Duration = Duration::from_millis(100);
 
 /// The delivery of all detectors; shared by its tasks.
 pub struct Delivery {
-    intake: Intake,
     outbox: Outbox,
     client: Client,
-    actions: Arc<Actions>,
-    doors: HashMap<DetectorName, Door>,
+    actions: Actions,
+    detectors: HashMap<DetectorName, Detector>,
+    presences: Presences,
+    events: Events,
+    board: Board,
+    /// Something has changed: a sighting came in, a place is free again.
+    wake: Arc<Notify>,
     late_after: Duration,
+    /// It guards a handful of numbers. Nothing waits under it, and no other lock is taken with it.
     flow: Mutex<Flow>,
     /// Actions of the backlog under way.
     backlog_actions: Arc<AtomicUsize>,
     /// Actions and requests under way.
     tasks: TaskTracker,
     unreachable: Repeated,
-    disk: Repeated,
+    /// The outbox did not answer as it should, by a mistake in the program; what was said last, and when.
+    outbox_mistake: Mutex<Option<(Instant, String)>>,
+    outbox_mistakes: Repeated,
 }
 
 /// What delivery needs of one detector.
-pub struct Door {
+pub struct Detector {
     pub config: Arc<DetectorConfig>,
+    /// It guards the rules and what they remember; nothing waits under it, and no other lock is taken with it.
     pub rules: Mutex<Rules>,
+}
+
+/// The rooms that delivery connects.
+pub struct Parts {
+    pub outbox: Outbox,
+    pub client: Client,
+    pub actions: Actions,
+    pub detectors: HashMap<DetectorName, Detector>,
+    pub presences: Presences,
+    pub events: Events,
+    pub board: Board,
+    /// To be notified when a sighting came in.
+    pub wake: Arc<Notify>,
 }
 
 /// How delivery may go about it.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct DeliveryOptions {
     /// From here on an answer is late: it opens nothing.
     pub late_after: Duration,
     /// Requests under way at once.
@@ -82,7 +107,7 @@ pub struct Limits {
     pub drain_per_sec: u32,
 }
 
-/// Whose sighting may be sent; the lesser of two says more.
+/// Whose sighting may be sent. In the order of how many that are, so that the smaller of two is what both admit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Admits {
     Nobody,
@@ -98,22 +123,6 @@ struct Flow {
     steps: Steps,
 }
 
-/// A sighting to send.
-struct Due {
-    sighting: Sighting,
-    kept: Kept,
-    /// Tries that failed.
-    tries: u32,
-}
-
-/// Where a sighting under way is kept meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    OnDisk,
-    /// The disk takes nothing.
-    InMemory,
-}
-
 /// A place held by one request, given back when this is dropped, however the request ended.
 struct Turn {
     delivery: Arc<Delivery>,
@@ -123,35 +132,34 @@ struct Turn {
 }
 
 impl Delivery {
-    pub fn new(
-        intake: Intake,
-        outbox: Outbox,
-        client: Client,
-        actions: Actions,
-        doors: HashMap<DetectorName, Door>,
-        limits: Limits,
-    ) -> Arc<Self> {
+    pub fn new(parts: Parts, options: DeliveryOptions) -> Arc<Self> {
+        let Parts { outbox, client, actions, detectors, presences, events, board, wake } = parts;
         let flow = Flow {
             breaker: Breaker::new(),
-            pace: Pace::new(limits.concurrency, limits.drain_per_sec),
+            pace: Pace::new(options.concurrency, options.drain_per_sec),
             steps: Steps::new(clock::now(), Utc::now()),
         };
         Arc::new(Self {
-            intake,
             outbox,
             client,
-            actions: Arc::new(actions),
-            doors,
-            late_after: limits.late_after,
+            actions,
+            detectors,
+            presences,
+            events,
+            board,
+            wake,
+            late_after: options.late_after,
             flow: Mutex::new(flow),
             backlog_actions: Arc::default(),
             tasks: TaskTracker::new(),
             unreachable: Repeated::default(),
-            disk: Repeated::default(),
+            outbox_mistake: Mutex::default(),
+            outbox_mistakes: Repeated::default(),
         })
     }
 
-    /// Sends what is due until `stop`, and then until nothing is under way. What is not sent by then stays in the outbox.
+    /// Sends what is due, and notices who has left, until `stop`; then until nothing is under way. What is not sent by then
+    /// stays in the outbox.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         self.resume().await;
         self.show_breaker();
@@ -161,10 +169,12 @@ impl Delivery {
             let next = self.send_due().await;
             let pause = next.map_or(LOOK_EVERY, |next| next.saturating_duration_since(clock::now()).min(LOOK_EVERY));
             tokio::select! {
-                () = self.intake.woken() => {}
+                () = self.wake.notified() => {}
+                () = self.presences.changed() => {}
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => break,
             }
+            self.departures(false).await;
             self.show_outbox();
             self.ask_if_idle();
             if tidied.elapsed() >= TIDY_EVERY {
@@ -172,13 +182,21 @@ impl Delivery {
                 self.tidy().await;
             }
         }
+        // Whoever has left by now is told of, and the actions for that are waited for like the others.
+        self.departures(true).await;
         self.tasks.close();
         self.tasks.wait().await;
     }
 
+    async fn departures(self: &Arc<Self>, all: bool) {
+        for departures in self.presences.departures(all) {
+            self.departed(departures).await;
+        }
+    }
+
     /// Whether nothing is under way and nothing waits.
     pub fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.intake.unsaved() == 0 && self.outbox.is_empty()
+        self.tasks.is_empty() && self.outbox.figures().sightings == 0
     }
 
     /// Sends everything that is due and admitted. Gives the moment to look again, where one is known.
@@ -189,7 +207,7 @@ impl Delivery {
             if admits == Admits::Nobody {
                 return self.next_change(now);
             }
-            let mut due = match self.take(admits, now).await {
+            let due = match self.take(admits, now).await {
                 Ok(due) => due,
                 Err(next_due) => return [self.next_change(now), next_due].into_iter().flatten().min(),
             };
@@ -197,7 +215,7 @@ impl Delivery {
             let mut turn = self.turn(live);
             self.tasks.spawn(async move {
                 let delivery = Arc::clone(&turn.delivery);
-                delivery.send(&mut due, &mut turn).await;
+                delivery.send(&due, &mut turn).await;
             });
         }
     }
@@ -214,33 +232,15 @@ impl Delivery {
         [flow.breaker.until(), flow.pace.due(now)].into_iter().flatten().filter(|moment| *moment > now).min()
     }
 
-    /// The next sighting to send, or when the next that waits is due. What the disk would not take is offered to it once
-    /// more, and else sent from memory.
-    async fn take(&self, admits: Admits, now: Instant) -> Result<Due, Option<Instant>> {
-        while let Some(sighting) = self.intake.take_unsaved() {
-            let again = sighting.clone();
-            match self.store(move |outbox| outbox.accept(&again)).await {
-                Some(accepted) => accepted.dropped.iter().for_each(|dropped| self.intake.dropped(dropped)),
-                None if admits == Admits::All || self.is_live(&sighting) => {
-                    return Ok(Due { sighting, kept: Kept::InMemory, tries: 0 });
-                }
-                None => {
-                    self.intake.put_back(sighting);
-                    break;
-                }
-            }
-        }
+    /// The next sighting to send, or when the next that waits is due.
+    async fn take(&self, admits: Admits, now: Instant) -> Result<Queued, Option<Instant>> {
         let which = match admits {
             Admits::All if self.flow().breaker.is_closed() => Next::Any,
             Admits::All => Next::LeastTried,
             Admits::Live | Admits::Nobody => Next::Live,
         };
-        let look = move |outbox: &Outbox| Ok((outbox.next_of(now, which)?, outbox.next_due()));
-        match self.store(look).await {
-            Some((Some(next), _)) => Ok(Due { sighting: next.sighting, kept: Kept::OnDisk, tries: next.tries }),
-            Some((None, next_due)) => Err(next_due),
-            None => Err(None),
-        }
+        let next = self.answer_of(self.outbox.next_of(now, which)).await.flatten();
+        next.ok_or_else(|| self.outbox.figures().next_due)
     }
 
     /// Whether the answer can still open something.
@@ -260,16 +260,16 @@ impl Delivery {
         Turn { delivery: Arc::clone(self), live, probe }
     }
 
-    async fn send(self: &Arc<Self>, due: &mut Due, turn: &mut Turn) {
-        let door = self.doors.get(&due.sighting.detector);
+    async fn send(self: &Arc<Self>, due: &Queued, turn: &mut Turn) {
+        let detector = self.detectors.get(&due.sighting.detector);
         let defaults = IdentifyConfig::default();
-        let how = door.map_or(&defaults, |door| &door.config.identify);
+        let how = detector.map_or(&defaults, |detector| &detector.config.identify);
         let asked = Instant::now();
         match identify(&self.client, &due.sighting, how).await {
             Ok(recognition) => {
                 metrics::histogram!("doorward_agent_identify_seconds").record(asked.elapsed());
                 self.engine_answered(turn, "");
-                self.settle(recognition, &due.sighting, due.kept).await;
+                self.settle(recognition, &due.sighting).await;
             }
             Err(error @ IdentifyError::Final { .. }) => {
                 let reason = error.reason();
@@ -277,7 +277,7 @@ impl Delivery {
                 tracing::warn!(sighting = %due.sighting.id, reason, "the engine refused a sighting for good");
                 self.engine_answered(turn, &reason);
                 let recognition = Recognition::of(&due.sighting, Answer::Refused { reason });
-                self.settle(recognition, &due.sighting, due.kept).await;
+                self.settle(recognition, &due.sighting).await;
             }
             Err(error @ IdentifyError::Retry { .. }) => {
                 let open_until = self.engine_failed(turn, &error);
@@ -342,22 +342,17 @@ impl Delivery {
     }
 
     /// The sighting waits, longer from try to try, and while the others are held back, too.
-    async fn postpone(&self, due: &Due, error: &IdentifyError, open_until: Option<Instant>) {
+    async fn postpone(&self, due: &Queued, error: &IdentifyError, open_until: Option<Instant>) {
         let own =
             clock::now() + self.client.backoff().pause(due.tries.saturating_add(1), error.after(), rand::random());
         let until = open_until.map_or(own, |until| own.max(until + BEHIND));
-        let (id, reason) = (due.sighting.id, error.reason());
-        match due.kept {
-            Kept::InMemory => self.intake.put_back(due.sighting.clone()),
-            Kept::OnDisk => drop(self.store(move |outbox| outbox.postpone(id, until, &reason)).await),
-        }
+        self.answer_of(self.outbox.postpone(due.sighting.id, until, error.reason())).await;
     }
 
     /// Ends what is too old, and closes the visits of what had to go.
     async fn tidy(&self) {
-        for dropped in self.store(|outbox| outbox.tidy(Utc::now())).await.unwrap_or_default() {
-            self.intake.dropped(&dropped);
-        }
+        let dropped: Vec<Dropped> = self.answer_of(self.outbox.tidy(Utc::now())).await.unwrap_or_default();
+        dropped.into_iter().for_each(|dropped| self.events.tell(Event::Dropped(dropped)));
     }
 
     fn look_at_clocks(&self) {
@@ -374,9 +369,12 @@ impl Delivery {
 
     fn show_outbox(&self) {
         let figures = self.outbox.figures();
-        let pending = (figures.sightings + self.intake.unsaved()) as u64;
-        self.intake.board().outbox(OutboxLine { pending, bytes: figures.bytes, oldest: figures.oldest });
-        self.intake.board().outbox_problem(figures.problem, Instant::now());
+        let (pending, bytes, oldest) = (figures.sightings as u64, figures.bytes, figures.oldest);
+        self.board.outbox(OutboxLine { pending, bytes, oldest });
+        let now = Instant::now();
+        let mistake = self.outbox_mistake.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mistake = mistake.filter(|(at, _)| now.saturating_duration_since(*at) < MISTAKE_SHOWN);
+        self.board.outbox_problem(figures.problem.or(mistake.map(|(_, problem)| problem)), now);
     }
 
     fn show_breaker(&self) {
@@ -385,27 +383,23 @@ impl Delivery {
             (flow.breaker.state(), flow.breaker.until())
         };
         metrics::gauge!("doorward_agent_breaker_state").set(state.number());
-        self.intake.board().breaker(state, until);
+        self.board.breaker(state, until);
     }
 
     fn engine_state(&self, state: EngineState, reason: &str) {
-        self.intake.board().engine(state, reason, Instant::now());
+        self.board.engine(state, reason, Instant::now());
     }
 
-    /// Runs a piece of work on the outbox, off the async threads. A failing disk is reported and gives `None`.
-    async fn store<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Outbox) -> Result<T, OutboxError> + Send + 'static,
-    ) -> Option<T> {
-        let outbox = self.outbox.clone();
-        let result = tokio::task::spawn_blocking(move || work(&outbox)).await;
-        let problem: Box<dyn std::error::Error> = match result {
-            Ok(Ok(value)) => return Some(value),
-            Ok(Err(error)) => Box::new(error),
-            Err(panicked) => Box::new(panicked),
+    /// What the outbox says. A failing disk it deals with by itself; an error is a mistake in the program, which is shown for
+    /// a while, and gives `None`.
+    async fn answer_of<T: Send + 'static>(&self, reply: Reply<T>) -> Option<T> {
+        let error = match reply.await {
+            Ok(value) => return Some(value),
+            Err(error) => error,
         };
-        self.intake.board().outbox_problem(Some(problem.to_string()), Instant::now());
-        if let Some(line) = self.disk.note(Instant::now(), &problem) {
+        let now = Instant::now();
+        *self.outbox_mistake.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, error.to_string()));
+        if let Some(line) = self.outbox_mistakes.note(now, &error) {
             tracing::error!("the outbox does not work, going on without it: {line}");
         }
         None
@@ -420,6 +414,6 @@ impl Drop for Turn {
             flow.breaker.abandoned(clock::now());
         }
         drop(flow);
-        self.delivery.intake.wake();
+        self.delivery.wake.notify_one();
     }
 }

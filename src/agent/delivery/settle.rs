@@ -5,31 +5,34 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use chrono::{TimeDelta, Utc};
 
-use super::{Delivery, Kept};
+use tokio::sync::Notify;
+
+use super::Delivery;
 use crate::actions::ActionResult;
-use crate::agent::intake::Intake;
-use crate::agent::presence::{Moved, PresenceChange, PresenceNews};
-use crate::agent::record;
+use crate::agent::events::{Answered as AnsweredEvent, Event};
+use crate::agent::presence::{Departures, PresenceChange, PresenceNews};
 use crate::clock;
 use crate::config::EventKind;
 use crate::crop::Sighting;
+use crate::outbox::{Answered, Judged, Presence};
 use crate::recognition::Recognition;
 use crate::rules::{ActionRequest, RuleClock};
 
 /// An action of the backlog under way; counted until this is dropped.
 struct BacklogAction {
     count: Arc<AtomicUsize>,
-    intake: Intake,
+    wake: Arc<Notify>,
 }
 
 impl Delivery {
     /// What a former life of the process left: actions that were asked for and never started are performed now, if they may be
     /// late; those that had been started may have happened, and are not repeated.
     pub(super) async fn resume(self: &Arc<Self>) {
-        let Some(unfinished) = self.store(|outbox| outbox.unfinished()).await else { return };
+        let Some(unfinished) = self.answer_of(self.outbox.unfinished()).await else { return };
         for unfinished in unfinished {
             let key = unfinished.key;
             match unfinished.request.as_ref().map(ActionRequest::from_record) {
@@ -44,58 +47,64 @@ impl Delivery {
     }
 
     /// An answer: what follows from it is stored with it in one step, and then done.
-    pub(super) async fn settle(self: &Arc<Self>, recognition: Recognition, sighting: &Sighting, kept: Kept) {
+    pub(super) async fn settle(self: &Arc<Self>, recognition: Recognition, sighting: &Sighting) {
         let clock = self.rule_clock(&recognition);
         // First who is there: a guard asks for it.
-        self.intake.recognised(&recognition, sighting.quality, clock);
-        let judged = self.doors.get(&recognition.detector).map(|door| {
-            let present = self.intake.present(&recognition.detector);
-            let mut rules = door.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(news) = self.presences.recognised(&recognition, sighting.quality, clock) {
+            self.events.tell(Event::Presence(Box::new(news)));
+        }
+        let judged = self.detectors.get(&recognition.detector).map(|detector| {
+            let present = self.presences.present(&recognition.detector);
+            let mut rules = detector.rules.lock().unwrap_or_else(PoisonError::into_inner);
             rules.judge(&recognition, sighting.quality, clock, &present)
         });
         let mut judged = judged.unwrap_or_default();
-        self.intake.confirm(&recognition, judged.confirm);
         for request in &mut judged.requests {
             request.picture = Some(sighting.expanded.clone());
         }
-        // Where the disk takes nothing, what was asked for is done all the same: the rules' memory still knows what has been.
-        let mut recorded = false;
-        if kept == Kept::OnDisk {
-            let (answered, planned) = record::settled(&recognition, clock.late, &judged);
-            if let Some(settled) = self.store(move |outbox| outbox.answered(&answered, &planned)).await {
-                judged.requests.retain(|request| settled.planned.contains(&request.key));
-                recorded = true;
-                if settled.first {
-                    tracing::debug!(sighting = %recognition.sighting, late = clock.late, "a sighting is settled");
-                }
+        let settled = self.answer_of(self.outbox.answered(Answered::of(&recognition, clock.late, &judged))).await;
+        if let Some(settled) = &settled {
+            judged.requests.retain(|request| settled.planned.contains(&request.key));
+            if settled.first {
+                tracing::debug!(sighting = %recognition.sighting, late = clock.late, "a sighting is settled");
             }
         }
-        self.intake.answered(&recognition, &judged.requests, &judged.refused);
+        self.events.tell(Event::Answered(Box::new(AnsweredEvent {
+            recognition,
+            quality: sighting.quality,
+            late: clock.late,
+            requests: judged.requests.clone(),
+            refused: judged.refused,
+            confirm: judged.confirm,
+        })));
+        // Without the outbox, what was asked for is done all the same: the rules' memory still knows what has been.
         for request in judged.requests {
-            self.act(request, recorded);
+            self.act(request, settled.is_some());
         }
     }
 
     /// Somebody has left: what the rules make of it is stored, with who is still there, in one step, and then done.
-    pub async fn departed(self: &Arc<Self>, moved: Moved) {
-        let Moved { detector, left, records, present, clock } = moved;
+    pub(super) async fn departed(self: &Arc<Self>, departures: Departures) {
+        let Departures { detector, left, records, present, clock } = departures;
         let (mut requests, mut judged) = (Vec::new(), Vec::new());
-        if let Some(door) = self.doors.get(&detector) {
-            let mut rules = door.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_detector) = self.detectors.get(&detector) {
+            let mut rules = of_detector.rules.lock().unwrap_or_else(PoisonError::into_inner);
             for stay in &left {
                 let (it, judgement) = (&stay.recognition, rules.left(stay, clock));
-                judged.extend(record::judged(it.visit, it.sighting, EventKind::Left, &judgement.verdicts));
+                judged.extend(Judged::of(it.visit, it.sighting, EventKind::Left, &judgement.verdicts));
                 requests.extend(judgement.requests);
             }
         }
-        let (name, planned) = (detector.clone(), record::planned(&requests));
-        let stored = self.store(move |outbox| outbox.presence(&name, &records, &planned, &judged)).await;
+        let to_store = requests.iter().map(ActionRequest::without_picture).collect();
+        let presence = Presence { detector: detector.clone(), stays: records, requests: to_store, judged };
+        let stored = self.answer_of(self.outbox.presence(presence)).await;
         if let Some(planned) = &stored {
             requests.retain(|request| planned.contains(&request.key));
         }
         for stay in left {
             let change = PresenceChange::Left(stay);
-            self.intake.presence(PresenceNews { detector: detector.clone(), change, present: present.clone() });
+            let news = PresenceNews { detector: detector.clone(), change, present: present.clone() };
+            self.events.tell(Event::Presence(Box::new(news)));
         }
         for request in requests {
             self.act(request, stored.is_some());
@@ -122,36 +131,37 @@ impl Delivery {
     /// Performs an action, once: the outbox gives every key it has on record away once only.
     fn act(self: &Arc<Self>, request: ActionRequest, recorded: bool) {
         let delivery = Arc::clone(self);
-        let backlog = request.late.then(|| BacklogAction::begun(&self.backlog_actions, &self.intake));
+        let backlog = request.late.then(|| BacklogAction::begun(&self.backlog_actions, &self.wake));
         self.tasks.spawn(async move {
             let _backlog = backlog;
             let key = request.key.clone();
-            if recorded && delivery.store(move |outbox| outbox.claim(&key)).await == Some(false) {
+            if recorded && delivery.answer_of(delivery.outbox.claim(key)).await == Some(false) {
                 return;
             }
             let outcome = delivery.actions.perform(request.clone()).await;
             if let ActionResult::Failed { reason } = &outcome.result {
                 tracing::warn!(action = outcome.action, key = outcome.key, reason, "an action failed");
             }
-            let (key, end) = (outcome.key.clone(), record::end(&outcome.result));
             if recorded {
-                delivery.store(move |outbox| outbox.finish(&key, &end)).await;
+                let finished = delivery.outbox.finish(outcome.key.clone(), outcome.result.clone());
+                delivery.answer_of(finished).await;
             }
-            delivery.intake.acted(&request, &outcome);
+            let (request, outcome) = (Box::new(request), Box::new(outcome));
+            delivery.events.tell(Event::Acted { request, outcome, at: Instant::now() });
         });
     }
 }
 
 impl BacklogAction {
-    fn begun(count: &Arc<AtomicUsize>, intake: &Intake) -> Self {
+    fn begun(count: &Arc<AtomicUsize>, wake: &Arc<Notify>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
-        Self { count: Arc::clone(count), intake: intake.clone() }
+        Self { count: Arc::clone(count), wake: Arc::clone(wake) }
     }
 }
 
 impl Drop for BacklogAction {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
-        self.intake.wake();
+        self.wake.notify_one();
     }
 }

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::walk::Walk;
 use super::CommandResult;
-use crate::agent::{self, AgentEvent, VisitOutcome};
+use crate::agent::{self, Event};
 use crate::cli::DemoArgs;
 use crate::config::{
     ActionConfig, CameraConfig, DetectorConfig, DetectorName, IdentitiesConfig, JournalConfig, OutcomeKind, Pace,
@@ -35,6 +35,7 @@ use crate::config::{
 };
 use crate::recognition::Answer;
 use crate::terminal;
+use crate::visits::{ActionResult, VisitOutcome};
 
 /// The person the engine knows. The picture is NASA's portrait of her, in the public domain.
 const KNOWN: (&str, &str, &str) = ("Eileen", "Collins", "VIP");
@@ -55,7 +56,7 @@ pub async fn run(args: DemoArgs) -> CommandResult {
     let store = ModelStore::locate(None);
 
     tell.note("models", &models(&store)?);
-    let stop = agent::stop_on_signal();
+    let stop = agent::stop_on_signal()?;
     let engine = DemoEngine::start(&scratch.path().join("engine"), &store, stop.child_token()).await?;
     tell.note("engine", &format!("{} with an empty data folder", engine.config.url));
     let photo = store.extra("astronaut").context("the demo's known person")?;
@@ -260,18 +261,18 @@ struct Summary {
 }
 
 impl Summary {
-    fn note(&mut self, event: &AgentEvent) {
+    fn note(&mut self, event: &Event) {
         match event {
-            AgentEvent::Sent { visit, first_face, .. } => {
-                self.first_faces.entry(*visit).or_insert(*first_face);
+            Event::Sent { sent, .. } => {
+                self.first_faces.entry(sent.visit).or_insert(sent.first_seen.arrived);
             }
-            AgentEvent::Acted { visit, done: true, at, .. } => {
+            Event::Acted { request, outcome, at } if outcome.result == ActionResult::Done => {
                 self.actions += 1;
-                if let Some(first) = self.first_faces.remove(visit) {
+                if let Some(first) = self.first_faces.remove(&request.visit) {
                     self.first_face_to_action.push(at.saturating_duration_since(first));
                 }
             }
-            AgentEvent::Closed(visit) => {
+            Event::Closed(visit) => {
                 self.visits += 1;
                 match visit.outcome {
                     VisitOutcome::Known => self.recognised += 1,
@@ -279,7 +280,7 @@ impl Summary {
                     _ => {}
                 }
             }
-            AgentEvent::Recognised(_) | AgentEvent::Acted { .. } | AgentEvent::Presence(_) => {}
+            _ => {}
         }
     }
 
@@ -308,17 +309,18 @@ impl Teller {
         }
     }
 
-    fn event(&self, event: &AgentEvent) {
+    fn event(&self, event: &Event) {
         if self.json {
-            self.json(&event_json(event));
+            event_json(event).iter().for_each(|line| self.json(line));
             return;
         }
         match event {
-            AgentEvent::Sent { visit, shot, quality, .. } => {
-                let which = if *shot == 1 { "first" } else { "better" };
-                self.line("sent", &format!("{which} shot of visit {}, quality {quality:.2}", short(visit)), "");
+            Event::Sent { sent, .. } => {
+                let which = if sent.number == 1 { "first" } else { "better" };
+                let (visit, quality) = (short(&sent.visit), sent.shot.quality.total);
+                self.line("sent", &format!("{which} shot of visit {visit}, quality {quality:.2}"), "");
             }
-            AgentEvent::Recognised(recognition) => match &recognition.answer {
+            Event::Answered(answered) => match &answered.recognition.answer {
                 Answer::Known(known) => {
                     let name = known.person.name.as_deref().unwrap_or(&known.person.id);
                     let tags: Vec<_> = known.tags.iter().map(|tag| tag.name.as_str()).collect();
@@ -329,17 +331,17 @@ impl Teller {
                 Answer::Unknown { .. } => self.line("unknown", "the engine knows nobody with this face", "33"),
                 other => self.line("answer", &format!("{other:?}"), "33"),
             },
-            AgentEvent::Acted { rule, action, done, .. } => {
-                let end = if *done { "done" } else { "not done" };
-                self.line("action", &format!("rule {rule}: {action} {end}"), "36");
+            Event::Acted { request, outcome, .. } => {
+                let end = if outcome.result == ActionResult::Done { "done" } else { "not done" };
+                self.line("action", &format!("rule {}: {} {end}", request.rule, outcome.action), "36");
             }
-            // What it shows has been said by then.
-            AgentEvent::Presence(_) => {}
-            AgentEvent::Closed(visit) => {
+            Event::Closed(visit) => {
                 let seconds = (visit.last_seen - visit.first_seen).as_seconds_f32();
-                let text = format!("visit {} after {seconds:.1} s: {}", short(&visit.visit), visit.outcome.label());
+                let text = format!("visit {} after {seconds:.1} s: {}", short(&visit.id), visit.outcome.label());
                 self.line("left", &text, "");
             }
+            // What they show has been said by then.
+            _ => {}
         }
     }
 
@@ -389,38 +391,42 @@ fn short(visit: &crate::track::VisitId) -> String {
     visit.to_string().chars().skip(24).collect()
 }
 
-fn event_json(event: &AgentEvent) -> serde_json::Value {
-    match event {
-        AgentEvent::Sent { visit, detector, shot, quality, .. } => {
-            json!({ "event": "sent", "visit": visit.to_string(), "detector": detector, "shot": shot, "quality": quality })
-        }
-        AgentEvent::Recognised(recognition) => {
-            let (person, tags, match_confidence) = match &recognition.answer {
-                Answer::Known(known) => (
-                    known.person.name.clone(),
-                    known.tags.iter().map(|tag| tag.name.clone()).collect(),
-                    known.match_confidence,
-                ),
-                _ => (None, Vec::new(), None),
-            };
+/// What programs are told; `None` for what is only of use inside.
+fn event_json(event: &Event) -> Option<serde_json::Value> {
+    Some(match event {
+        Event::Sent { sent, .. } => json!({
+            "event": "sent",
+            "visit": sent.visit.to_string(),
+            "detector": sent.detector,
+            "shot": sent.number,
+            "quality": sent.shot.quality.total,
+        }),
+        Event::Answered(answered) => {
+            let recognition = &answered.recognition;
+            let known = recognition.answer.known();
             json!({
                 "event": "recognised",
                 "visit": recognition.visit.to_string(),
-                "outcome": VisitOutcome::from(&recognition.answer).label(),
-                "person": person,
-                "tags": tags,
-                "match_confidence": match_confidence,
+                "outcome": recognition.answer.kind(),
+                "person": known.and_then(|known| known.person.name.as_ref()),
+                "tags": known.map_or(Vec::new(), |known| known.tags.iter().map(|tag| &tag.name).collect()),
+                "match_confidence": recognition.answer.match_confidence(),
             })
         }
-        AgentEvent::Acted { visit, rule, action, done, .. } => {
-            json!({ "event": "acted", "visit": visit.to_string(), "rule": rule, "action": action, "done": done })
-        }
-        AgentEvent::Presence(news) => {
+        Event::Acted { request, outcome, .. } => json!({
+            "event": "acted",
+            "visit": request.visit.to_string(),
+            "rule": request.rule,
+            "action": outcome.action,
+            "done": outcome.result == ActionResult::Done,
+        }),
+        Event::Presence(news) => {
             let present: Vec<_> = news.present.iter().map(|stay| stay.person().unwrap_or("unknown")).collect();
             json!({ "event": "presence", "detector": news.detector, "present": present })
         }
-        AgentEvent::Closed(visit) => {
-            json!({ "event": "closed", "visit": visit.visit.to_string(), "outcome": visit.outcome.label() })
+        Event::Closed(visit) => {
+            json!({ "event": "closed", "visit": visit.id.to_string(), "outcome": visit.outcome.label() })
         }
-    }
+        _ => return None,
+    })
 }
