@@ -135,7 +135,7 @@ fn fill(state_dir: &std::path::Path) {
             aligned: None,
             embedding: None,
         };
-        outbox.accept(&sighting).expect("it is stored");
+        outbox.accept(&sighting).wait().expect("it is stored");
     }
 }
 

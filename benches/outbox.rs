@@ -6,8 +6,10 @@ use chrono::Utc;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use doorward::config::{DetectorName, OutboxConfig};
 use doorward::crop::Sighting;
-use doorward::outbox::{ActionEnd, Answered, Outbox, Planned};
+use doorward::outbox::{Answered, Outbox};
+use doorward::rules::ActionRequest;
 use doorward::track::VisitId;
+use doorward::visits::ActionResult;
 use faces::detect::Rect;
 use uuid::Uuid;
 
@@ -35,7 +37,7 @@ fn answer(sighting: Uuid) -> Answered {
     let (person, refused) = (Some("p".into()), Vec::new());
     Answered {
         sighting,
-        outcome: "known",
+        outcome: doorward::config::OutcomeKind::Known,
         reason: None,
         person,
         confidence: None,
@@ -43,11 +45,12 @@ fn answer(sighting: Uuid) -> Answered {
         late: false,
         judged: None,
         refused,
+        requests: Vec::new(),
     }
 }
 
-fn planned(of: &Sighting) -> Planned {
-    Planned {
+fn planned(of: &Sighting) -> ActionRequest {
+    ActionRequest {
         key: of.id.to_string(),
         visit: of.visit,
         sighting: of.id,
@@ -57,8 +60,16 @@ fn planned(of: &Sighting) -> Planned {
         action: "lamp".into(),
         person: None,
         seen_at: of.seen_at,
-        request: serde_json::Value::Null,
+        inputs: serde_json::Value::Null,
+        picture: None,
+        late: false,
+        expires_at: None,
     }
+}
+
+/// The answer with the actions that follow from it.
+fn following(answered: Answered, requests: &[ActionRequest]) -> Answered {
+    Answered { requests: requests.to_vec(), ..answered }
 }
 
 fn outbox(c: &mut Criterion) {
@@ -68,18 +79,18 @@ fn outbox(c: &mut Criterion) {
     let mut group = c.benchmark_group("outbox");
     group.sample_size(30);
     group.bench_function("accept", |b| {
-        b.iter_batched(sighting, |sighting| outbox.accept(&sighting).expect("stored"), BatchSize::PerIteration);
+        b.iter_batched(sighting, |sighting| outbox.accept(&sighting).wait().expect("stored"), BatchSize::PerIteration);
     });
-    while let Some(queued) = outbox.next(Instant::now()).expect("read") {
-        outbox.answered(&answer(queued.sighting.id), &[]).expect("recorded");
+    while let Some(queued) = outbox.next(Instant::now()).wait().expect("read") {
+        outbox.answered(answer(queued.sighting.id)).wait().expect("recorded");
     }
     group.bench_function("accept to answered", |b| {
         b.iter_batched(
             sighting,
             |sighting| {
-                outbox.accept(&sighting).expect("stored");
-                let queued = outbox.next(Instant::now()).expect("read").expect("it is there");
-                outbox.answered(&answer(queued.sighting.id), &[]).expect("recorded");
+                outbox.accept(&sighting).wait().expect("stored");
+                let queued = outbox.next(Instant::now()).wait().expect("read").expect("it is there");
+                outbox.answered(answer(queued.sighting.id)).wait().expect("recorded");
             },
             BatchSize::PerIteration,
         );
@@ -88,12 +99,14 @@ fn outbox(c: &mut Criterion) {
         b.iter_batched(
             sighting,
             |sighting| {
-                outbox.accept(&sighting).expect("stored");
-                let queued = outbox.next(Instant::now()).expect("read").expect("it is there");
-                let settled =
-                    outbox.answered(&answer(queued.sighting.id), &[planned(&queued.sighting)]).expect("recorded");
-                assert!(outbox.claim(&settled.planned[0]).expect("claimed"));
-                outbox.finish(&settled.planned[0], &ActionEnd::Done).expect("ended");
+                outbox.accept(&sighting).wait().expect("stored");
+                let queued = outbox.next(Instant::now()).wait().expect("read").expect("it is there");
+                let settled = outbox
+                    .answered(following(answer(queued.sighting.id), &[planned(&queued.sighting)]))
+                    .wait()
+                    .expect("recorded");
+                assert!(outbox.claim(&settled.planned[0]).wait().expect("claimed"));
+                outbox.finish(&settled.planned[0], &ActionResult::Done).wait().expect("ended");
             },
             BatchSize::PerIteration,
         );

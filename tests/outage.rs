@@ -16,7 +16,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
 use doorward::actions::Actions;
-use doorward::agent::{Delivery, Door, Intake, Limits, Lobby};
+use doorward::agent::{Delivery, DeliveryOptions, Detector, Event, Events, Handover, History, Parts, Presences};
 use doorward::capture::{CaptureTime, Frame};
 use doorward::clock;
 use doorward::config::{
@@ -34,6 +34,7 @@ use faces::quality::{Part, Quality};
 use identities::Client;
 use serde_json::{Value, json};
 use support::sightings::{door, sighting};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Seven days of a visit every 20 s; `DOORWARD_TEST_OUTAGE_VISITS` makes it another time.
@@ -82,7 +83,8 @@ async fn serve(engine: Arc<Engine>, address: SocketAddr) {
 struct Station {
     folder: tempfile::TempDir,
     outbox: Outbox,
-    intake: Intake,
+    handover: Handover,
+    told: std::thread::JoinHandle<()>,
     stop: CancellationToken,
     running: tokio::task::JoinHandle<()>,
     frame: Arc<Frame>,
@@ -94,8 +96,10 @@ impl Station {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let config = OutboxConfig { max_bytes, max_age_hours: 24 * 30, ..OutboxConfig::default() };
         let outbox = Outbox::open(folder.path(), &config).unwrap();
-        let intake =
-            Intake::new(Some(outbox.clone()), Board::new(Instant::now(), [door()]), Lobby::default(), None, None);
+        let (events, stream) = Events::stream(vec![Box::new(History(outbox.clone()))]);
+        let told = std::thread::spawn(|| stream.run());
+        let board = Board::new(Instant::now(), [door()]);
+        let (presences, wake) = (Presences::default(), Arc::new(Notify::new()));
         let mut identities = IdentitiesConfig::new(format!("http://{engine}").parse().unwrap(), "box", "password");
         identities.retry_max_ms = 1000;
         let journal = JournalConfig { max_bytes: 1 << 30, ..JournalConfig::new(folder.path().join("journal.jsonl")) };
@@ -104,21 +108,24 @@ impl Station {
             from_toml("name = 'everybody'\nwhen = { outcome = ['unknown'] }\nactions = ['log']").unwrap();
         let rules = Rules::new(vec![rule], chrono_tz::UTC, LATE_AFTER, |_| None).unwrap();
         let camera = CameraConfig::Replay(ReplayConfig::new("nowhere"));
-        let door_of = Door { config: Arc::new(DetectorConfig::new(door(), camera)), rules: Mutex::new(rules) };
-        let limits = Limits { late_after: LATE_AFTER, concurrency, drain_per_sec: 0 };
-        let delivery = Delivery::new(
-            intake.clone(),
-            outbox.clone(),
-            Client::new(&identities.client()).unwrap(),
+        let detector = Detector { config: Arc::new(DetectorConfig::new(door(), camera)), rules: Mutex::new(rules) };
+        let parts = Parts {
+            outbox: outbox.clone(),
+            client: Client::new(&identities.client()).unwrap(),
             actions,
-            [(door(), door_of)].into(),
-            limits,
-        );
+            detectors: [(door(), detector)].into(),
+            presences: presences.clone(),
+            events: events.clone(),
+            board: board.clone(),
+            wake: wake.clone(),
+        };
+        let delivery = Delivery::new(parts, DeliveryOptions { late_after: LATE_AFTER, concurrency, drain_per_sec: 0 });
+        let handover = Handover { outbox: Some(outbox.clone()), events, presences, board, wake };
         let stop = CancellationToken::new();
         let running = tokio::spawn(delivery.run(stop.clone()));
         let picture = Arc::new(Picture::filled(8, 8, [0; 3]));
         let frame = Arc::new(Frame { detector: door(), seq: 0, time: now(Utc::now()), picture, damaged: false });
-        Self { folder, outbox, intake, stop, running, frame }
+        Self { folder, outbox, handover, told, stop, running, frame }
     }
 
     /// Somebody comes and goes.
@@ -149,14 +156,16 @@ impl Station {
             best: Some(quality),
             unsent: None,
         };
-        self.intake.accept(&shot, sighting);
-        self.intake.left(&end);
+        tokio::task::block_in_place(|| self.handover.accept(&shot, sighting));
+        self.handover.events.tell(Event::Left(Box::new(end)));
     }
 
     /// The journal, and how many sightings ended how.
     async fn stop(self) -> (Vec<Value>, BTreeMap<String, usize>) {
         self.stop.cancel();
         self.running.await.unwrap();
+        self.handover.events.end();
+        self.told.join().unwrap();
         let journal = std::fs::read_to_string(self.folder.path().join("journal.jsonl")).unwrap();
         let ledger = rusqlite::Connection::open(self.folder.path().join("outbox/outbox.sqlite")).unwrap();
         let mut ends = ledger.prepare("SELECT COALESCE(outcome, 'none'), COUNT(*) FROM shot GROUP BY 1").unwrap();
@@ -202,7 +211,8 @@ async fn a_week_without_the_engine() {
         most = most.max(memory());
     }
     let fed = fed.elapsed();
-    let (kept, bytes) = (station.outbox.len(), station.outbox.bytes());
+    let figures = station.outbox.figures();
+    let (kept, bytes) = (figures.sightings, figures.bytes);
     assert!(bytes <= max_bytes && kept < visits && kept > visits * 8 / 10, "{kept} of {visits} kept, {bytes} bytes");
 
     // Back. Somebody comes now and then while the backlog goes out.
@@ -211,7 +221,7 @@ async fn a_week_without_the_engine() {
     let back = Instant::now();
     let mut waits = Vec::new();
     let mut n = visits as u64;
-    while !station.outbox.is_empty() {
+    while station.outbox.figures().sightings > 0 {
         let live = Sighting { arrived: Some(clock::now()), ..sighting(n, Utc::now(), PICTURE_BYTES) };
         let seen = live.seen_at.timestamp_millis();
         n += 1;
@@ -267,7 +277,7 @@ async fn a_visitor_waits_for_one_request_at_most() {
         drop(port);
         let station = Station::start(address, 64 << 20, concurrency);
         for n in 0..60 {
-            station.outbox.accept(&sighting(n, Utc::now() - EVERY, 1000)).unwrap();
+            station.outbox.accept(&sighting(n, Utc::now() - EVERY, 1000)).await.unwrap();
         }
         serve(Arc::clone(&engine), address).await;
         for n in 60..66 {

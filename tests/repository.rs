@@ -12,9 +12,10 @@ const FLOW: &[&str] = &[
     "detect",
     "track",
     "crop",
-    "outbox",
     "recognition",
     "rules",
+    "visits",
+    "outbox",
     "actions",
     "status",
 ];

@@ -49,12 +49,13 @@ use crate::rules::Rules;
 use crate::status::{self, Board, EngineState, StatusView};
 use crate::{recognition, terminal};
 pub use delivery::{Delivery, DeliveryOptions, Detector, Parts};
-pub use events::{Answered, Event, Events, Listener};
+pub use events::{Answered, Event, Events, Listener, Stream};
 pub use listeners::History;
+pub use pipeline::Handover;
 pub use presence::{PresenceChange, PresenceNews, Presences};
 
 use listeners::{BrokerNews, Counts, Page, Runner, Trackers};
-use pipeline::{End, Handover, Models, Pipeline};
+use pipeline::{End, Models, Pipeline};
 use supervisor::Supervisor;
 
 /// Once told to stop: how long the detectors' threads may take to run empty,

@@ -50,6 +50,27 @@ pub struct Handover {
     pub wake: Arc<Notify>,
 }
 
+impl Handover {
+    /// A shot became a sighting: it is stored before anything else happens. Blocks for the disk.
+    pub fn accept(&self, shot: &BestShot, sighting: Sighting) {
+        let Self { outbox, events, wake, .. } = self;
+        let sent = Box::new(Sent::new(shot, sighting.id, outbox.is_some()));
+        // Told first, so that its answer comes after it.
+        events.tell(Event::Sent { sent, picture: sighting.expanded.clone() });
+        let Some(outbox) = outbox else { return };
+        let id = sighting.id;
+        match outbox.accept(&sighting).wait() {
+            Ok(accepted) => {
+                tracing::debug!(sighting = %id, "a sighting is stored");
+                accepted.dropped.into_iter().for_each(|dropped| events.tell(Event::Dropped(dropped)));
+            }
+            // The outbox's thread is gone, by a mistake in the program; the agent ends for it.
+            Err(error) => tracing::error!(sighting = %id, %error, "a sighting is lost"),
+        }
+        wake.notify_one();
+    }
+}
+
 /// What one detector needs to run.
 pub struct Models {
     pub detector: Box<dyn FaceDetector>,
@@ -249,30 +270,11 @@ impl TrackThread<'_> {
             TrackEvent::Shot(shot) => {
                 let beat = self.beat.clone();
                 if let Some(sighting) = beat.during("cutting out a shot", || self.sighting(&shot)) {
-                    beat.during("waiting for the outbox", || self.accept(&shot, sighting));
+                    beat.during("waiting for the outbox", || self.handover.accept(&shot, sighting));
                 }
             }
             TrackEvent::Ended(end) => self.handover.events.tell(Event::Left(Box::new(end))),
         }
-    }
-
-    /// A shot became a sighting: it is stored before anything else happens. Blocks for the disk.
-    fn accept(&self, shot: &BestShot, sighting: Sighting) {
-        let Handover { outbox, events, wake, .. } = &self.handover;
-        let sent = Box::new(Sent::new(shot, sighting.id, outbox.is_some()));
-        // Told first, so that its answer comes after it.
-        events.tell(Event::Sent { sent, picture: sighting.expanded.clone() });
-        let Some(outbox) = outbox else { return };
-        let id = sighting.id;
-        match outbox.accept(sighting).wait() {
-            Ok(accepted) => {
-                tracing::debug!(sighting = %id, "a sighting is stored");
-                accepted.dropped.into_iter().for_each(|dropped| events.tell(Event::Dropped(dropped)));
-            }
-            // The outbox's thread is gone, by a mistake in the program; the agent ends for it.
-            Err(error) => tracing::error!(sighting = %id, %error, "a sighting is lost"),
-        }
-        wake.notify_one();
     }
 
     fn sighting(&mut self, shot: &BestShot) -> Option<Sighting> {

@@ -83,7 +83,7 @@ impl Presences {
         let mut detectors = BTreeMap::new();
         for config in &settings.detectors {
             let mut presence = Presence::new(absent(config));
-            let stays = outbox.stays(config.name.clone()).wait()?;
+            let stays = outbox.stays(&config.name).wait()?;
             let stays = stays.iter().filter_map(|record| match Stay::from_record(record) {
                 Ok(stay) => Some(stay),
                 Err(error) => {

@@ -100,7 +100,8 @@ impl Outbox {
     }
 
     /// Stores a sighting: on disk, or in memory while the disk takes nothing. Storing it again changes nothing.
-    pub fn accept(&self, sighting: Sighting) -> Reply<Accepted> {
+    pub fn accept(&self, sighting: &Sighting) -> Reply<Accepted> {
+        let sighting = sighting.clone();
         self.ask(move |inner| Ok(inner.accept(&sighting, Utc::now())))
     }
 
@@ -116,7 +117,8 @@ impl Outbox {
     }
 
     /// Puts a sighting in flight back until `until`. `reason` is what `explain` tells meanwhile.
-    pub fn postpone(&self, sighting: Uuid, until: Instant, reason: String) -> Reply<()> {
+    pub fn postpone(&self, sighting: Uuid, until: Instant, reason: &str) -> Reply<()> {
+        let reason = reason.to_owned();
         self.ask(move |inner| inner.postpone(sighting, until, &reason))
     }
 
@@ -134,7 +136,8 @@ impl Outbox {
     }
 
     /// Who was present at a detector when that was last recorded.
-    pub fn stays(&self, detector: DetectorName) -> Reply<Vec<serde_json::Value>> {
+    pub fn stays(&self, detector: &DetectorName) -> Reply<Vec<serde_json::Value>> {
+        let detector = detector.clone();
         self.read(move |store| stays::read(&store.db, &store.sealer, &detector))
     }
 
@@ -154,12 +157,14 @@ impl Outbox {
     }
 
     /// Whether the action of this key may be performed now: true once, ever.
-    pub fn claim(&self, key: String) -> Reply<bool> {
+    pub fn claim(&self, key: &str) -> Reply<bool> {
+        let key = key.to_owned();
         self.ask(move |inner| inner.claim(&key))
     }
 
     /// A claimed action ended. Its inputs leave the disk.
-    pub fn finish(&self, key: String, result: ActionResult) -> Reply<()> {
+    pub fn finish(&self, key: &str, result: &ActionResult) -> Reply<()> {
+        let (key, result) = (key.to_owned(), result.clone());
         self.ask(move |inner| inner.finish(&key, &result, Utc::now()))
     }
 
@@ -190,7 +195,8 @@ impl Outbox {
     }
 
     /// The visits whose id starts so, newest first, at most twenty, and everything known of them on disk.
-    pub fn explain(&self, prefix: String) -> Reply<Vec<VisitRecord>> {
+    pub fn explain(&self, prefix: &str) -> Reply<Vec<VisitRecord>> {
+        let prefix = prefix.to_owned();
         self.read(move |store| history::visits(&store.db, Some(&store.sealer), &prefix))
     }
 

@@ -76,7 +76,7 @@ impl Site {
         let outbox = Outbox::open(&self.path("state"), &OutboxConfig::default()).unwrap();
         for n in 0..sightings {
             let seen_at = Utc::now() - Duration::from_secs(60 * (sightings - n));
-            outbox.accept(&sighting(n, seen_at, 2000)).unwrap();
+            outbox.accept(&sighting(n, seen_at, 2000)).wait().unwrap();
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Barrier;
 
-use doorward::outbox::{ActionEnd, DropReason, VisitClosed, Worth, explain};
-use serde_json::{Value, json};
+use doorward::outbox::{DropReason, Worth, explain};
+use doorward::visits::ActionResult;
+use faces::quality::{Part, Quality};
+use serde_json::json;
 
 use super::*;
 
@@ -12,12 +14,12 @@ fn a_sighting_is_accepted_once() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     let sent = sighting(1, 10);
-    assert!(outbox.accept(&sent).unwrap().new);
-    assert!(!outbox.accept(&sent).unwrap().new);
-    assert_eq!(outbox.len(), 1);
-    outbox.answered(&known(sent.id), &[]).unwrap();
-    assert!(!outbox.accept(&sent).unwrap().new, "not even after its answer");
-    assert!(outbox.is_empty());
+    assert!(outbox.accept(&sent).wait().unwrap().new);
+    assert!(!outbox.accept(&sent).wait().unwrap().new);
+    assert_eq!(outbox.figures().sightings, 1);
+    outbox.answered(known(sent.id)).wait().unwrap();
+    assert!(!outbox.accept(&sent).wait().unwrap().new, "not even after its answer");
+    assert!(outbox.figures().sightings == 0);
 }
 
 #[test]
@@ -25,7 +27,7 @@ fn an_answer_counts_once_and_takes_the_picture_off_the_disk() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     let sent = sighting(1, 60_000);
-    outbox.accept(&sent).unwrap();
+    outbox.accept(&sent).wait().unwrap();
     // What the picture is on the disk: some of the sealed bytes, from the middle of the row.
     let sealed: Vec<u8> = rusqlite::Connection::open(dir.path().join("outbox/outbox.sqlite"))
         .unwrap()
@@ -37,15 +39,16 @@ fn an_answer_counts_once_and_takes_the_picture_off_the_disk() {
     };
     assert!(pictures(dir.path()) > 0, "the test looks for the right bytes");
 
-    let first = outbox.answered(&known(sent.id), &[planned("k1", &sent), planned("k2", &sent)]).unwrap();
+    let first =
+        outbox.answered(following(known(sent.id), &[planned("k1", &sent), planned("k2", &sent)])).wait().unwrap();
     assert!(first.first);
     assert_eq!(first.planned, ["k1", "k2"]);
-    let again = outbox.answered(&known(sent.id), &[planned("k3", &sent)]).unwrap();
+    let again = outbox.answered(following(known(sent.id), &[planned("k3", &sent)])).wait().unwrap();
     assert!(!again.first && again.planned.is_empty());
-    assert!(!outbox.claim("k3").unwrap(), "what came with the second answer was not planned");
-    assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
+    assert!(!outbox.claim("k3").wait().unwrap(), "what came with the second answer was not planned");
+    assert_eq!((outbox.figures().sightings, outbox.figures().bytes), (0, 0));
 
-    outbox.tidy(Utc::now()).unwrap();
+    outbox.tidy(Utc::now()).wait().unwrap();
     assert_eq!(pictures(dir.path()), 0);
 }
 
@@ -54,9 +57,9 @@ fn an_answer_to_what_was_never_stored_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     let never = sighting(9, 10);
-    let settled = outbox.answered(&known(never.id), &[planned("k", &never)]).unwrap();
+    let settled = outbox.answered(following(known(never.id), &[planned("k", &never)])).wait().unwrap();
     assert!(!settled.first && settled.planned.is_empty());
-    assert!(!outbox.claim("k").unwrap());
+    assert!(!outbox.claim("k").wait().unwrap());
 }
 
 #[test]
@@ -64,15 +67,18 @@ fn a_key_is_planned_once_whichever_sighting_asks_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     let (one, two) = (sighting(1, 10), sighting(2, 10));
-    outbox.accept(&one).unwrap();
-    outbox.accept(&two).unwrap();
-    assert_eq!(outbox.answered(&known(one.id), &[planned("k", &one), planned("k", &one)]).unwrap().planned, ["k"]);
-    assert!(outbox.claim("k").unwrap());
-    outbox.finish("k", &ActionEnd::Done).unwrap();
-    let second = outbox.answered(&known(two.id), &[planned("k", &two), planned("l", &two)]).unwrap();
+    outbox.accept(&one).wait().unwrap();
+    outbox.accept(&two).wait().unwrap();
+    assert_eq!(
+        outbox.answered(following(known(one.id), &[planned("k", &one), planned("k", &one)])).wait().unwrap().planned,
+        ["k"]
+    );
+    assert!(outbox.claim("k").wait().unwrap());
+    outbox.finish("k", &ActionResult::Done).wait().unwrap();
+    let second = outbox.answered(following(known(two.id), &[planned("k", &two), planned("l", &two)])).wait().unwrap();
     assert!(second.first);
     assert_eq!(second.planned, ["l"]);
-    assert!(!outbox.claim("k").unwrap());
+    assert!(!outbox.claim("k").wait().unwrap());
 }
 
 #[test]
@@ -80,22 +86,22 @@ fn a_key_is_claimed_once_however_many_try() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     let sent = sighting(1, 10);
-    outbox.accept(&sent).unwrap();
+    outbox.accept(&sent).wait().unwrap();
     let keys: Vec<String> = (0..20).map(|n| format!("key-{n}")).collect();
     let actions: Vec<_> = keys.iter().map(|key| planned(key, &sent)).collect();
-    outbox.answered(&known(sent.id), &actions).unwrap();
+    outbox.answered(following(known(sent.id), &actions)).wait().unwrap();
 
     let barrier = Barrier::new(4);
     let claimed: usize = std::thread::scope(|scope| {
         let claimer = || {
             barrier.wait();
-            keys.iter().filter(|key| outbox.claim(key).unwrap()).count()
+            keys.iter().filter(|key| outbox.claim(key).wait().unwrap()).count()
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(claimer)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!(claimed, keys.len());
-    assert!(!outbox.claim("never planned").unwrap());
+    assert!(!outbox.claim("never planned").wait().unwrap());
 }
 
 #[test]
@@ -105,37 +111,33 @@ fn a_visit_is_told_from_its_first_shot_to_its_last_action() {
     let first = sighting(1, 10);
     let second = Sighting { id: Uuid::from_u128(2), shot: 2, seen_at: seen_at(5), ..first.clone() };
     let visit = first.visit.to_string();
-    let told = || outbox.explain(&visit).unwrap().remove(0);
+    let told = || outbox.explain(&visit).wait().unwrap().remove(0);
 
-    outbox.accept(&first).unwrap();
-    outbox.accept(&second).unwrap();
+    outbox.accept(&first).wait().unwrap();
+    outbox.accept(&second).wait().unwrap();
     assert_eq!(told().outcome, "pending");
-    let unknown = Answered { outcome: "unknown", person: None, confidence: None, ..known(first.id) };
-    outbox.answered(&unknown, &[]).unwrap();
+    let unknown = Answered { outcome: OutcomeKind::Unknown, person: None, confidence: None, ..known(first.id) };
+    outbox.answered(unknown).wait().unwrap();
     assert_eq!(told().outcome, "pending", "the second shot is not answered");
-    outbox.answered(&known(second.id), &[planned("a", &second), planned("b", &second), planned("c", &second)]).unwrap();
+    outbox
+        .answered(following(known(second.id), &[planned("a", &second), planned("b", &second), planned("c", &second)]))
+        .wait()
+        .unwrap();
     assert_eq!(told().outcome, "known");
     for key in ["a", "b"] {
-        assert!(outbox.claim(key).unwrap());
+        assert!(outbox.claim(key).wait().unwrap());
     }
-    outbox.finish("a", &ActionEnd::Done).unwrap();
-    outbox.finish("b", &ActionEnd::Failed { reason: "no lamp".into() }).unwrap();
-    outbox.finish("c", &ActionEnd::Expired).unwrap();
-    outbox.finish("a", &ActionEnd::Failed { reason: "ended before".into() }).unwrap();
-    let closed = |outcome, detail| VisitClosed {
-        visit: first.visit,
-        detector: name(),
-        first_seen: seen_at(0),
-        last_seen: seen_at(9),
-        outcome,
-        reason: None,
-        detail,
-    };
-    outbox.visit_closed(&closed("known", json!({ "frames": 12 }))).unwrap();
-    outbox.visit_closed(&closed("unknown", Value::Null)).unwrap();
+    outbox.finish("a", &ActionResult::Done).wait().unwrap();
+    outbox.finish("b", &ActionResult::Failed { reason: "no lamp".into() }).wait().unwrap();
+    outbox.finish("c", &ActionResult::Expired).wait().unwrap();
+    outbox.finish("a", &ActionResult::Failed { reason: "ended before".into() }).wait().unwrap();
+    let seen =
+        Visit { first_seen: seen_at(0), last_seen: seen_at(9), ..(*closed(&first, VisitOutcome::Known)).clone() };
+    outbox.visit_closed(Arc::new(Visit { largest_px: 60.0, best: Some(quality()), ..seen.clone() })).wait().unwrap();
+    outbox.visit_closed(Arc::new(Visit { outcome: VisitOutcome::Unknown, ..seen })).wait().unwrap();
 
     let record = told();
-    assert_eq!((record.outcome.as_str(), &record.detail), ("known", &json!({ "frames": 12 })));
+    assert_eq!((record.outcome.as_str(), &record.detail["largest_px"]), ("known", &json!(60.0)));
     assert_eq!(
         (record.first_seen.as_str(), record.last_seen.as_str()),
         ("2026-03-04T05:06:07.123Z", "2026-03-04T05:06:16.123Z")
@@ -152,17 +154,17 @@ fn a_visit_is_told_from_its_first_shot_to_its_last_action() {
         [record],
         "also beside the process that writes it"
     );
-    assert_eq!(outbox.explain("ffff").unwrap(), []);
-    let firings = outbox.recent_firings(Utc::now() - Duration::from_secs(60)).unwrap();
-    let fired: Vec<_> = firings.iter().map(|firing| firing.action.as_str()).collect();
+    assert_eq!(outbox.explain("ffff").wait().unwrap(), []);
+    let firings = outbox.recent_firings(Utc::now() - Duration::from_secs(60)).wait().unwrap();
+    let fired: Vec<_> = firings.iter().map(|(_, action)| action.as_str()).collect();
     assert_eq!(fired.len(), 3, "one for each action: {fired:?}");
-    assert_eq!((firings[0].rule.as_str(), firings[0].seen_at), ("greet", second.seen_at));
-    assert_eq!(outbox.recent_firings(Utc::now() + Duration::from_secs(60)).unwrap(), []);
-    let sights = outbox.recent_sights(Utc::now() - Duration::from_secs(60)).unwrap();
+    assert_eq!((firings[0].0.rule.as_str(), firings[0].0.seen_at), ("greet", second.seen_at));
+    assert_eq!(outbox.recent_firings(Utc::now() + Duration::from_secs(60)).wait().unwrap(), []);
+    let sights = outbox.recently_seen(Utc::now() - Duration::from_secs(60)).wait().unwrap();
     let sights: Vec<_> = sights.iter().map(|s| (s.person.as_deref(), s.visit, s.seen_at.timestamp_millis())).collect();
     let (unknown, known) = (first.seen_at.timestamp_millis(), second.seen_at.timestamp_millis());
     assert_eq!(sights, [(None, first.visit, unknown), (Some("person-1"), first.visit, known)]);
-    assert_eq!(outbox.recent_sights(Utc::now() + Duration::from_secs(60)).unwrap(), []);
+    assert_eq!(outbox.recently_seen(Utc::now() + Duration::from_secs(60)).wait().unwrap(), []);
 }
 
 #[test]
@@ -170,19 +172,19 @@ fn history_is_forgotten_after_its_days_but_not_what_waits() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     let sent: Vec<_> = (1..=4).map(|n| sighting(n, 10)).collect();
-    sent.iter().for_each(|sighting| assert!(outbox.accept(sighting).unwrap().new));
-    outbox.answered(&known(sent[0].id), &[]).unwrap();
-    outbox.answered(&known(sent[1].id), &[planned("open", &sent[1])]).unwrap();
-    outbox.answered(&known(sent[2].id), &[planned("ended", &sent[2])]).unwrap();
-    outbox.finish("ended", &ActionEnd::Done).unwrap();
-    let told = || outbox.explain("").unwrap().len();
+    sent.iter().for_each(|sighting| assert!(outbox.accept(sighting).wait().unwrap().new));
+    outbox.answered(known(sent[0].id)).wait().unwrap();
+    outbox.answered(following(known(sent[1].id), &[planned("open", &sent[1])])).wait().unwrap();
+    outbox.answered(following(known(sent[2].id), &[planned("ended", &sent[2])])).wait().unwrap();
+    outbox.finish("ended", &ActionResult::Done).wait().unwrap();
+    let told = || outbox.explain("").wait().unwrap().len();
 
-    outbox.tidy(Utc::now() + chrono::TimeDelta::days(6)).unwrap();
+    outbox.tidy(Utc::now() + chrono::TimeDelta::days(6)).wait().unwrap();
     assert_eq!(told(), 4);
-    outbox.tidy(Utc::now() + chrono::TimeDelta::days(8)).unwrap();
-    let left: Vec<_> = outbox.explain("").unwrap().into_iter().map(|record| record.visit).collect();
+    outbox.tidy(Utc::now() + chrono::TimeDelta::days(8)).wait().unwrap();
+    let left: Vec<_> = outbox.explain("").wait().unwrap().into_iter().map(|record| record.visit).collect();
     assert_eq!(left, [sent[3].visit.to_string(), sent[1].visit.to_string()]);
-    assert!(outbox.claim("open").unwrap());
+    assert!(outbox.claim("open").wait().unwrap());
 }
 
 #[test]
@@ -190,9 +192,14 @@ fn a_dropped_sightings_late_answer_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(dir.path(), &OutboxConfig { max_bytes: 3000, ..OutboxConfig::default() }).unwrap();
     let (one, two) = (sighting(1, 1000), sighting(2, 1000));
-    outbox.accept(&one).unwrap();
-    let dropped = outbox.accept(&two).unwrap().dropped;
+    outbox.accept(&one).wait().unwrap();
+    let dropped = outbox.accept(&two).wait().unwrap().dropped;
     assert_eq!((dropped[0].sighting, dropped[0].reason), (one.id, DropReason::Full(Worth::Only)));
-    assert!(!outbox.answered(&known(one.id), &[planned("k", &one)]).unwrap().first);
-    assert_eq!(outbox.explain(&one.visit.to_string()).unwrap()[0].outcome, "dropped");
+    assert!(!outbox.answered(following(known(one.id), &[planned("k", &one)])).wait().unwrap().first);
+    assert_eq!(outbox.explain(&one.visit.to_string()).wait().unwrap()[0].outcome, "dropped");
+}
+
+fn quality() -> Quality {
+    let part = Part { score: 0.5, value: 1.0 };
+    Quality { total: 0.5, size: part, sharpness: part, pose: part, exposure: part, truncation: part }
 }

@@ -17,9 +17,9 @@ fn open_and_tell() {
     let dir = std::env::var(CHILD).map_or(small.path().to_owned(), Into::into);
     let before = resident_kb("VmRSS:");
     let outbox = open(&dir);
-    let next = outbox.next(Instant::now()).unwrap();
-    assert_eq!(next.is_some(), !outbox.is_empty());
-    println!("@{} {} {} {}", outbox.len(), next.is_some(), before, resident_kb("VmHWM:"));
+    let next = outbox.next(Instant::now()).wait().unwrap();
+    assert_eq!(next.is_some(), outbox.figures().sightings > 0);
+    println!("@{} {} {} {}", outbox.figures().sightings, next.is_some(), before, resident_kb("VmHWM:"));
 }
 
 fn resident_kb(field: &str) -> u64 {
@@ -32,7 +32,7 @@ fn resident_kb(field: &str) -> u64 {
 fn thirty_thousand_waiting_sightings_take_little_memory() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
-    outbox.accept(&sighting(1, 2000)).unwrap();
+    outbox.accept(&sighting(1, 2000)).wait().unwrap();
     drop(outbox);
     let db = rusqlite::Connection::open(dir.path().join("outbox/outbox.sqlite")).unwrap();
     // Copies under other ids, none of which is opened but the first.

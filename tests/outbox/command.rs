@@ -29,8 +29,8 @@ impl Site {
         let outbox = Outbox::open(&state, &config).unwrap();
         for (n, person) in [(1, ANN), (2, "bob"), (3, ANN)] {
             let sent = sighting(n, 9000);
-            outbox.accept(&sent).unwrap();
-            outbox.answered(&Answered { person: Some(person.into()), ..known(sent.id) }, &[]).unwrap();
+            outbox.accept(&sent).wait().unwrap();
+            outbox.answered(Answered { person: Some(person.into()), ..known(sent.id) }).wait().unwrap();
         }
         let event = |n: u64, person: &str| {
             let visit = sighting(n, 1).visit;
@@ -143,8 +143,8 @@ fn visits_whose_ids_begin_alike_are_listed() {
             let id = format!("0192f3c4-000{n}-7000-8000-00000000000{n}");
             let mut sent = sighting(n, 1000);
             sent.visit = doorward::track::VisitId(id.parse().unwrap());
-            outbox.accept(&sent).unwrap();
-            outbox.answered(&Answered { person: Some(ANN.into()), ..known(sent.id) }, &[]).unwrap();
+            outbox.accept(&sent).wait().unwrap();
+            outbox.answered(Answered { person: Some(ANN.into()), ..known(sent.id) }).wait().unwrap();
             id
         })
         .collect();

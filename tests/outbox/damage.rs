@@ -13,7 +13,7 @@ const FILE: &str = "outbox/outbox.sqlite";
 fn only_its_owner_can_look_inside() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(&dir.path().join("made/on/the/way"));
-    outbox.accept(&sighting(1, 10)).unwrap();
+    outbox.accept(&sighting(1, 10)).wait().unwrap();
     let folder = dir.path().join("made/on/the/way/outbox");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
@@ -39,7 +39,7 @@ fn a_damaged_file_is_put_aside_and_a_new_one_started() {
         let dir = tempfile::tempdir().unwrap();
         let outbox = open(dir.path());
         for n in 1..=20 {
-            outbox.accept(&sighting(n, 5000)).unwrap();
+            outbox.accept(&sighting(n, 5000)).wait().unwrap();
         }
         drop(outbox);
         let path = dir.path().join(FILE);
@@ -59,7 +59,7 @@ fn a_damaged_file_is_put_aside_and_a_new_one_started() {
 
         // What could still be read has been taken over, as it was.
         let outbox = open(dir.path());
-        let saved: Vec<_> = std::iter::from_fn(|| outbox.next(Instant::now()).unwrap()).collect();
+        let saved: Vec<_> = std::iter::from_fn(|| outbox.next(Instant::now()).wait().unwrap()).collect();
         for queued in &saved {
             let n = queued.sighting.id.as_u128() as u64;
             assert_eq!(queued.sighting.expanded, sighting(n, 5000).expanded, "{damage}");
@@ -68,8 +68,8 @@ fn a_damaged_file_is_put_aside_and_a_new_one_started() {
             "garbage" => assert!(saved.is_empty()),
             _ => assert!((1..=20).contains(&saved.len()), "{damage}: {} of 20 saved", saved.len()),
         }
-        saved.iter().for_each(|queued| assert!(outbox.answered(&known(queued.sighting.id), &[]).unwrap().first));
-        assert!(outbox.accept(&sighting(21, 10)).unwrap().new, "{damage}");
+        saved.iter().for_each(|queued| assert!(outbox.answered(known(queued.sighting.id)).wait().unwrap().first));
+        assert!(outbox.accept(&sighting(21, 10)).wait().unwrap().new, "{damage}");
         let aside: Vec<_> = fs::read_dir(dir.path().join("outbox"))
             .unwrap()
             .map(|file| file.unwrap().path())
@@ -84,7 +84,7 @@ fn an_empty_file_is_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("outbox")).unwrap();
     fs::write(dir.path().join(FILE), b"").unwrap();
-    assert!(open(dir.path()).accept(&sighting(1, 10)).unwrap().new);
+    assert!(open(dir.path()).accept(&sighting(1, 10)).wait().unwrap().new);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_torn_log_loses_only_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     for n in 1..=12 {
-        outbox.accept(&sighting(n, 6000)).unwrap();
+        outbox.accept(&sighting(n, 6000)).wait().unwrap();
     }
     let database = fs::read(dir.path().join(FILE)).unwrap();
     let log = fs::read(dir.path().join("outbox/outbox.sqlite-wal")).unwrap();

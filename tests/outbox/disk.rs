@@ -4,7 +4,8 @@
 use std::fs;
 use std::process::Command;
 
-use doorward::outbox::{ActionEnd, DropReason};
+use doorward::outbox::DropReason;
+use doorward::visits::ActionResult;
 
 use super::vfs::{self, Fault};
 use super::*;
@@ -15,7 +16,7 @@ fn wait_for_the_disk(outbox: &Outbox) {
     while let Some(problem) = outbox.figures().problem {
         assert!(started.elapsed() < Duration::from_secs(60), "{problem}");
         std::thread::sleep(Duration::from_millis(20));
-        outbox.finish("nobody planned this", &ActionEnd::Done).unwrap();
+        outbox.finish("nobody planned this", &ActionResult::Done).wait().unwrap();
     }
 }
 
@@ -26,43 +27,44 @@ fn a_disk_that_breaks_and_comes_back_costs_nothing() {
         let disk = vfs::watch(dir.path());
         let outbox = open(dir.path());
         for n in 1..=4 {
-            outbox.accept(&sighting(n, 3000)).unwrap();
+            outbox.accept(&sighting(n, 3000)).wait().unwrap();
         }
-        let flying = outbox.next(Instant::now()).unwrap().unwrap().sighting;
+        let flying = outbox.next(Instant::now()).wait().unwrap().unwrap().sighting;
         assert_eq!(flying.id.as_u128(), 4);
 
         disk.fail(fault);
-        outbox.accept(&sighting(5, 3000)).unwrap();
+        outbox.accept(&sighting(5, 3000)).wait().unwrap();
         let problem = outbox.figures().problem.unwrap();
         assert!(problem.contains("the disk"), "{problem}");
         // What memory holds goes its whole way; so does the answer to what was under way.
-        assert_eq!(outbox.next(Instant::now()).unwrap().unwrap().sighting.expanded, sighting(5, 3000).expanded);
-        let settled = outbox.answered(&known(Uuid::from_u128(5)), &[planned("five", &sighting(5, 1))]).unwrap();
+        assert_eq!(outbox.next(Instant::now()).wait().unwrap().unwrap().sighting.expanded, sighting(5, 3000).expanded);
+        let settled =
+            outbox.answered(following(known(Uuid::from_u128(5)), &[planned("five", &sighting(5, 1))])).wait().unwrap();
         assert_eq!(settled.planned, ["five"], "{fault:?}");
-        assert!(outbox.claim("five").unwrap() && !outbox.claim("five").unwrap());
-        outbox.finish("five", &ActionEnd::Done).unwrap();
-        assert!(outbox.answered(&known(flying.id), &[planned("four", &flying)]).unwrap().first);
+        assert!(outbox.claim("five").wait().unwrap() && !outbox.claim("five").wait().unwrap());
+        outbox.finish("five", &ActionResult::Done).wait().unwrap();
+        assert!(outbox.answered(following(known(flying.id), &[planned("four", &flying)])).wait().unwrap().first);
         // Somebody left meanwhile: what follows happens once, and who is present is known again later.
         let left = [planned("left", &sighting(1, 1)), planned("four", &sighting(1, 1))];
-        assert_eq!(outbox.presence(&name(), &["somebody".into()], &left, &[]).unwrap(), ["left"]);
-        assert!(outbox.presence(&name(), &["somebody".into()], &left, &[]).unwrap().is_empty());
-        outbox.accept(&sighting(6, 3000)).unwrap();
-        assert_eq!((outbox.len(), outbox.figures().in_memory), (4, 1));
+        assert_eq!(outbox.presence(present(&["somebody".into()], &left, &[])).wait().unwrap(), ["left"]);
+        assert!(outbox.presence(present(&["somebody".into()], &left, &[])).wait().unwrap().is_empty());
+        outbox.accept(&sighting(6, 3000)).wait().unwrap();
+        assert_eq!((outbox.figures().sightings, outbox.figures().in_memory), (4, 1));
 
         disk.fail(Fault::None);
         wait_for_the_disk(&outbox);
-        assert_eq!((outbox.len(), outbox.figures().in_memory), (4, 0));
-        assert!(!outbox.answered(&known(flying.id), &[]).unwrap().first, "{fault:?}: once");
-        assert!(outbox.claim("four").unwrap() && !outbox.claim("five").unwrap());
+        assert_eq!((outbox.figures().sightings, outbox.figures().in_memory), (4, 0));
+        assert!(!outbox.answered(known(flying.id)).wait().unwrap().first, "{fault:?}: once");
+        assert!(outbox.claim("four").wait().unwrap() && !outbox.claim("five").wait().unwrap());
         drop(outbox);
 
         let outbox = open(dir.path());
         assert_eq!(drain(&outbox), [1, 2, 3, 6], "{fault:?}");
-        let told = |n: u64| outbox.explain(&sighting(n, 1).visit.to_string()).unwrap().remove(0);
+        let told = |n: u64| outbox.explain(&sighting(n, 1).visit.to_string()).wait().unwrap().remove(0);
         assert_eq!((told(5).outcome.as_str(), told(5).actions[0].state.as_str()), ("known", "done"));
         assert_eq!(told(4).actions[0].state, "interrupted");
-        assert_eq!(outbox.stays(&name()).unwrap(), ["somebody"]);
-        assert!(outbox.claim("left").unwrap());
+        assert_eq!(outbox.stays(&name()).wait().unwrap(), ["somebody"]);
+        assert!(outbox.claim("left").wait().unwrap());
     }
 }
 
@@ -72,22 +74,22 @@ fn it_starts_on_a_disk_that_takes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let disk = vfs::watch(dir.path());
         let outbox = open(dir.path());
-        outbox.accept(&sighting(1, 1000)).unwrap();
-        outbox.accept(&sighting(2, 1000)).unwrap();
-        outbox.answered(&known(Uuid::from_u128(2)), &[planned("claimed", &sighting(2, 1))]).unwrap();
-        assert!(outbox.claim("claimed").unwrap());
+        outbox.accept(&sighting(1, 1000)).wait().unwrap();
+        outbox.accept(&sighting(2, 1000)).wait().unwrap();
+        outbox.answered(following(known(Uuid::from_u128(2)), &[planned("claimed", &sighting(2, 1))])).wait().unwrap();
+        assert!(outbox.claim("claimed").wait().unwrap());
         drop(outbox);
 
         disk.fail(fault);
         let outbox = open(dir.path());
-        assert!(outbox.accept(&sighting(3, 1000)).unwrap().new);
+        assert!(outbox.accept(&sighting(3, 1000)).wait().unwrap().new);
         assert!(outbox.figures().problem.is_some());
         disk.fail(Fault::None);
         wait_for_the_disk(&outbox);
         let mut found = drain(&outbox);
         found.sort_unstable();
         assert_eq!(found, [1, 3], "{fault:?}: what an earlier life left is found when the disk is back");
-        assert!(!outbox.claim("claimed").unwrap());
+        assert!(!outbox.claim("claimed").wait().unwrap());
     }
 }
 
@@ -97,7 +99,7 @@ fn a_file_that_is_damaged_while_it_is_used_is_put_aside() {
     let outbox = open(dir.path());
     // More than SQLite keeps in memory.
     for n in 1..=60 {
-        outbox.accept(&sighting(n, 100_000)).unwrap();
+        outbox.accept(&sighting(n, 100_000)).wait().unwrap();
     }
     drop(outbox);
     let outbox = open(dir.path());
@@ -111,17 +113,17 @@ fn a_file_that_is_damaged_while_it_is_used_is_put_aside() {
     let started = Instant::now();
     let mut dropped = Vec::new();
     for n in 61.. {
-        outbox.accept(&sighting(n, 5000)).unwrap();
-        while let Some(queued) = outbox.next(Instant::now()).unwrap() {
+        outbox.accept(&sighting(n, 5000)).wait().unwrap();
+        while let Some(queued) = outbox.next(Instant::now()).wait().unwrap() {
             seen.push(queued.sighting.id.as_u128() as u64);
-            outbox.answered(&known(queued.sighting.id), &[]).unwrap();
+            outbox.answered(known(queued.sighting.id)).wait().unwrap();
         }
-        dropped.extend(outbox.tidy(Utc::now()).unwrap());
+        dropped.extend(outbox.tidy(Utc::now()).wait().unwrap());
         if !fs::read_dir(dir.path().join("outbox"))
             .unwrap()
             .all(|file| !file.unwrap().file_name().to_string_lossy().contains("damaged"))
             && outbox.figures().problem.is_none()
-            && outbox.is_empty()
+            && outbox.figures().sightings == 0
         {
             break;
         }
@@ -148,7 +150,7 @@ fn a_file_that_is_damaged_while_it_is_used_is_put_aside() {
             .count()
     };
     assert!(aside() > 0);
-    outbox.tidy(Utc::now() + chrono::TimeDelta::days(8)).unwrap();
+    outbox.tidy(Utc::now() + chrono::TimeDelta::days(8)).wait().unwrap();
     assert_eq!(aside(), 0, "it is erased with the history of its days");
 }
 
@@ -166,19 +168,25 @@ fn visitors_come_whatever_the_disk_does() {
     fs::create_dir(&state).unwrap();
     let outbox = open(&state);
     let visit = |outbox: &Outbox, n: u64| {
-        assert!(outbox.accept(&sighting(n, 20_000)).unwrap().new);
-        let queued = outbox.next(Instant::now()).unwrap().unwrap();
+        assert!(outbox.accept(&sighting(n, 20_000)).wait().unwrap().new);
+        let queued = outbox.next(Instant::now()).wait().unwrap().unwrap();
         assert_eq!(queued.sighting.id.as_u128() as u64, n, "the one who is there goes first");
         // Every fourth is answered; the others wait.
         match n % 4 {
             0 => {
                 let key = format!("key-{n}");
-                let settled = outbox.answered(&known(queued.sighting.id), &[planned(&key, &queued.sighting)]).unwrap();
+                let settled = outbox
+                    .answered(following(known(queued.sighting.id), &[planned(&key, &queued.sighting)]))
+                    .wait()
+                    .unwrap();
                 assert_eq!(settled.planned, std::slice::from_ref(&key));
-                assert!(outbox.claim(&key).unwrap());
-                outbox.finish(&key, &ActionEnd::Done).unwrap();
+                assert!(outbox.claim(&key).wait().unwrap());
+                outbox.finish(&key, &ActionResult::Done).wait().unwrap();
             }
-            _ => outbox.postpone(queued.sighting.id, Instant::now() + Duration::from_secs(3600), "a test").unwrap(),
+            _ => outbox
+                .postpone(queued.sighting.id, Instant::now() + Duration::from_secs(3600), "a test")
+                .wait()
+                .unwrap(),
         }
     };
     for n in 1..=12 {
@@ -200,7 +208,7 @@ fn visitors_come_whatever_the_disk_does() {
         wait_for_the_disk(&outbox);
         println!("@full and back");
     }
-    assert_eq!((outbox.figures().in_memory, outbox.len()), (0, 30));
+    assert_eq!((outbox.figures().in_memory, outbox.figures().sightings), (0, 30));
     drop(outbox);
 
     let remount = |how: &str| {
@@ -221,7 +229,7 @@ fn visitors_come_whatever_the_disk_does() {
         wait_for_the_disk(&outbox);
         println!("@read-only and back");
     }
-    assert_eq!((outbox.figures().in_memory, outbox.len()), (0, 36));
+    assert_eq!((outbox.figures().in_memory, outbox.figures().sightings), (0, 36));
     drop(outbox);
 
     let outbox = open(&state);
@@ -229,7 +237,7 @@ fn visitors_come_whatever_the_disk_does() {
     found.sort_unstable();
     assert_eq!(found, (1..=48).filter(|n| n % 4 != 0).collect::<Vec<_>>());
     for n in (4..=48).step_by(4) {
-        let told = outbox.explain(&sighting(n, 1).visit.to_string()).unwrap().remove(0);
+        let told = outbox.explain(&sighting(n, 1).visit.to_string()).wait().unwrap().remove(0);
         assert_eq!((told.outcome.as_str(), told.actions[0].state.as_str()), ("known", "done"), "{n}");
     }
 }

@@ -11,19 +11,19 @@ fn when_it_is_full_the_oldest_go() {
     let outbox = Outbox::open(dir.path(), &config).unwrap();
     let mut dropped = Vec::new();
     for n in 1..=40 {
-        let accepted = outbox.accept(&sighting(n, 2000)).unwrap();
+        let accepted = outbox.accept(&sighting(n, 2000)).wait().unwrap();
         assert!(accepted.new);
         assert!(
             accepted.dropped.iter().all(|d| d.reason == DropReason::Full(Worth::Only) && d.detector == "Front door")
         );
         dropped.extend(accepted.dropped.iter().map(|d| d.sighting.as_u128() as u64));
-        assert!(outbox.bytes() <= config.max_bytes, "{} bytes", outbox.bytes());
+        assert!(outbox.figures().bytes <= config.max_bytes, "{} bytes", outbox.figures().bytes);
     }
     let mut kept = drain(&outbox);
     kept.sort_unstable();
     assert_eq!(dropped.iter().chain(&kept).copied().collect::<Vec<_>>(), (1..=40).collect::<Vec<_>>());
     assert_eq!(kept.len(), 6, "3.1 kB each");
-    let told = outbox.explain(&visit(1).to_string()).unwrap();
+    let told = outbox.explain(&visit(1).to_string()).wait().unwrap();
     assert_eq!(told[0].shots[0].outcome, "dropped");
     assert!(told[0].shots[0].reason.as_ref().unwrap().contains("outbox.max_bytes"));
 }
@@ -39,24 +39,25 @@ fn the_least_valuable_go_first() {
     };
     let outbox = Outbox::open(dir.path(), &config).unwrap();
     for sent in [shot(1, 1, 1), shot(2, 2, 1), shot(3, 3, 1), shot(4, 2, 2), shot(5, 3, 2), shot(6, 4, 1)] {
-        assert_eq!(outbox.accept(&sent).unwrap().dropped, []);
+        assert_eq!(outbox.accept(&sent).wait().unwrap().dropped, []);
     }
-    let unknown = Answered { outcome: "unknown", person: None, confidence: None, ..known(Uuid::from_u128(3)) };
-    assert!(outbox.answered(&unknown, &[]).unwrap().first);
+    let unknown =
+        Answered { outcome: OutcomeKind::Unknown, person: None, confidence: None, ..known(Uuid::from_u128(3)) };
+    assert!(outbox.answered(unknown).wait().unwrap().first);
     drop(outbox);
 
     let outbox = Outbox::open(dir.path(), &config).unwrap();
     let mut gone = Vec::new();
     for n in 7..=10 {
-        let dropped = outbox.accept(&shot(n, n, 1)).unwrap().dropped;
+        let dropped = outbox.accept(&shot(n, n, 1)).wait().unwrap().dropped;
         gone.extend(dropped.iter().map(|dropped| (dropped.sighting.as_u128(), dropped.reason)));
     }
     let full = DropReason::Full;
     assert_eq!(gone, [(4, full(Worth::Duplicate)), (5, full(Worth::Unknown)), (1, full(Worth::Only))]);
-    let refused = outbox.accept(&shot(11, 10, 2)).unwrap();
+    let refused = outbox.accept(&shot(11, 10, 2)).wait().unwrap();
     assert_eq!(refused.dropped[0].sighting.as_u128(), 11, "a late second shot pushes nobody out");
-    assert_eq!(outbox.len(), 6);
-    let told = outbox.explain(&shot(11, 10, 2).visit.to_string()).unwrap();
+    assert_eq!(outbox.figures().sightings, 6);
+    let told = outbox.explain(&shot(11, 10, 2).visit.to_string()).wait().unwrap();
     assert_eq!((told[0].shots[1].outcome.as_str(), told[0].outcome.as_str()), ("dropped", "pending"));
     assert!(told[0].shots[1].reason.as_ref().unwrap().contains("outbox.max_sightings"));
 }
@@ -65,22 +66,22 @@ fn the_least_valuable_go_first() {
 fn what_is_in_flight_is_never_dropped_for_room() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(dir.path(), &OutboxConfig { max_bytes: 3000, ..OutboxConfig::default() }).unwrap();
-    outbox.accept(&sighting(1, 1000)).unwrap();
-    let flying = outbox.next(Instant::now()).unwrap().unwrap().sighting;
-    let accepted = outbox.accept(&sighting(2, 1000)).unwrap();
+    outbox.accept(&sighting(1, 1000)).wait().unwrap();
+    let flying = outbox.next(Instant::now()).wait().unwrap().unwrap().sighting;
+    let accepted = outbox.accept(&sighting(2, 1000)).wait().unwrap();
     assert_eq!(accepted.dropped[0].sighting, Uuid::from_u128(2), "there is no room but that in flight");
-    assert!(outbox.answered(&known(flying.id), &[]).unwrap().first);
-    assert!(outbox.accept(&sighting(3, 1000)).unwrap().dropped.is_empty());
+    assert!(outbox.answered(known(flying.id)).wait().unwrap().first);
+    assert!(outbox.accept(&sighting(3, 1000)).wait().unwrap().dropped.is_empty());
 }
 
 #[test]
 fn one_that_fits_in_no_way_has_an_outcome_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(dir.path(), &OutboxConfig { max_bytes: 3000, ..OutboxConfig::default() }).unwrap();
-    let accepted = outbox.accept(&sighting(1, 5000)).unwrap();
+    let accepted = outbox.accept(&sighting(1, 5000)).wait().unwrap();
     assert!(accepted.new && accepted.dropped[0].sighting == Uuid::from_u128(1));
-    assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
-    assert!(!outbox.accept(&sighting(1, 5000)).unwrap().new);
+    assert_eq!((outbox.figures().sightings, outbox.figures().bytes), (0, 0));
+    assert!(!outbox.accept(&sighting(1, 5000)).wait().unwrap().new);
 }
 
 #[test]
@@ -88,18 +89,22 @@ fn what_is_too_old_ends() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     for n in 1..=40 {
-        outbox.accept(&sighting(n, 10)).unwrap();
+        outbox.accept(&sighting(n, 10)).wait().unwrap();
     }
     let future = Utc::now() + chrono::TimeDelta::hours(73);
-    assert_eq!(outbox.tidy(future).unwrap(), [], "a clock that stepped makes nothing old that this process stored");
+    assert_eq!(
+        outbox.tidy(future).wait().unwrap(),
+        [],
+        "a clock that stepped makes nothing old that this process stored"
+    );
     drop(outbox);
     let outbox = open(dir.path());
-    assert_eq!(outbox.tidy(Utc::now() + chrono::TimeDelta::hours(71)).unwrap(), []);
-    let flying = outbox.next(Instant::now()).unwrap().unwrap().sighting;
-    let dropped = outbox.tidy(future).unwrap();
+    assert_eq!(outbox.tidy(Utc::now() + chrono::TimeDelta::hours(71)).wait().unwrap(), []);
+    let flying = outbox.next(Instant::now()).wait().unwrap().unwrap().sighting;
+    let dropped = outbox.tidy(future).wait().unwrap();
     assert_eq!(dropped.len(), 39);
     assert!(dropped.iter().all(|dropped| dropped.reason == DropReason::TooOld && dropped.sighting != flying.id));
-    assert_eq!((outbox.len(), drain(&outbox)), (1, vec![]));
+    assert_eq!((outbox.figures().sightings, drain(&outbox)), (1, vec![]));
 }
 
 #[test]
@@ -107,7 +112,7 @@ fn disk_space_comes_back_after_an_outage() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
     for n in 1..=100 {
-        outbox.accept(&sighting(n, 50_000)).unwrap();
+        outbox.accept(&sighting(n, 50_000)).wait().unwrap();
     }
     let size = || {
         let files = std::fs::read_dir(dir.path().join("outbox")).unwrap();
@@ -115,8 +120,8 @@ fn disk_space_comes_back_after_an_outage() {
     };
     assert!(size() > 5_000_000);
     for n in 1..=100 {
-        outbox.answered(&known(Uuid::from_u128(n)), &[]).unwrap();
+        outbox.answered(known(Uuid::from_u128(n))).wait().unwrap();
     }
-    outbox.tidy(Utc::now()).unwrap();
+    outbox.tidy(Utc::now()).wait().unwrap();
     assert!(size() < 500_000, "{} bytes are left", size());
 }

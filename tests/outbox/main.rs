@@ -16,15 +16,19 @@ mod sealed;
 mod vfs;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use doorward::config::{DetectorName, OutboxConfig};
+use doorward::config::{DetectorName, EventKind, OutboxConfig, OutcomeKind};
 use doorward::crop::Sighting;
-use doorward::outbox::{Answered, Outbox, Planned};
+use doorward::outbox::{Answered, Judged, Outbox, Presence};
+use doorward::rules::ActionRequest;
 use doorward::track::VisitId;
+use doorward::visits::{Visit, VisitOutcome};
 use faces::detect::Rect;
 use faces::embed::Embedding;
+use serde_json::Value;
 use uuid::Uuid;
 
 fn open(dir: &Path) -> Outbox {
@@ -70,7 +74,7 @@ fn known(sighting: Uuid) -> Answered {
     let person = Some("person-1".into());
     Answered {
         sighting,
-        outcome: "known",
+        outcome: OutcomeKind::Known,
         reason: None,
         person,
         confidence: Some(0.9),
@@ -78,22 +82,54 @@ fn known(sighting: Uuid) -> Answered {
         late: false,
         judged: None,
         refused: Vec::new(),
+        requests: Vec::new(),
     }
 }
 
-fn planned(key: &str, of: &Sighting) -> Planned {
-    Planned {
+fn planned(key: &str, of: &Sighting) -> ActionRequest {
+    ActionRequest {
         key: key.into(),
         visit: of.visit,
         sighting: of.id,
         detector: of.detector.clone(),
         rule: "greet".into(),
-        event: doorward::config::EventKind::Recognition,
+        event: EventKind::Recognition,
         action: "lamp".into(),
         person: Some("person-1".into()),
         seen_at: of.seen_at,
-        request: serde_json::json!({ "key": key }),
+        inputs: serde_json::json!({ "key": key }),
+        picture: None,
+        late: false,
+        expires_at: None,
     }
+}
+
+/// The answer with the actions that follow from it.
+fn following(answered: Answered, requests: &[ActionRequest]) -> Answered {
+    Answered { requests: requests.to_vec(), ..answered }
+}
+
+/// Who is present, and what follows from who has left.
+fn present(stays: &[Value], requests: &[ActionRequest], judged: &[Judged]) -> Presence {
+    Presence { detector: name(), stays: stays.to_vec(), requests: requests.to_vec(), judged: judged.to_vec() }
+}
+
+/// The visit of a sighting, closed with this outcome.
+fn closed(of: &Sighting, outcome: VisitOutcome) -> Arc<Visit> {
+    Arc::new(Visit {
+        id: of.visit,
+        detector: name(),
+        first_seen: of.seen_at,
+        last_seen: of.seen_at,
+        first_seen_ms: 0,
+        last_seen_ms: 0,
+        shots: Vec::new(),
+        outcome,
+        known: None,
+        actions: Vec::new(),
+        best: None,
+        largest_px: 0.0,
+    })
 }
 
 fn holds(haystack: &[u8], needle: &[u8]) -> bool {
@@ -116,5 +152,5 @@ fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 /// Takes everything that is due, in order.
 fn drain(outbox: &Outbox) -> Vec<u64> {
     let now = Instant::now();
-    std::iter::from_fn(|| outbox.next(now).unwrap()).map(|queued| queued.sighting.id.as_u128() as u64).collect()
+    std::iter::from_fn(|| outbox.next(now).wait().unwrap()).map(|queued| queued.sighting.id.as_u128() as u64).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use doorward::outbox::ActionEnd;
+use doorward::visits::ActionResult;
 use proptest::prelude::*;
 
 use super::vfs::{self, Fault};
@@ -15,7 +15,6 @@ enum Step {
     Next,
     PostponeLong(u8),
     PostponeShort(u8),
-    Release(u8),
     Answer(u8, Vec<u8>),
     Claim(u8),
     Finish(u8),
@@ -36,7 +35,6 @@ fn step() -> impl Strategy<Value = Step> {
         5 => Just(Step::Next),
         1 => number().prop_map(Step::PostponeLong),
         2 => number().prop_map(Step::PostponeShort),
-        1 => number().prop_map(Step::Release),
         4 => (number(), prop::collection::vec(number(), 0..3)).prop_map(|(n, keys)| Step::Answer(n, keys)),
         3 => number().prop_map(Step::Claim),
         3 => number().prop_map(Step::Finish),
@@ -138,7 +136,7 @@ impl Run {
         while self.outbox().figures().problem.is_some() {
             assert!(started.elapsed().as_secs() < 60, "{:?}", self.outbox().figures());
             std::thread::sleep(Duration::from_millis(10));
-            assert!(!self.outbox().claim("nobody planned this").unwrap());
+            assert!(!self.outbox().claim("nobody planned this").wait().unwrap());
         }
     }
 
@@ -162,14 +160,14 @@ impl Run {
         match step {
             Step::Accept(n) => {
                 let new = self.model.state(*n).is_none();
-                assert_eq!(self.outbox().accept(&sighting((*n).into(), 50)).unwrap().new, new);
+                assert_eq!(self.outbox().accept(&sighting((*n).into(), 50)).wait().unwrap().new, new);
                 if new {
                     self.model.next_place += 1;
                     self.model.sightings.insert(*n, (State::Ready, self.model.next_place, true));
                 }
             }
             Step::Next => {
-                let next = self.outbox().next(self.later).unwrap();
+                let next = self.outbox().next(self.later).wait().unwrap();
                 let expected = match &next {
                     Some(queued) if self.model.disordered => {
                         let n = queued.sighting.id.as_u128() as u8;
@@ -189,20 +187,14 @@ impl Run {
                 if self.model.state(*n) == Some(State::InFlight) {
                     let long = matches!(step, Step::PostponeLong(_));
                     let until = if long { self.later + Duration::from_secs(3600) } else { self.later };
-                    self.outbox().postpone(id(*n), until, "why").unwrap();
+                    self.outbox().postpone(id(*n), until, "why").wait().unwrap();
                     self.model.set(*n, if long { State::Waiting } else { State::Ready });
-                }
-            }
-            Step::Release(n) => {
-                self.outbox().release(id(*n), self.later);
-                if self.model.state(*n) == Some(State::InFlight) {
-                    self.model.set(*n, State::Ready);
                 }
             }
             Step::Answer(n, keys) => {
                 let sent = sighting((*n).into(), 50);
                 let actions: Vec<_> = keys.iter().map(|key| planned(&action(*key), &sent)).collect();
-                let settled = self.outbox().answered(&known(sent.id), &actions).unwrap();
+                let settled = self.outbox().answered(following(known(sent.id), &actions)).wait().unwrap();
                 let first = self.model.state(*n).is_some_and(|state| state != State::Gone);
                 let mut new = Vec::new();
                 if first {
@@ -222,7 +214,7 @@ impl Run {
                 let may = self.model.keys.get(key) == Some(&Key::Planned);
                 // Nobody asks for what was never planned.
                 if self.model.keys.contains_key(key) {
-                    assert_eq!(self.outbox().claim(&action(*key)).unwrap(), may);
+                    assert_eq!(self.outbox().claim(&action(*key)).wait().unwrap(), may);
                 }
                 if may {
                     self.model.keys.insert(*key, Key::Claimed);
@@ -230,11 +222,11 @@ impl Run {
             }
             Step::Finish(key) => {
                 if self.model.keys.get(key) == Some(&Key::Claimed) {
-                    self.outbox().finish(&action(*key), &ActionEnd::Done).unwrap();
+                    self.outbox().finish(&action(*key), &ActionResult::Done).wait().unwrap();
                     self.model.keys.insert(*key, Key::Ended);
                 }
             }
-            Step::Tidy => assert_eq!(self.outbox().tidy(Utc::now()).unwrap(), []),
+            Step::Tidy => assert_eq!(self.outbox().tidy(Utc::now()).wait().unwrap(), []),
             Step::Fault(fault) => {
                 self.model.disordered |= *fault != Fault::None;
                 self.disk.fail(*fault);
@@ -260,19 +252,19 @@ impl Run {
                 self.outbox = Some(open(self.dir.path()));
                 self.model.restart();
                 self.check_unfinished();
-                let dropped = self.outbox().tidy(Utc::now() + chrono::TimeDelta::hours(80)).unwrap();
+                let dropped = self.outbox().tidy(Utc::now() + chrono::TimeDelta::hours(80)).wait().unwrap();
                 assert_eq!(dropped.len(), self.model.waiting());
                 self.model.sightings.values_mut().for_each(|sighting| sighting.0 = State::Gone);
             }
         }
-        assert_eq!(self.outbox().len(), self.model.waiting());
+        assert_eq!(self.outbox().figures().sightings, self.model.waiting());
     }
 
     /// After a start: what was planned and not claimed is told with its request, and may be claimed, once.
     fn check_unfinished(&mut self) {
         let planned = self.model.keys.iter().filter(|(_, key)| **key == Key::Planned);
         let expected: Vec<String> = planned.map(|(key, _)| format!("key-{key}")).collect();
-        let unfinished = self.outbox().unfinished().unwrap();
+        let unfinished = self.outbox().unfinished().wait().unwrap();
         let mut told: Vec<String> =
             unfinished.iter().filter(|unfinished| unfinished.request.is_some()).map(|u| u.key.clone()).collect();
         told.sort_by_key(|key| key["key-".len()..].parse::<u8>().unwrap());

@@ -1,6 +1,6 @@
 //! Power lost at every write: what was promised holds, whatever became of what was not synced.
 
-use doorward::outbox::ActionEnd;
+use doorward::visits::ActionResult;
 
 use super::vfs::{self, Fault, Image, Unsynced};
 use super::*;
@@ -12,33 +12,33 @@ fn scenario(dir: &Path, disk: &vfs::Disk) {
     let outbox = Outbox::open(dir, &config).unwrap();
     for n in 1..=14_u64 {
         let sent = sighting(n, 4000);
-        let accepted = outbox.accept(&sent).unwrap();
+        let accepted = outbox.accept(&sent).wait().unwrap();
         disk.promise(format!("accepted {n}"));
         for dropped in accepted.dropped {
             disk.promise(format!("dropped {}", dropped.sighting.as_u128()));
         }
         if n % 4 == 0 {
-            outbox.tidy(Utc::now()).unwrap();
+            outbox.tidy(Utc::now()).wait().unwrap();
         }
         if n % 3 == 0 {
             continue;
         }
         let key = format!("key-{n}");
-        outbox.answered(&known(sent.id), &[planned(&key, &sent)]).unwrap();
+        outbox.answered(following(known(sent.id), &[planned(&key, &sent)])).wait().unwrap();
         disk.promise(format!("answered {n}"));
         if n % 5 == 0 {
             continue;
         }
-        assert!(outbox.claim(&key).unwrap());
+        assert!(outbox.claim(&key).wait().unwrap());
         disk.promise(format!("claimed {n}"));
-        outbox.finish(&key, &ActionEnd::Done).unwrap();
+        outbox.finish(&key, &ActionResult::Done).wait().unwrap();
         disk.promise(format!("finished {n}"));
         if n == 8 {
-            while let Some(queued) = outbox.next(Instant::now()).unwrap() {
-                outbox.answered(&known(queued.sighting.id), &[]).unwrap();
+            while let Some(queued) = outbox.next(Instant::now()).wait().unwrap() {
+                outbox.answered(known(queued.sighting.id)).wait().unwrap();
                 disk.promise(format!("answered {}", queued.sighting.id.as_u128()));
             }
-            outbox.tidy(Utc::now()).unwrap();
+            outbox.tidy(Utc::now()).wait().unwrap();
         }
     }
 }
@@ -52,14 +52,15 @@ fn failed_sync(dir: &Path, disk: &vfs::Disk) {
             disk.fail(Fault::Unsynced);
         }
         let sent = sighting(n, 4000);
-        outbox.accept(&sent).unwrap();
-        let settled = outbox.answered(&known(sent.id), &[planned(&format!("key-{n}"), &sent)]).unwrap();
-        assert!(settled.first && outbox.claim(&settled.planned[0]).unwrap());
+        outbox.accept(&sent).wait().unwrap();
+        let settled =
+            outbox.answered(following(known(sent.id), &[planned(&format!("key-{n}"), &sent)])).wait().unwrap();
+        assert!(settled.first && outbox.claim(&settled.planned[0]).wait().unwrap());
         if n == 4 {
             disk.fail(Fault::None);
             while outbox.figures().problem.is_some() {
                 std::thread::sleep(Duration::from_millis(20));
-                outbox.finish("nobody planned this", &ActionEnd::Done).unwrap();
+                outbox.finish("nobody planned this", &ActionResult::Done).wait().unwrap();
             }
             // Memory's share of the promises, too.
             for n in 3..=4 {
@@ -123,20 +124,20 @@ fn holds_its_promises(dir: &Path, image: &Image, when: &str) {
         let waits = stored.contains(&n);
         if promised("accepted", n) && !waits {
             let visit = visit(n).to_string();
-            let told = outbox.explain(&visit).unwrap();
+            let told = outbox.explain(&visit).wait().unwrap();
             let outcome = told.first().map(|visit| visit.outcome.as_str());
             assert!(matches!(outcome, Some("known" | "dropped")), "{when}: sighting {n} is lost: {outcome:?}");
         }
         assert!(!(waits && promised("answered", n)), "{when}: sighting {n} would be sent again");
         assert!(!(waits && promised("dropped", n)), "{when}: sighting {n} was dropped");
     }
-    for unfinished in outbox.unfinished().unwrap() {
+    for unfinished in outbox.unfinished().wait().unwrap() {
         let n: u64 = unfinished.key["key-".len()..].parse().unwrap();
         assert!(!promised("finished", n), "{when}: action {n} had ended");
         assert!(!promised("claimed", n) || unfinished.request.is_none(), "{when}: action {n} would be repeated");
     }
     for n in (1..=14).filter(|n| promised("claimed", *n)) {
-        assert!(!outbox.claim(&format!("key-{n}")).unwrap(), "{when}: action {n} would be performed twice");
+        assert!(!outbox.claim(&format!("key-{n}")).wait().unwrap(), "{when}: action {n} would be performed twice");
     }
     let aside = files(&dir.join("outbox")).into_iter().any(|(path, _)| path.to_string_lossy().contains("damaged"));
     assert!(!aside, "{when}: it was taken for damaged");

@@ -1,6 +1,6 @@
 //! Erased is erased: from every file, beside a running doorward or alone.
 
-use doorward::outbox::{Purge, Selection, VisitClosed};
+use doorward::outbox::{Purge, Selection};
 
 use super::*;
 
@@ -10,31 +10,27 @@ fn filled(dir: &Path) -> Outbox {
     let outbox = Outbox::open(dir, &config).unwrap();
     for n in 1..=10_u64 {
         let sent = sighting(n, 20_000);
-        outbox.accept(&sent).unwrap();
+        outbox.accept(&sent).wait().unwrap();
         if n <= 8 {
             let person = format!("0000000{}-aaaa-4bbb-8ccc-dddddddddddd", if n <= 4 { 1 } else { 2 });
             let answered = Answered { person: Some(person.clone()), ..known(sent.id) };
-            let plan = Planned { person: Some(person), ..planned(&format!("{}-0123456789abcdef", sent.visit), &sent) };
-            outbox.answered(&answered, &[plan]).unwrap();
+            let plan =
+                ActionRequest { person: Some(person), ..planned(&format!("{}-0123456789abcdef", sent.visit), &sent) };
+            outbox.answered(following(answered, &[plan])).wait().unwrap();
         }
-        outbox
-            .visit_closed(&VisitClosed {
-                visit: sent.visit,
-                detector: name(),
-                first_seen: sent.seen_at,
-                last_seen: sent.seen_at,
-                outcome: "known",
-                reason: None,
-                detail: serde_json::Value::Null,
-            })
-            .unwrap();
+        outbox.visit_closed(closed(&sent, VisitOutcome::Known)).wait().unwrap();
     }
     outbox
 }
 
 fn visits(outbox: &Outbox) -> Vec<u64> {
-    let mut told: Vec<u64> =
-        outbox.explain("").unwrap().iter().map(|r| (r.visit.parse::<Uuid>().unwrap().as_u128() >> 64) as u64).collect();
+    let mut told: Vec<u64> = outbox
+        .explain("")
+        .wait()
+        .unwrap()
+        .iter()
+        .map(|r| (r.visit.parse::<Uuid>().unwrap().as_u128() >> 64) as u64)
+        .collect();
     told.sort_unstable();
     told
 }
@@ -88,7 +84,7 @@ fn a_person_is_erased_from_every_file_and_nobody_else() {
         let mut waiting = drain(&outbox);
         waiting.sort_unstable();
         assert_eq!(waiting, [9, 10]);
-        assert!(outbox.accept(&sighting(11, 10)).unwrap().new);
+        assert!(outbox.accept(&sighting(11, 10)).wait().unwrap().new);
     }
 }
 
@@ -108,7 +104,7 @@ fn what_is_before_a_moment_is_erased_waiting_or_not() {
     assert_eq!(found(dir.path(), &pieces_before), 0);
     // The one that was erased while it waited ends without a word to anybody.
     assert_eq!(drain(&outbox), [10]);
-    assert_eq!(outbox.len(), 1);
+    assert_eq!(outbox.figures().sightings, 1);
 }
 
 #[test]
@@ -134,7 +130,7 @@ fn everything_is_erased_with_its_key_and_what_was_put_aside() {
 
         let outbox = outbox.unwrap_or_else(|| open(dir.path()));
         assert_eq!((visits(&outbox), drain(&outbox)), (vec![], vec![]));
-        assert!(outbox.accept(&sighting(1, 10)).unwrap().new);
+        assert!(outbox.accept(&sighting(1, 10)).wait().unwrap().new);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use doorward::outbox::ActionEnd;
+use doorward::visits::ActionResult;
 
 use super::*;
 
@@ -26,23 +26,23 @@ fn work() {
     let say = |word: &str, n: u64| writeln!(std::io::stdout().lock(), "@{word} {n}").unwrap();
     for n in start..start + rounds {
         let sent = sighting(n, 20_000);
-        outbox.accept(&sent).unwrap();
+        outbox.accept(&sent).wait().unwrap();
         say("accepted", n);
         if n % 3 == 0 {
             continue;
         }
         let key = format!("key-{n}");
-        outbox.answered(&known(sent.id), &[planned(&key, &sent)]).unwrap();
+        outbox.answered(following(known(sent.id), &[planned(&key, &sent)])).wait().unwrap();
         say("answered", n);
         if n % 5 == 0 {
             continue;
         }
-        assert!(outbox.claim(&key).unwrap());
+        assert!(outbox.claim(&key).wait().unwrap());
         say("claimed", n);
-        outbox.finish(&key, &ActionEnd::Done).unwrap();
+        outbox.finish(&key, &ActionResult::Done).wait().unwrap();
         say("finished", n);
     }
-    assert_eq!((outbox.len(), outbox.unfinished().unwrap().len()), (1, 1));
+    assert_eq!((outbox.figures().sightings, outbox.unfinished().wait().unwrap().len()), (1, 1));
 }
 
 #[test]
@@ -82,30 +82,30 @@ fn killed_at_any_instant_nothing_is_lost_or_done_twice() {
         }
         for n in &answered {
             assert!(!stored.contains(n), "sighting {n} would be sent again after its answer");
-            assert!(!outbox.answered(&known(Uuid::from_u128(u128::from(*n))), &[]).unwrap().first);
+            assert!(!outbox.answered(known(Uuid::from_u128(u128::from(*n)))).wait().unwrap().first);
         }
-        for unfinished in outbox.unfinished().unwrap() {
+        for unfinished in outbox.unfinished().wait().unwrap() {
             let n: u64 = unfinished.key["key-".len()..].parse().unwrap();
             assert!(!finished.contains(&n), "action {n} had ended");
             if claimed.contains(&n) {
                 assert_eq!(unfinished.request, None, "action {n} may have been performed");
             }
             if unfinished.request.is_some() {
-                assert!(outbox.claim(&unfinished.key).unwrap());
-                outbox.finish(&unfinished.key, &ActionEnd::Expired).unwrap();
+                assert!(outbox.claim(&unfinished.key).wait().unwrap());
+                outbox.finish(&unfinished.key, &ActionResult::Expired).wait().unwrap();
                 claimed.insert(n);
             }
         }
         for n in &claimed {
-            assert!(!outbox.claim(&format!("key-{n}")).unwrap(), "action {n} would be performed twice");
+            assert!(!outbox.claim(&format!("key-{n}")).wait().unwrap(), "action {n} would be performed twice");
         }
-        assert_eq!(outbox.unfinished().unwrap(), []);
+        assert_eq!(outbox.unfinished().wait().unwrap(), []);
     }
     assert!(accepted.len() > KILLS as usize && finished.len() > KILLS as usize);
 }
 
 fn told(outbox: &Outbox, n: u64) -> String {
-    outbox.explain(&visit(n).to_string()).unwrap()[0].outcome.clone()
+    outbox.explain(&visit(n).to_string()).wait().unwrap()[0].outcome.clone()
 }
 
 fn note(

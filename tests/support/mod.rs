@@ -1,6 +1,7 @@
 //! What the black-box tests share: the real binary, the real engine, recordings made on the spot.
 #![allow(dead_code, unused_imports)] // each test uses its own part of it
 
+pub mod hang;
 pub mod recording;
 mod shared;
 pub mod sightings;

@@ -346,7 +346,7 @@ impl Delivery {
         let own =
             clock::now() + self.client.backoff().pause(due.tries.saturating_add(1), error.after(), rand::random());
         let until = open_until.map_or(own, |until| own.max(until + BEHIND));
-        self.answer_of(self.outbox.postpone(due.sighting.id, until, error.reason())).await;
+        self.answer_of(self.outbox.postpone(due.sighting.id, until, &error.reason())).await;
     }
 
     /// Ends what is too old, and closes the visits of what had to go.

@@ -134,8 +134,7 @@ impl Delivery {
         let backlog = request.late.then(|| BacklogAction::begun(&self.backlog_actions, &self.wake));
         self.tasks.spawn(async move {
             let _backlog = backlog;
-            let key = request.key.clone();
-            if recorded && delivery.answer_of(delivery.outbox.claim(key)).await == Some(false) {
+            if recorded && delivery.answer_of(delivery.outbox.claim(&request.key)).await == Some(false) {
                 return;
             }
             let outcome = delivery.actions.perform(request.clone()).await;
@@ -143,7 +142,7 @@ impl Delivery {
                 tracing::warn!(action = outcome.action, key = outcome.key, reason, "an action failed");
             }
             if recorded {
-                let finished = delivery.outbox.finish(outcome.key.clone(), outcome.result.clone());
+                let finished = delivery.outbox.finish(&outcome.key, &outcome.result);
                 delivery.answer_of(finished).await;
             }
             let (request, outcome) = (Box::new(request), Box::new(outcome));
