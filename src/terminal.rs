@@ -63,6 +63,12 @@ pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", plain(line));
 }
 
+/// An error and its causes in a line, each after a colon.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Ends the process at once. ONNX Runtime clears itself away when a process ends in the usual manner, under the feet
 /// of a thread that is just searching a picture: that one then fails, or crashes. So nothing is cleared away here; the
 /// system takes back files, locks and lines by itself.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::Performed;
 use crate::config::JournalConfig;
 use crate::rules::ActionRequest;
 
@@ -50,7 +51,7 @@ impl Journal {
     }
 
     /// Appends the request's event.
-    pub async fn perform(&self, request: &ActionRequest) -> Result<(), String> {
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let mut line = request.inputs.to_string();
         line.push('\n');
         let append = async {
@@ -58,12 +59,12 @@ impl Journal {
             tokio::task::spawn_blocking(move || writer.append(line.as_bytes())).await
         };
         let problem = match tokio::time::timeout(LIMIT, append).await {
-            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Ok(()))) => return Ok(None),
             Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(_)) => "the process is ending".into(),
             Err(_) => format!("the file system did not answer within {} s", LIMIT.as_secs()),
         };
-        Err(format!("cannot append to {}: {problem}", self.path.display()))
+        Err(format!("cannot append to {}: {problem}", self.path.display()).into())
     }
 }
 

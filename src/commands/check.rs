@@ -23,7 +23,7 @@ use serde_json::json;
 
 use super::CommandResult;
 use crate::actions::mqtt::Broker;
-use crate::actions::{ActionError, Actions, look_at_line};
+use crate::actions::{ActionError, Actions, WrongKey, look_at_line};
 use crate::cli::CheckArgs;
 use crate::config::{self, ActionConfig, CameraConfig, DetectorConfig, Loaded, OutboxConfig, Settings};
 use crate::rules::{RuleError, Rules};
@@ -295,33 +295,30 @@ fn rules(loaded: &Loaded, detector: &DetectorConfig, report: &mut Report) {
 /// Templates, programs and files of one action.
 fn action(loaded: &Loaded, name: &str, report: &mut Report) {
     let (check, config) = (format!("action {name}"), &loaded.settings.actions[name]);
-    let problem = match Actions::new(&BTreeMap::from([(name.to_owned(), config.clone())]), None) {
-        Ok(_) => None,
-        Err(ActionError::Wrong { key, problem, .. }) => Some((key, problem)),
-        Err(ActionError::Template { key, source, .. }) => {
-            Some((key, format!("this is not a template that can be filled in: {}", chain(source))))
+    match Actions::new(&BTreeMap::from([(name.to_owned(), config.clone())]), None) {
+        Ok(_) => {}
+        Err(ActionError::Wrong { keys, .. }) => {
+            let key_of = |key: &str| format!("action.{name}.{key}");
+            let wrong = keys.into_iter().map(|WrongKey { key, problem }| loaded.mistake(None, &key_of(&key), problem));
+            return report.mistakes(&check, wrong.collect());
         }
-        Err(ActionError::Trust { source, .. }) => Some(("ca_file".into(), chain(source))),
         Err(error) => return report.error(check, chain(error)),
-    };
-    match (problem, config) {
-        (Some((key, problem)), _) => {
-            report.mistake(check, loaded.mistake(None, &format!("action.{name}.{key}"), problem));
-        }
-        (None, ActionConfig::Mqtt(mqtt)) => report.ok(check, format!("publishes to {}", mqtt.topic)),
-        (None, ActionConfig::Exec(exec)) => report.ok(check, format!("{} can be run", exec.program.display())),
-        (None, ActionConfig::Webhook(webhook)) if webhook.preset.is_some() => report.ok(check, "a preset's request"),
-        (None, ActionConfig::Webhook(webhook)) => report.ok(check, format!("a {} request", webhook.method)),
-        (None, ActionConfig::Relay(relay)) => match look_at_line(relay) {
+    }
+    match config {
+        ActionConfig::Mqtt(mqtt) => report.ok(check, format!("publishes to {}", mqtt.topic)),
+        ActionConfig::Exec(exec) => report.ok(check, format!("{} can be run", exec.program.display())),
+        ActionConfig::Webhook(webhook) if webhook.preset.is_some() => report.ok(check, "a preset's request"),
+        ActionConfig::Webhook(webhook) => report.ok(check, format!("a {} request", webhook.method)),
+        ActionConfig::Relay(relay) => match look_at_line(relay) {
             Ok(line) => report.ok(check, line),
             Err(problem) => report.error(check, problem),
         },
-        (None, ActionConfig::Email(email)) => {
+        ActionConfig::Email(email) => {
             report.ok(check, format!("a mail to {} through {}:{}", email.to.len(), email.host, email.port()));
         }
-        (None, ActionConfig::Syslog(syslog)) => report.ok(check, format!("a line to {}", syslog.to)),
-        (None, ActionConfig::Identities(_)) => report.ok(check, "something written back to the engine"),
-        (None, ActionConfig::Journal(journal)) => match can_be_written(&journal.path) {
+        ActionConfig::Syslog(syslog) => report.ok(check, format!("a line to {}", syslog.to)),
+        ActionConfig::Identities(_) => report.ok(check, "something written back to the engine"),
+        ActionConfig::Journal(journal) => match can_be_written(&journal.path) {
             Ok(()) => report.ok(check, format!("{} can be written", journal.path.display())),
             Err(problem) => report.error(check, problem),
         },
@@ -410,9 +407,15 @@ impl Report {
     }
 
     fn mistake(&mut self, name: impl Into<String>, mistake: config::Mistake) {
-        if self.told.insert((mistake.place.clone(), mistake.key.clone())) {
-            self.add(name, Verdict::BadConfiguration, mistake);
-        }
+        self.mistakes(&name.into(), vec![mistake]);
+    }
+
+    /// Tells what one check finds wrong, but for keys that another check has told of.
+    fn mistakes(&mut self, name: &str, mut mistakes: Vec<config::Mistake>) {
+        let of = |mistake: &config::Mistake| (mistake.place.clone(), mistake.key.clone());
+        mistakes.retain(|mistake| !self.told.contains(&of(mistake)));
+        self.told.extend(mistakes.iter().map(of));
+        mistakes.into_iter().for_each(|mistake| self.add(name, Verdict::BadConfiguration, mistake));
     }
 
     fn worst(&self) -> Verdict {

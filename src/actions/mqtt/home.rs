@@ -18,11 +18,10 @@ use serde_json::Value;
 
 use super::connection::Broker;
 use super::discovery;
-use super::outgoing::Message;
-use super::owned::Owned;
+use super::message::Message;
 use super::state::{self, BoxDiagnostics, DetectorDiagnostics};
-use super::topics::Topics;
 use crate::config::{DetectorName, MqttConfig};
+use crate::outbox::BrokerTopic;
 use crate::recognition::{Answer, Recognition};
 use crate::rules::Stay;
 use crate::track::VisitId;
@@ -36,6 +35,7 @@ pub struct Home {
     names: bool,
     pictures: bool,
     late_after: Duration,
+    /// Guards what was told of each detector's newest visits. No other lock is taken while it is held.
     told: Mutex<HashMap<DetectorName, VecDeque<Told>>>,
 }
 
@@ -48,10 +48,12 @@ struct Told {
 
 impl Home {
     /// Every retained topic of these detectors and of the box.
-    pub fn topics(config: &MqttConfig, topics: &Topics, detectors: &[DetectorName]) -> Vec<Owned> {
+    pub fn topics(config: &MqttConfig, broker: &Broker, detectors: &[DetectorName]) -> Vec<BrokerTopic> {
+        let (topics, address) = (broker.topics(), broker.address());
         let mut all = Vec::new();
         let mut add = |topic: String, witness: &str| {
-            all.push(Owned { topic, witness: witness.to_owned(), owner: topics.client_id().to_owned() });
+            let (broker, witness, owner) = (address.clone(), witness.to_owned(), topics.client_id().to_owned());
+            all.push(BrokerTopic { broker, topic, witness, owner });
         };
         let of_box = topics.box_availability();
         for leaf in ["availability", "diagnostics"] {

@@ -13,7 +13,7 @@ mod gpio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Said;
+use super::{Performed, Undone};
 use crate::clock;
 use crate::config::{Overlap, RelayConfig};
 use crate::rules::ActionRequest;
@@ -77,19 +77,19 @@ impl Relay {
     }
 
     /// One pulse. It ends in time also when the future is dropped: then at once.
-    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let (switch, pulse, expires_at) = (Arc::clone(&self.switch), self.pulse, request.expires_at);
         // Looking for a chip reads /dev, and a chip behind a slow bus takes its time.
         let hold = tokio::task::spawn_blocking(move || Hold::start(&switch, pulse, expires_at)).await;
-        let hold = match hold {
-            Ok(Ok(hold)) => hold,
-            Ok(Err(reason)) => return (Err(reason), None),
-            Err(_) => return (Err("the process is ending".into()), None),
-        };
+        let hold = hold.map_err(|_| "the process is ending")??;
         let started = Instant::now();
         tokio::time::sleep(hold.left).await;
         let held = started.elapsed().as_millis();
-        (hold.end(), Some(format!("on for {held} ms")))
+        let said = Some(format!("on for {held} ms"));
+        match hold.end() {
+            Ok(()) => Ok(said),
+            Err(reason) => Err(Undone { reason, said }),
+        }
     }
 }
 
@@ -256,7 +256,7 @@ mod tests {
     }
 
     async fn perform(relay: &Relay) -> Result<(), String> {
-        relay.perform(&request()).await.0
+        relay.perform(&request()).await.map(drop).map_err(|undone| undone.reason)
     }
 
     #[tokio::test]
