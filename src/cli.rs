@@ -1,4 +1,5 @@
-//! The command line: every command, its arguments and its help. Those of `engine` and `identities` have files of their own.
+//! The command line: every command, its arguments and its help. Those of `engine` and `identities` have files of their
+//! own.
 
 #[cfg(feature = "engine")]
 mod engine;
@@ -125,8 +126,8 @@ pub struct ReplayArgs {
     /// Needs no engine and fires nothing: what would be sent
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON line per visit, and where frames of the recording could not be decoded, or only with damage, a last one
-    /// that counts them
+    /// Print one JSON line per visit, and where frames of the recording could not be decoded, or only with damage, a
+    /// last one that counts them
     #[arg(long)]
     pub json: bool,
 }
@@ -239,8 +240,8 @@ pub enum RulesCommand {
 
 #[derive(Debug, Args)]
 pub struct RulesTestArgs {
-    /// Events as the journal writes them, or just the keys that matter: one, a list, or one per line; `-` reads standard
-    /// input. `"expect": ["RULE", …]` makes it a test
+    /// Events as the journal writes them, or just the keys that matter: one, a list, or one per line; `-` reads
+    /// standard input. `"expect": ["RULE", …]` makes it a test
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]

@@ -1,9 +1,9 @@
 //! The `exec` action: a program of the operator's, without a shell.
 //!
-//! In: an event, as arguments and environment (templates, each one value whatever it renders to) and as JSON on standard
-//! input. Out: done when it exits with 0; else its exit code or signal. It runs in a process group of its own, in a clean
-//! environment, and nothing of that group outlives the action: it is ended at the time limit, when the program exits, and
-//! when the action is dropped.
+//! In: an event, as arguments and environment (templates, each one value whatever it renders to) and as JSON on
+//! standard input. Out: done when it exits with 0; else its exit code or signal. It runs in a process group of its own,
+//! in a clean environment, and nothing of that group outlives the action: it is ended at the time limit, when the
+//! program exits, and when the action is dropped.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -130,8 +130,8 @@ impl Exec {
             }
         };
         let result = {
-            // Together with the program, which waits for a full pipe; and no longer than it, because what it started may
-            // hold them open.
+            // Together with the program, which waits for a full pipe; and no longer than it, because what it started
+            // may hold them open.
             let pipes = async { tokio::join!(write, keep(out, &mut stdout), keep(err, &mut stderr)) };
             let (mut pipes, mut drained) = (pin!(pipes), false);
             let result = {

@@ -1,7 +1,8 @@
-//! The `identities` action: something written back about the recognised person: a tag given or taken away, a note, a custom field.
+//! The `identities` action: something written back about the recognised person: a tag given or taken away, a note, a
+//! custom field.
 //!
-//! In: an event about a known person. Out: done when the engine has all of it. Everything written has an id made from the request's
-//! key, so that a repetition writes the same thing again and never another: retries are safe here.
+//! In: an event about a known person. Out: done when the engine has all of it. Everything written has an id made from
+//! the request's key, so that a repetition writes the same thing again and never another: retries are safe here.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! The `journal` action: one JSON line per event, appended to a file that rotates by size.
 //!
 //! In: an event. Out: one more whole line. A line is one `write` on a file opened for appending, so lines of several
-//! processes never mix; a line cut short by a full disk is taken back. Lines are handed to the kernel, not forced to the
-//! disk: a crash of this process loses none, a power cut may lose the last seconds (the outbox is the durable record).
+//! processes never mix; a line cut short by a full disk is taken back. Lines are handed to the kernel, not forced to
+//! the disk: a crash of this process loses none, a power cut may lose the last seconds (the outbox is the durable
+//! record).
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};

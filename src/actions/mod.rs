@@ -105,8 +105,8 @@ struct Undone {
 }
 
 impl Actions {
-    /// Compiles every template and looks for every program; nothing is written, sent or taken. The client is for what is
-    /// written back to the engine.
+    /// Compiles every template and looks for every program; nothing is written, sent or taken. The client is for what
+    /// is written back to the engine.
     pub fn new(configs: &BTreeMap<String, ActionConfig>, client: Option<&Client>) -> Result<Self, ActionError> {
         let mut writers = journal::Writers::default();
         let mut by_name = BTreeMap::new();
@@ -145,8 +145,8 @@ impl Actions {
         self
     }
 
-    /// Takes what must be held from the start: the lines of relays, so that their levels are defined. Gives the names of
-    /// those that cannot be had, and why; they are tried again when they are needed.
+    /// Takes what must be held from the start: the lines of relays, so that their levels are defined. Gives the names
+    /// of those that cannot be had, and why; they are tried again when they are needed.
     pub fn hold_lines(&self) -> Vec<(&str, String)> {
         let relays = self.by_name.iter().filter_map(|(name, action)| match &action.kind {
             Kind::Relay(relay) => Some((name.as_str(), relay)),
@@ -161,8 +161,8 @@ impl Actions {
     }
 
     /// Performs a request, when its turn comes and if it is still in time. An actuator is only in time with a moment to
-    /// expire at, so never when the request is late or from before a restart. Dropping the future gives up: a program is
-    /// killed, a try of a webhook broken off.
+    /// expire at, so never when the request is late or from before a restart. Dropping the future gives up: a program
+    /// is killed, a try of a webhook broken off.
     pub async fn perform(&self, request: ActionRequest) -> Outcome {
         let started = Instant::now();
         let (result, said) = match self.by_name.get(&request.action) {

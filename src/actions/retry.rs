@@ -1,7 +1,7 @@
 //! Trying again: how often, for how long, and when it must not be.
 //!
-//! In: one try, as often as it is worth repeating. Out: how the last one ended. Whether a failure may be repeated is the
-//! action's to say, for each try ([`Again`]); what may have happened already is never repeated for an actuator.
+//! In: one try, as often as it is worth repeating. Out: how the last one ended. Whether a failure may be repeated is
+//! the action's to say, for each try ([`Again`]); what may have happened already is never repeated for an actuator.
 
 use std::time::Duration;
 

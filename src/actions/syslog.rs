@@ -1,8 +1,9 @@
 //! The `syslog` action: a line in the system's log, in the journal, or in a log server's.
 //!
-//! In: an event. Out: done when the line was handed over; over UDP nobody tells whether it arrived. A line is one line whatever
-//! the event holds: control characters become spaces. What is sent over the network is RFC 5424, with the event's ids as structured
-//! data; the local socket gets the older form that every local daemon reads; the journal gets fields.
+//! In: an event. Out: done when the line was handed over; over UDP nobody tells whether it arrived. A line is one line
+//! whatever the event holds: control characters become spaces. What is sent over the network is RFC 5424, with the
+//! event's ids as structured data; the local socket gets the older form that every local daemon reads; the journal gets
+//! fields.
 
 use std::io;
 use std::time::Duration;

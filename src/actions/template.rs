@@ -50,7 +50,8 @@ const FUEL: u64 = 100_000;
 const NAME: &str = "template";
 /// What is percent-encoded in an address: all but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// These two stand around a value until the text around it is known (Unicode's private use area; escaped within values).
+/// These two stand around a value until the text around it is known (Unicode's private use area; escaped within
+/// values).
 const OPEN: char = '\u{E000}';
 const CLOSE: char = '\u{E001}';
 
@@ -83,8 +84,8 @@ impl Template {
         let names = template.undeclared_variables(true);
         check_names(names.iter().filter(|name| !environment.globals().any(|(global, _)| global == *name)))
             .map_err(TemplateError::UnknownName)?;
-        // Filters, tests and functions are looked up only when they are come by; with a visitor or without one, the rest
-        // of what can go wrong depends on the event.
+        // Filters, tests and functions are looked up only when they are come by; with a visitor or without one, the
+        // rest of what can go wrong depends on the event.
         for person in [
             json!({"id": "x", "face_id": "x", "name": "x", "tags": [{"name": "x", "expires": null}], "fields": {}}),
             json!(null),

@@ -59,7 +59,8 @@ pub struct EngineServeArgs {
     /// Embedding model of the manifest
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub model: String,
-    /// Serve HTTPS with this certificate (PEM, the engine's own first); without it one is made and kept in the data folder
+    /// Serve HTTPS with this certificate (PEM, the engine's own first); without it one is made and kept in the data
+    /// folder
     #[arg(long, value_name = "FILE", requires = "key")]
     pub certificate: Option<PathBuf>,
     /// The certificate's private key (PEM, not encrypted)

@@ -182,8 +182,8 @@ pub enum PersonCommand {
     Tag {
         person: String,
         tag: String,
-        /// When it lapses: with the day `2026-12-31` at the doors, at `2026-12-31T18:00:00Z`, or in `8h`, `30d`; without
-        /// it the tag's own period
+        /// When it lapses: with the day `2026-12-31` at the doors, at `2026-12-31T18:00:00Z`, or in `8h`, `30d`;
+        /// without it the tag's own period
         #[arg(long, value_name = "WHEN", value_parser = parse_expiry)]
         expires: Option<Expiry>,
         #[command(flatten)]

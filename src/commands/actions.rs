@@ -1,8 +1,8 @@
-//! `doorward actions test`: performs one configured action for a made-up visitor, so that a relay, a mail or a webhook can be
-//! tried without anybody at the door.
+//! `doorward actions test`: performs one configured action for a made-up visitor, so that a relay, a mail or a webhook
+//! can be tried without anybody at the door.
 //!
-//! In: an action's name, and as much of an event as matters. Out: what became of it, and exit code 1 when it was not done. It is
-//! really performed; no rule is asked and nothing is recorded.
+//! In: an action's name, and as much of an event as matters. Out: what became of it, and exit code 1 when it was not
+//! done. It is really performed; no rule is asked and nothing is recorded.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

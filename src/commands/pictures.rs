@@ -1,7 +1,7 @@
 //! `doorward pictures`: what `outbox.keep_…` keeps of answered visits.
 //!
-//! In: which pictures. Out: a line for each, and for `export` its JPEG in a folder, for its owner alone. It only reads, whether
-//! the service is running or not; exporting takes the key.
+//! In: which pictures. Out: a line for each, and for `export` its JPEG in a folder, for its owner alone. It only reads,
+//! whether the service is running or not; exporting takes the key.
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -1,8 +1,8 @@
 //! `doorward replay`: a recording through the whole agent, one line per visit.
 //!
-//! In: a video file or a folder of pictures, and the settings of a detector. Out: what was sent, what the engine said, what was
-//! done, and how many frames of the recording could not be used. The recording runs as fast as it can be searched, on its own clock, with a state directory of its own: a running service
-//! is not disturbed.
+//! In: a video file or a folder of pictures, and the settings of a detector. Out: what was sent, what the engine said,
+//! what was done, and how many frames of the recording could not be used. The recording runs as fast as it can be
+//! searched, on its own clock, with a state directory of its own: a running service is not disturbed.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -80,7 +80,8 @@ fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
     let mut settings =
         if configured { super::load_config(args.config.config.as_deref())?.settings } else { Settings::default() };
     let mut detector = pick(&settings, args)?;
-    // The clock of a folder of pictures, and the date of the recording, are the detector's to say where it is a replay itself.
+    // The clock of a folder of pictures, and the date of the recording, are the detector's to say where it is a replay
+    // itself.
     let (fps, starts_at) = match &detector.camera {
         CameraConfig::Replay(replay) => (replay.fps, replay.starts_at),
         _ => (None, None),

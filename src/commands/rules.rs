@@ -1,8 +1,8 @@
 //! `doorward rules`: why each rule fires or does not, for made-up answers (`test`) or a visit on record (`explain`).
 //!
-//! In: events as the journal writes them, as short as one likes, one by one in the order they happened; `expect` says which
-//! rules must fire; or the beginning of a visit's id. Out: a verdict per rule, and exit code 1 when an expectation was not
-//! met. Nothing is performed.
+//! In: events as the journal writes them, as short as one likes, one by one in the order they happened; `expect` says
+//! which rules must fire; or the beginning of a visit's id. Out: a verdict per rule, and exit code 1 when an
+//! expectation was not met. Nothing is performed.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -51,6 +51,26 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// The person that was recognised, if any.
+    pub fn known(&self) -> Option<&Known> {
+        match self {
+            Self::Known(known) => Some(known),
+            _ => None,
+        }
+    }
+
+    /// The recognised person's id.
+    pub fn person_id(&self) -> Option<&str> {
+        self.known().map(|known| known.person.id.as_str())
+    }
+
+    /// How sure the engine is of the person; what guards and `min_confidence` go by.
+    pub fn match_confidence(&self) -> Option<f32> {
+        self.known()?.match_confidence
+    }
+}
+
 /// A recognised person, with what the engine told of them.
 #[derive(Clone, PartialEq)]
 pub struct Known {

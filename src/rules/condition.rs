@@ -7,8 +7,8 @@ use identities::text;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
+use super::check::Check;
 use super::event;
-use super::matchers::Check;
 
 /// Instructions one evaluation may take.
 const FUEL: u64 = 100_000;

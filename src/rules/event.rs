@@ -3,15 +3,12 @@
 //! In: a recognition and the rule that fired. Out: one JSON object with always the same keys ([`KEYS`]); what does not
 //! apply is `null`. Expired tags are left out of it.
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
-use super::RuleClock;
-use super::matchers::tag_is_valid;
-use super::occasion::Occasion;
-use crate::config::OutcomeKind;
-use crate::recognition::{Answer, Field, FieldValue, Known, Recognition};
+use super::visitor_event::VisitorEvent;
+use crate::recognition::{Answer, Field, FieldValue, Known};
 
 /// The document's keys.
 pub const KEYS: [&str; 20] = [
@@ -50,18 +47,19 @@ pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } } }
 /// ```
 ///
-/// `confidence` is the engine's for the face, `match_confidence` its for the person. Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since` when they came.
-pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
-    let Occasion { recognition, now, since, .. } = occasion;
+/// `confidence` is the engine's for the face, `match_confidence` its for the person. Of somebody who has left `event`
+/// is `"left"`, `seen_at` when they were last seen, `since` when they came.
+pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
+    let VisitorEvent { recognition, since, .. } = happened;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
     let (confidence, reason, person) = match &recognition.answer {
-        Answer::Known(known) => (known.confidence, None, Some(person(known, recognition, *now))),
+        Answer::Known(known) => (known.confidence, None, Some(person(known, happened))),
         Answer::Unknown { confidence } => (*confidence, None, None),
         Answer::Refused { reason } => (None, Some(reason), None),
         Answer::NoFace | Answer::Accepted => (None, None, None),
     };
     json!({
-        "event": occasion.event,
+        "event": happened.event,
         "id": key,
         "rule": rule,
         "action": action,
@@ -74,40 +72,20 @@ pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: 
         "visit": recognition.visit.0,
         "sighting": recognition.sighting,
         "shot": recognition.shot,
-        "outcome": outcome(&recognition.answer),
-        "late": occasion.late,
-        "quality": share(occasion.quality),
+        "outcome": happened.outcome(),
+        "late": happened.late,
+        "quality": share(happened.quality),
         "confidence": confidence.map(share),
-        "match_confidence": match_confidence(&recognition.answer).map(share),
+        "match_confidence": recognition.answer.match_confidence().map(share),
         "reason": reason,
         "person": person,
     })
 }
 
-/// How sure the engine is of the person; what guards and `min_confidence` go by.
-pub fn match_confidence(answer: &Answer) -> Option<f32> {
-    match answer {
-        Answer::Known(known) => known.match_confidence,
-        _ => None,
-    }
-}
-
-/// The answer's kind, as rules name it.
-pub fn outcome(answer: &Answer) -> OutcomeKind {
-    match answer {
-        Answer::Known(_) => OutcomeKind::Known,
-        Answer::Unknown { .. } => OutcomeKind::Unknown,
-        Answer::NoFace => OutcomeKind::NoFace,
-        Answer::Refused { .. } => OutcomeKind::Refused,
-        Answer::Accepted => OutcomeKind::Accepted,
-    }
-}
-
-fn person(known: &Known, recognition: &Recognition, now: RuleClock) -> Value {
-    let tags = known.tags.iter().filter(|tag| tag_is_valid(tag, recognition, now));
-    let tags: Vec<_> = tags
-        .map(|tag| json!({ "name": tag.name, "expires": tag.expires.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)) }))
-        .collect();
+fn person(known: &Known, happened: &VisitorEvent) -> Value {
+    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let tags = known.tags.iter().filter(|tag| happened.counts(tag));
+    let tags: Vec<_> = tags.map(|tag| json!({ "name": tag.name, "expires": tag.expires.map(time) })).collect();
     let mut fields = Map::new();
     for Field { name, value } in &known.fields {
         fields.entry(name.as_str()).or_insert_with(|| field_value(value));
@@ -144,7 +122,8 @@ pub struct UnknownName {
     has: &'static [&'static str],
 }
 
-/// Every name a template or an `if` uses must be one an event has; names are as `person.name`, or `person.fields.Badge`.
+/// Every name a template or an `if` uses must be one an event has; names are as `person.name`, or
+/// `person.fields.Badge`.
 pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), UnknownName> {
     let mut names: Vec<_> = names.collect();
     names.sort();

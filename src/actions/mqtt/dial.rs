@@ -1,7 +1,7 @@
 //! How the broker is reached: address, account, certificates, last will; and what a failure means to the operator.
 //!
-//! In: `[mqtt]`. Out: the options of one connection, or which key is wrong; and for a connection that failed one line that
-//! says what to do, without a secret in it.
+//! In: `[mqtt]`. Out: the options of one connection, or which key is wrong; and for a connection that failed one line
+//! that says what to do, without a secret in it.
 
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! What Home Assistant is told of: one device per detector, one for the box. Pure.
 //!
 //! In: the topics. Out: the payloads of Home Assistant's MQTT device discovery
-//! (<https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>), which it keeps and every restart of it
-//! reads again. What the topics hold is for `state`; `tests/mqtt/` checks these payloads against its schema.
+//! (<https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>), which it keeps and every restart of
+//! it reads again. What the topics hold is for `state`; `tests/mqtt/` checks these payloads against its schema.
 
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,7 @@
 //! Tells the broker, and so Home Assistant, what happens at the doors; no rule is needed for it.
 //!
-//! In: pictures, answers, who is present, who left, how cameras and the box do. Out: messages for the [`Broker`]: retained
-//! topics always as things are now, events once each and only while they are news. Nothing here waits.
+//! In: pictures, answers, who is present, who left, how cameras and the box do. Out: messages for the [`Broker`]:
+//! retained topics always as things are now, events once each and only while they are news. Nothing here waits.
 //!
 //! ```text
 //! live answer ─▶ event    an event that could not be sent within `outbox.late_after_ms`,
@@ -74,8 +74,8 @@ impl Home {
         all
     }
 
-    /// Announces the detectors where that is wanted. Until more is known every camera is away and nobody is there; who was
-    /// seen last, and the picture, stay as the broker has them; but what is not wanted there (any more) goes.
+    /// Announces the detectors where that is wanted. Until more is known every camera is away and nobody is there; who
+    /// was seen last, and the picture, stay as the broker has them; but what is not wanted there (any more) goes.
     pub fn new(config: &MqttConfig, broker: Broker, detectors: &[DetectorName], late_after: Duration) -> Self {
         let home = Self { broker, names: config.names, pictures: config.pictures, late_after, told: Mutex::default() };
         let topics = home.broker.topics();

@@ -1,8 +1,8 @@
 //! MQTT: one connection to the broker, the `mqtt` action, and what Home Assistant is told.
 //!
-//! In: events, states, pictures. Out: messages at the broker of `[mqtt]`, each confirmed by it (QoS 1). While it is away they
-//! wait, bounded, and nothing else waits for them. It speaks MQTT 3.1.1, in which a broker that forbids a topic confirms the
-//! message all the same.
+//! In: events, states, pictures. Out: messages at the broker of `[mqtt]`, each confirmed by it (QoS 1). While it is
+//! away they wait, bounded, and nothing else waits for them. It speaks MQTT 3.1.1, in which a broker that forbids a
+//! topic confirms the message all the same.
 //!
 //! ```text
 //! action ─▶ Publish ─┐
@@ -86,8 +86,8 @@ impl Publish {
         self.broker = Some(broker.clone());
     }
 
-    /// Publishes the request's event; done when the broker has it. What could not be handed over within the time limit is
-    /// not sent any more.
+    /// Publishes the request's event; done when the broker has it. What could not be handed over within the time limit
+    /// is not sent any more.
     pub(super) async fn perform(&self, request: &ActionRequest) -> Performed {
         let broker = self.broker.as_ref().ok_or("there is no broker: add a section `[mqtt]`")?;
         let message = self.message(request)?;

@@ -1,7 +1,8 @@
 //! A line of a GPIO chip, through the kernel's character device.
 //!
-//! In: where the line is and how it is driven. Out: a [`GpioLine`] of ours alone, inactive; or who has it, or what to do. The kernel
-//! takes the line back when the process ends, however it ends. What level it has then is the chip driver's business.
+//! In: where the line is and how it is driven. Out: a [`GpioLine`] of ours alone, inactive; or who has it, or what to
+//! do. The kernel takes the line back when the process ends, however it ends. What level it has then is the chip
+//! driver's business.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,8 @@ pub fn take(action: &str, config: &RelayConfig) -> Result<GpioLine, String> {
     })
 }
 
-/// What can be told about the line without touching it: where it is and that it is free or doorward's, or what is wrong.
+/// What can be told about the line without touching it: where it is and that it is free or doorward's, or what is
+/// wrong.
 pub fn look(config: &RelayConfig) -> Result<String, String> {
     let Found { chip, info } = find(config)?;
     let name = if info.name.is_empty() { String::new() } else { format!(" ({})", info.name) };

@@ -1,7 +1,8 @@
 //! The `relay` action: one pulse on a GPIO line.
 //!
-//! In: a request in time. Out: done when the pulse is over and the line inactive again; else why not. The line is held from the
-//! start, inactive, so that its level is defined and nobody else takes it; requests that overlap share one pulse.
+//! In: a request in time. Out: done when the pulse is over and the line inactive again; else why not. The line is held
+//! from the start, inactive, so that its level is defined and nobody else takes it; requests that overlap share one
+//! pulse.
 //!
 //! ```text
 //! request ─▶ Hold ─┐                    the line is active while anybody holds it,

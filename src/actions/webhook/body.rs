@@ -1,7 +1,7 @@
 //! What a webhook sends: the event, a template's text, a form, or the picture itself.
 //!
-//! In: an event and perhaps the crop. Out: the body's bytes and what kind they are. Multipart bodies are written here and not
-//! by the HTTP client, so that the whole can be signed and sent again as it was.
+//! In: an event and perhaps the crop. Out: the body's bytes and what kind they are. Multipart bodies are written here
+//! and not by the HTTP client, so that the whole can be signed and sent again as it was.
 
 use bytes::Bytes;
 use minijinja::value::Value;
@@ -91,7 +91,8 @@ impl Body {
     }
 }
 
-/// Multipart form data. The boundary is random: a picture that holds it is not to be expected in the age of the universe.
+/// Multipart form data. The boundary is random: a picture that holds it is not to be expected in the age of the
+/// universe.
 struct Multipart {
     boundary: String,
     body: Vec<u8>,

@@ -1,8 +1,8 @@
-//! The event in the shape of the face webhook of eConnect's Events Bridge (`WebHookFaceRecPayload`), for receivers that are
-//! built for it.
+//! The event in the shape of the face webhook of eConnect's Events Bridge (`WebHookFaceRecPayload`), for receivers that
+//! are built for it.
 //!
-//! In: an event about a known person. Out: the payload. What the shape has no place for (detector, time, confidences, visit)
-//! stands among its `fields`, where Events Bridge puts what belongs to one enrolment. See
+//! In: an event about a known person. Out: the payload. What the shape has no place for (detector, time, confidences,
+//! visit) stands among its `fields`, where Events Bridge puts what belongs to one enrolment. See
 //! <https://docs.econnectcloud.com/docs/dev-guides/events-bridge/Webhooks/Webhook-Face>.
 
 use serde_json::{Value, json};

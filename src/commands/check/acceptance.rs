@@ -1,8 +1,8 @@
 //! The acceptance test of a box at its engine: what each detector will ask, asked once without harm.
 //!
 //! In: the configuration and a client of the engine. Out: a line per detector and question, each with what to do, and
-//! what the engine has told of itself. The picture that is sent shows no face: an engine finds nobody in it, answers so,
-//! and keeps nothing. Rights are tried out on a person who does not exist.
+//! what the engine has told of itself. The picture that is sent shows no face: an engine finds nobody in it, answers
+//! so, and keeps nothing. Rights are tried out on a person who does not exist.
 
 use chrono::{TimeDelta, Utc};
 use faces::detect::Rect;
@@ -17,7 +17,8 @@ use crate::crop::Sighting;
 use crate::recognition::{Answer, identify, wants_aligned};
 use crate::track::VisitId;
 
-/// Clocks that differ by this much date things wrongly for people; that much, and logins and tags end at the wrong time.
+/// Clocks that differ by this much date things wrongly for people; that much, and logins and tags end at the wrong
+/// time.
 const CLOCK_DIFFERS: TimeDelta = TimeDelta::seconds(5);
 const CLOCK_WRONG: TimeDelta = TimeDelta::seconds(120);
 /// Of the aligned face, which an engine may insist on.

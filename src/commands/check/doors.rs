@@ -1,8 +1,8 @@
 //! Whether the doors can open, and for whom: what guards and rules ask of an answer, against what the engine answers.
 //!
-//! In: a detector with its rules, and what the engine has told of itself, if it was asked. Out: a line for each actuator
-//! and for each rule that can never match. It asks nobody anything; a question that only the engine can settle is a
-//! warning as long as the engine has not been asked.
+//! In: a detector with its rules, and what the engine has told of itself, if it was asked. Out: a line for each
+//! actuator and for each rule that can never match. It asks nobody anything; a question that only the engine can settle
+//! is a warning as long as the engine has not been asked.
 
 use std::collections::BTreeMap;
 

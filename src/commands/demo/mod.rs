@@ -1,7 +1,7 @@
 //! `doorward demo`: everything at work on this machine, for a newcomer to watch.
 //!
-//! An engine on loopback with a throw-away data folder, a person with a tag enrolled from one picture, a recording of visitors
-//! who walk up to the camera, and the real agent between them: nothing here is known to any other room.
+//! An engine on loopback with a throw-away data folder, a person with a tag enrolled from one picture, a recording of
+//! visitors who walk up to the camera, and the real agent between them: nothing here is known to any other room.
 
 pub mod walk;
 

@@ -1,7 +1,7 @@
 //! `doorward engine export` and `import`: people and their photos to and from files.
 //!
-//! An import is that of `doorward identities import`, into an engine that serves the data folder on loopback for as long
-//! as it takes: what is there already, what is turned down and why, are the same for every engine.
+//! An import is that of `doorward identities import`, into an engine that serves the data folder on loopback for as
+//! long as it takes: what is there already, what is turned down and why, are the same for every engine.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};

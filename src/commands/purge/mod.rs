@@ -1,7 +1,7 @@
 //! `doorward purge`: erases what is stored of a person, of the past, or everything, and looks whether it is gone.
 //!
-//! In: a selection. Out: what was erased, where it was looked for afterwards, and what this machine cannot erase. Exit code 1
-//! when anything is still found, or may be still at the MQTT broker.
+//! In: a selection. Out: what was erased, where it was looked for afterwards, and what this machine cannot erase. Exit
+//! code 1 when anything is still found, or may be still at the MQTT broker.
 
 mod broker;
 
