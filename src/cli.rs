@@ -8,6 +8,7 @@ mod identities;
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{DetectorName, Subject};
@@ -24,7 +25,8 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Let a crash leave a core file, for debugging; it holds faces, tokens and passwords
-    #[arg(long, global = true, env = "DOORWARD_ALLOW_DUMPS", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, global = true, env = "DOORWARD_ALLOW_DUMPS", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
     pub allow_dumps: bool,
 }
 

@@ -29,7 +29,7 @@ pub fn run(args: ExplainArgs) -> CommandResult {
 
 /// The visits on record whose id starts as asked for; there is one at least.
 pub(super) fn visits(args: &ExplainArgs) -> Result<Vec<VisitRecord>, Failure> {
-    let settings = super::load_config(args.config.config.as_deref())?.settings;
+    let settings = super::load_config(&args.config)?.settings;
     let visits = outbox::explain(&settings.state_dir, &settings.outbox, &args.visit)?;
     if visits.is_empty() {
         let days = settings.outbox.history_days;

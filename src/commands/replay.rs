@@ -77,8 +77,7 @@ fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
              be sent with --dry-run"
         )));
     }
-    let mut settings =
-        if configured { super::load_config(args.config.config.as_deref())?.settings } else { Settings::default() };
+    let mut settings = if configured { super::load_config(&args.config)?.settings } else { Settings::default() };
     let mut detector = pick(&settings, args)?;
     // The clock of a folder of pictures, and the date of the recording, are the detector's to say where it is a replay
     // itself.

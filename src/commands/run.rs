@@ -11,7 +11,7 @@ use crate::cli::RunArgs;
 use telemetry;
 
 pub async fn run(args: RunArgs) -> CommandResult {
-    let loaded = super::load_config(args.config.config.as_deref())?;
+    let loaded = super::load_config(&args.config)?;
     let mut settings = loaded.settings;
     let bad = |message: String| Failure::BadConfiguration(anyhow::anyhow!(message));
     for name in &args.detector {

@@ -11,10 +11,11 @@ use identities::{Client, Heard, Right};
 use uuid::Uuid;
 
 use super::doors::call_name;
-use super::{Report, Verdict};
+use super::report::{Report, Verdict};
 use crate::config::{Call, DetectorConfig, GuardConfig, Settings};
 use crate::crop::Sighting;
 use crate::recognition::{Answer, identify, wants_aligned};
+use crate::terminal::with_causes;
 use crate::track::VisitId;
 
 /// Clocks that differ by this much date things wrongly for people; that much, and logins and tags end at the wrong
@@ -28,7 +29,7 @@ const SIDE_PX: u32 = 112;
 /// in.
 pub(super) async fn run(settings: &Settings, client: &Client, report: &mut Report) -> Option<Heard> {
     if let Err(error) = client.authenticate().await {
-        report.error("engine", super::chain(error));
+        report.error("engine", with_causes(&error));
         return None;
     }
     report.ok("engine", format!("{} lets us in", client.host()));
@@ -60,8 +61,8 @@ async fn call(detector: &DetectorConfig, client: &Client, report: &mut Report) {
     match identify(client, &sighting, &detector.identify).await.map(|recognition| recognition.answer) {
         Ok(Answer::Known(_)) => report.error(
             check,
-            "the engine recognised somebody in a plain grey picture; do not let it open a door before its administrator \
-             has found out why",
+            "the engine recognised somebody in a plain grey picture; do not let it open a door before its \
+             administrator has found out why",
         ),
         Ok(Answer::Unknown { .. }) if detector.identify.call == Call::PublishWithResponse => report.add(
             check,

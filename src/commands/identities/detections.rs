@@ -10,10 +10,10 @@ use identities::ClientError;
 use identities::wire::{DetectionItem, DetectionsQuery};
 use serde_json::json;
 
+use super::access;
 use super::faces::score;
-use super::{access, table};
 use crate::cli::{DetectionsCommand, DetectionsRange};
-use crate::commands::{CommandResult, print_line};
+use crate::commands::{CommandResult, print_line, table};
 
 /// Records fetched at once, each with its picture.
 const PAGE: u32 = 20;

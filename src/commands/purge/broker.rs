@@ -4,11 +4,11 @@
 //! were cleared at the broker, and each that may still be there, with the reason. Pictures, states and who was seen
 //! last are personal; when everything goes and no doorward is running, so do announcements and all else.
 
-use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::actions::mqtt::{Broker, Home, Kept, sweep};
+use crate::commands::wait_for;
 use crate::config::{DetectorName, Settings};
 use crate::outbox::{Purge, Selection};
 
@@ -54,10 +54,9 @@ pub fn clear(settings: &Settings, selection: &Selection, purge: &Purge) -> anyho
     if here.is_empty() {
         return Ok(at_broker);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     let unwanted = |kept: &Kept<'_>| is_unwanted(kept, selection, purge, running);
     let address = broker.address();
-    let left = match runtime.block_on(sweep(config, &here, running, unwanted)) {
+    let left = match wait_for(sweep(config, &here, running, unwanted))? {
         Ok(swept) => {
             at_broker.cleared = swept.cleared;
             swept.left.into_iter().map(|topic| (topic, "the broker did not let it be cleared".to_owned())).collect()
