@@ -6,7 +6,18 @@
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
-use std::process::ExitCode;
+
+/// How a command ended, as the shell is told; unlike the standard library's it tells its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExitCode(u8);
+
+impl ExitCode {
+    pub const SUCCESS: Self = Self(0);
+    /// The command did not work.
+    pub const FAILURE: Self = Self(1);
+    /// The configuration is wrong.
+    pub const BAD_CONFIGURATION: Self = Self(78);
+}
 
 /// Whether a terminal does something for this character, rather than show it: control characters, marks that turn the
 /// direction of writing, and separators some terminals take for the end of a line.
@@ -76,10 +87,8 @@ pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 pub fn leave(code: ExitCode) -> ! {
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
-    // `ExitCode` does not give its number away.
-    let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).unwrap_or(1);
     // SAFETY: it only ends the process; what was to be written has been.
-    unsafe { nix::libc::_exit(number.into()) }
+    unsafe { nix::libc::_exit(code.0.into()) }
 }
 
 fn write_out(line: &str) -> bool {

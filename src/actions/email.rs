@@ -200,7 +200,8 @@ impl Email {
                 }
                 Problem::OtherLetters => {
                     let problem = format!(
-                        "`to[{}]` needs SMTPUTF8, for letters outside ASCII in an address; the server does not offer it",
+                        "`to[{}]` needs SMTPUTF8, for letters outside ASCII in an address; the server does not offer \
+                         it",
                         delivery.number
                     );
                     lock(deliveries).refused.push(problem);
@@ -260,8 +261,8 @@ impl Problem {
                 "the server does not offer 8BITMIME, which an address with letters outside ASCII in the mail needs";
             Failure::new(reason, Again::Never)
         } else if is_untrusted(error) {
-            let reason = "no trusted TLS connection to the server; for one of your own name its authority's certificate \
-                          in `ca_file`";
+            let reason = "no trusted TLS connection to the server; for one of your own name its authority's \
+                          certificate in `ca_file`";
             Failure::new(reason, Again::Never)
         } else if error.is_client() {
             let reason = "the server offers no encryption or no way to log in that is known here; `security` says \

@@ -233,7 +233,7 @@ pub fn stop_on_signal() -> CancellationToken {
         heartbeat::signalled().await;
         stopping.cancel();
         heartbeat::signalled().await;
-        terminal::leave(std::process::ExitCode::FAILURE);
+        terminal::leave(terminal::ExitCode::FAILURE);
     });
     stop
 }

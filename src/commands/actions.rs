@@ -5,7 +5,6 @@
 //! done. It is really performed; no rule is asked and nothing is recorded.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
@@ -20,6 +19,7 @@ use crate::actions::{ActionResult, Actions, Outcome};
 use crate::cli::{ActionsCommand, ActionsTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, OutcomeKind, RuleConfig, Settings};
 use crate::rules::{ActionRequest, RuleClock, Rules};
+use crate::terminal::ExitCode;
 use crate::track::VisitId;
 
 /// Of what a receiver or a program said, this much is shown.

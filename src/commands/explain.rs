@@ -4,13 +4,12 @@
 //! their quality, what the engine said, which actions followed and how each ended, from the history of the state
 //! directory, whether the service is running or not.
 
-use std::process::ExitCode;
-
 use serde_json::Value;
 
 use super::{CommandResult, Failure, print_line};
 use crate::cli::ExplainArgs;
 use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
+use crate::terminal::ExitCode;
 
 pub fn run(args: ExplainArgs) -> CommandResult {
     let visits = visits(&args)?;

@@ -1,7 +1,5 @@
 //! One file per command: arguments in, printed lines and an exit code out. The rooms do the work.
 
-use std::process::ExitCode;
-
 use anyhow::Context;
 use serde::Serialize;
 
@@ -30,7 +28,7 @@ mod test_event;
 
 use crate::cli::ConfigArgs;
 use crate::config::{self, Loaded};
-use crate::terminal::{complain, print_line, print_lines};
+use crate::terminal::{ExitCode, complain, print_line, print_lines};
 
 /// Why a command ended badly, as its exit code tells it.
 #[derive(Debug)]

@@ -7,7 +7,6 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -15,6 +14,7 @@ use serde_json::json;
 use super::{CommandResult, complain, print_line};
 use crate::cli::{PicturesArgs, PicturesCommand};
 use crate::outbox::{KeptPicture, Pictures};
+use crate::terminal::ExitCode;
 
 pub fn run(command: PicturesCommand) -> CommandResult {
     match command {

@@ -5,7 +5,6 @@
 //! searched, on its own clock, with a state directory of its own: a running service is not disturbed.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -18,7 +17,7 @@ use crate::capture::Losses;
 use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
 use crate::recognition::Known;
-use crate::terminal;
+use crate::terminal::{self, ExitCode};
 
 /// The detector's name when no configuration gives one.
 const NAME: &str = "replay";
@@ -73,8 +72,8 @@ fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
     let configured = args.config.config.is_some() || Path::new(config::MAIN_FILE).exists();
     if !configured && !args.dry_run {
         return Err(Failure::BadConfiguration(anyhow::anyhow!(
-            "a replay sends to the configured engine and there is no configuration: name one with --config, or see what would \
-             be sent with --dry-run"
+            "a replay sends to the configured engine and there is no configuration: name one with --config, or see \
+             what would be sent with --dry-run"
         )));
     }
     let mut settings = if configured { super::load_config(&args.config)?.settings } else { Settings::default() };
@@ -141,7 +140,14 @@ fn visit_json(visit: &VisitSummary) -> Value {
     let actions: Vec<_> = visit
         .actions
         .iter()
-        .map(|line| json!({ "rule": line.rule, "action": line.action, "result": line.result_label(), "reason": line.reason() }))
+        .map(|line| {
+            json!({
+                "rule": line.rule,
+                "action": line.action,
+                "result": line.result_label(),
+                "reason": line.reason(),
+            })
+        })
         .collect();
     json!({
         "visit": visit.visit.to_string(),

@@ -5,7 +5,6 @@
 //! expectation was not met. Nothing is performed.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -18,6 +17,7 @@ use crate::cli::{ExplainArgs, RulesCommand, RulesTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, Settings};
 use crate::recognition::Recognition;
 use crate::rules::{RuleClock, Rules, Stay, Verdict};
+use crate::terminal::ExitCode;
 
 /// The rules of every detector, with what they remember.
 struct House {

@@ -1,6 +1,5 @@
 //! `doorward run`: the service.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use faces::models::ModelStore;
@@ -8,6 +7,7 @@ use faces::models::ModelStore;
 use super::{CommandResult, Failure};
 use crate::agent;
 use crate::cli::RunArgs;
+use crate::terminal::ExitCode;
 use telemetry;
 
 pub async fn run(args: RunArgs) -> CommandResult {

@@ -176,15 +176,19 @@ mod tests {
         let id = |n| Uuid::from_u128(n).to_string();
         assert_eq!(
             inputs(
-                "known tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 bool:B=true date:D=2020-01-01T00:00:00Z empty:E"
+                "known tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 bool:B=true \
+             date:D=2020-01-01T00:00:00Z empty:E"
             ),
             json!({
                 "event": "recognition", "id": "KEY", "rule": "greet", "action": "hall", "detector": "Door",
                 "time_zone": "Europe/Berlin", "seen_at": "2026-06-10T10:00:00.000Z",
-                "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null, "visit": id(2), "sighting": id(1), "shot": 1,
-                "outcome": "known", "late": false, "quality": 0.8, "confidence": 0.99, "match_confidence": 0.9, "reason": null,
+                "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null,
+                    "visit": id(2), "sighting": id(1), "shot": 1,
+                "outcome": "known", "late": false, "quality": 0.8,
+                    "confidence": 0.99, "match_confidence": 0.9, "reason": null,
                 "person": {
-                    "id": "ann", "face_id": null, "name": "Ann Example", "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
+                    "id": "ann", "face_id": null, "name": "Ann Example",
+                        "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
                     "fields": {"Badge": "C", "N": 2.5, "B": true, "D": "2020-01-01T00:00:00Z", "E": null},
                 },
             })

@@ -204,10 +204,10 @@ impl Rules {
     ///
     /// - A rule fires once per visit and person; without a person, once per visit, and not at all once the visit's
     ///   person is known. An unknown visitor who is recognised in a later shot fires what matches then.
-    /// - After firing for a person it rests for that person for its cooldown, measured between the times they were seen,
-    ///   in either direction, so that late answers and clocks set back neither flood nor block.
-    /// - An actuator that its guard holds back is not asked for and has not fired: the next answer may let it through, and
-    ///   further pictures are asked for where they can help (`pictures.rs`).
+    /// - After firing for a person it rests for that person for its cooldown, measured between the times they were
+    ///   seen, in either direction, so that late answers and clocks set back neither flood nor block.
+    /// - An actuator that its guard holds back is not asked for and has not fired: the next answer may let it through,
+    ///   and further pictures are asked for where they can help (`pictures.rs`).
     /// - A late recognition asks for its actuators only to have them counted as expired, under a key of their own; they
     ///   do not count as fired, so that a live answer of the same visit still reaches them.
     pub fn judge(&mut self, recognition: &Recognition, quality: f32, now: RuleClock, present: &[Stay]) -> Judgement {

@@ -84,7 +84,8 @@ impl Verdict {
 
     /// Whether any action follows from it.
     pub fn fires(&self) -> bool {
-        matches!(&self.decision, Decision::Fire { actions, withheld, .. } if !(actions.is_empty() && withheld.is_empty()))
+        let Decision::Fire { actions, withheld, .. } = &self.decision else { return false };
+        !(actions.is_empty() && withheld.is_empty())
     }
 
     /// The verdict as JSON, for the record and for programs.
@@ -139,6 +140,13 @@ impl std::fmt::Debug for Verdict {
 }
 
 fn records(checks: &[Check]) -> Value {
-    let record = |Check { matcher, wanted, found, held }: &Check| json!({ "matcher": matcher, "wanted": wanted, "found": found, "held": held });
+    let record = |check: &Check| {
+        json!({
+            "matcher": check.matcher,
+            "wanted": check.wanted,
+            "found": check.found,
+            "held": check.held,
+        })
+    };
     checks.iter().map(record).collect()
 }

@@ -341,8 +341,8 @@ impl Shared {
         let mut inner = self.inner();
         let why = match inner.outgoing.limit.refuses(*bytes, Instant::now()) {
             Some(Refusal::Configured) => format!("`mqtt.max_packet_bytes` is {}", self.max_packet_bytes),
-            _ => "the broker hung up on it, or on one no larger, three times; its limit may be lower (mosquitto calls it \
-                  `max_packet_size` and `message_size_limit`)"
+            _ => "the broker hung up on it, or on one no larger, three times; its limit may be lower (mosquitto calls \
+                  it `max_packet_size` and `message_size_limit`)"
                 .into(),
         };
         let line = format!("{what} has {bytes} bytes and is set aside: {why}");

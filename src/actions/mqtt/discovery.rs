@@ -68,8 +68,8 @@ pub fn detector(topics: &Topics, name: &DetectorName, pictures: bool) -> Value {
     parts.add(
         "camera",
         json!({
-            "platform": "sensor", "name": "Camera", "icon": "mdi:cctv", "device_class": "enum", "options": CAMERA_PHASES,
-            "entity_category": "diagnostic", "availability": always,
+            "platform": "sensor", "name": "Camera", "icon": "mdi:cctv",
+            "device_class": "enum", "options": CAMERA_PHASES, "entity_category": "diagnostic", "availability": always,
             "state_topic": diagnostics, "value_template": "{{ value_json.camera }}",
             "json_attributes_topic": diagnostics,
         }),

@@ -23,7 +23,8 @@ const FIELDS: [(&str, &str); 9] = [
 /// The payload of an event.
 pub fn payload(event: &Value) -> Result<Value, String> {
     let person = event["person"].as_object().ok_or(
-        "the Events Bridge shape is for known people; let the rule's `outcome` be \"known\", or leave `body_format` out",
+        "the Events Bridge shape is for known people; let the rule's `outcome` be \"known\", or leave `body_format` \
+         out",
     )?;
     let (first, middle, last) = names(person.get("name").and_then(Value::as_str).unwrap_or_default());
     let tags = person.get("tags").and_then(Value::as_array).into_iter().flatten();

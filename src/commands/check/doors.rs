@@ -122,8 +122,8 @@ impl Door<'_> {
             key: "identify.allow_double_detection".into(),
             text: format!(
                 "it is false, and `{action}` wants {} pictures of a visit to agree: an engine that answers the same \
-                 face within moments with an empty list (which is not documented either way; doorward's own answers it) \
-                 keeps it shut; write `allow_double_detection = true`, or try it with a person who may enter",
+                 face within moments with an empty list (which is not documented either way; doorward's own answers \
+                 it) keeps it shut; write `allow_double_detection = true`, or try it with a person who may enter",
                 guard.sightings
             ),
         })

@@ -9,7 +9,6 @@ mod machine;
 mod report;
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use faces::models::{ModelStore, Role};
@@ -24,7 +23,7 @@ use crate::cli::CheckArgs;
 use crate::config::{self, ActionConfig, DetectorConfig, Loaded, Settings};
 use crate::outbox;
 use crate::rules::{RuleError, Rules};
-use crate::terminal::{self, with_causes};
+use crate::terminal::{self, ExitCode, with_causes};
 
 /// Checks, prints, and tells by the exit code: 0, 1 when this machine is not ready, 78 when the configuration is wrong.
 pub fn run(args: CheckArgs) -> CommandResult {

@@ -4,11 +4,11 @@
 //! told once.
 
 use std::collections::BTreeSet;
-use std::process::ExitCode;
 
 use serde_json::json;
 
 use crate::config::{Mistake, Place};
+use crate::terminal::ExitCode;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +82,7 @@ impl Report {
         match self.worst() {
             Verdict::Ok | Verdict::Warning => ExitCode::SUCCESS,
             Verdict::Error => ExitCode::FAILURE,
-            Verdict::BadConfiguration => ExitCode::from(78),
+            Verdict::BadConfiguration => ExitCode::BAD_CONFIGURATION,
         }
     }
 

@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,7 +33,7 @@ use crate::config::{
     ReplayConfig, RuleConfig, Settings, WebhookConfig, WhenConfig,
 };
 use crate::recognition::Answer;
-use crate::terminal;
+use crate::terminal::{self, ExitCode};
 
 /// The person the engine knows. The picture is NASA's portrait of her, in the public domain.
 const KNOWN: (&str, &str, &str) = ("Eileen", "Collins", "VIP");
@@ -392,7 +391,8 @@ fn short(visit: &crate::track::VisitId) -> String {
 fn event_json(event: &AgentEvent) -> serde_json::Value {
     match event {
         AgentEvent::Sent { visit, detector, shot, quality, .. } => {
-            json!({ "event": "sent", "visit": visit.to_string(), "detector": detector, "shot": shot, "quality": quality })
+            let visit = visit.to_string();
+            json!({ "event": "sent", "visit": visit, "detector": detector, "shot": shot, "quality": quality })
         }
         AgentEvent::Recognised(recognition) => {
             let (person, tags, match_confidence) = match &recognition.answer {

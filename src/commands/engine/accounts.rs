@@ -1,7 +1,5 @@
 //! `doorward engine user`, `role` and `audit`: who may do what, and who did.
 
-use std::process::ExitCode;
-
 use anyhow::bail;
 use engine::Accounts;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,6 +7,7 @@ use serde_json::json;
 
 use crate::cli::{EngineFolder, EngineRoleCommand, EngineUserCommand, NewPassword};
 use crate::commands::{CommandResult, password, print_json, table};
+use crate::terminal::ExitCode;
 
 pub fn user(command: EngineUserCommand) -> CommandResult {
     match command {

@@ -3,8 +3,6 @@
 //! Standard output tells where it listens, the pin of its certificate, and once in a folder's life the first
 //! administrator's password.
 
-use std::process::ExitCode;
-
 use anyhow::Context;
 use engine::{self, Engine, EngineError, Tls, TlsFiles};
 use faces::models::ModelStore;
@@ -15,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::cli::EngineServeArgs;
 use crate::commands::CommandResult;
-use crate::terminal;
+use crate::terminal::{self, ExitCode};
 
 pub async fn run(args: EngineServeArgs) -> CommandResult {
     telemetry::logs(&telemetry::LogOptions::default())?;

@@ -5,7 +5,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::Utc;
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{ConfigArgs, EngineAccess, EngineImportArgs, ImportArgs};
 use crate::commands::{CommandResult, identities, print_line, progress};
+use crate::terminal::ExitCode;
 
 pub fn export(data: &Path, target: &Path) -> CommandResult {
     let bar = progress::bar("{bar:30} {pos}/{len} people, {eta} left");

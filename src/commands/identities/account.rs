@@ -3,7 +3,6 @@
 //! A login leaves nothing behind: each command logs in with the password of the configuration, so that there is no
 //! token on disk to steal, and none to renew.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use identities::{Permission, Right};
@@ -12,6 +11,7 @@ use serde_json::json;
 use super::access;
 use crate::cli::Asking;
 use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 pub async fn login(args: Asking) -> CommandResult {
     let client = access::connect(&args.access)?;

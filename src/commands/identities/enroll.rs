@@ -1,7 +1,5 @@
 //! `doorward identities enroll`: one photo, and what else is to be known of the person.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, anyhow};
 use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
 use identities::{Client, ClientError};
@@ -11,6 +9,7 @@ use uuid::Uuid;
 use super::{access, photo};
 use crate::cli::EnrollArgs;
 use crate::commands::{CommandResult, print_json, print_line};
+use crate::terminal::ExitCode;
 
 /// What `enroll` did.
 #[derive(Serialize)]

@@ -1,11 +1,11 @@
 //! `doorward identities detect` and `compare`: photos shown to the engine, which keeps nothing of them.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use super::{access, photo};
 use crate::cli::Asking;
 use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 pub async fn detect(file: &Path, args: Asking) -> CommandResult {
     let photo = photo::read(file)?;

@@ -3,7 +3,6 @@
 //! What was downloaded appears under its name when it is whole, or not at all.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use identities::{Client, ClientError, DocumentUpload};
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use super::access;
 use crate::cli::{DocumentCommand, Output, PhotoCommand};
 use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 /// What is downloaded.
 enum Wanted<'a> {

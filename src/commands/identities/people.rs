@@ -1,7 +1,5 @@
 //! `doorward identities person` and `search`: records, read and changed part by part.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
 use identities::text;
@@ -16,6 +14,7 @@ use super::{access, tags};
 use crate::cli::{Asking, Expiry, PersonCommand, PersonPart, SearchArgs};
 use crate::commands::doors::Doors;
 use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 pub async fn run(command: PersonCommand) -> CommandResult {
     match command {

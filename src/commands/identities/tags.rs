@@ -1,7 +1,5 @@
 //! `doorward identities tags`: the definitions people's tags come from.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, anyhow};
 use identities::Client;
 use identities::wire::{Tag, TagWrite};
@@ -10,6 +8,7 @@ use uuid::Uuid;
 use super::access;
 use crate::cli::{TagDefinition, TagsCommand};
 use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 pub async fn run(command: TagsCommand) -> CommandResult {
     match command {

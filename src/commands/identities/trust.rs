@@ -1,12 +1,11 @@
 //! `doorward identities trust`: which certificate a server shows, and the line that trusts it.
 
-use std::process::ExitCode;
-
 use identities::trust::{self, Presented};
 use serde_json::json;
 
 use crate::cli::TrustArgs;
 use crate::commands::{CommandResult, print_json, print_line};
+use crate::terminal::ExitCode;
 
 pub async fn run(args: TrustArgs) -> CommandResult {
     let (host, port) = match (args.url.scheme(), args.url.host_str(), args.url.port_or_known_default()) {

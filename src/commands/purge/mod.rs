@@ -6,7 +6,6 @@
 mod broker;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -18,6 +17,7 @@ use crate::actions::erase;
 use crate::cli::PurgeArgs;
 use crate::config::{ActionConfig, Settings};
 use crate::outbox::{self, Erased, Purge, Searched, Selection};
+use crate::terminal::ExitCode;
 
 /// An event file and how many of its lines were erased.
 type Journal = (PathBuf, usize);

@@ -19,7 +19,6 @@ mod sheet;
 mod source;
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use anyhow::anyhow;
 use futures_util::{StreamExt, stream};
@@ -33,6 +32,7 @@ use crate::cli::ImportArgs;
 use crate::commands::CommandResult;
 use crate::commands::doors::Doors;
 use crate::commands::progress::bar;
+use crate::terminal::ExitCode;
 use cut::Cut;
 use person::Importer;
 use plan::Plan;
