@@ -45,13 +45,13 @@ pub struct Email {
 #[derive(Default)]
 struct Deliveries {
     open: Vec<Delivery>,
-    /// Why some will never get it.
+    /// Why some recipients will never get it.
     refused: Vec<String>,
 }
 
 /// One recipient who has not got it yet.
 struct Delivery {
-    /// As the configuration counts them, from 0; addresses are not for logs.
+    /// The recipient's place in `to`, from 0; addresses are not for logs.
     number: usize,
     envelope: Envelope,
     mail: Arc<[u8]>,
@@ -224,13 +224,13 @@ impl Email {
 
 /// Why a delivery was not made.
 enum Problem {
-    /// For good: 5xx.
+    /// The server refuses the recipient for good: 5xx.
     Refused { code: u16 },
-    /// For now: 4xx.
+    /// The server refuses the recipient for now: 4xx.
     Postponed { code: u16 },
     /// An address, its own or the sender's, has letters outside ASCII, which this server does not take.
     OtherLetters,
-    /// It is not about the recipient: the rest would fare the same.
+    /// The failure is not about the recipient: the rest would fare the same.
     Server(Failure),
 }
 
@@ -330,7 +330,7 @@ fn html(text: &str) -> String {
 }
 
 fn lock(deliveries: &Mutex<Deliveries>) -> MutexGuard<'_, Deliveries> {
-    // Whole after every statement.
+    // What it guards is whole after every statement.
     deliveries.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -24,9 +24,9 @@ use super::{Performed, Undone};
 use crate::config::ExecConfig;
 use crate::rules::ActionRequest;
 
-/// Kept of each output stream for `explain`; what comes after is read and dropped.
+/// How much of each output stream is kept for `explain`; what comes after is read and dropped.
 const OUTPUT_BYTES: usize = 64 << 10;
-/// From SIGTERM to SIGKILL.
+/// How long a program has from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// After everything of the group was killed, its pipes close at once, unless something left the group and holds them.
 const DRAIN: Duration = Duration::from_millis(100);

@@ -38,7 +38,7 @@ struct Changes {
     person: String,
     key: String,
     add_tag: Option<String>,
-    /// The same on every try.
+    /// When the tag ends; the same on every try.
     expires: Option<DateTime<Utc>>,
     remove_tag: Option<String>,
     note: Option<String>,
@@ -122,7 +122,7 @@ impl From<ClientError> for Problem {
 }
 
 impl Changes {
-    /// All of them, whatever was made before.
+    /// Makes all changes, whatever was made before.
     async fn make(&self, client: &Client) -> Result<Vec<String>, Problem> {
         let mut made = Vec::new();
         if let Some(name) = &self.remove_tag {
@@ -153,7 +153,7 @@ impl Changes {
         Ok(made)
     }
 
-    /// One that is there already is given its new end.
+    /// Gives the person a tag; one that is there already is given its new end.
     async fn add(&self, client: &Client, name: &str) -> Result<(), Problem> {
         let there = client.person_tags(&self.person, None).await?;
         let there = there.into_iter().find(|tag| tag.is_called(name));
@@ -178,7 +178,7 @@ impl Changes {
         Ok(removed)
     }
 
-    /// A field that is there keeps its type; a new one is text.
+    /// Sets a field; one that is there keeps its type, a new one is text.
     async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Problem> {
         let there = client.entity_fields(&self.person, None).await?;
         let there = there.into_iter().find(|field| text::same(&field.name, name));
@@ -204,7 +204,7 @@ impl Changes {
         Ok(())
     }
 
-    /// The same for the same request and part, and no other.
+    /// An id that is the same for the same request and part, and for no other.
     fn own_id(&self, part: &str) -> String {
         let hash = Sha256::digest(format!("{}\n{part}", self.key));
         let mut bytes = [0; 16];

@@ -19,12 +19,13 @@ use super::Performed;
 use crate::config::JournalConfig;
 use crate::rules::ActionRequest;
 
-/// A local disk takes microseconds; a network file system that hangs must not hold up the actions behind it.
+/// How long appending a line may take. A local disk takes microseconds; a network file system that hangs must not hold up the actions behind it.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Appends events to one file.
 pub struct Journal {
     path: PathBuf,
+    /// Guards the open file, so that one line is written at a time; it is held while the disk is written to.
     writer: Arc<Mutex<Writer>>,
 }
 
@@ -32,6 +33,7 @@ pub struct Journal {
 #[derive(Default)]
 pub struct Writers(BTreeMap<PathBuf, Arc<Mutex<Writer>>>);
 
+/// One file that lines are appended to.
 struct Writer {
     path: PathBuf,
     max_bytes: u64,

@@ -21,7 +21,7 @@ use crate::rules::ActionRequest;
 
 pub use gpio::look;
 
-/// Something that is on or off. The one that is used is [`gpio::GpioLine`].
+/// Something that can be switched on and off. The one that is used is [`gpio::GpioLine`].
 trait Line: Send {
     fn set(&mut self, active: bool) -> Result<(), String>;
 }
@@ -35,16 +35,18 @@ pub struct Relay {
     pulse: Duration,
 }
 
+/// A line and everybody who holds it on.
 struct Switch {
     take: Take,
     overlap: Overlap,
     longest: Duration,
+    /// Guards the line and who holds it. No other lock is taken while it is held; looking for a chip is done under it.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// `None` before it is taken, and after it failed.
+    /// The line; `None` before it is taken, and after it failed.
     line: Option<Box<dyn Line>>,
     holds: usize,
     /// When the line became active.
@@ -54,12 +56,13 @@ struct State {
 /// One request's share in the pulse; dropping it lets go.
 struct Hold {
     switch: Arc<Switch>,
-    /// As long as the limit leaves.
+    /// How long the pulse may go on, as far as the limit leaves it.
     left: Duration,
     ended: bool,
 }
 
 impl Relay {
+    /// Prepares the relay; the line is not taken yet.
     pub fn new(action: &str, config: &RelayConfig) -> Self {
         let (name, line) = (action.to_owned(), config.clone());
         let take: Take = Box::new(move || gpio::take(&name, &line).map(|line| Box::new(line) as Box<dyn Line>));
@@ -77,7 +80,7 @@ impl Relay {
         self.switch.take_line(&mut self.switch.state())
     }
 
-    /// One pulse. It ends in time also when the future is dropped: then at once.
+    /// Performs one pulse. It ends in time also when the future is dropped: then at once.
     pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let (switch, pulse, expires_at) = (Arc::clone(&self.switch), self.pulse, request.expires_at);
         // Looking for a chip reads /dev, and a chip behind a slow bus takes its time.
@@ -126,7 +129,7 @@ impl Switch {
         }
     }
 
-    /// Inactive, or given back to the kernel.
+    /// Makes the line inactive, or gives it back to the kernel.
     fn release(&self, state: &mut State) -> Result<(), String> {
         state.since = None;
         self.set(state, false).map_err(|problem| {

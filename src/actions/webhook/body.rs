@@ -17,9 +17,9 @@ use crate::rules::ActionRequest;
 /// A body made ready.
 pub struct Body {
     kind: Kind,
-    /// The crop goes along as multipart form data, in a part of this name.
+    /// The name of the part in which the crop goes along as multipart form data.
     picture: Option<String>,
-    /// A header of the configuration's own says what it is.
+    /// Whether a header of the configuration's own says what the body is.
     typed: bool,
 }
 
@@ -62,7 +62,7 @@ impl Body {
         Self { kind, picture, typed: content_type.is_some() }
     }
 
-    /// The content type, unless a header says it, and the bytes.
+    /// The body's content type, unless a header says it, and its bytes.
     pub fn rendered(&self, event: &Value, request: &ActionRequest) -> Result<(Option<String>, Bytes), String> {
         let picture = request.picture.as_ref();
         let text = match &self.kind {
@@ -115,7 +115,7 @@ impl Multipart {
         self.body.extend_from_slice(b"\r\n");
     }
 
-    /// With the picture as its last part.
+    /// Ends the form, with the picture as its last part.
     fn ended(mut self, picture: Option<(&str, &Bytes)>) -> (Option<String>, Bytes) {
         if let Some((name, picture)) = picture {
             self.part(&format!("name=\"{name}\"; filename=\"picture.jpg\""), Some("image/jpeg"), picture);

@@ -29,9 +29,9 @@ use body::Body;
 use digest::Digest;
 use sign::Signer;
 
-/// An answer is read this far, to be shown in `explain`; the rest is left unread.
+/// How far an answer is read, to be shown in `explain`; the rest is left unread.
 const ANSWER_BYTES: usize = 64 << 10;
-/// The same for the same rule, visit, person and action, however often it is sent.
+/// The header whose value is the same for the same rule, visit, person and action, however often it is sent.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// A request made ready.
@@ -39,14 +39,14 @@ pub struct Webhook {
     client: Client,
     method: Method,
     url: Template,
-    /// Added to the address.
+    /// Parameters that are added to the address.
     query: Vec<(String, Template)>,
     headers: Vec<(HeaderName, Template)>,
     body: Body,
     signer: Option<Signer>,
     /// The account of a receiver that asks for digest authentication.
     digest: Option<Digest>,
-    /// What stands in an answer that says 200 and means no.
+    /// Texts that stand in an answer which says 200 and means no.
     refusals: &'static [&'static str],
     retry: Retry,
 }
@@ -255,7 +255,7 @@ fn header(text: &str) -> Result<HeaderValue, &'static str> {
     Ok(value)
 }
 
-/// Seconds or a date.
+/// How long the receiver asks to be left alone, in seconds or until a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match text.parse() {

@@ -4,7 +4,6 @@
 //! were cleared at the broker, and each that may still be there, with the reason. Pictures, states and who was seen
 //! last are personal; when everything goes and no doorward is running, so do announcements and all else.
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::actions::mqtt::{Broker, Home, Kept, sweep};
@@ -82,16 +81,11 @@ fn is_unwanted(kept: &Kept<'_>, selection: &Selection, purge: &Purge, running: b
         "picture" => kept.detector.is_some_and(|detector| purge.has_erased_newest(detector)),
         "last" | "state" => {
             let told: Value = serde_json::from_slice(kept.payload).unwrap_or_default();
-            let is_person = |id: &String| told["person_id"].as_str().is_some_and(|told| told.eq_ignore_ascii_case(id));
             // Others may be named in a state; while no doorward runs, nobody is there.
             let nobody_can_tell = !running && kept.leaf == "state" && told["present"] == true;
-            let seen_at = told["seen_at"].as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
             told["visit"].as_str().is_some_and(|visit| purge.has_erased(visit))
-                || match selection {
-                    Selection::Person(id) => is_person(id) || nobody_can_tell,
-                    Selection::Before(time) => seen_at.is_some_and(|seen_at| seen_at < *time),
-                    Selection::All => true,
-                }
+                || super::selects(selection, &told["person_id"], &told["seen_at"])
+                || (matches!(selection, Selection::Person(_)) && nobody_can_tell)
         }
         _ => false,
     }

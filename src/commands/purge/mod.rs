@@ -87,10 +87,15 @@ fn is_wanted(event: &Value, selection: &Selection, purge: &Purge) -> bool {
     if event["visit"].as_str().is_some_and(|visit| purge.has_erased(visit)) {
         return true;
     }
+    selects(selection, &event["person"]["id"], &event["seen_at"])
+}
+
+/// Whether a selection is about what is told of a person, at a time.
+fn selects(selection: &Selection, person_id: &Value, seen_at: &Value) -> bool {
     match selection {
-        Selection::Person(id) => event["person"]["id"].as_str().is_some_and(|person| person.eq_ignore_ascii_case(id)),
+        Selection::Person(id) => person_id.as_str().is_some_and(|person| person.eq_ignore_ascii_case(id)),
         Selection::Before(time) => {
-            let seen_at = event["seen_at"].as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+            let seen_at = seen_at.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
             seen_at.is_some_and(|seen_at| seen_at < *time)
         }
         Selection::All => true,
