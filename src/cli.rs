@@ -1,4 +1,5 @@
-//! The command line: every command, its arguments and its help. Those of `engine` and `identities` have files of their own.
+//! The command line: every command, its arguments and its help. Those of `engine` and `identities` have files of their
+//! own.
 
 #[cfg(feature = "engine")]
 mod engine;
@@ -7,6 +8,7 @@ mod identities;
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{DetectorName, Subject};
@@ -23,7 +25,8 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Let a crash leave a core file, for debugging; it holds faces, tokens and passwords
-    #[arg(long, global = true, env = "DOORWARD_ALLOW_DUMPS", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, global = true, env = "DOORWARD_ALLOW_DUMPS", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
     pub allow_dumps: bool,
 }
 
@@ -125,8 +128,8 @@ pub struct ReplayArgs {
     /// Needs no engine and fires nothing: what would be sent
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON line per visit, and where frames of the recording could not be decoded, or only with damage, a last one
-    /// that counts them
+    /// Print one JSON line per visit, and where frames of the recording could not be decoded, or only with damage, a
+    /// last one that counts them
     #[arg(long)]
     pub json: bool,
 }
@@ -239,8 +242,8 @@ pub enum RulesCommand {
 
 #[derive(Debug, Args)]
 pub struct RulesTestArgs {
-    /// Events as the journal writes them, or just the keys that matter: one, a list, or one per line; `-` reads standard
-    /// input. `"expect": ["RULE", …]` makes it a test
+    /// Events as the journal writes them, or just the keys that matter: one, a list, or one per line; `-` reads
+    /// standard input. `"expect": ["RULE", …]` makes it a test
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]

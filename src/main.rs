@@ -1,15 +1,13 @@
 //! The program: one arm per command, and the one place that reports an error.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 
 use doorward::cli::{Cli, Command};
 use doorward::commands::{self, CommandResult, Failure};
 use doorward::dumps;
-use doorward::terminal::{self, complain};
+use doorward::terminal::{self, ExitCode, complain};
 
-fn main() -> ExitCode {
+fn main() {
     // SAFETY: nothing else has been started; no other thread can be reading the environment.
     unsafe {
         doorward::capture::prepare_decoders();
@@ -20,7 +18,7 @@ fn main() -> ExitCode {
     if !cli.allow_dumps
         && let Err(error) = dumps::forbid()
     {
-        return report(error.into());
+        terminal::leave(report(error.into()));
     }
     identities::trust::crypto();
     let result = match cli.command {
@@ -55,8 +53,8 @@ fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
 /// Prints the whole chain of an error: what was tried, then why it did not work.
 fn report(failure: Failure) -> ExitCode {
     let (error, code) = match failure {
-        Failure::Failed(error) => (error, 1),
-        Failure::BadConfiguration(error) => (error, 78),
+        Failure::Failed(error) => (error, ExitCode::FAILURE),
+        Failure::BadConfiguration(error) => (error, ExitCode::BAD_CONFIGURATION),
     };
     // A message may be a list of mistakes, a line each.
     let message = format!("doorward: {error}");
@@ -64,5 +62,5 @@ fn report(failure: Failure) -> ExitCode {
     for cause in error.chain().skip(1) {
         complain(&format!("  because {cause}"));
     }
-    ExitCode::from(code)
+    code
 }

@@ -6,13 +6,25 @@
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
-use std::process::ExitCode;
+
+/// How a command ended, as the shell is told; unlike the standard library's it tells its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExitCode(u8);
+
+impl ExitCode {
+    pub const SUCCESS: Self = Self(0);
+    /// The command did not work.
+    pub const FAILURE: Self = Self(1);
+    /// The configuration is wrong.
+    pub const BAD_CONFIGURATION: Self = Self(78);
+}
 
 /// Whether a terminal does something for this character, rather than show it: control characters, marks that turn the
 /// direction of writing, and separators some terminals take for the end of a line.
 pub fn is_obeyed(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The text with everything a terminal would obey written out, line breaks included. Inside JSON it is still the same
@@ -63,16 +75,20 @@ pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", plain(line));
 }
 
+/// An error and its causes in a line, each after a colon.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Ends the process at once. ONNX Runtime clears itself away when a process ends in the usual manner, under the feet
 /// of a thread that is just searching a picture: that one then fails, or crashes. So nothing is cleared away here; the
 /// system takes back files, locks and lines by itself.
 pub fn leave(code: ExitCode) -> ! {
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
-    // `ExitCode` does not give its number away.
-    let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).unwrap_or(1);
     // SAFETY: it only ends the process; what was to be written has been.
-    unsafe { nix::libc::_exit(number.into()) }
+    unsafe { nix::libc::_exit(code.0.into()) }
 }
 
 fn write_out(line: &str) -> bool {

@@ -19,8 +19,9 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::ExposeSecret;
 
 use super::retry::{Again, Failure, Retry};
+use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
-use super::{ActionError, Said};
+use super::{Performed, Said, Undone};
 use crate::config::{EmailConfig, PictureIn, Security};
 use crate::rules::ActionRequest;
 
@@ -40,17 +41,17 @@ pub struct Email {
     retry: Retry,
 }
 
-/// A mail under way.
+/// A mail under way: who has yet to get it, and who never will.
 #[derive(Default)]
 struct Deliveries {
     open: Vec<Delivery>,
-    /// Why some will never get it.
+    /// Why some recipients will never get it.
     refused: Vec<String>,
 }
 
 /// One recipient who has not got it yet.
 struct Delivery {
-    /// As the configuration counts them, from 0; addresses are not for logs.
+    /// The recipient's place in `to`, from 0; addresses are not for logs.
     number: usize,
     envelope: Envelope,
     mail: Arc<[u8]>,
@@ -59,46 +60,48 @@ struct Delivery {
 impl Email {
     /// Compiles the templates and reads the certificates; nothing is sent.
     pub fn new(action: &str, config: &EmailConfig) -> Result<Self, ActionError> {
-        let wrong = |key: &str, problem: &str| ActionError::wrong(action, key, problem);
-        let template = |key: &str, source: &str| ActionError::template(action, key, Template::new(source, Place::Text));
-        let from =
-            config.from.parse().map_err(|_| wrong("from", "it is no address, like `Door <door@site.example>`"))?;
+        let mut setup = Setup::new(action);
         let to = config.to.iter().enumerate();
-        let to = to.map(|(n, source)| template(&format!("to[{n}]"), source)).collect::<Result<_, _>>()?;
+        let to = to.map(|(n, source)| setup.template(format!("to[{n}]"), source, Place::Text)).collect();
+        let subject = setup.template("subject", &config.subject, Place::Text);
+        let body = setup.template("body", &config.body, Place::Text);
+        let from = config.from.parse();
+        let from = from.map_err(|_| setup.fail("from", "it is no address, like `Door <door@site.example>`"))?;
+        let mut tls = || tls(config).map_err(|problem| setup.fail("ca_file", problem));
         let tls = match config.security {
             Security::None => Tls::None,
-            Security::Starttls => Tls::Required(tls(action, config)?),
-            Security::Tls => Tls::Wrapper(tls(action, config)?),
+            Security::Starttls => Tls::Required(tls()?),
+            Security::Tls => Tls::Wrapper(tls()?),
         };
         let timeout = Duration::from_millis(config.timeout_ms);
         let mut smtp = Smtp::builder_dangerous(&config.host).port(config.port()).tls(tls).timeout(Some(timeout));
         if let (Some(username), Some(password)) = (&config.username, &config.password) {
             smtp = smtp.credentials(Credentials::new(username.clone(), password.expose_secret().to_owned()));
         }
-        Ok(Self {
+        setup.finish(Self {
             smtp: smtp.build(),
             from,
             to,
-            subject: template("subject", &config.subject)?,
-            body: template("body", &config.body)?,
+            subject,
+            body,
             picture: config.picture,
             retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
         })
     }
 
     /// Sends it to everybody, or to as many as it can.
-    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
-        let deliveries = match self.written(request) {
-            Ok(written) => written,
-            Err(reason) => return (Err(reason), None),
-        };
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
+        let deliveries = self.written(request)?;
         let all = deliveries.open.len() + deliveries.refused.len();
         let under_way = Mutex::new(deliveries);
-        let (result, _) = self.retry.run(request, |timeout| self.try_once(&under_way, timeout)).await;
+        let result = self.retry.run(request, |timeout| self.try_once(&under_way, timeout)).await;
         let Deliveries { open, refused } = std::mem::take(&mut *lock(&under_way));
         let said = Some(format!("taken for {} of {all}", all - open.len() - refused.len()));
-        let problems: Vec<String> = result.err().into_iter().chain(refused).collect();
-        (if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }, said)
+        let problems: Vec<String> = result.err().map(|undone| undone.reason).into_iter().chain(refused).collect();
+        match problems.is_empty() {
+            true => Ok(said),
+            false => Err(Undone { reason: problems.join("; "), said }),
+        }
     }
 
     /// The mail and whom it goes to, or what is wrong with every one of them.
@@ -106,9 +109,7 @@ impl Email {
         let event = context(&request.inputs);
         let (mut recipients, mut refused) = (Vec::new(), Vec::new());
         for (n, template) in self.to.iter().enumerate() {
-            let key = format!("to[{n}]");
-            let recipient = filled(&key, template, &event).and_then(|text| self.recipient(text.trim(), &key));
-            match recipient {
+            match template.fill(&event).and_then(|text| self.recipient(text.trim(), template)) {
                 Ok(Some((mailbox, envelope))) => recipients.push((n, mailbox, envelope)),
                 Ok(None) => {}
                 // What is wrong with one address is no reason to leave the others without the mail.
@@ -140,8 +141,8 @@ impl Email {
 
     /// The mail as it goes over the wire, to these people.
     fn mail(&self, request: &ActionRequest, event: &minijinja::Value, to: Mailboxes) -> Result<Arc<[u8]>, String> {
-        let subject = one_line(&filled("subject", &self.subject, event)?);
-        let body = filled("body", &self.body, event)?;
+        let subject = one_line(&self.subject.fill(event)?);
+        let body = self.body.fill(event)?;
         let id = format!("<{}@{}>", request.key, self.from.email.domain());
         let mail = Message::builder()
             .from(self.from.clone())
@@ -172,20 +173,20 @@ impl Email {
     }
 
     /// A filled-in address; `None` where it is empty.
-    fn recipient(&self, text: &str, key: &str) -> Result<Option<(Mailbox, Envelope)>, String> {
+    fn recipient(&self, text: &str, template: &Template) -> Result<Option<(Mailbox, Envelope)>, String> {
         if text.is_empty() {
             return Ok(None);
         }
-        let wrong = || format!("cannot fill in `{key}`: it is no address");
+        let wrong = || template.cannot("it is no address");
         let mailbox: Mailbox = text.parse().map_err(|_| wrong())?;
         let envelope = Envelope::new(Some(self.from.email.clone()), vec![mailbox.email.clone()]);
         Ok(Some((mailbox, envelope.map_err(|_| wrong())?)))
     }
 
     /// Every open delivery, once, until one fails for a reason that is everybody's.
-    async fn try_once(&self, deliveries: &Mutex<Deliveries>, timeout: Duration) -> (Result<(), Failure>, Said) {
+    async fn try_once(&self, deliveries: &Mutex<Deliveries>, timeout: Duration) -> Result<Said, Failure> {
         let end = tokio::time::Instant::now() + timeout;
-        let (mut waiting, mut result) = (std::mem::take(&mut lock(deliveries).open).into_iter(), Ok(()));
+        let (mut waiting, mut result) = (std::mem::take(&mut lock(deliveries).open).into_iter(), Ok(None));
         while let Some(delivery) = waiting.next() {
             let sent = tokio::time::timeout_at(end, self.smtp.send_raw(&delivery.envelope, &delivery.mail)).await;
             let problem = match sent {
@@ -199,7 +200,8 @@ impl Email {
                 }
                 Problem::OtherLetters => {
                     let problem = format!(
-                        "`to[{}]` needs SMTPUTF8, for letters outside ASCII in an address; the server does not offer it",
+                        "`to[{}]` needs SMTPUTF8, for letters outside ASCII in an address; the server does not offer \
+                         it",
                         delivery.number
                     );
                     lock(deliveries).refused.push(problem);
@@ -216,19 +218,19 @@ impl Email {
                 }
             }
         }
-        (result, None)
+        result
     }
 }
 
 /// Why a delivery was not made.
 enum Problem {
-    /// For good: 5xx.
+    /// The server refuses the recipient for good: 5xx.
     Refused { code: u16 },
-    /// For now: 4xx.
+    /// The server refuses the recipient for now: 4xx.
     Postponed { code: u16 },
     /// An address, its own or the sender's, has letters outside ASCII, which this server does not take.
     OtherLetters,
-    /// It is not about the recipient: the rest would fare the same.
+    /// The failure is not about the recipient: the rest would fare the same.
     Server(Failure),
 }
 
@@ -259,10 +261,12 @@ impl Problem {
                 "the server does not offer 8BITMIME, which an address with letters outside ASCII in the mail needs";
             Failure::new(reason, Again::Never)
         } else if is_untrusted(error) {
-            let reason = "no trusted TLS connection to the server; for one of your own name its authority's certificate in `ca_file`";
+            let reason = "no trusted TLS connection to the server; for one of your own name its authority's \
+                          certificate in `ca_file`";
             Failure::new(reason, Again::Never)
         } else if error.is_client() {
-            let reason = "the server offers no encryption or no way to log in that is known here; `security` says what is wanted";
+            let reason = "the server offers no encryption or no way to log in that is known here; `security` says \
+                          what is wanted";
             Failure::new(reason, Again::Never)
         } else if error.is_response() {
             Failure::new(
@@ -278,8 +282,7 @@ impl Problem {
 }
 
 fn silent(timeout: Duration) -> Failure {
-    let reason = format!("the server did not take it within {} ms", timeout.as_millis());
-    Failure::new(reason, Again::MaybeSent { after: None })
+    Failure::too_late("the server did not take it", timeout)
 }
 
 /// Whether the server's certificate is what is wrong, somewhere down the chain of causes.
@@ -298,13 +301,12 @@ fn is_untrusted(error: &lettre::transport::smtp::Error) -> bool {
     false
 }
 
-fn tls(action: &str, config: &EmailConfig) -> Result<TlsParameters, ActionError> {
+fn tls(config: &EmailConfig) -> Result<TlsParameters, String> {
     let mut tls = TlsParameters::builder(config.host.clone());
     if let Some(file) = &config.ca_file {
-        let certificate = certificates(file).map_err(|problem| ActionError::wrong(action, "ca_file", &problem))?;
-        tls = tls.add_root_certificate(certificate);
+        tls = tls.add_root_certificate(certificates(file)?);
     }
-    tls.build_rustls().map_err(|_| ActionError::wrong(action, "ca_file", "its certificates cannot be used"))
+    tls.build_rustls().map_err(|_| "its certificates cannot be used".to_owned())
 }
 
 fn certificates(file: &Path) -> Result<Certificate, String> {
@@ -314,10 +316,6 @@ fn certificates(file: &Path) -> Result<Certificate, String> {
         return Err(none());
     }
     Certificate::from_pem(&pem).map_err(|_| none())
-}
-
-fn filled(key: &str, template: &Template, event: &minijinja::Value) -> Result<String, String> {
-    template.render(event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
 }
 
 /// A subject is one line.
@@ -332,7 +330,7 @@ fn html(text: &str) -> String {
 }
 
 fn lock(deliveries: &Mutex<Deliveries>) -> MutexGuard<'_, Deliveries> {
-    // Whole after every statement.
+    // What it guards is whole after every statement.
     deliveries.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

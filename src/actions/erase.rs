@@ -1,8 +1,8 @@
 //! Erasing events from the journals, for `doorward purge`.
 //!
-//! In: a journal's settings, and which events are to go. Out: their lines overwritten in place, in the file and those rotated
-//! away from it, so that a doorward that goes on appending is not disturbed. What an event was is gone; that there was one
-//! stays.
+//! In: a journal's settings, and which events are to go. Out: their lines overwritten in place, in the file and those
+//! rotated away from it, so that a doorward that goes on appending is not disturbed. What an event was is gone; that
+//! there was one stays.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader};
@@ -22,7 +22,8 @@ pub fn files(config: &JournalConfig) -> Vec<PathBuf> {
     (0..=config.keep).map(|n| rotated(&config.path, n)).filter(|path| path.is_file()).collect()
 }
 
-/// Overwrites the lines whose events are `wanted`; gives their number. A line that is no event is wanted when `Null` is.
+/// Overwrites the lines whose events are `wanted`; gives their number. A line that is no event is wanted when `Null`
+/// is.
 pub fn erase(path: &Path, mut wanted: impl FnMut(&Value) -> bool) -> io::Result<usize> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut lines = BufReader::new(File::open(path)?);

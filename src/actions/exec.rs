@@ -1,9 +1,9 @@
 //! The `exec` action: a program of the operator's, without a shell.
 //!
-//! In: an event, as arguments and environment (templates, each one value whatever it renders to) and as JSON on standard
-//! input. Out: done when it exits with 0; else its exit code or signal. It runs in a process group of its own, in a clean
-//! environment, and nothing of that group outlives the action: it is ended at the time limit, when the program exits, and
-//! when the action is dropped.
+//! In: an event, as arguments and environment (templates, each one value whatever it renders to) and as JSON on
+//! standard input. Out: done when it exits with 0; else its exit code or signal. It runs in a process group of its own,
+//! in a clean environment, and nothing of that group outlives the action: it is ended at the time limit, when the
+//! program exits, and when the action is dropped.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -18,14 +18,15 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
-use super::{ActionError, Said};
+use super::{Performed, Undone};
 use crate::config::ExecConfig;
 use crate::rules::ActionRequest;
 
-/// Kept of each output stream for `explain`; what comes after is read and dropped.
+/// How much of each output stream is kept for `explain`; what comes after is read and dropped.
 const OUTPUT_BYTES: usize = 64 << 10;
-/// From SIGTERM to SIGKILL.
+/// How long a program has from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// After everything of the group was killed, its pipes close at once, unless something left the group and holds them.
 const DRAIN: Duration = Duration::from_millis(100);
@@ -69,49 +70,39 @@ struct Group {
 impl Exec {
     /// Finds the program and compiles the templates.
     pub fn new(action: &str, config: &ExecConfig) -> Result<Self, ActionError> {
-        let template = |key: &str, source: &str| ActionError::template(action, key, Template::new(source, Place::Text));
-        let program = find(&config.program).map_err(|problem| ActionError::wrong(action, "program", problem))?;
+        let mut setup = Setup::new(action);
         let mut env = Vec::new();
         for (name, source) in &config.env {
             let key = format!("env.{name}");
             if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(ActionError::wrong(action, &key, "it is not the name of an environment variable"));
+                setup.note(&key, "it is not the name of an environment variable");
             }
-            env.push((name.clone(), template(&key, source)?));
+            env.push((name.clone(), setup.template(key, source, Place::Text)));
         }
         let args = config.args.iter().enumerate();
-        let args = args.map(|(n, source)| template(&format!("args[{n}]"), source)).collect::<Result<_, _>>()?;
-        Ok(Self { program, args, env, timeout: Duration::from_millis(config.timeout_ms) })
+        let args = args.map(|(n, source)| setup.template(format!("args[{n}]"), source, Place::Text)).collect();
+        let program = find(&config.program).map_err(|problem| setup.fail("program", problem))?;
+        setup.finish(Self { program, args, env, timeout: Duration::from_millis(config.timeout_ms) })
     }
 
     /// Runs it to its end, or to the time limit. What it printed comes back either way.
-    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
-        let started = self.command(request).and_then(|mut command| {
-            command.spawn().map_err(|error| format!("cannot start {}: {error}", self.program.display()))
-        });
-        match started {
-            Ok(leader) => self.run(Group { leader, ended: false }, request.inputs.to_string()).await,
-            Err(reason) => (Err(reason), None),
-        }
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
+        let started = self.command(request)?.spawn();
+        let leader = started.map_err(|error| format!("cannot start {}: {error}", self.program.display()))?;
+        self.run(Group { leader, ended: false }, request.inputs.to_string()).await
     }
 
     fn command(&self, request: &ActionRequest) -> Result<CommandWrap, String> {
         let event = context(&request.inputs);
-        let render = |key: &str, template: &Template| {
-            let text = template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))?;
-            match text.contains('\0') {
-                true => Err(format!("cannot fill in `{key}`: a value holds a NUL byte, which no program can be given")),
-                false => Ok(text),
+        let fill = |template: &Template| match template.fill(&event)? {
+            text if text.contains('\0') => {
+                Err(template.cannot("a value holds a NUL byte, which no program can be given"))
             }
+            text => Ok(text),
         };
-        let mut args = Vec::new();
-        for (n, template) in self.args.iter().enumerate() {
-            args.push(render(&format!("args[{n}]"), template)?);
-        }
-        let mut env = Vec::new();
-        for (name, template) in &self.env {
-            env.push((name, render(&format!("env.{name}"), template)?));
-        }
+        let args = self.args.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
+        let env = self.env.iter().map(|(name, template)| Ok((name, fill(template)?)));
+        let env = env.collect::<Result<Vec<_>, String>>()?;
         let mut command = CommandWrap::with_new(&self.program, |command| {
             command
                 .args(args)
@@ -127,7 +118,7 @@ impl Exec {
         Ok(command)
     }
 
-    async fn run(&self, mut group: Group, event: String) -> (Result<(), String>, Said) {
+    async fn run(&self, mut group: Group, event: String) -> Performed {
         let end = Instant::now() + self.timeout;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (stdin, out, err) =
@@ -139,8 +130,8 @@ impl Exec {
             }
         };
         let result = {
-            // Together with the program, which waits for a full pipe; and no longer than it, because what it started may
-            // hold them open.
+            // Together with the program, which waits for a full pipe; and no longer than it, because what it started
+            // may hold them open.
             let pipes = async { tokio::join!(write, keep(out, &mut stdout), keep(err, &mut stderr)) };
             let (mut pipes, mut drained) = (pin!(pipes), false);
             let result = {
@@ -161,7 +152,10 @@ impl Exec {
         };
         stdout.extend_from_slice(&stderr);
         let said = (!stdout.is_empty()).then(|| String::from_utf8_lossy(&stdout).into_owned());
-        (result, said)
+        match result {
+            Ok(()) => Ok(said),
+            Err(reason) => Err(Undone { reason, said }),
+        }
     }
 }
 
@@ -171,7 +165,7 @@ impl Group {
         // The leader alone: waiting for its whole group would wait for whatever it left behind.
         let failed = |error: std::io::Error| format!("cannot learn how it ended: {error}");
         if let Ok(ended) = timeout_at(end, self.leader.inner_mut().wait()).await {
-            return told(ended.map_err(failed)?);
+            return success(ended.map_err(failed)?);
         }
         let _ = self.leader.signal(Signal::SIGTERM as i32);
         let over = format!("it did not end within {} ms", limit.as_millis());
@@ -201,7 +195,8 @@ impl Drop for Group {
     }
 }
 
-fn told(status: ExitStatus) -> Result<(), String> {
+/// Whether a program ended well; else how it ended.
+fn success(status: ExitStatus) -> Result<(), String> {
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
         (Some(code), _) => Err(format!("it ended with exit code {code}")),

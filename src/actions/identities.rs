@@ -1,9 +1,9 @@
-//! The `identities` action: something written back about the recognised person: a tag given or taken away, a note, a custom field.
+//! The `identities` action: something written back about the recognised person: a tag given or taken away, a note, a
+//! custom field.
 //!
-//! In: an event about a known person. Out: done when the engine has all of it. Everything written has an id made from the request's
-//! key, so that a repetition writes the same thing again and never another: retries are safe here.
+//! In: an event about a known person. Out: done when the engine has all of it. Everything written has an id made from
+//! the request's key, so that a repetition writes the same thing again and never another: retries are safe here.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -13,8 +13,9 @@ use identities::{Client, ClientError, Verdict};
 use sha2::{Digest, Sha256};
 
 use super::retry::{Again, Failure, Retry};
+use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
-use super::{ActionError, Said};
+use super::{Performed, Said};
 use crate::config::WriteBackConfig;
 use crate::rules::ActionRequest;
 
@@ -37,7 +38,7 @@ struct Changes {
     person: String,
     key: String,
     add_tag: Option<String>,
-    /// The same on every try.
+    /// When the tag ends; the same on every try.
     expires: Option<DateTime<Utc>>,
     remove_tag: Option<String>,
     note: Option<String>,
@@ -47,34 +48,27 @@ struct Changes {
 impl WriteBack {
     /// Compiles the templates.
     pub fn new(action: &str, config: &WriteBackConfig, client: Option<&Client>) -> Result<Self, ActionError> {
-        let template = |key: &str, source: &str| ActionError::template(action, key, Template::new(source, Place::Text));
-        let optional = |key: &str, source: &Option<String>| source.as_ref().map(|text| template(key, text)).transpose();
+        let mut setup = Setup::new(action);
         let fields = config.set_fields.iter();
-        let fields = fields.map(|(name, source)| Ok((name.clone(), template(&format!("set_fields.{name}"), source)?)));
-        Ok(Self {
+        let ready = Self {
             client: client.cloned(),
-            add_tag: optional("add_tag", &config.add_tag)?,
+            add_tag: setup.optional("add_tag", config.add_tag.as_ref()),
             tag_for: config.tag_for_secs.and_then(|secs| TimeDelta::try_seconds(secs.try_into().ok()?)),
-            remove_tag: optional("remove_tag", &config.remove_tag)?,
-            note: optional("note", &config.note)?,
-            set_fields: fields.collect::<Result<_, ActionError>>()?,
+            remove_tag: setup.optional("remove_tag", config.remove_tag.as_ref()),
+            note: setup.optional("note", config.note.as_ref()),
+            set_fields: fields
+                .map(|(name, source)| (name.clone(), setup.template(format!("set_fields.{name}"), source, Place::Text)))
+                .collect(),
             retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
-        })
+        };
+        setup.finish(ready)
     }
 
     /// Makes every change; what was done comes back.
-    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
-        let Some(client) = &self.client else {
-            return (Err("no engine is configured: add `[identities]`".into()), None);
-        };
-        let changes = match self.changes(request) {
-            Ok(changes) => changes,
-            Err(reason) => return (Err(reason), None),
-        };
-        let done = Mutex::new(Vec::new());
-        let (result, _) = self.retry.run(request, |timeout| try_once(client, &changes, &done, timeout)).await;
-        let done = done.into_inner().unwrap_or_default();
-        (result, (!done.is_empty()).then(|| done.join(", ")))
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
+        let client = self.client.as_ref().ok_or("no engine is configured: add `[identities]`")?;
+        let changes = self.changes(request)?;
+        self.retry.run(request, |timeout| try_once(client, &changes, timeout)).await
     }
 
     fn changes(&self, request: &ActionRequest) -> Result<Changes, String> {
@@ -82,41 +76,27 @@ impl WriteBack {
         let person = person
             .ok_or("nobody was recognised, so there is nobody to write about; let the rule's `outcome` be \"known\"")?;
         let event = context(&request.inputs);
-        let render = |key: &str, template: &Template| {
-            template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
-        };
         // What renders to nothing is not done: a template may decide by an `if`.
-        let optional = |key: &str, template: &Option<Template>| match template {
-            Some(template) => Ok::<_, String>(Some(render(key, template)?).filter(|text| !text.trim().is_empty())),
+        let filled = |template: &Option<Template>| match template {
+            Some(template) => Ok::<_, String>(Some(template.fill(&event)?).filter(|text| !text.trim().is_empty())),
             None => Ok(None),
         };
-        let fields = self.set_fields.iter();
-        let fields = fields.map(|(name, value)| Ok((name.clone(), render(&format!("set_fields.{name}"), value)?)));
+        let fields = self.set_fields.iter().map(|(name, value)| Ok((name.clone(), value.fill(&event)?)));
         Ok(Changes {
             person: person.to_owned(),
             key: request.key.clone(),
-            add_tag: optional("add_tag", &self.add_tag)?.map(|name| name.trim().to_owned()),
+            add_tag: filled(&self.add_tag)?.map(|name| name.trim().to_owned()),
             expires: self.tag_for.and_then(|period| Utc::now().checked_add_signed(period)),
-            remove_tag: optional("remove_tag", &self.remove_tag)?.map(|name| name.trim().to_owned()),
-            note: optional("note", &self.note)?,
+            remove_tag: filled(&self.remove_tag)?.map(|name| name.trim().to_owned()),
+            note: filled(&self.note)?,
             set_fields: fields.collect::<Result<_, String>>()?,
         })
     }
 }
 
-async fn try_once(
-    client: &Client,
-    changes: &Changes,
-    done: &Mutex<Vec<String>>,
-    timeout: Duration,
-) -> (Result<(), Failure>, Said) {
-    let result = match tokio::time::timeout(timeout, changes.make(client)).await {
-        Ok(Ok(made)) => {
-            if let Ok(mut done) = done.lock() {
-                *done = made;
-            }
-            Ok(())
-        }
+async fn try_once(client: &Client, changes: &Changes, timeout: Duration) -> Result<Said, Failure> {
+    match tokio::time::timeout(timeout, changes.make(client)).await {
+        Ok(Ok(made)) => Ok((!made.is_empty()).then(|| made.join(", "))),
         Ok(Err(Problem::Engine(error))) => {
             let again = match error.verdict() {
                 Verdict::Again { after } => Again::MaybeSent { after },
@@ -125,12 +105,8 @@ async fn try_once(
             Err(Failure::new(error.to_string(), again))
         }
         Ok(Err(Problem::Value(reason))) => Err(Failure::new(reason, Again::Never)),
-        Err(_) => {
-            let reason = format!("the engine did not take all of it within {} ms", timeout.as_millis());
-            Err(Failure::new(reason, Again::MaybeSent { after: None }))
-        }
-    };
-    (result, None)
+        Err(_) => Err(Failure::too_late("the engine did not take all of it", timeout)),
+    }
 }
 
 enum Problem {
@@ -146,7 +122,7 @@ impl From<ClientError> for Problem {
 }
 
 impl Changes {
-    /// All of them, whatever was made before.
+    /// Makes all changes, whatever was made before.
     async fn make(&self, client: &Client) -> Result<Vec<String>, Problem> {
         let mut made = Vec::new();
         if let Some(name) = &self.remove_tag {
@@ -177,7 +153,7 @@ impl Changes {
         Ok(made)
     }
 
-    /// One that is there already is given its new end.
+    /// Gives the person a tag; one that is there already is given its new end.
     async fn add(&self, client: &Client, name: &str) -> Result<(), Problem> {
         let there = client.person_tags(&self.person, None).await?;
         let there = there.into_iter().find(|tag| tag.is_called(name));
@@ -202,7 +178,7 @@ impl Changes {
         Ok(removed)
     }
 
-    /// A field that is there keeps its type; a new one is text.
+    /// Sets a field; one that is there keeps its type, a new one is text.
     async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Problem> {
         let there = client.entity_fields(&self.person, None).await?;
         let there = there.into_iter().find(|field| text::same(&field.name, name));
@@ -228,7 +204,7 @@ impl Changes {
         Ok(())
     }
 
-    /// The same for the same request and part, and no other.
+    /// An id that is the same for the same request and part, and for no other.
     fn own_id(&self, part: &str) -> String {
         let hash = Sha256::digest(format!("{}\n{part}", self.key));
         let mut bytes = [0; 16];

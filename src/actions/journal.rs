@@ -1,8 +1,9 @@
 //! The `journal` action: one JSON line per event, appended to a file that rotates by size.
 //!
 //! In: an event. Out: one more whole line. A line is one `write` on a file opened for appending, so lines of several
-//! processes never mix; a line cut short by a full disk is taken back. Lines are handed to the kernel, not forced to the
-//! disk: a crash of this process loses none, a power cut may lose the last seconds (the outbox is the durable record).
+//! processes never mix; a line cut short by a full disk is taken back. Lines are handed to the kernel, not forced to
+//! the disk: a crash of this process loses none, a power cut may lose the last seconds (the outbox is the durable
+//! record).
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -14,15 +15,17 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::Performed;
 use crate::config::JournalConfig;
 use crate::rules::ActionRequest;
 
-/// A local disk takes microseconds; a network file system that hangs must not hold up the actions behind it.
+/// How long appending a line may take. A local disk takes microseconds; a network file system that hangs must not hold up the actions behind it.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Appends events to one file.
 pub struct Journal {
     path: PathBuf,
+    /// Guards the open file, so that one line is written at a time; it is held while the disk is written to.
     writer: Arc<Mutex<Writer>>,
 }
 
@@ -30,6 +33,7 @@ pub struct Journal {
 #[derive(Default)]
 pub struct Writers(BTreeMap<PathBuf, Arc<Mutex<Writer>>>);
 
+/// One file that lines are appended to.
 struct Writer {
     path: PathBuf,
     max_bytes: u64,
@@ -50,7 +54,7 @@ impl Journal {
     }
 
     /// Appends the request's event.
-    pub async fn perform(&self, request: &ActionRequest) -> Result<(), String> {
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let mut line = request.inputs.to_string();
         line.push('\n');
         let append = async {
@@ -58,12 +62,12 @@ impl Journal {
             tokio::task::spawn_blocking(move || writer.append(line.as_bytes())).await
         };
         let problem = match tokio::time::timeout(LIMIT, append).await {
-            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Ok(()))) => return Ok(None),
             Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(_)) => "the process is ending".into(),
             Err(_) => format!("the file system did not answer within {} s", LIMIT.as_secs()),
         };
-        Err(format!("cannot append to {}: {problem}", self.path.display()))
+        Err(format!("cannot append to {}: {problem}", self.path.display()).into())
     }
 }
 

@@ -4,14 +4,13 @@
 //! programs and files; it does not know why something is to be done, only until when.
 //!
 //! ```text
-//! perform: known action? ─▶ room in its queue? ─▶ its turn ─▶ still in time? ─▶ journal | webhook | exec | … ─▶ Outcome
+//! perform: known action? ─▶ room in its queue? ─▶ its turn ─▶ still in time? ─▶ journal | webhook | … ─▶ Outcome
 //! ```
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ::identities::Client;
-use ::identities::trust::TrustError;
 use tokio::sync::Semaphore;
 
 use crate::clock;
@@ -27,16 +26,17 @@ mod journal;
 pub mod mqtt;
 mod relay;
 mod retry;
+mod setup;
 mod syslog;
 mod template;
 mod webhook;
 
 pub use relay::look as look_at_line;
-pub use template::TemplateError;
+pub use setup::{ActionError, WrongKey};
 
-/// Waiting and performed, per action. A receiver that is down for a minute at a busy door collects dozens; beyond this
-/// the newest fails at once, with that reason.
-const IN_ALL: usize = 256;
+/// Requests that wait or are being performed, per action. A receiver that is down for a minute at a busy door collects
+/// dozens; beyond this the newest fails at once, with that reason.
+const MOST_ACCEPTED: usize = 256;
 
 /// How an action ended.
 #[derive(Clone)]
@@ -44,37 +44,12 @@ pub struct Outcome {
     pub action: String,
     pub key: String,
     pub result: ActionResult,
-    /// From the request to its end.
+    /// How long it took, from the request to its end.
     pub took: Duration,
     /// What the receiver answered or the program printed, up to 128 KiB; for `explain`, never for a log.
     pub said: Option<String>,
 }
 
-/// Why the actions cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ActionError {
-    #[error("action `{action}`: `{key}` is wrong: {problem}")]
-    Wrong { action: String, key: String, problem: String },
-    #[error("action `{action}`: `{key}` is not a template that can be filled in")]
-    Template {
-        action: String,
-        key: String,
-        #[source]
-        source: TemplateError,
-    },
-    #[error("`mqtt.{key}` is wrong: {problem}")]
-    Broker { key: &'static str, problem: String },
-    #[error("action `{action}`: cannot set up TLS")]
-    Trust {
-        action: String,
-        #[source]
-        source: TrustError,
-    },
-    #[error("action `{action}`: cannot set up HTTP")]
-    Client {
-        action: String,
-        #[source]
-        source: reqwest::Error,
     },
 }
 
@@ -87,8 +62,10 @@ pub struct Actions {
 struct Action {
     kind: Kind,
     actuator: bool,
+    /// A permit for each request that may be performed at the same time.
     at_once: Semaphore,
-    in_all: Semaphore,
+    /// A permit for each request that may wait or be performed.
+    accepted: Semaphore,
 }
 
 enum Kind {
@@ -104,10 +81,18 @@ enum Kind {
 
 /// What came back from a receiver or a program, as text.
 type Said = Option<String>;
+/// How performing an action went.
+type Performed = Result<Said, Undone>;
+
+/// Why an action was not done, and what the receiver or the program said all the same.
+struct Undone {
+    reason: String,
+    said: Said,
+}
 
 impl Actions {
-    /// Compiles every template and looks for every program; nothing is written, sent or taken. The client is for what is
-    /// written back to the engine.
+    /// Compiles every template and looks for every program; nothing is written, sent or taken. The client is for what
+    /// is written back to the engine.
     pub fn new(configs: &BTreeMap<String, ActionConfig>, client: Option<&Client>) -> Result<Self, ActionError> {
         let mut writers = journal::Writers::default();
         let mut by_name = BTreeMap::new();
@@ -125,8 +110,8 @@ impl Actions {
                 ActionConfig::Mqtt(config) => Kind::Mqtt(Box::new(mqtt::Publish::new(name, config)?)),
             };
             let actuator = config.is_actuator();
-            let (at_once, in_all) = (Semaphore::new(config.concurrency().into()), Semaphore::new(IN_ALL));
-            by_name.insert(name.clone(), Action { kind, actuator, at_once, in_all });
+            let (at_once, accepted) = (Semaphore::new(config.concurrency().into()), Semaphore::new(MOST_ACCEPTED));
+            by_name.insert(name.clone(), Action { kind, actuator, at_once, accepted });
         }
         Ok(Self { by_name, dry_run: DryRun::default() })
     }
@@ -146,8 +131,8 @@ impl Actions {
         self
     }
 
-    /// Takes what must be held from the start: the lines of relays, so that their levels are defined. Gives the names of
-    /// those that cannot be had, and why; they are tried again when they are needed.
+    /// Takes what must be held from the start: the lines of relays, so that their levels are defined. Gives the names
+    /// of those that cannot be had, and why; they are tried again when they are needed.
     pub fn hold_lines(&self) -> Vec<(&str, String)> {
         let relays = self.by_name.iter().filter_map(|(name, action)| match &action.kind {
             Kind::Relay(relay) => Some((name.as_str(), relay)),
@@ -162,8 +147,8 @@ impl Actions {
     }
 
     /// Performs a request, when its turn comes and if it is still in time. An actuator is only in time with a moment to
-    /// expire at, so never when the request is late or from before a restart. Dropping the future gives up: a program is
-    /// killed, a try of a webhook broken off.
+    /// expire at, so never when the request is late or from before a restart. Dropping the future gives up: a program
+    /// is killed, a try of a webhook broken off.
     pub async fn perform(&self, request: ActionRequest) -> Outcome {
         let started = Instant::now();
         let (result, said) = match self.by_name.get(&request.action) {
@@ -182,8 +167,8 @@ impl Actions {
 
 impl Action {
     async fn perform(&self, request: &ActionRequest, dry_run: bool) -> (ActionResult, Said) {
-        let Ok(_place) = self.in_all.try_acquire() else {
-            return (failed(&format!("{IN_ALL} requests are already waiting for this action")), None);
+        let Ok(_place) = self.accepted.try_acquire() else {
+            return (failed(&format!("{MOST_ACCEPTED} requests are already waiting for this action")), None);
         };
         if self.expired(request) {
             return (ActionResult::Expired, None);
@@ -196,17 +181,20 @@ impl Action {
         if self.expired(request) {
             return (ActionResult::Expired, None);
         }
-        let (result, said) = match &self.kind {
-            Kind::Journal(journal) => (journal.perform(request).await, None),
+        let performed = match &self.kind {
+            Kind::Journal(journal) => journal.perform(request).await,
             Kind::Webhook(webhook) => webhook.perform(request).await,
             Kind::Exec(exec) => exec.perform(request).await,
             Kind::Relay(relay) => relay.perform(request).await,
             Kind::Email(email) => email.perform(request).await,
             Kind::Syslog(syslog) => syslog.perform(request).await,
             Kind::Identities(write_back) => write_back.perform(request).await,
-            Kind::Mqtt(publish) => (publish.perform(request).await, None),
+            Kind::Mqtt(publish) => publish.perform(request).await,
         };
-        (result.map_or_else(|reason| failed(&reason), |()| ActionResult::Done), said)
+        match performed {
+            Ok(said) => (ActionResult::Done, said),
+            Err(Undone { reason, said }) => (ActionResult::Failed { reason }, said),
+        }
     }
 
     fn expired(&self, request: &ActionRequest) -> bool {
@@ -217,13 +205,6 @@ impl Action {
     }
 }
 
-impl ActionError {
-    fn wrong(action: &str, key: &str, problem: &str) -> Self {
-        Self::Wrong { action: action.into(), key: key.into(), problem: problem.into() }
-    }
-
-    fn template<T>(action: &str, key: &str, result: Result<T, TemplateError>) -> Result<T, Self> {
-        result.map_err(|source| Self::Template { action: action.into(), key: key.into(), source })
     }
 }
 
@@ -231,6 +212,12 @@ impl std::fmt::Debug for Outcome {
     /// Without what was said.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Outcome({}: {:?} after {:?}, key {})", self.action, self.result, self.took, self.key)
+    }
+}
+
+impl<T: Into<String>> From<T> for Undone {
+    fn from(reason: T) -> Self {
+        Self { reason: reason.into(), said: None }
     }
 }
 

@@ -1,44 +1,46 @@
 //! Trying again: how often, for how long, and when it must not be.
 //!
-//! In: one try, as often as it is worth repeating. Out: how the last one ended. Whether a failure may be repeated is the
-//! action's to say, for each try ([`Again`]); what may have happened already is never repeated for an actuator.
+//! In: one try, as often as it is worth repeating. Out: how the last one ended. Whether a failure may be repeated is
+//! the action's to say, for each try ([`Again`]); what may have happened already is never repeated for an actuator.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::Said;
+use super::{Performed, Said, Undone};
 use crate::clock;
 use crate::rules::ActionRequest;
 
-/// The pauses between tries grow from here to there.
+/// The pauses between tries grow from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How an action is tried again.
 pub struct Retry {
     pub tries: u32,
-    /// One try.
+    /// How long one try may take.
     pub timeout: Duration,
-    /// All of them and the pauses between them; no try starts after it.
+    /// How long all tries and the pauses between them may take; no try starts after it.
     pub within: Duration,
-    /// It is an actuator's: nothing is repeated that may have happened, and no try outlives the request's last moment.
+    /// The action is an actuator: nothing is repeated that may have happened, and no try outlives the request's last
+    /// moment.
     pub at_most_once: bool,
 }
 
-/// Why a try failed, and whether another can help.
+/// Why a try failed, whether another can help, and what the receiver said.
 pub struct Failure {
     pub reason: String,
     pub again: Again,
+    pub said: Said,
 }
 
 /// When another try makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
     Never,
-    /// It never reached the receiver: even an actuator may try again.
+    /// The try never reached the receiver: even an actuator may try again.
     NotSent,
-    /// It may have been received: only what may arrive twice tries again, after the pause the receiver asked for.
+    /// The try may have been received: only what may arrive twice tries again, after the pause the receiver asked for.
     MaybeSent {
         after: Option<Duration>,
     },
@@ -46,7 +48,12 @@ pub enum Again {
 
 impl Failure {
     pub fn new(reason: impl Into<String>, again: Again) -> Self {
-        Self { reason: reason.into(), again }
+        Self { reason: reason.into(), again, said: None }
+    }
+
+    /// A receiver that did not answer in time may have received it all the same.
+    pub fn too_late(what: &str, timeout: Duration) -> Self {
+        Self::new(format!("{what} within {} ms", timeout.as_millis()), Again::MaybeSent { after: None })
     }
 }
 
@@ -56,15 +63,11 @@ impl Retry {
         Self { tries: tries.max(1), timeout, within, at_most_once: false }
     }
 
-    /// Tries until it works or no try is left; `once` is given the time it may take. What the receiver said last comes back
-    /// either way.
-    pub async fn run<Try>(
-        &self,
-        request: &ActionRequest,
-        mut once: impl FnMut(Duration) -> Try,
-    ) -> (Result<(), String>, Said)
+    /// Tries until it works or no try is left; `once` is given the time it may take. What the receiver said last comes
+    /// back either way.
+    pub async fn run<Try>(&self, request: &ActionRequest, mut once: impl FnMut(Duration) -> Try) -> Performed
     where
-        Try: Future<Output = (Result<(), Failure>, Said)>,
+        Try: Future<Output = Result<Said, Failure>>,
     {
         let end = clock::now() + self.within;
         let end = request.expires_at.filter(|_| self.at_most_once).map_or(end, |expires| end.min(expires));
@@ -77,17 +80,19 @@ impl Retry {
         let mut tries = 1;
         loop {
             let timeout = self.timeout.min(end.saturating_duration_since(clock::now()));
-            let (result, said) = once(timeout).await;
-            let Err(failure) = result else { return (Ok(()), said) };
+            let Failure { reason, again, said } = match once(timeout).await {
+                Ok(said) => return Ok(said),
+                Err(failure) => failure,
+            };
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            let pause = match failure.again {
+            let pause = match again {
                 Again::NotSent => pause,
                 Again::MaybeSent { after } if !self.at_most_once => after.unwrap_or(pause),
-                Again::MaybeSent { .. } | Again::Never => return (Err(failure.reason), said),
+                Again::MaybeSent { .. } | Again::Never => return Err(Undone { reason, said }),
             };
             if tries >= self.tries || clock::now() + pause >= end {
                 let tries = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
-                return (Err(format!("{} (after {tries})", failure.reason)), said);
+                return Err(Undone { reason: format!("{reason} (after {tries})"), said });
             }
             metrics::counter!("doorward_actions_retries_total", "action" => request.action.clone()).increment(1);
             tokio::time::sleep(pause).await;

@@ -1,8 +1,9 @@
 //! The `syslog` action: a line in the system's log, in the journal, or in a log server's.
 //!
-//! In: an event. Out: done when the line was handed over; over UDP nobody tells whether it arrived. A line is one line whatever
-//! the event holds: control characters become spaces. What is sent over the network is RFC 5424, with the event's ids as structured
-//! data; the local socket gets the older form that every local daemon reads; the journal gets fields.
+//! In: an event. Out: done when the line was handed over; over UDP nobody tells whether it arrived. A line is one line
+//! whatever the event holds: control characters become spaces. What is sent over the network is RFC 5424, with the
+//! event's ids as structured data; the local socket gets the older form that every local daemon reads; the journal gets
+//! fields.
 
 use std::io;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram};
 
 use super::retry::{Again, Failure, Retry};
+use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
-use super::{ActionError, Said};
+use super::{Performed, Said};
 use crate::config::{LogTarget, SyslogConfig};
 use crate::rules::ActionRequest;
 
@@ -40,39 +42,37 @@ pub struct Syslog {
 impl Syslog {
     /// Compiles the template.
     pub fn new(action: &str, config: &SyslogConfig) -> Result<Self, ActionError> {
-        let message = Template::new(&config.message, Place::Text);
+        let mut setup = Setup::new(action);
+        let message = setup.template("message", &config.message, Place::Text);
         let severity = config.severity as u8;
-        Ok(Self {
+        setup.finish(Self {
             to: config.to.clone(),
             priority: config.facility as u8 * 8 + severity,
             severity,
-            message: ActionError::template(action, "message", message)?,
+            message,
             retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
         })
     }
 
     /// Writes one line.
-    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
-        let message = match self.message.render(&context(&request.inputs)) {
-            Ok(message) => cut(&one_line(&message), LONGEST_LINE).to_owned(),
-            Err(error) => return (Err(format!("cannot fill in `message`: {error}")), None),
-        };
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
+        let message = one_line(&self.message.fill(&context(&request.inputs))?);
+        let message = &message[..message.floor_char_boundary(LONGEST_LINE)];
         let packet = match &self.to {
-            LogTarget::Unix(_) => self.local(&message),
-            LogTarget::Journald(_) => self.journal(&message, request),
-            LogTarget::Udp(_) | LogTarget::Tcp(_) => self.rfc5424(&message, request),
+            LogTarget::Unix(_) => self.local(message),
+            LogTarget::Journald(_) => self.journal(message, request),
+            LogTarget::Udp(_) | LogTarget::Tcp(_) => self.rfc5424(message, request),
         };
         self.retry.run(request, |timeout| self.try_once(&packet, timeout)).await
     }
 
-    async fn try_once(&self, packet: &[u8], timeout: Duration) -> (Result<(), Failure>, Said) {
+    async fn try_once(&self, packet: &[u8], timeout: Duration) -> Result<Said, Failure> {
         let again = Again::MaybeSent { after: None };
-        let result = match tokio::time::timeout(timeout, self.send(packet)).await {
-            Ok(Ok(())) => Ok(()),
+        match tokio::time::timeout(timeout, self.send(packet)).await {
+            Ok(Ok(())) => Ok(None),
             Ok(Err(error)) => Err(Failure::new(format!("cannot write to {}: {error}", self.to), again)),
-            Err(_) => Err(Failure::new(format!("{} took nothing within {} ms", self.to, timeout.as_millis()), again)),
-        };
-        (result, None)
+            Err(_) => Err(Failure::too_late(&format!("{} took nothing", self.to), timeout)),
+        }
     }
 
     async fn send(&self, packet: &[u8]) -> io::Result<()> {
@@ -162,9 +162,4 @@ fn data_of(request: &ActionRequest) -> Vec<(&'static str, String)> {
 
 fn one_line(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// The longest beginning of whole characters.
-fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }

@@ -7,6 +7,7 @@
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use crate::rules::{EVENT_KEYS, UnknownName, check_names};
@@ -14,18 +15,19 @@ use crate::rules::{EVENT_KEYS, UnknownName, check_names};
 /// Where the rendered text goes, and so how the values in it are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// As they are; `null` is empty.
+    /// Values are written as they are; `null` is empty.
     Text,
-    /// Percent-encoded, all but letters, digits, `-`, `.`, `_` and `~`; `null` is empty.
+    /// Values are percent-encoded, all but letters, digits, `-`, `.`, `_` and `~`; `null` is empty.
     Url,
-    /// A level of an MQTT topic: `/`, `+`, `#` and control characters become `_`; `null` is empty.
+    /// Values are levels of an MQTT topic: `/`, `+`, `#` and control characters become `_`; `null` is empty.
     Topic,
-    /// Inside a JSON string as the inside of one (`null` is empty), elsewhere as a JSON value.
+    /// Values are written as the inside of a string within JSON strings (`null` is empty), elsewhere as JSON values.
     Json,
 }
 
-/// A compiled template.
+/// A compiled template, which knows the key it was written under.
 pub struct Template {
+    key: String,
     environment: Environment<'static>,
     place: Place,
 }
@@ -46,13 +48,16 @@ pub enum TemplateError {
 /// Instructions one rendering may take: a template that loops over every field of a person takes a few hundred.
 const FUEL: u64 = 100_000;
 const NAME: &str = "template";
-/// Stand around a value until the text around it is known (Unicode's private use area; escaped within values).
+/// What is percent-encoded in an address: all but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// These two stand around a value until the text around it is known (Unicode's private use area; escaped within
+/// values).
 const OPEN: char = '\u{E000}';
 const CLOSE: char = '\u{E001}';
 
 impl Template {
-    /// Compiles, and checks every name it uses against the event's.
-    pub fn new(source: &str, place: Place) -> Result<Self, TemplateError> {
+    /// Compiles the text of a key, and checks every name it uses against the event's.
+    pub fn new(key: &str, source: &str, place: Place) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -79,8 +84,8 @@ impl Template {
         let names = template.undeclared_variables(true);
         check_names(names.iter().filter(|name| !environment.globals().any(|(global, _)| global == *name)))
             .map_err(TemplateError::UnknownName)?;
-        // Filters, tests and functions are looked up only when they are come by; with a visitor or without one, the rest
-        // of what can go wrong depends on the event.
+        // Filters, tests and functions are looked up only when they are come by; with a visitor or without one, the
+        // rest of what can go wrong depends on the event.
         for person in [
             json!({"id": "x", "face_id": "x", "name": "x", "tags": [{"name": "x", "expires": null}], "fields": {}}),
             json!(null),
@@ -96,11 +101,25 @@ impl Template {
                 return Err(syntax_error(&error));
             }
         }
-        Ok(Self { environment, place })
+        Ok(Self { key: key.to_owned(), environment, place })
     }
 
-    /// Renders it over an event.
-    pub fn render(&self, event: &Value) -> Result<String, TemplateError> {
+    /// A template that stands in for one that does not compile; it renders to an error.
+    pub fn empty(key: &str) -> Self {
+        Self { key: key.to_owned(), environment: Environment::new(), place: Place::Text }
+    }
+
+    /// Renders the template over an event; the reason why it cannot be rendered names the key.
+    pub fn fill(&self, event: &Value) -> Result<String, String> {
+        self.render(event).map_err(|error| self.cannot(error))
+    }
+
+    /// Why nothing can be made of what this template rendered to.
+    pub fn cannot(&self, problem: impl std::fmt::Display) -> String {
+        format!("cannot fill in `{}`: {problem}", self.key)
+    }
+
+    fn render(&self, event: &Value) -> Result<String, TemplateError> {
         let failed = |error: minijinja::Error| TemplateError::Render {
             line: error.line().unwrap_or(1),
             problem: error.kind().to_string(),
@@ -136,17 +155,7 @@ fn write(value: &Value, place: Place) -> Result<String, minijinja::Error> {
         _ if value.is_none() => Ok(String::new()),
         Place::Text => Ok(plain(value)),
         Place::Topic => Ok(plain(value).replace(|c: char| "/+#".contains(c) || c.is_control(), "_")),
-        Place::Url => {
-            let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-            let mut encoded = String::new();
-            for byte in plain(value).as_bytes() {
-                match unreserved(byte) {
-                    true => encoded.push(char::from(*byte)),
-                    false => encoded.push_str(&format!("%{byte:02X}")),
-                }
-            }
-            Ok(encoded)
-        }
+        Place::Url => Ok(utf8_percent_encode(&plain(value), RESERVED).to_string()),
     }
 }
 
@@ -232,7 +241,7 @@ mod tests {
             (Place::Json, r#"{{ person.fields | tojson }}"#, r#"{"Badge": "C-1187"}"#),
             (Place::Json, r#""{{ person.fields }}""#, r#""{\"Badge\":\"C-1187\"}""#),
         ] {
-            let rendered = Template::new(template, place).unwrap().render(&event()).unwrap();
+            let rendered = Template::new("key", template, place).unwrap().render(&event()).unwrap();
             assert_eq!(rendered, wanted, "{template}");
         }
     }
@@ -241,13 +250,13 @@ mod tests {
     fn a_hostile_name_stays_one_value() {
         let name = event().get_attr("person").unwrap().get_attr("name").unwrap().to_string();
         for template in [r#"{"text": "Hello {{ person.name }}!", "x": 1}"#, r#"{"text": {{ person.name }}, "x": 1}"#] {
-            let json = Template::new(template, Place::Json).unwrap().render(&event()).unwrap();
+            let json = Template::new("key", template, Place::Json).unwrap().render(&event()).unwrap();
             let json: serde_json::Value = serde_json::from_str(&json).unwrap();
             let text = json["text"].as_str().unwrap();
             assert!(text == name || text == format!("Hello {name}!"), "{text}");
             assert_eq!(json.as_object().unwrap().len(), 2);
         }
-        let url = Template::new("http://h/?n={{ person.name }}", Place::Url).unwrap().render(&event()).unwrap();
+        let url = Template::new("url", "http://h/?n={{ person.name }}", Place::Url).unwrap().render(&event()).unwrap();
         let url = url::Url::parse(&url).unwrap();
         assert_eq!(url.query_pairs().collect::<Vec<_>>(), [("n".into(), name.into())]);
     }
@@ -265,7 +274,7 @@ mod tests {
             ("{{ rule | shout }}", "line 1: unknown filter"),
         ] {
             let error =
-                Template::new(template, Place::Text).map(|_| ()).map_err(|error| error.to_string()).unwrap_err();
+                Template::new("key", template, Place::Text).map(|_| ()).map_err(|error| error.to_string()).unwrap_err();
             assert!(error.starts_with(wanted), "{template}: {error}");
         }
     }
@@ -278,7 +287,7 @@ mod tests {
             (Place::Json, r#"{"a": {{ shot }} {{ shot }}}"#, "does not render to JSON"),
             (Place::Text, "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}", "fuel"),
         ] {
-            let error = Template::new(template, place).unwrap().render(&event()).unwrap_err().to_string();
+            let error = Template::new("key", template, place).unwrap().render(&event()).unwrap_err().to_string();
             assert!(error.contains(wanted) && !error.contains("Zoë"), "{template}: {error}");
         }
     }

@@ -266,7 +266,7 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for _ in signals.forever() {
             if cancelled.is_cancelled() {
-                terminal::leave(std::process::ExitCode::FAILURE);
+                terminal::leave(terminal::ExitCode::FAILURE);
             }
             cancelled.cancel();
         }

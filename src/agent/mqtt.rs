@@ -11,7 +11,7 @@ use chrono::Utc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::actions::mqtt::{BoxDiagnostics, Broker, DetectorDiagnostics, Home, Link, Owned};
+use crate::actions::mqtt::{BoxDiagnostics, Broker, DetectorDiagnostics, Home, Link};
 use crate::config::{DetectorName, MqttConfig, Settings};
 use crate::outbox::{BrokerTopic, Outbox};
 use crate::status::{Board, BrokerState, Health, Snapshot};
@@ -29,31 +29,22 @@ pub fn home(settings: &Settings, broker: &Broker, outbox: &Outbox) -> Result<Opt
         let late_after = Duration::from_millis(settings.outbox.late_after_ms);
         Arc::new(Home::new(config, broker.clone(), &detectors, late_after))
     });
-    let told: Vec<Owned> = match (config, &home) {
-        (Some(config), Some(_)) => Home::topics(config, broker.topics(), &detectors),
+    let told: Vec<BrokerTopic> = match (config, &home) {
+        (Some(config), Some(_)) => Home::topics(config, broker, &detectors),
         // Whether the box is there is told in any case.
         _ => Home::topics(
             &MqttConfig { home_assistant: false, ..config.cloned().context("there is no [mqtt]")? },
-            broker.topics(),
+            broker,
             &[],
         ),
     };
     let address = broker.address();
     let before = outbox.broker_topics().wait()?;
-    let told: Vec<BrokerTopic> = told.into_iter().map(|owned| record(&address, owned)).collect();
     outbox.keep_broker_topics(told.clone()).wait()?;
     let is_told = |topic: &BrokerTopic| told.iter().any(|other| other.topic == topic.topic);
     let stale = before.into_iter().filter(|topic| topic.broker == address && !is_told(topic));
-    broker.retire(stale.map(owned).collect());
+    broker.retire(stale.collect());
     Ok(home)
-}
-
-fn record(broker: &str, owned: Owned) -> BrokerTopic {
-    BrokerTopic { broker: broker.into(), topic: owned.topic, witness: owned.witness, owner: owned.owner }
-}
-
-fn owned(topic: BrokerTopic) -> Owned {
-    Owned { topic: topic.topic, witness: topic.witness, owner: topic.owner }
 }
 
 /// Keeps the connection up until `ending`, and then says goodbye.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::config::parse_time_zone;
+use super::ImportedPeople;
 
 #[derive(Debug, Subcommand)]
 pub enum EngineCommand {
@@ -59,7 +59,8 @@ pub struct EngineServeArgs {
     /// Embedding model of the manifest
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub model: String,
-    /// Serve HTTPS with this certificate (PEM, the engine's own first); without it one is made and kept in the data folder
+    /// Serve HTTPS with this certificate (PEM, the engine's own first); without it one is made and kept in the data
+    /// folder
     #[arg(long, value_name = "FILE", requires = "key")]
     pub certificate: Option<PathBuf>,
     /// The certificate's private key (PEM, not encrypted)
@@ -168,25 +169,9 @@ pub enum EngineRoleCommand {
 pub struct EngineImportArgs {
     #[command(flatten)]
     pub folder: EngineFolder,
-    /// A folder with a folder per person, or a CSV file
-    #[arg(value_name = "DIR_OR_CSV")]
-    pub source: PathBuf,
+    #[command(flatten)]
+    pub what: ImportedPeople,
     /// Embedding model of the manifest
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub model: String,
-    /// People under way at once
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
-    pub jobs: u16,
-    /// Enrol poor photos as well, and those of a face that is another person's
-    #[arg(long)]
-    pub force: bool,
-    /// Where the doors are, for tags "until" a day; without it the configured detectors' zone, then this machine's
-    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
-    pub time_zone: Option<chrono_tz::Tz>,
-    /// Write what became of every photo, and why, into this file: CSV, or JSON if it is called so
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
 }

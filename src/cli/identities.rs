@@ -139,17 +139,28 @@ A folder: one folder per person inside, named `Ada Lovelace`, `Ada_Lovelace` or 
 WebP, BMP), and if need be a person.json as `doorward engine export` writes it.
 
 A CSV file, separated by commas, semicolons or tabs, with a first line of column names: photo (one or several, separated
-by `;` or `|`, or a folder), first_name, last_name, middle_name, title or just name, tags (`VIP; Guest until 2026-12-31`, which
-includes that day), note, field:NAME for each custom field, ignore:NAME for what is to be left out, person for a key that makes several rows
-one person, person_id for somebody the engine knows. All but photo may be missing.
+by `;` or `|`, or a folder), first_name, last_name, middle_name, title or just name, tags (`VIP; Guest until
+2026-12-31`, which includes that day), note, field:NAME for each custom field, ignore:NAME for what is to be left out,
+person for a key that makes several rows one person, person_id for somebody the engine knows. All but photo may be
+missing.
 
 Exit codes: 0 everything is in, 1 something is not.")]
 pub struct ImportArgs {
+    #[command(flatten)]
+    pub what: ImportedPeople,
+    #[command(flatten)]
+    pub access: EngineAccess,
+    /// Read and check everything, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Who is imported, and how, into whichever engine.
+#[derive(Debug, Args)]
+pub struct ImportedPeople {
     /// A folder with a folder per person, or a CSV file
     #[arg(value_name = "DIR_OR_CSV")]
     pub source: PathBuf,
-    #[command(flatten)]
-    pub access: EngineAccess,
     /// People under way at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
     pub jobs: u16,
@@ -159,9 +170,6 @@ pub struct ImportArgs {
     /// Where the doors are, for tags "until" a day; without it the configured detectors' zone, then this machine's
     #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
     pub time_zone: Option<chrono_tz::Tz>,
-    /// Read and check everything, and send nothing
-    #[arg(long)]
-    pub dry_run: bool,
     /// Write what became of every photo, and why, into this file: CSV, or JSON if it is called so
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -182,8 +190,8 @@ pub enum PersonCommand {
     Tag {
         person: String,
         tag: String,
-        /// When it lapses: with the day `2026-12-31` at the doors, at `2026-12-31T18:00:00Z`, or in `8h`, `30d`; without
-        /// it the tag's own period
+        /// When it lapses: with the day `2026-12-31` at the doors, at `2026-12-31T18:00:00Z`, or in `8h`, `30d`;
+        /// without it the tag's own period
         #[arg(long, value_name = "WHEN", value_parser = parse_expiry)]
         expires: Option<Expiry>,
         #[command(flatten)]

@@ -1,26 +1,25 @@
-//! `doorward actions test`: performs one configured action for a made-up visitor, so that a relay, a mail or a webhook can be
-//! tried without anybody at the door.
+//! `doorward actions test`: performs one configured action for a made-up visitor, so that a relay, a mail or a webhook
+//! can be tried without anybody at the door.
 //!
-//! In: an action's name, and as much of an event as matters. Out: what became of it, and exit code 1 when it was not done. It is
-//! really performed; no rule is asked and nothing is recorded.
+//! In: an action's name, and as much of an event as matters. Out: what became of it, and exit code 1 when it was not
+//! done. It is really performed; no rule is asked and nothing is recorded.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use identities::Client;
 use identities::text;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::rules::{TestEvent, read};
+use super::test_event::{TestEvent, read};
 use super::{CommandResult, print_line};
 use crate::actions::{ActionResult, Actions, Outcome};
 use crate::cli::{ActionsCommand, ActionsTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, OutcomeKind, RuleConfig, Settings};
 use crate::rules::{ActionRequest, RuleClock, Rules};
+use crate::terminal::ExitCode;
 use crate::track::VisitId;
 
 /// Of what a receiver or a program said, this much is shown.
@@ -35,7 +34,7 @@ pub async fn run(command: ActionsCommand) -> CommandResult {
 }
 
 async fn test(args: ActionsTestArgs) -> CommandResult {
-    let settings = super::load_config(args.config.config.as_deref())?.settings;
+    let settings = super::load_config(&args.config)?.settings;
     let config = settings.actions.get(&*text::composed(&args.name)).ok_or_else(|| {
         let names: Vec<_> = settings.actions.keys().map(String::as_str).collect();
         match names.is_empty() {
@@ -46,8 +45,8 @@ async fn test(args: ActionsTestArgs) -> CommandResult {
     if matches!(config, ActionConfig::Mqtt(_)) {
         // A second connection under the box's name would end the running service's, and its last will would go out.
         return Err(anyhow!(
-            "`{}` publishes through the running service's connection, which this command has not; `doorward check --online` \
-             asks the broker",
+            "`{}` publishes through the running service's connection, which this command has not; `doorward check \
+             --online` asks the broker",
             args.name
         )
         .into());
@@ -82,7 +81,7 @@ fn request(settings: &Settings, args: &ActionsTestArgs) -> anyhow::Result<Action
             "person": { "id": Uuid::nil(), "name": "Test Visitor", "tags": ["test"] },
         }),
     };
-    let event = TestEvent::deserialize(&event).context("cannot read the event")?;
+    let event = TestEvent::parse(event).context("cannot read the event")?;
     if event.event == Some(EventKind::Left) {
         bail!("only a recognition can be made up; leave `event` out");
     }

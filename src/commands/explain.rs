@@ -4,13 +4,12 @@
 //! their quality, what the engine said, which actions followed and how each ended, from the history of the state
 //! directory, whether the service is running or not.
 
-use std::process::ExitCode;
-
 use serde_json::Value;
 
 use super::{CommandResult, Failure, print_line};
 use crate::cli::ExplainArgs;
 use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
+use crate::terminal::ExitCode;
 
 pub fn run(args: ExplainArgs) -> CommandResult {
     let visits = visits(&args)?;
@@ -29,7 +28,7 @@ pub fn run(args: ExplainArgs) -> CommandResult {
 
 /// The visits on record whose id starts as asked for; there is one at least.
 pub(super) fn visits(args: &ExplainArgs) -> Result<Vec<VisitRecord>, Failure> {
-    let settings = super::load_config(args.config.config.as_deref())?.settings;
+    let settings = super::load_config(&args.config)?.settings;
     let visits = outbox::explain(&settings.state_dir, &settings.outbox, &args.visit)?;
     if visits.is_empty() {
         let days = settings.outbox.history_days;

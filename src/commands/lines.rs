@@ -4,14 +4,13 @@
 //! the failures on standard error. It remembers whether anything failed.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::Context;
 use faces::detect::Rect;
 use faces::picture::{MAX_PIXELS, Picture};
 use serde_json::json;
 
-use crate::terminal::{complain, plain, tell};
+use crate::terminal::{ExitCode, complain, plain, tell};
 
 /// The lines of one run.
 pub(super) struct Lines {

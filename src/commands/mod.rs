@@ -1,7 +1,7 @@
 //! One file per command: arguments in, printed lines and an exit code out. The rooms do the work.
 
-use std::path::Path;
-use std::process::ExitCode;
+use anyhow::Context;
+use serde::Serialize;
 
 pub mod actions;
 pub mod check;
@@ -16,13 +16,19 @@ pub mod explain;
 pub mod identities;
 mod lines;
 pub mod models;
+mod password;
 pub mod pictures;
+mod progress;
 pub mod purge;
 pub mod replay;
 pub mod rules;
 pub mod run;
+mod table;
+mod test_event;
 
-use crate::terminal::{complain, print_line, print_lines};
+use crate::cli::ConfigArgs;
+use crate::config::{self, Loaded};
+use crate::terminal::{ExitCode, complain, print_line, print_lines};
 
 /// Why a command ended badly, as its exit code tells it.
 #[derive(Debug)]
@@ -43,6 +49,18 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 /// Reads and checks the configuration; its mistakes become exit code 78.
-pub fn load_config(file: Option<&Path>) -> Result<crate::config::Loaded, Failure> {
-    crate::config::load(file).map_err(|errors| Failure::BadConfiguration(errors.into()))
+pub fn load_config(args: &ConfigArgs) -> Result<Loaded, Failure> {
+    config::load(args.config.as_deref()).map_err(|errors| Failure::BadConfiguration(errors.into()))
+}
+
+/// Runs a future to its end, on this thread alone.
+fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.context("cannot start tokio")?.block_on(future))
+}
+
+/// Prints a value as a line of JSON; with it the command has done its work.
+fn print_json(value: &impl Serialize) -> CommandResult {
+    print_line(&serde_json::to_string(value)?);
+    Ok(ExitCode::SUCCESS)
 }

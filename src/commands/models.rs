@@ -5,7 +5,6 @@
 
 use std::io::{ErrorKind, IsTerminal};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use faces::models::{Entry, ModelError, ModelStore, Presence, Role};
@@ -15,6 +14,7 @@ use serde_json::json;
 use super::{CommandResult, complain, print_line};
 use crate::cli::ModelsCommand;
 use crate::models::{FetchError, Outcome, Patience, Pulled, Step, pull};
+use crate::terminal::ExitCode;
 
 /// Works in the folder [`ModelStore::locate`] finds.
 pub fn run(command: ModelsCommand) -> CommandResult {

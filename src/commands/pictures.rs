@@ -1,13 +1,12 @@
 //! `doorward pictures`: what `outbox.keep_…` keeps of answered visits.
 //!
-//! In: which pictures. Out: a line for each, and for `export` its JPEG in a folder, for its owner alone. It only reads, whether
-//! the service is running or not; exporting takes the key.
+//! In: which pictures. Out: a line for each, and for `export` its JPEG in a folder, for its owner alone. It only reads,
+//! whether the service is running or not; exporting takes the key.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -15,6 +14,7 @@ use serde_json::json;
 use super::{CommandResult, complain, print_line};
 use crate::cli::{PicturesArgs, PicturesCommand};
 use crate::outbox::{KeptPicture, Pictures};
+use crate::terminal::ExitCode;
 
 pub fn run(command: PicturesCommand) -> CommandResult {
     match command {
@@ -45,7 +45,7 @@ pub fn run(command: PicturesCommand) -> CommandResult {
 }
 
 fn find(which: &PicturesArgs) -> Result<(Pictures, Vec<KeptPicture>), super::Failure> {
-    let settings = super::load_config(which.config.config.as_deref())?.settings;
+    let settings = super::load_config(&which.config)?.settings;
     let pictures = Pictures::open(&settings.state_dir, &settings.outbox)?;
     let found = pictures.list(which.visit.as_deref(), which.person.as_deref())?;
     Ok((pictures, found))

@@ -1,11 +1,10 @@
 //! `doorward replay`: a recording through the whole agent, one line per visit.
 //!
-//! In: a video file or a folder of pictures, and the settings of a detector. Out: what was sent, what the engine said, what was
-//! done, and how many frames of the recording could not be used. The recording runs as fast as it can be searched, on its own clock, with a state directory of its own: a running service
-//! is not disturbed.
+//! In: a video file or a folder of pictures, and the settings of a detector. Out: what was sent, what the engine said,
+//! what was done, and how many frames of the recording could not be used. The recording runs as fast as it can be
+//! searched, on its own clock, with a state directory of its own: a running service is not disturbed.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -18,7 +17,7 @@ use crate::capture::Losses;
 use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
 use crate::recognition::Known;
-use crate::terminal;
+use crate::terminal::{self, ExitCode};
 use crate::visits::{Visit, quality_json};
 
 /// The detector's name when no configuration gives one.
@@ -74,14 +73,14 @@ fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
     let configured = args.config.config.is_some() || Path::new(config::MAIN_FILE).exists();
     if !configured && !args.dry_run {
         return Err(Failure::BadConfiguration(anyhow::anyhow!(
-            "a replay sends to the configured engine and there is no configuration: name one with --config, or see what would \
-             be sent with --dry-run"
+            "a replay sends to the configured engine and there is no configuration: name one with --config, or see \
+             what would be sent with --dry-run"
         )));
     }
-    let mut settings =
-        if configured { super::load_config(args.config.config.as_deref())?.settings } else { Settings::default() };
+    let mut settings = if configured { super::load_config(&args.config)?.settings } else { Settings::default() };
     let mut detector = pick(&settings, args)?;
-    // The clock of a folder of pictures, and the date of the recording, are the detector's to say where it is a replay itself.
+    // The clock of a folder of pictures, and the date of the recording, are the detector's to say where it is a replay
+    // itself.
     let (fps, starts_at) = match &detector.camera {
         CameraConfig::Replay(replay) => (replay.fps, replay.starts_at),
         _ => (None, None),
@@ -142,7 +141,14 @@ fn visit_json(visit: &Visit) -> Value {
     let actions: Vec<_> = visit
         .actions
         .iter()
-        .map(|line| json!({ "rule": line.rule, "action": line.action, "result": line.result_label(), "reason": line.reason() }))
+        .map(|line| {
+            json!({
+                "rule": line.rule,
+                "action": line.action,
+                "result": line.result_label(),
+                "reason": line.reason(),
+            })
+        })
         .collect();
     json!({
         "visit": visit.id.to_string(),

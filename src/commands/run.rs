@@ -1,6 +1,5 @@
 //! `doorward run`: the service.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use faces::models::ModelStore;
@@ -8,10 +7,11 @@ use faces::models::ModelStore;
 use super::{CommandResult, Failure};
 use crate::agent;
 use crate::cli::RunArgs;
+use crate::terminal::ExitCode;
 use telemetry;
 
 pub async fn run(args: RunArgs) -> CommandResult {
-    let loaded = super::load_config(args.config.config.as_deref())?;
+    let loaded = super::load_config(&args.config)?;
     let mut settings = loaded.settings;
     let bad = |message: String| Failure::BadConfiguration(anyhow::anyhow!(message));
     for name in &args.detector {

@@ -7,15 +7,15 @@ use rusqlite::{Connection, params};
 
 use super::error::{OutboxError, storage};
 
-/// A topic at a broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A topic this box tells things under, at a broker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BrokerTopic {
-    /// Host and port.
+    /// The broker's host and port.
     pub broker: String,
     pub topic: String,
-    /// The topic that shows whose it is.
+    /// The topic that shows whose this one is: a detector's `state`, a box's `availability`.
     pub witness: String,
-    /// This box, as the broker knew it.
+    /// This box's `client_id`, as the broker knew it.
     pub owner: String,
 }
 

@@ -71,6 +71,11 @@ impl Answer {
         }
     }
 
+    /// The recognised person's id.
+    pub fn person_id(&self) -> Option<&str> {
+        self.known().map(|known| known.person.id.as_str())
+    }
+
     /// How sure the engine is that it is a face, 0 to 1, where it says so.
     pub fn confidence(&self) -> Option<f32> {
         match self {
@@ -80,7 +85,8 @@ impl Answer {
         }
     }
 
-    /// How sure the engine is that the face is the person's, 0 to 1, where it says so.
+    /// How sure the engine is that the face is the person's, 0 to 1, where it says so; what guards and `min_confidence`
+    /// go by.
     pub fn match_confidence(&self) -> Option<f32> {
         self.known()?.match_confidence
     }

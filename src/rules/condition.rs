@@ -7,8 +7,8 @@ use identities::text;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
+use super::check::Check;
 use super::event;
-use super::matchers::Check;
 
 /// Instructions one evaluation may take.
 const FUEL: u64 = 100_000;
@@ -65,7 +65,9 @@ mod tests {
     fn expressions_over_the_event() {
         let event = json!({
             "rule": "r", "detector": "Front door", "quality": 0.5, "confidence": null, "late": false, "seen_at": "x",
-            "person": {"id": "p", "name": "Ann Example", "tags": [{"name": "Staff"}], "fields": {"Level": 3, "Büro": "Küche"}},
+            "person": {
+                "id": "p", "name": "Ann Example", "tags": [{"name": "Staff"}], "fields": {"Level": 3, "Büro": "Küche"},
+            },
         });
         for (source, found, held) in [
             ("quality > 0.4", "true", true),

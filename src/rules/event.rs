@@ -3,14 +3,12 @@
 //! In: a recognition and the rule that fired. Out: one JSON object with always the same keys ([`KEYS`]); what does not
 //! apply is `null`. Expired tags are left out of it.
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
-use super::RuleClock;
-use super::matchers::tag_is_valid;
-use super::occasion::Occasion;
-use crate::recognition::{Answer, Field, FieldValue, Known, Recognition};
+use super::visitor_event::VisitorEvent;
+use crate::recognition::{Answer, Field, FieldValue, Known};
 
 /// The document's keys.
 pub const KEYS: [&str; 20] = [
@@ -49,18 +47,19 @@ pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } } }
 /// ```
 ///
-/// `confidence` is the engine's for the face, `match_confidence` its for the person. Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since` when they came.
-pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
-    let Occasion { recognition, now, since, .. } = occasion;
+/// `confidence` is the engine's for the face, `match_confidence` its for the person. Of somebody who has left `event`
+/// is `"left"`, `seen_at` when they were last seen, `since` when they came.
+pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
+    let VisitorEvent { recognition, since, .. } = happened;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
     let (confidence, reason, person) = match &recognition.answer {
-        Answer::Known(known) => (known.confidence, None, Some(person(known, recognition, *now))),
+        Answer::Known(known) => (known.confidence, None, Some(person(known, happened))),
         Answer::Unknown { confidence } => (*confidence, None, None),
         Answer::Refused { reason } => (None, Some(reason), None),
         Answer::NoFace | Answer::Accepted => (None, None, None),
     };
     json!({
-        "event": occasion.event,
+        "event": happened.event,
         "id": key,
         "rule": rule,
         "action": action,
@@ -73,9 +72,9 @@ pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: 
         "visit": recognition.visit.0,
         "sighting": recognition.sighting,
         "shot": recognition.shot,
-        "outcome": recognition.answer.kind(),
-        "late": occasion.late,
-        "quality": share(occasion.quality),
+        "outcome": happened.outcome(),
+        "late": happened.late,
+        "quality": share(happened.quality),
         "confidence": confidence.map(share),
         "match_confidence": recognition.answer.match_confidence().map(share),
         "reason": reason,
@@ -83,11 +82,10 @@ pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: 
     })
 }
 
-fn person(known: &Known, recognition: &Recognition, now: RuleClock) -> Value {
-    let tags = known.tags.iter().filter(|tag| tag_is_valid(tag, recognition, now));
-    let tags: Vec<_> = tags
-        .map(|tag| json!({ "name": tag.name, "expires": tag.expires.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)) }))
-        .collect();
+fn person(known: &Known, happened: &VisitorEvent) -> Value {
+    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let tags = known.tags.iter().filter(|tag| happened.counts(tag));
+    let tags: Vec<_> = tags.map(|tag| json!({ "name": tag.name, "expires": tag.expires.map(time) })).collect();
     let mut fields = Map::new();
     for Field { name, value } in &known.fields {
         fields.entry(name.as_str()).or_insert_with(|| field_value(value));
@@ -124,7 +122,8 @@ pub struct UnknownName {
     has: &'static [&'static str],
 }
 
-/// Every name a template or an `if` uses must be one an event has; names are as `person.name`, or `person.fields.Badge`.
+/// Every name a template or an `if` uses must be one an event has; names are as `person.name`, or
+/// `person.fields.Badge`.
 pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), UnknownName> {
     let mut names: Vec<_> = names.collect();
     names.sort();
@@ -177,15 +176,19 @@ mod tests {
         let id = |n| Uuid::from_u128(n).to_string();
         assert_eq!(
             inputs(
-                "known tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 bool:B=true date:D=2020-01-01T00:00:00Z empty:E"
+                "known tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 bool:B=true \
+             date:D=2020-01-01T00:00:00Z empty:E"
             ),
             json!({
                 "event": "recognition", "id": "KEY", "rule": "greet", "action": "hall", "detector": "Door",
                 "time_zone": "Europe/Berlin", "seen_at": "2026-06-10T10:00:00.000Z",
-                "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null, "visit": id(2), "sighting": id(1), "shot": 1,
-                "outcome": "known", "late": false, "quality": 0.8, "confidence": 0.99, "match_confidence": 0.9, "reason": null,
+                "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null,
+                    "visit": id(2), "sighting": id(1), "shot": 1,
+                "outcome": "known", "late": false, "quality": 0.8,
+                    "confidence": 0.99, "match_confidence": 0.9, "reason": null,
                 "person": {
-                    "id": "ann", "face_id": null, "name": "Ann Example", "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
+                    "id": "ann", "face_id": null, "name": "Ann Example",
+                        "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
                     "fields": {"Badge": "C", "N": 2.5, "B": true, "D": "2020-01-01T00:00:00Z", "E": null},
                 },
             })

@@ -1,7 +1,7 @@
 //! Tests of custom fields: `fields = { Department = "Kitchen", Level = { at_least = 3 } }`.
 //!
-//! In: a test and the value an engine keeps. Out: whether it passes. A value says the same whichever type it is kept in:
-//! the number 7 and the text "7", true and "true", a date and its text.
+//! In: a test and the value an engine keeps. Out: whether it passes. A value says the same whichever type it is kept
+//! in: the number 7 and the text "7", true and "true", a date and its text.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;

@@ -1,4 +1,4 @@
-//! Who was seen where and when: what `first_today`, `absent_secs`, `visits` and `others` look at.
+//! PersonAtDetector was seen where and when: what `first_today`, `absent_secs`, `visits` and `others` look at.
 //!
 //! In: every recognition, whether a rule fires or not. Out: the times of earlier visits of the same person at the same
 //! detector; unknown people are taken together. Bounded: the person not seen for longest is forgotten first.
@@ -33,13 +33,14 @@ pub struct Seen {
 /// The visits of everybody.
 #[derive(Default)]
 pub struct History {
-    people: HashMap<Who, BTreeMap<VisitId, DateTime<Utc>>>,
+    people: HashMap<PersonAtDetector, BTreeMap<VisitId, DateTime<Utc>>>,
 }
 
+/// Somebody, as one detector knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Who {
+struct PersonAtDetector {
     detector: DetectorName,
-    /// Folded; `None` for all unknown people.
+    /// The person's id, folded; `None` for all unknown people.
     person: Option<String>,
 }
 
@@ -55,8 +56,8 @@ impl Seen {
         Some(Self { detector: detector.clone(), person, visit: *visit, seen_at: *seen_at })
     }
 
-    fn who(&self) -> Who {
-        Who { detector: self.detector.clone(), person: self.person.as_deref().map(folded) }
+    fn who(&self) -> PersonAtDetector {
+        PersonAtDetector { detector: self.detector.clone(), person: self.person.as_deref().map(folded) }
     }
 }
 
@@ -65,7 +66,7 @@ impl History {
     pub fn remember(&mut self, seen: &Seen) {
         let who = seen.who();
         if who.person.is_some() {
-            let unknown = Who { person: None, ..who.clone() };
+            let unknown = PersonAtDetector { person: None, ..who.clone() };
             if let Some(visits) = self.people.get_mut(&unknown) {
                 visits.remove(&seen.visit);
             }

@@ -1,4 +1,4 @@
-//! The matchers of a rule: what `when` says, held against one recognition.
+//! The matchers of a rule: what `when` says, held against what happened.
 //!
 //! In: [`Facts`]. Out: one [`Check`] per matcher, with what was wanted, what was found, and whether it held; a rule
 //! matches when all of them did. Text (tags, ids, field names and values) is compared as [`folded`]: however it is
@@ -8,26 +8,13 @@ use chrono::{DateTime, TimeDelta};
 use chrono_tz::Tz;
 use identities::text::folded;
 
-use super::RuleClock;
+use super::check::{Check, NO_MATCH_SCORE, list};
 use super::fields::{self, Today};
 use super::history::{History, Seen};
-use super::occasion::Occasion;
 use super::schedule::Schedule;
+use super::visitor_event::VisitorEvent;
 use crate::config::{Days, EventKind, FieldTest, OutcomeKind, VisitCount, WhenConfig};
-use crate::recognition::{Answer, Known, Recognition, Tag};
-
-/// What is found where the engine did not say how sure it is of the person.
-pub const NO_MATCH_SCORE: &str = "no match score";
-
-/// One matcher's verdict.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Check {
-    /// The key in `when`.
-    pub matcher: &'static str,
-    pub wanted: String,
-    pub found: String,
-    pub held: bool,
-}
+use crate::recognition::{Known, Recognition};
 
 /// What the matchers look at.
 pub struct Facts<'a> {
@@ -39,22 +26,22 @@ pub struct Facts<'a> {
     tags: Vec<String>,
     /// How sure the engine is of the person.
     match_confidence: Option<f32>,
-    /// The shot's, 0 to 1.
+    /// The shot's quality, 0 to 1.
     quality: f32,
     late: bool,
     /// When the face was seen, on the clock on the wall beside the detector.
     local: DateTime<Tz>,
     holidays: &'a [Days],
-    /// Nothing where there was no face or no answer.
+    /// Whom the history knows this as; nothing where there was no face or no answer.
     seen: Option<Seen>,
     history: &'a History,
 }
 
 /// `when` or `unless`, with its text folded.
 pub struct Matchers {
-    /// Empty for any.
+    /// The kinds of event that match; empty for any.
     event: Vec<EventKind>,
-    /// Empty for any.
+    /// The outcomes that match; empty for any.
     outcome: Vec<OutcomeKind>,
     tags_any: Vec<String>,
     tags_all: Vec<String>,
@@ -74,18 +61,14 @@ pub struct Matchers {
 }
 
 impl<'a> Facts<'a> {
-    pub fn new(occasion: &'a Occasion, (zone, holidays): (Tz, &'a [Days]), history: &'a History) -> Self {
-        let Occasion { event, quality, now, late, .. } = *occasion;
-        let recognition: &Recognition = &occasion.recognition;
-        let known = match &recognition.answer {
-            Answer::Known(known) => Some(known),
-            _ => None,
-        };
-        let tags = known.map_or(&[][..], |known| &known.tags);
+    pub fn new(happened: &'a VisitorEvent, zone: Tz, holidays: &'a [Days], history: &'a History) -> Self {
+        let VisitorEvent { event, quality, late, .. } = *happened;
+        let recognition: &Recognition = &happened.recognition;
+        let known = recognition.answer.known();
         Self {
             event,
-            outcome: recognition.answer.kind(),
-            tags: tags.iter().filter(|tag| tag_is_valid(tag, recognition, now)).map(|tag| folded(&tag.name)).collect(),
+            outcome: happened.outcome(),
+            tags: happened.valid_tags(recognition).map(|tag| folded(&tag.name)).collect(),
             local: recognition.seen_at.with_timezone(&zone),
             seen: Seen::of(recognition),
             late,
@@ -100,7 +83,7 @@ impl<'a> Facts<'a> {
 }
 
 impl Matchers {
-    /// Of a `when`: about answers and known people, unless it says otherwise.
+    /// The matchers of a `when`: they are about answers and known people, unless it says otherwise.
     pub fn when(when: &WhenConfig) -> Self {
         let mut matchers = Self::unless(when);
         if matchers.event.is_empty() {
@@ -112,7 +95,7 @@ impl Matchers {
         matchers
     }
 
-    /// Of an `unless`: about everybody, unless it says otherwise.
+    /// The matchers of an `unless`: they are about everybody, unless it says otherwise.
     pub fn unless(when: &WhenConfig) -> Self {
         let fold = |texts: &[String]| texts.iter().map(|text| folded(text)).collect();
         let seconds = |secs: u64| i64::try_from(secs).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
@@ -194,7 +177,7 @@ impl Matchers {
         checks
     }
 
-    /// What was before; none of it holds of an answer without a face.
+    /// The checks of what was before; none of it holds of an answer without a face.
     fn about_the_past(&self, facts: &Facts) -> Vec<Check> {
         let mut checks = Vec::new();
         let Some(seen) = &facts.seen else {
@@ -235,23 +218,6 @@ impl Matchers {
     }
 }
 
-impl Check {
-    pub fn of(matcher: &'static str, wanted: impl ToString, found: impl ToString, held: bool) -> Self {
-        Self { matcher, wanted: wanted.to_string(), found: found.to_string(), held }
-    }
-}
-
-/// The checks of an `unless` as one: it holds when one of them does not.
-pub fn unless(checks: &[Check]) -> Check {
-    let all = |text: fn(&Check) -> String| checks.iter().map(text).collect::<Vec<_>>().join("; ");
-    Check {
-        matcher: "unless",
-        wanted: all(|check| format!("{}: {}", check.matcher, check.wanted)),
-        found: all(|check| format!("{}: {}", check.matcher, check.found)),
-        held: checks.iter().any(|check| !check.held),
-    }
-}
-
 /// A person may have a field twice: one that passes is enough.
 fn field(name: &str, test: &FieldTest, facts: &Facts) -> Check {
     let values = facts.known.map_or(&[][..], |known| &known.fields);
@@ -265,37 +231,4 @@ fn field(name: &str, test: &FieldTest, facts: &Facts) -> Check {
     };
     let found = list(&values, |field| fields::value_text(&field.value));
     Check::of("fields", format!("{name} {}", fields::wanted_text(test)), found, held)
-}
-
-impl std::fmt::Debug for Check {
-    /// Without what was found: it may be a tag or a field of a person.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.matcher, if self.held { "holds" } else { "does not hold" })
-    }
-}
-
-impl OutcomeKind {
-    /// As the configuration and the event say it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Known => "known",
-            Self::Unknown => "unknown",
-            Self::NoFace => "no_face",
-            Self::Refused => "refused",
-            Self::Accepted => "accepted",
-        }
-    }
-}
-
-/// Whether a tag counts: it must not have expired when the face was seen, nor now.
-pub fn tag_is_valid(tag: &Tag, recognition: &Recognition, now: RuleClock) -> bool {
-    tag.expires.is_none_or(|expires| expires > recognition.seen_at.max(now.utc))
-}
-
-/// `a, b, c`, or `none`.
-pub fn list<T, S: Into<String>>(items: &[T], text: impl Fn(&T) -> S) -> String {
-    if items.is_empty() {
-        return "none".into();
-    }
-    items.iter().map(|item| text(item).into()).collect::<Vec<_>>().join(", ")
 }

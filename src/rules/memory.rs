@@ -8,9 +8,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use identities::text::folded;
 
-use super::occasion::Occasion;
-use super::{Decision, Firing};
-use crate::config::{DetectorName, EventKind};
+use super::Firing;
+use super::groups::ActionGroup;
+use super::per_visit::PerVisit;
+use super::verdict::Decision;
+use crate::config::DetectorName;
 use crate::track::VisitId;
 
 /// Firings remembered. At one visit every two seconds, each firing four rules, half an hour; a cooldown that must reach
@@ -19,80 +21,69 @@ const FIRINGS: usize = 4096;
 /// Visits remembered as recognised. A visit's second shot comes within seconds of its first.
 const VISITS: usize = 1024;
 
-/// A rule's actions are remembered in parts, so that an answer too late for the door does not use up the live one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
-    /// Everything that only tells somebody.
-    Tell,
-    /// Actuators.
-    Move,
-    /// Actuators an answer came too late for.
-    Withheld,
-    /// What follows when somebody has left.
-    Left,
-}
-
 /// What has fired, newest last.
 #[derive(Default)]
 pub struct Memory {
-    order: VecDeque<Entry>,
-    /// Fired for this visit and person.
-    fired: HashSet<(Subject, VisitId)>,
-    /// When, by the people it fired for.
-    rests: HashMap<Subject, Vec<DateTime<Utc>>>,
-    visits: VecDeque<VisitId>,
-    recognised: HashSet<VisitId>,
+    order: VecDeque<Remembered>,
+    /// Which groups of which rules have fired for whom, in which visit.
+    fired: HashSet<(FiredFor, VisitId)>,
+    /// When they fired for a person.
+    rests: HashMap<FiredFor, Vec<DateTime<Utc>>>,
+    /// The visits whose person is known.
+    recognised: PerVisit<(), VISITS>,
 }
 
+/// A group of a rule's actions, and whom it fired for.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Subject {
-    part: Part,
+struct FiredFor {
+    group: ActionGroup,
     rule: String,
     detector: DetectorName,
     /// As [`folded`]; `None` is whoever stood there during the visit.
     person: Option<String>,
 }
 
-struct Entry {
-    subject: Subject,
+/// One firing.
+struct Remembered {
+    fired_for: FiredFor,
     visit: VisitId,
     seen_at: DateTime<Utc>,
 }
 
 impl Memory {
     /// Why this must not fire now; `None` when it may.
-    pub fn blocks(&self, part: Part, firing: &Firing, cooldown: TimeDelta) -> Option<Decision> {
-        let subject = Subject::new(part, firing);
-        let nobody = subject.person.is_none();
-        if self.fired.contains(&(subject.clone(), firing.visit)) {
+    pub fn blocks(&self, group: ActionGroup, firing: &Firing, cooldown: TimeDelta) -> Option<Decision> {
+        let fired_for = FiredFor::new(group, firing);
+        let nobody = fired_for.person.is_none();
+        if self.fired.contains(&(fired_for.clone(), firing.visit)) {
             return Some(Decision::Repeated);
         }
-        if nobody && part != Part::Left {
-            return self.recognised.contains(&firing.visit).then_some(Decision::VisitKnown);
+        if nobody && group != ActionGroup::Left {
+            return self.recognised.get(firing.visit).is_some().then_some(Decision::VisitKnown);
         }
         // In both directions: answers come out of order, and a clock set back must not silence a rule for longer than
         // its cooldown.
         let near = |seen: &&DateTime<Utc>| (firing.seen_at - **seen).abs() < cooldown;
-        self.rests.get(&subject)?.iter().rev().find(near).map(|since| Decision::Resting { since: *since })
+        self.rests.get(&fired_for)?.iter().rev().find(near).map(|since| Decision::Resting { since: *since })
     }
 
-    /// To be called for every part that fired, and only then.
-    pub fn remember(&mut self, part: Part, firing: &Firing) {
-        if part == Part::Move {
+    /// To be called for every group that fired, and only then.
+    pub fn remember(&mut self, group: ActionGroup, firing: &Firing) {
+        if group == ActionGroup::Move {
             // What has been moved is not withheld from a later shot that comes too late.
-            self.remember(Part::Withheld, firing);
+            self.remember(ActionGroup::Withheld, firing);
         }
-        let subject = Subject::new(part, firing);
-        if subject.person.is_some() && part != Part::Left {
+        let fired_for = FiredFor::new(group, firing);
+        if fired_for.person.is_some() && group != ActionGroup::Left {
             self.recognised(firing.visit);
         }
-        if !self.fired.insert((subject.clone(), firing.visit)) {
+        if !self.fired.insert((fired_for.clone(), firing.visit)) {
             return;
         }
-        if subject.person.is_some() {
-            self.rests.entry(subject.clone()).or_default().push(firing.seen_at);
+        if fired_for.person.is_some() {
+            self.rests.entry(fired_for.clone()).or_default().push(firing.seen_at);
         }
-        self.order.push_back(Entry { subject, visit: firing.visit, seen_at: firing.seen_at });
+        self.order.push_back(Remembered { fired_for, visit: firing.visit, seen_at: firing.seen_at });
         if self.order.len() > FIRINGS {
             self.forget_oldest();
         }
@@ -100,56 +91,27 @@ impl Memory {
 
     /// The visit's person is known: answers without a person no longer matter in it.
     pub fn recognised(&mut self, visit: VisitId) {
-        if self.recognised.insert(visit) {
-            self.visits.push_back(visit);
-            if self.visits.len() > VISITS
-                && let Some(oldest) = self.visits.pop_front()
-            {
-                self.recognised.remove(&oldest);
-            }
-        }
+        self.recognised.get_or_add(visit);
     }
 
     fn forget_oldest(&mut self) {
-        let Some(Entry { subject, visit, seen_at }) = self.order.pop_front() else { return };
-        if let Some(times) = self.rests.get_mut(&subject) {
+        let Some(Remembered { fired_for, visit, seen_at }) = self.order.pop_front() else { return };
+        if let Some(times) = self.rests.get_mut(&fired_for) {
             if let Some(at) = times.iter().position(|time| *time == seen_at) {
                 times.remove(at);
             }
             if times.is_empty() {
-                self.rests.remove(&subject);
+                self.rests.remove(&fired_for);
             }
         }
-        self.fired.remove(&(subject, visit));
+        self.fired.remove(&(fired_for, visit));
     }
 }
 
-impl Part {
-    /// The part of something that fired before a restart.
-    pub fn before(event: EventKind, actuator: bool) -> Self {
-        match (event, actuator) {
-            (EventKind::Left, _) => Part::Left,
-            (EventKind::Recognition, false) => Part::Tell,
-            (EventKind::Recognition, true) => Part::Move,
-        }
-    }
-
-    /// The part an action belongs to; none for an actuator when somebody has left, for whom nothing is opened.
-    pub fn of(actuator: bool, occasion: &Occasion) -> Option<Self> {
-        match (occasion.event, actuator, occasion.late) {
-            (EventKind::Left, true, _) => None,
-            (EventKind::Left, false, _) => Some(Part::Left),
-            (EventKind::Recognition, false, _) => Some(Part::Tell),
-            (EventKind::Recognition, true, false) => Some(Part::Move),
-            (EventKind::Recognition, true, true) => Some(Part::Withheld),
-        }
-    }
-}
-
-impl Subject {
-    fn new(part: Part, firing: &Firing) -> Self {
+impl FiredFor {
+    fn new(group: ActionGroup, firing: &Firing) -> Self {
         Self {
-            part,
+            group,
             rule: firing.rule.clone(),
             detector: firing.detector.clone(),
             person: firing.person.as_deref().map(folded),
@@ -162,6 +124,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::config::EventKind;
 
     fn firing(rule: &str, person: Option<&str>, visit: u128, second: i64) -> Firing {
         Firing {
@@ -192,15 +155,15 @@ mod tests {
             ("an unknown in the visit of a known", "r", None, 1, 1, true),
         ] {
             let mut memory = Memory::default();
-            memory.remember(Part::Tell, &firing("r", Some("ann"), 1, 0));
+            memory.remember(ActionGroup::Tell, &firing("r", Some("ann"), 1, 0));
             let next = firing(rule, person, visit, second);
-            let blocks = memory.blocks(Part::Tell, &next, TimeDelta::seconds(60));
+            let blocks = memory.blocks(ActionGroup::Tell, &next, TimeDelta::seconds(60));
             assert_eq!(blocks.is_some(), blocked, "{why}: {blocks:?}");
             if person.is_some() {
                 assert_eq!(
-                    memory.blocks(Part::Move, &next, TimeDelta::seconds(60)),
+                    memory.blocks(ActionGroup::Move, &next, TimeDelta::seconds(60)),
                     None,
-                    "{why}: the other part is free"
+                    "{why}: the other group is free"
                 );
             }
         }
@@ -209,8 +172,9 @@ mod tests {
     #[test]
     fn unknown_people_count_per_visit() {
         let mut memory = Memory::default();
-        memory.remember(Part::Tell, &firing("r", None, 1, 0));
-        let blocks = |memory: &Memory, visit| memory.blocks(Part::Tell, &firing("r", None, visit, 1), TimeDelta::MAX);
+        memory.remember(ActionGroup::Tell, &firing("r", None, 1, 0));
+        let blocks =
+            |memory: &Memory, visit| memory.blocks(ActionGroup::Tell, &firing("r", None, visit, 1), TimeDelta::MAX);
         assert_eq!(blocks(&memory, 1), Some(Decision::Repeated));
         assert_eq!(blocks(&memory, 2), None);
         memory.recognised(VisitId(Uuid::from_u128(2)));
@@ -220,22 +184,24 @@ mod tests {
     #[test]
     fn an_out_of_order_firing_does_not_shorten_the_rest_of_a_newer_one() {
         let mut memory = Memory::default();
-        memory.remember(Part::Tell, &firing("r", Some("ann"), 1, 1000));
-        memory.remember(Part::Tell, &firing("r", Some("ann"), 2, 0));
-        assert!(memory.blocks(Part::Tell, &firing("r", Some("ann"), 3, 1001), TimeDelta::seconds(60)).is_some());
+        memory.remember(ActionGroup::Tell, &firing("r", Some("ann"), 1, 1000));
+        memory.remember(ActionGroup::Tell, &firing("r", Some("ann"), 2, 0));
+        assert!(memory.blocks(ActionGroup::Tell, &firing("r", Some("ann"), 3, 1001), TimeDelta::seconds(60)).is_some());
     }
 
     #[test]
     fn memory_is_bounded_and_forgets_the_oldest() {
         let mut memory = Memory::default();
         for n in 0..(2 * FIRINGS as u128) {
-            memory.remember(Part::Tell, &firing("r", Some(&format!("p{n}")), n, n as i64));
+            memory.remember(ActionGroup::Tell, &firing("r", Some(&format!("p{n}")), n, n as i64));
         }
         assert_eq!((memory.order.len(), memory.fired.len(), memory.rests.len()), (FIRINGS, FIRINGS, FIRINGS));
-        assert_eq!((memory.visits.len(), memory.recognised.len()), (VISITS, VISITS));
+        let known = |n: &u128| memory.recognised.get(VisitId(Uuid::from_u128(*n))).is_some();
+        let newest = 2 * FIRINGS as u128 - VISITS as u128;
+        assert!((0..2 * FIRINGS as u128).filter(known).eq(newest..2 * FIRINGS as u128));
         let last = 2 * FIRINGS - 1;
         let newest = firing("r", Some(&format!("p{last}")), 7, last as i64);
-        assert!(memory.blocks(Part::Tell, &newest, TimeDelta::seconds(60)).is_some());
-        assert!(memory.blocks(Part::Tell, &firing("r", Some("p0"), 0, 0), TimeDelta::seconds(60)).is_none());
+        assert!(memory.blocks(ActionGroup::Tell, &newest, TimeDelta::seconds(60)).is_some());
+        assert!(memory.blocks(ActionGroup::Tell, &firing("r", Some("p0"), 0, 0), TimeDelta::seconds(60)).is_none());
     }
 }

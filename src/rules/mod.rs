@@ -4,9 +4,11 @@
 //! back after a restart). It does not know what an action does, only whether it is an actuator.
 //!
 //! ```text
-//! Recognition ─▶ matchers: does every one hold? ─▶ memory: fired for this visit, resting for this person? ─┬▶ requests
-//! or left        (matchers.rs, explained as Checks)  (memory.rs)                                             │
-//!                                                        actuators ─▶ guards: does every one hold? (guard.rs) ─┴▶ requests
+//! Recognition ─▶ matchers: does every one hold? ─▶ memory: fired for this visit, resting for this person?
+//! or left        (matchers.rs, explained as Checks)  (memory.rs)      │
+//!                                                                     ├ what only tells ──────────────────▶ requests
+//!                                                                     └ actuators ─▶ guards: does every one
+//!                                                                                    hold? (guard.rs) ────▶ requests
 //! ```
 
 use std::collections::BTreeSet;
@@ -22,14 +24,17 @@ use crate::track::{Confirm, VisitId};
 
 #[cfg(test)]
 mod cases;
+mod check;
 mod condition;
 mod event;
 mod fields;
+mod groups;
 mod guard;
+mod guard_memory;
 mod history;
 mod matchers;
 mod memory;
-mod occasion;
+mod per_visit;
 mod pictures;
 mod presence;
 #[cfg(test)]
@@ -40,23 +45,26 @@ mod stay;
 #[cfg(test)]
 mod stories;
 mod verdict;
+mod visitor_event;
 
+pub use check::Check;
 pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS, UnknownName, check_names};
 pub use history::Seen;
-pub use matchers::Check;
 pub use presence::Presence;
 pub use request::ActionRequest;
 pub use stay::{Guest, Stay};
 pub use verdict::{Decision, Judgement, Refusal, RefusedAction, Verdict};
 
 use condition::Condition;
-use guard::{Guard, GuardMemory, Scene};
+use groups::ActionGroup;
+use guard::{Circumstances, Guard};
+use guard_memory::GuardMemory;
 use history::History;
 use matchers::{Facts, Matchers};
-use memory::{Memory, Part};
-use occasion::Occasion;
-use pictures::Pictures;
+use memory::Memory;
+use pictures::{PictureNeed, WantedPictures};
 use request::key;
+use visitor_event::VisitorEvent;
 
 /// The moment a recognition is judged at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +110,7 @@ pub struct Rules {
     memory: Memory,
     history: History,
     guards: GuardMemory,
-    pictures: Pictures,
+    pictures: WantedPictures,
 }
 
 /// A rule made ready.
@@ -113,18 +121,19 @@ struct Rule {
     condition: Option<Condition>,
     cooldown: TimeDelta,
     /// In the order they are performed.
-    actions: Vec<Planned>,
+    actions: Vec<PlannedAction>,
 }
 
-struct Planned {
+/// An action of a rule.
+struct PlannedAction {
     name: String,
-    /// Of an actuator.
+    /// What must hold before an actuator moves; other actions have no guard.
     guard: Option<Guard>,
 }
 
 impl Rules {
-    /// The rules of one detector in their order. `zone` is the detector's; a request for an actuator, which is what has a
-    /// guard, expires `late_after` after its frame entered the process.
+    /// The rules of one detector in their order. `zone` is the detector's; a request for an actuator, which is what has
+    /// a guard, expires `late_after` after its frame entered the process.
     pub fn new(
         rules: Vec<RuleConfig>,
         zone: Tz,
@@ -136,10 +145,10 @@ impl Rules {
             return Err(RuleError::TwiceNamed { rule: twice.name.clone() });
         }
         let ready = |rule: RuleConfig| {
-            let mut actions: Vec<Planned> = Vec::new();
+            let mut actions: Vec<PlannedAction> = Vec::new();
             for name in rule.actions {
                 if !actions.iter().any(|action| action.name == name) {
-                    actions.push(Planned { guard: guard(&name).map(Guard::new), name });
+                    actions.push(PlannedAction { guard: guard(&name).map(Guard::new), name });
                 }
             }
             let condition = rule.condition.as_deref().map(Condition::new).transpose();
@@ -161,7 +170,7 @@ impl Rules {
             memory: Memory::default(),
             history: History::default(),
             guards: GuardMemory::default(),
-            pictures: Pictures::default(),
+            pictures: WantedPictures::default(),
         })
     }
 
@@ -170,8 +179,8 @@ impl Rules {
         Self { holidays, ..self }
     }
 
-    /// Brings back what fired before a restart, and the action of each, oldest first. An actuator that was asked for counts
-    /// as moved, whatever became of it.
+    /// Brings back what fired before a restart, and the action of each, oldest first. An actuator that was asked for
+    /// counts as moved, whatever became of it.
     pub fn restore(&mut self, fired: impl IntoIterator<Item = (Firing, String)>) {
         for (firing, action) in fired {
             let actions = self.rules.iter().filter(|rule| *rule.name == *firing.rule).flat_map(|rule| &rule.actions);
@@ -179,7 +188,7 @@ impl Rules {
             if actuator {
                 self.guards.moved(&action, firing.seen_at);
             }
-            self.memory.remember(Part::before(firing.event, actuator), &firing);
+            self.memory.remember(ActionGroup::before(firing.event, actuator), &firing);
         }
     }
 
@@ -195,10 +204,10 @@ impl Rules {
     ///
     /// - A rule fires once per visit and person; without a person, once per visit, and not at all once the visit's
     ///   person is known. An unknown visitor who is recognised in a later shot fires what matches then.
-    /// - After firing for a person it rests for that person for its cooldown, measured between the times they were seen,
-    ///   in either direction, so that late answers and clocks set back neither flood nor block.
-    /// - An actuator that its guard holds back is not asked for and has not fired: the next answer may let it through, and
-    ///   further pictures are asked for where they can help (`pictures.rs`).
+    /// - After firing for a person it rests for that person for its cooldown, measured between the times they were
+    ///   seen, in either direction, so that late answers and clocks set back neither flood nor block.
+    /// - An actuator that its guard holds back is not asked for and has not fired: the next answer may let it through,
+    ///   and further pictures are asked for where they can help (`pictures.rs`).
     /// - A late recognition asks for its actuators only to have them counted as expired, under a key of their own; they
     ///   do not count as fired, so that a live answer of the same visit still reaches them.
     pub fn judge(&mut self, recognition: &Recognition, quality: f32, now: RuleClock, present: &[Stay]) -> Judgement {
@@ -208,31 +217,33 @@ impl Rules {
         if let Some(seen) = Seen::of(recognition) {
             self.history.remember(&seen);
         }
-        let occasion = Occasion::answer(recognition, quality, now);
-        self.guards.saw(&occasion);
-        let mut judgement = self.fire(&occasion, present);
-        judgement.confirm = self.pictures_after(&occasion, &judgement, present);
+        let happened = VisitorEvent::answer(recognition, quality, now);
+        self.guards.saw(&happened);
+        let mut judgement = self.fire(&happened, present);
+        judgement.confirm = self.pictures_after(&happened, &judgement, present);
         judgement
     }
 
     /// The further pictures an actuator waits for after this answer.
-    fn pictures_after(&mut self, occasion: &Occasion, judgement: &Judgement, present: &[Stay]) -> Option<Confirm> {
-        let scene = Scene { occasion, memory: &self.guards, present, zone: self.zone };
+    fn pictures_after(&mut self, happened: &VisitorEvent, judgement: &Judgement, present: &[Stay]) -> Option<Confirm> {
+        let circumstances = Circumstances { happened, memory: &self.guards, present, zone: self.zone };
         let planned = self.rules.iter().zip(&judgement.verdicts).filter(|(_, verdict)| verdict.fits_another_visitor());
         let guards = planned.flat_map(|(rule, _)| &rule.actions);
         let guards = guards.filter_map(|action| Some((action.name.as_str(), action.guard.as_ref()?)));
-        let verdict = pictures::Verdict {
+        let need = PictureNeed {
             // What moves has a moment to expire at, and nothing else has one.
             moves: judgement.requests.iter().any(|request| request.expires_at.is_some()),
             lacking: Confirm::all(judgement.refused.iter().filter_map(|refused| refused.refusal.confirm)),
-            hoped_for: &|| Confirm::all(guards.clone().filter_map(|(name, guard)| guard.hopes_for(name, &scene))),
+            hoped_for: &|| {
+                Confirm::all(guards.clone().filter_map(|(name, guard)| guard.hopes_for(name, &circumstances)))
+            },
         };
-        self.pictures.after(occasion, &verdict)
+        self.pictures.after(happened, &need)
     }
 
     /// Somebody has left. Told twice, what follows is done once; actuators are never asked for.
     pub fn left(&mut self, stay: &Stay, now: RuleClock) -> Judgement {
-        self.fire(&Occasion::left(stay, now), &[])
+        self.fire(&VisitorEvent::left(stay, now), &[])
     }
 
     /// [`judge`](Self::judge) with nobody else there, and only what is to be done.
@@ -241,27 +252,27 @@ impl Rules {
         self.judge(recognition, quality, now, &[]).requests
     }
 
-    fn fire(&mut self, occasion: &Occasion, present: &[Stay]) -> Judgement {
-        let recognition: &Recognition = &occasion.recognition;
-        let late = occasion.late;
+    fn fire(&mut self, happened: &VisitorEvent, present: &[Stay]) -> Judgement {
+        let recognition: &Recognition = &happened.recognition;
+        let late = happened.late;
         let deadline = recognition.arrived.filter(|_| !late).and_then(|arrived| arrived.checked_add(self.late_after));
         let (mut requests, mut refused_actions) = (Vec::new(), Vec::new());
-        let verdicts = self.look(occasion, present);
+        let verdicts = self.look(happened, present);
         for (rule, verdict) in self.rules.iter().zip(&verdicts) {
             let Decision::Fire { actions, withheld, refused } = &verdict.decision else { continue };
-            let firing = occasion.firing(&rule.name);
-            let mut parts = BTreeSet::new();
+            let firing = happened.firing(&rule.name);
+            let mut groups = BTreeSet::new();
             for action in rule.actions.iter().filter(|a| actions.contains(&a.name) || withheld.contains(&a.name)) {
-                let Some(part) = Part::of(action.guard.is_some(), occasion) else { continue };
-                parts.insert(part);
-                if part == Part::Move {
+                let Some(group) = ActionGroup::of(action.guard.is_some(), happened) else { continue };
+                groups.insert(group);
+                if group == ActionGroup::Move {
                     self.guards.moved(&action.name, recognition.seen_at);
                 }
-                let key = key(&firing, part, &action.name);
+                let key = key(&firing, group, &action.name);
                 requests.push(ActionRequest {
-                    inputs: event::document(occasion, &rule.name, &action.name, &key, self.zone),
+                    inputs: event::document(happened, &rule.name, &action.name, &key, self.zone),
                     action: action.name.clone(),
-                    event: occasion.event,
+                    event: happened.event,
                     rule: rule.name.to_string(),
                     detector: recognition.detector.clone(),
                     visit: recognition.visit,
@@ -275,7 +286,7 @@ impl Rules {
                 });
             }
             refused_actions.extend(refused.iter().map(|refusal| RefusedAction {
-                key: key(&firing, Part::Move, &refusal.action),
+                key: key(&firing, ActionGroup::Move, &refusal.action),
                 rule: rule.name.to_string(),
                 detector: recognition.detector.clone(),
                 visit: recognition.visit,
@@ -284,27 +295,27 @@ impl Rules {
                 seen_at: recognition.seen_at,
                 refusal: refusal.clone(),
             }));
-            for part in parts {
-                self.memory.remember(part, &firing);
+            for group in groups {
+                self.memory.remember(group, &firing);
             }
         }
         Judgement { requests, refused: refused_actions, verdicts, confirm: None }
     }
 
     /// What every rule makes of it, without remembering anything.
-    fn look(&self, occasion: &Occasion, present: &[Stay]) -> Vec<Verdict> {
-        let facts = Facts::new(occasion, (self.zone, &self.holidays), &self.history);
+    fn look(&self, happened: &VisitorEvent, present: &[Stay]) -> Vec<Verdict> {
+        let facts = Facts::new(happened, self.zone, &self.holidays, &self.history);
         let verdict = |rule: &Rule| {
             let mut checks = rule.when.checks(&facts);
             if let Some(unless) = &rule.unless {
-                checks.push(matchers::unless(&unless.checks(&facts)));
+                checks.push(Check::unless(&unless.checks(&facts)));
             }
             if let Some(condition) = &rule.condition {
-                let event = event::document(occasion, &rule.name, "", "", self.zone);
+                let event = event::document(happened, &rule.name, "", "", self.zone);
                 checks.push(condition.check(&event));
             }
             let decision = match checks.iter().all(|check| check.held) {
-                true => self.decide(rule, occasion, present),
+                true => self.decide(rule, happened, present),
                 false => Decision::NoMatch,
             };
             Verdict { rule: rule.name.to_string(), checks, decision }
@@ -313,18 +324,18 @@ impl Rules {
     }
 
     /// A matching rule, held against the memory and the guards: its actuators and its other actions each on their own.
-    fn decide(&self, rule: &Rule, occasion: &Occasion, present: &[Stay]) -> Decision {
-        let firing = occasion.firing(&rule.name);
+    fn decide(&self, rule: &Rule, happened: &VisitorEvent, present: &[Stay]) -> Decision {
+        let firing = happened.firing(&rule.name);
         let (mut actions, mut withheld, mut refused, mut blocked) = (Vec::new(), Vec::new(), Vec::new(), None);
-        let scene = Scene { occasion, memory: &self.guards, present, zone: self.zone };
+        let circumstances = Circumstances { happened, memory: &self.guards, present, zone: self.zone };
         for action in &rule.actions {
-            let Some(part) = Part::of(action.guard.is_some(), occasion) else { continue };
-            match self.memory.blocks(part, &firing, rule.cooldown) {
+            let Some(group) = ActionGroup::of(action.guard.is_some(), happened) else { continue };
+            match self.memory.blocks(group, &firing, rule.cooldown) {
                 Some(block) => blocked = Some(block),
-                None if part == Part::Withheld => withheld.push(action.name.clone()),
+                None if group == ActionGroup::Withheld => withheld.push(action.name.clone()),
                 None => {
-                    let guard = action.guard.as_ref().filter(|_| part == Part::Move);
-                    match guard.and_then(|guard| guard.refuses(&action.name, &scene)) {
+                    let guard = action.guard.as_ref().filter(|_| group == ActionGroup::Move);
+                    match guard.and_then(|guard| guard.refuses(&action.name, &circumstances)) {
                         Some(refusal) => refused.push(refusal),
                         None => actions.push(action.name.clone()),
                     }

@@ -1,9 +1,9 @@
 //! Which visits are worth another picture, so that the guards of their actuators can be sure.
 //!
 //! In: each answer, and what the rules made of it. Out: the pictures to ask the tracker for, as a [`Confirm`], or none.
-//! Pictures go on until an actuator moves, until as many answers are in as the guard looks at, or until an answer shows
-//! that pictures cannot help. It does not know whether the visitor is still there: the tracker forgets what was asked of
-//! a visit that is over.
+//! WantedPictures go on until an actuator moves, until as many answers are in as the guard looks at, or until an answer
+//! shows that pictures cannot help. It does not know whether the visitor is still there: the tracker forgets what was
+//! asked of a visit that is over.
 //!
 //! ```text
 //!          a guard lacks pictures, or nobody
@@ -14,27 +14,26 @@
 //!         no actuator waits: settled                     (banned, out of hours, no tag): settled
 //! ```
 
-use std::collections::{HashMap, VecDeque};
-
 use uuid::Uuid;
 
-use super::occasion::Occasion;
+use super::per_visit::PerVisit;
 use super::stay::Guest;
+use super::visitor_event::VisitorEvent;
 use crate::recognition::Answer;
-use crate::track::{Confirm, VisitId};
+use crate::track::Confirm;
 
-/// Visits remembered; a visit's answers come within seconds of each other.
+/// Visits remembered.
 const VISITS: usize = 256;
 /// Answers counted of a visit; the most a guard looks at is 10.
 const ANSWERS: usize = 16;
 
-/// What is wanted of each visit.
+/// The pictures that are wanted of each visit.
 #[derive(Default)]
-pub struct Pictures {
-    visits: HashMap<VisitId, Visit>,
-    order: VecDeque<VisitId>,
+pub struct WantedPictures {
+    visits: PerVisit<Visit, VISITS>,
 }
 
+/// What has been answered and is wanted of one visit.
 #[derive(Default)]
 struct Visit {
     /// The sightings that were answered in time, each once.
@@ -46,8 +45,8 @@ struct Visit {
 }
 
 /// What the rules made of an answer, as far as pictures are concerned.
-pub struct Verdict<'a> {
-    /// An actuator moves.
+pub struct PictureNeed<'a> {
+    /// Whether an actuator moves.
     pub moves: bool,
     /// The pictures that actuators held back by their guards wait for.
     pub lacking: Option<Confirm>,
@@ -55,56 +54,44 @@ pub struct Verdict<'a> {
     pub hoped_for: &'a dyn Fn() -> Option<Confirm>,
 }
 
-impl Pictures {
+impl WantedPictures {
     /// What to ask for after this answer; `None` takes back what was asked for before.
-    pub fn after(&mut self, occasion: &Occasion, verdict: &Verdict) -> Option<Confirm> {
-        let visit = self.visit(occasion.recognition.visit);
-        visit.count(occasion);
-        if let Some(lacking) = verdict.lacking {
-            visit.wanted = Some((lacking, Guest::of(&occasion.recognition)));
+    pub fn after(&mut self, happened: &VisitorEvent, need: &PictureNeed) -> Option<Confirm> {
+        let visit = self.visits.get_or_add(happened.recognition.visit);
+        visit.count(happened);
+        if let Some(lacking) = need.lacking {
+            visit.wanted = Some((lacking, Guest::of(&happened.recognition)));
             return Some(lacking);
         }
-        visit.look(occasion, verdict);
+        visit.look(happened, need);
         let (wanted, _) = visit.wanted.as_ref()?;
         // One at a time: this answer gave no reason to believe that several in a row would be better.
         (visit.answered.len() < usize::from(wanted.most)).then_some(Confirm { more: 1, ..*wanted })
-    }
-
-    fn visit(&mut self, id: VisitId) -> &mut Visit {
-        if !self.visits.contains_key(&id) {
-            self.order.push_back(id);
-            if self.order.len() > VISITS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.visits.remove(&oldest);
-            }
-        }
-        self.visits.entry(id).or_default()
     }
 }
 
 impl Visit {
     /// A late answer counts for nothing, and the same sighting counts once.
-    fn count(&mut self, occasion: &Occasion) {
-        let sighting = occasion.recognition.sighting;
-        if !occasion.late && self.answered.len() < ANSWERS && !self.answered.contains(&sighting) {
+    fn count(&mut self, happened: &VisitorEvent) {
+        let sighting = happened.recognition.sighting;
+        if !happened.late && self.answered.len() < ANSWERS && !self.answered.contains(&sighting) {
             self.answered.push(sighting);
         }
     }
 
     /// Takes in an answer after which no guard lacks only pictures.
-    fn look(&mut self, occasion: &Occasion, verdict: &Verdict) {
-        let guest = Guest::of(&occasion.recognition);
-        if verdict.moves {
+    fn look(&mut self, happened: &VisitorEvent, need: &PictureNeed) {
+        let guest = Guest::of(&happened.recognition);
+        if need.moves {
             (self.wanted, self.settled) = (None, true);
-        } else if occasion.late {
+        } else if happened.late {
             // It says nothing about whether the next one comes in time.
-        } else if let Answer::Known(_) = occasion.recognition.answer {
+        } else if let Answer::Known(_) = happened.recognition.answer {
             if self.wanted.as_ref().is_none_or(|(_, whom)| *whom == guest) {
                 (self.wanted, self.settled) = (None, true);
             }
-        } else if !matches!(occasion.recognition.answer, Answer::Accepted) && self.wanted.is_none() && !self.settled {
-            self.wanted = (verdict.hoped_for)().map(|confirm| (confirm, None));
+        } else if !matches!(happened.recognition.answer, Answer::Accepted) && self.wanted.is_none() && !self.settled {
+            self.wanted = (need.hoped_for)().map(|confirm| (confirm, None));
         }
     }
 }
@@ -113,23 +100,25 @@ impl Visit {
 mod tests {
     use super::super::cases::Case;
     use super::*;
+    use crate::track::VisitId;
 
     #[test]
     fn memory_is_bounded() {
-        let mut pictures = Pictures::default();
+        let mut pictures = WantedPictures::default();
         let wanted = Confirm { more: 1, most: 10, min_quality: 0.4 };
         for n in 0..2 * VISITS as u128 {
             for shot in 0..2 * ANSWERS as u128 {
                 let mut case = Case::parse("unknown");
                 case.recognition.visit = VisitId(Uuid::from_u128(n));
                 case.recognition.sighting = Uuid::from_u128(n * 1000 + shot);
-                let occasion = Occasion::answer(&case.recognition, 0.5, case.clock());
-                let verdict = Verdict { moves: false, lacking: None, hoped_for: &|| Some(wanted) };
-                let asked = pictures.after(&occasion, &verdict);
+                let happened = VisitorEvent::answer(&case.recognition, 0.5, case.clock());
+                let need = PictureNeed { moves: false, lacking: None, hoped_for: &|| Some(wanted) };
+                let asked = pictures.after(&happened, &need);
                 assert_eq!(asked.is_some(), shot + 1 < 10, "visit {n}, shot {shot}");
             }
         }
-        let answers = pictures.visits.values().map(|visit| visit.answered.len()).max();
-        assert_eq!((pictures.visits.len(), pictures.order.len(), answers), (VISITS, VISITS, Some(ANSWERS)));
+        let visits = (0..2 * VISITS as u128).map(|n| VisitId(Uuid::from_u128(n)));
+        let answered = visits.filter_map(|visit| pictures.visits.get(visit)).map(|visit| visit.answered.len());
+        assert_eq!(answered.collect::<Vec<_>>(), [ANSWERS; VISITS]);
     }
 }

@@ -1,7 +1,7 @@
 //! Who is present in front of one detector, and when somebody has left.
 //!
-//! In: which visits are in the newest frame, the answers, and the pipeline's clock. Out: [`Stay`]s as they begin, and each
-//! once when it is over. It knows no rule and keeps no time: every call says what time it is.
+//! In: which visits are in the newest frame, the answers, and the pipeline's clock. Out: [`Stay`]s as they begin, and
+//! each once when it is over. It knows no rule and keeps no time: every call says what time it is.
 //!
 //! ```text
 //!               a live answer for a visit that is in view               not in view for `absent`
@@ -33,24 +33,27 @@ const SIGHTS: usize = 4096;
 pub struct Presence {
     absent: Duration,
     /// When each visit was last in view.
-    sights: HashMap<VisitId, Sight>,
-    guests: BTreeMap<Guest, Held>,
+    sights: HashMap<VisitId, InView>,
+    guests: BTreeMap<Guest, PresentGuest>,
 }
 
+/// A visit whose face was in view lately.
 #[derive(Clone, Copy)]
-struct Sight {
+struct InView {
     /// When the visit came into view, and when it was last there.
     first: Duration,
     last: Duration,
     seen_at: DateTime<Utc>,
+    /// Whoever it is has left at this time, unless seen before.
     leaves: Duration,
 }
 
-struct Held {
+/// Somebody who is present.
+struct PresentGuest {
     stay: Stay,
     /// The visit that keeps this guest here; `None` once it belongs to somebody else, and after a restart.
     visit: Option<VisitId>,
-    /// Gone at this time, unless seen before.
+    /// The guest has left at this time, unless seen before.
     leaves: Duration,
 }
 
@@ -60,20 +63,20 @@ impl Presence {
         Self { absent, sights: HashMap::new(), guests: BTreeMap::new() }
     }
 
-    /// Brings back who was there before a restart, at time zero of the new clock. They have what is left of their time to
-    /// be seen again; a clock that was set back does not give them more than the whole of it.
+    /// Brings back who was there before a restart, at time zero of the new clock. They have what is left of their time
+    /// to be seen again; a clock that was set back does not give them more than the whole of it.
     pub fn restore(&mut self, stays: impl IntoIterator<Item = Stay>, now: DateTime<Utc>) {
         for stay in stays {
             let Some(guest) = Guest::of(&stay.recognition) else { continue };
             let gone = (now - stay.last_seen).to_std().unwrap_or(Duration::ZERO);
-            self.guests.insert(guest, Held { stay, visit: None, leaves: self.absent.saturating_sub(gone) });
+            self.guests.insert(guest, PresentGuest { stay, visit: None, leaves: self.absent.saturating_sub(gone) });
         }
     }
 
     /// This visit's face is in the newest frame; true when it is of somebody who is present.
     pub fn in_view(&mut self, visit: VisitId, seen_at: DateTime<Utc>, now: Duration) -> bool {
         let first = self.sights.get(&visit).map_or(now, |sight| sight.first);
-        let sight = Sight { first, last: now, seen_at, leaves: now + self.absent };
+        let sight = InView { first, last: now, seen_at, leaves: now + self.absent };
         self.sights.insert(visit, sight);
         if self.sights.len() > SIGHTS {
             let oldest = self.sights.iter().min_by_key(|(_, sight)| sight.leaves).map(|(visit, _)| *visit);
@@ -128,7 +131,7 @@ impl Presence {
             return None;
         }
         let stay = Stay { recognition: recognition.clone(), quality, since, last_seen: sight.seen_at };
-        let held = Held { stay: stay.clone(), visit: Some(visit), leaves: sight.leaves };
+        let held = PresentGuest { stay: stay.clone(), visit: Some(visit), leaves: sight.leaves };
         self.guests.insert(guest, held);
         Some(stay)
     }
@@ -136,11 +139,11 @@ impl Presence {
     /// Lets a stranger whose earlier visit was out of view before this one began, or whose later one began after it
     /// ended, be the guest of this visit. Of several the one seen last; nobody can tell strangers apart by more than
     /// that.
-    fn found_again(&mut self, guest: &Guest, sight: Sight) {
+    fn found_again(&mut self, guest: &Guest, sight: InView) {
         if self.guests.contains_key(guest) {
             return;
         }
-        let apart = |held: &Held| {
+        let apart = |held: &PresentGuest| {
             let other = held.visit.and_then(|visit| self.sights.get(&visit));
             other.is_none_or(|other| other.last < sight.first || sight.last < other.first)
         };
@@ -176,8 +179,8 @@ impl Presence {
     }
 }
 
-impl Held {
-    fn seen(&mut self, sight: Sight) {
+impl PresentGuest {
+    fn seen(&mut self, sight: InView) {
         self.leaves = self.leaves.max(sight.leaves);
         self.stay.last_seen = self.stay.last_seen.max(sight.seen_at);
     }

@@ -1,7 +1,7 @@
 //! What the rules ask for: one action, once, with everything it needs.
 //!
-//! In: what fired. Out: [`ActionRequest`], which the outbox stores as a record and gives back, after a restart, as a late
-//! one; and its key, by which it is performed at most once.
+//! In: what fired. Out: [`ActionRequest`], which the outbox stores as a record and gives back, after a restart, as a
+//! late one; and its key, by which it is performed at most once.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::memory::Part;
+use super::groups::ActionGroup;
 use super::{Firing, RuleError};
 use crate::config::{DetectorName, EventKind};
 use crate::track::VisitId;
@@ -41,8 +41,8 @@ pub struct ActionRequest {
     pub picture: Option<Bytes>,
     /// The answer came too late to act on, or the request comes from before a restart: no actuator performs it.
     pub late: bool,
-    /// Not after this moment of [`clock`](crate::clock); `None` where lateness does not matter, and for everything from before a restart (an
-    /// actuator performs nothing without a moment here).
+    /// The request is not performed after this moment of [`clock`](crate::clock); `None` where lateness does not
+    /// matter, and for everything from before a restart (an actuator performs nothing without a moment here).
     pub expires_at: Option<Instant>,
 }
 
@@ -115,18 +115,19 @@ impl std::fmt::Debug for ActionRequest {
 }
 
 /// `VISIT-HASH`: the hash is over rule, person and action, each told apart from the next by its length, and a person
-/// told apart from nobody, ids folded as the memory folds them. What is withheld must not use up the key of what is not.
-pub fn key(firing: &Firing, part: Part, action: &str) -> String {
+/// told apart from nobody, ids folded as the memory folds them. What is withheld must not use up the key of what is
+/// not.
+pub fn key(firing: &Firing, group: ActionGroup, action: &str) -> String {
     let mut hash = Sha256::new();
     let person = firing.person.as_ref().map(|id| folded(id));
     for text in [Some(firing.rule.as_str()), person.as_deref(), Some(action)] {
         hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
         hash.update(text.unwrap_or_default());
     }
-    match part {
-        Part::Tell | Part::Move => {}
-        Part::Withheld => hash.update(b"withheld"),
-        Part::Left => hash.update(b"left"),
+    match group {
+        ActionGroup::Tell | ActionGroup::Move => {}
+        ActionGroup::Withheld => hash.update(b"withheld"),
+        ActionGroup::Left => hash.update(b"left"),
     }
     format!("{}-{}", firing.visit, hex::encode(&hash.finalize()[..8]))
 }
@@ -138,7 +139,7 @@ mod tests {
     use chrono_tz::Europe::Berlin;
 
     use super::super::cases::{Case, rules};
-    use super::super::occasion::Occasion;
+    use super::super::visitor_event::VisitorEvent;
     use super::*;
 
     const KNOWN: &str = "[[rule]]\nname = 'known'\nactions = ['log', 'door']\n";
@@ -162,25 +163,25 @@ mod tests {
     fn keys_differ_where_anything_does() {
         let key = |rule: &str, case: &str, part, action: &str| {
             let case = Case::parse(case);
-            key(&Occasion::answer(&case.recognition, case.quality, case.clock()).firing(rule), part, action)
+            key(&VisitorEvent::answer(&case.recognition, case.quality, case.clock()).firing(rule), part, action)
         };
-        let usual = key("r", "known", Part::Tell, "a");
+        let usual = key("r", "known", ActionGroup::Tell, "a");
         assert_eq!(
             usual,
-            key("r", "known id=ANN shot=2 at=2026-06-10T10:00:09Z", Part::Move, "a"),
+            key("r", "known id=ANN shot=2 at=2026-06-10T10:00:09Z", ActionGroup::Move, "a"),
             "the same visit and person"
         );
         let others = [
-            key("r", "known", Part::Tell, "b"),
-            key("s", "known", Part::Tell, "a"),
-            key("r", "known visit=3", Part::Tell, "a"),
-            key("r", "known id=bob", Part::Tell, "a"),
-            key("r", "unknown", Part::Tell, "a"),
-            key("r", "known id=unknown", Part::Tell, "a"),
-            key("r", "known", Part::Withheld, "a"),
-            key("r", "known", Part::Left, "a"),
-            key("ra", "known", Part::Tell, ""),
-            key("", "known", Part::Tell, "ra"),
+            key("r", "known", ActionGroup::Tell, "b"),
+            key("s", "known", ActionGroup::Tell, "a"),
+            key("r", "known visit=3", ActionGroup::Tell, "a"),
+            key("r", "known id=bob", ActionGroup::Tell, "a"),
+            key("r", "unknown", ActionGroup::Tell, "a"),
+            key("r", "known id=unknown", ActionGroup::Tell, "a"),
+            key("r", "known", ActionGroup::Withheld, "a"),
+            key("r", "known", ActionGroup::Left, "a"),
+            key("ra", "known", ActionGroup::Tell, ""),
+            key("", "known", ActionGroup::Tell, "ra"),
         ];
         assert_eq!(others.iter().chain([&usual]).collect::<HashSet<_>>().len(), others.len() + 1);
         assert!(others.iter().all(|key| key.len() == 53 && key.chars().all(|c| c.is_ascii_hexdigit() || c == '-')));

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Timelike};
 use chrono_tz::Tz;
 
-use super::matchers::{Check, list};
+use super::check::{Check, list};
 use crate::config::{Days, TimeWindow, Weekday, WhenConfig};
 
 /// The part of `when` that is about time.

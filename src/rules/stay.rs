@@ -1,7 +1,7 @@
 //! Somebody's stay in front of a detector, and how it is kept across a restart.
 //!
-//! In: a recognition. Out: a [`Stay`], and its record: the only place where a name outlives its answer, until the person
-//! has left. It does not know when somebody leaves (`presence`).
+//! In: a recognition. Out: a [`Stay`], and its record: the only place where a name outlives its answer, until the
+//! person has left. It does not know when somebody leaves (`presence`).
 
 use chrono::{DateTime, Utc};
 use identities::text::folded;
@@ -21,12 +21,12 @@ pub enum Guest {
     Unknown(VisitId),
 }
 
-/// From being recognised to not having been seen for a while.
+/// Somebody's stay, from being recognised to not having been seen for a while.
 #[derive(Clone, PartialEq)]
 pub struct Stay {
     /// The newest recognition of this guest: who it is, and in which visit.
     pub recognition: Recognition,
-    /// Of that shot, 0 to 1.
+    /// That shot's quality, 0 to 1.
     pub quality: f32,
     /// When this guest was first seen, and last, on the pipeline's clock.
     pub since: DateTime<Utc>,
@@ -55,13 +55,10 @@ impl Guest {
 impl Stay {
     /// The person's id; `None` for somebody unknown.
     pub fn person(&self) -> Option<&str> {
-        match &self.recognition.answer {
-            Answer::Known(known) => Some(&known.person.id),
-            _ => None,
-        }
+        self.recognition.answer.person_id()
     }
 
-    /// For the outbox.
+    /// The record of this stay, which the outbox keeps.
     pub fn to_record(&self) -> Value {
         let it = &self.recognition;
         let (confidence, known) = match &it.answer {

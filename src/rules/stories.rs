@@ -166,7 +166,7 @@ fn what_does_not_match_uses_nothing_up() {
 }
 
 fn look(rules: &Rules, case: &Case) -> Vec<Verdict> {
-    rules.look(&Occasion::answer(&case.recognition, case.quality, case.clock()), &[])
+    rules.look(&VisitorEvent::answer(&case.recognition, case.quality, case.clock()), &[])
 }
 
 #[test]

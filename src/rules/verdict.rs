@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ActionRequest, Check};
+use super::check::{Check, list};
+use super::request::ActionRequest;
 use crate::config::DetectorName;
 use crate::track::{Confirm, VisitId};
 
@@ -62,7 +63,7 @@ pub struct Refusal {
 /// An actuator that was held back, with everything the record needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefusedAction {
-    /// Of the request it would have been.
+    /// The key of the request it would have been.
     pub key: String,
     pub rule: String,
     pub detector: DetectorName,
@@ -83,10 +84,11 @@ impl Verdict {
 
     /// Whether any action follows from it.
     pub fn fires(&self) -> bool {
-        matches!(&self.decision, Decision::Fire { actions, withheld, .. } if !(actions.is_empty() && withheld.is_empty()))
+        let Decision::Fire { actions, withheld, .. } = &self.decision else { return false };
+        !(actions.is_empty() && withheld.is_empty())
     }
 
-    /// As JSON, for the record and for programs.
+    /// The verdict as JSON, for the record and for programs.
     pub fn to_record(&self) -> Value {
         let mut record = json!({ "rule": self.rule, "decision": self.decision.as_str() });
         match &self.decision {
@@ -106,7 +108,7 @@ impl Verdict {
 }
 
 impl Decision {
-    /// For JSON; stable.
+    /// The decision's name in JSON; stable.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::NoMatch => "no_match",
@@ -119,16 +121,14 @@ impl Decision {
 }
 
 impl Refusal {
-    /// The guards that held, for logs: `sightings, per_minute`.
+    /// The names of the guards that did not hold, for logs: `sightings, per_minute`.
     pub fn guards(&self) -> String {
-        super::matchers::list(&self.guards, |check| check.matcher)
+        list(&self.guards, |check| check.matcher)
     }
 
-    /// With what they wanted and found, for the record.
+    /// The guards with what they wanted and found, for the record.
     pub fn reason(&self) -> String {
-        super::matchers::list(&self.guards, |check| {
-            format!("{} wants {}, found {}", check.matcher, check.wanted, check.found)
-        })
+        list(&self.guards, |check| format!("{} wants {}, found {}", check.matcher, check.wanted, check.found))
     }
 }
 
@@ -140,6 +140,13 @@ impl std::fmt::Debug for Verdict {
 }
 
 fn records(checks: &[Check]) -> Value {
-    let record = |check: &Check| json!({ "matcher": check.matcher, "wanted": check.wanted, "found": check.found, "held": check.held });
+    let record = |check: &Check| {
+        json!({
+            "matcher": check.matcher,
+            "wanted": check.wanted,
+            "found": check.found,
+            "held": check.held,
+        })
+    };
     checks.iter().map(record).collect()
 }

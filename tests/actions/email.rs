@@ -275,7 +275,7 @@ async fn who_gets_it_is_up_to_the_event_only_as_one_address() {
         ("from = 'door'", "`from` is wrong: it is no address"),
         ("from = 'a@b.example'\nca_file = '/nonexistent'", "`ca_file` is wrong: cannot read /nonexistent"),
         ("from = 'a@b.example'\nca_file = '/dev/null'", "`ca_file` is wrong: /dev/null holds no certificate"),
-        ("from = 'a@b.example'\nsubject = '{{ persn }}'", "`subject` is not a template"),
+        ("from = 'a@b.example'\nsubject = '{{ persn }}'", "`subject` is wrong: this is not a template"),
     ] {
         let toml = format!("[action.a]\ntype = 'email'\nhost = 'h'\nto = ['c@d.example']\n{wrong}");
         let error = actions(&toml).err().unwrap();

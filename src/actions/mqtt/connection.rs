@@ -23,24 +23,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::dial;
 use super::limit::{Limit, Refusal};
-use super::outgoing::{Message, Outgoing, SetAside, Single, Undelivered, WINDOW, size};
-use super::owned::{Owned, Retiring};
+use super::message::{Message, Single, Undelivered, size};
+use super::outgoing::{Outgoing, SetAside, WINDOW};
+use super::retiring::{Retiring, WITNESSES};
 use super::topics::Topics;
 use crate::actions::ActionError;
 use crate::config::MqttConfig;
+use crate::outbox::BrokerTopic;
 
-/// The pauses between two tries grow from here to there.
+/// The pauses between two tries grow from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A connection that stood this long was a good one: the next pause is short again.
 const GOOD: Duration = Duration::from_secs(10);
-/// From the first byte sent to the broker's word.
+/// How long the broker may take for its word, from the first byte sent.
 const CONNECT_SECS: u64 = 10;
-/// What may be under way when the agent stops: states, and the goodbye.
+/// How long what is under way when the agent stops may take: states, and the goodbye.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// Subscriptions to what shows whose a retired topic is, at most; what is beyond waits for the next start.
-pub(super) const WITNESSES: usize = 256;
 
 /// The broker, for everybody who tells it something; cheap to clone.
 #[derive(Clone)]
@@ -51,6 +50,7 @@ struct Shared {
     topics: Topics,
     /// Where Home Assistant says that it has come up.
     births: Vec<String>,
+    /// Guards what is to be told and the connection it goes over. No other lock is taken while it is held.
     inner: Mutex<Inner>,
     link: watch::Sender<Link>,
     unreachable: Repeated,
@@ -66,19 +66,19 @@ struct Inner {
     retiring: Retiring,
     /// Messages that were set aside because the broker does not take them, and the newest of them.
     aside: (u64, String),
-    /// While connected.
+    /// The way to the broker, while connected.
     client: Option<AsyncClient>,
     /// The agent stops: once all is told, the connection ends in order.
     closing: bool,
 }
 
-/// How the connection does.
+/// The state of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    /// Not tried yet.
+    /// The connection has not been tried yet.
     New,
     Up,
-    /// It cannot be had, and why.
+    /// The connection cannot be had, and why.
     Down {
         reason: String,
     },
@@ -144,11 +144,12 @@ impl Broker {
 
     /// Clears topics of ours that nothing is told under any more, as soon as what the broker keeps there shows that no
     /// other box has taken them over.
-    pub fn retire(&self, owned: Vec<Owned>) {
+    pub fn retire(&self, topics: Vec<BrokerTopic>) {
         let mut inner = self.0.inner();
         // What is told under the witness still is ours beyond doubt.
-        let (sure, asked): (Vec<Owned>, _) = owned.into_iter().partition(|one| inner.outgoing.tells(&one.witness));
-        sure.into_iter().for_each(|one| inner.outgoing.retire(one.topic));
+        let (sure, asked): (Vec<BrokerTopic>, _) =
+            topics.into_iter().partition(|one| inner.outgoing.retained.contains(&one.witness));
+        sure.into_iter().for_each(|one| inner.outgoing.retained.give_up(one.topic));
         inner.retiring.add(asked);
         inner.pump();
     }
@@ -202,7 +203,10 @@ impl Broker {
                 ended = &mut talk => ended,
                 // The conversation goes on until all is told; a broker that was away is not waited for.
                 () = stop.cancelled() => match self.0.say_goodbye() {
-                    true => timeout(FAREWELL, talk).await.unwrap_or_else(|_| ("the goodbye was not confirmed".into(), false)),
+                    true => {
+                        let talked = timeout(FAREWELL, talk).await;
+                        talked.unwrap_or_else(|_| ("the goodbye was not confirmed".into(), false))
+                    }
                     false => ("there was no connection".into(), false),
                 },
             }
@@ -297,7 +301,7 @@ impl Shared {
     /// Home Assistant has come up: it may know nothing of us.
     fn tell_all_again(&self) {
         let mut inner = self.inner();
-        inner.outgoing.all_due();
+        inner.outgoing.retained.all_due();
         inner.pump();
     }
 
@@ -337,8 +341,8 @@ impl Shared {
         let mut inner = self.inner();
         let why = match inner.outgoing.limit.refuses(*bytes, Instant::now()) {
             Some(Refusal::Configured) => format!("`mqtt.max_packet_bytes` is {}", self.max_packet_bytes),
-            _ => "the broker hung up on it, or on one no larger, three times; its limit may be lower (mosquitto calls it \
-                  `max_packet_size` and `message_size_limit`)"
+            _ => "the broker hung up on it, or on one no larger, three times; its limit may be lower (mosquitto calls \
+                  it `max_packet_size` and `message_size_limit`)"
                 .into(),
         };
         let line = format!("{what} has {bytes} bytes and is set aside: {why}");
@@ -404,9 +408,9 @@ impl Inner {
 
     /// Clears what has turned out to be ours, the topic that shows it last.
     fn retire_due(&mut self) {
-        let cleared = self.outgoing.cleared();
+        let cleared = self.outgoing.retained.take_cleared();
         for topic in self.retiring.due(cleared) {
-            self.outgoing.retire(topic);
+            self.outgoing.retained.give_up(topic);
         }
     }
 

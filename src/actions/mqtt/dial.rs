@@ -1,7 +1,7 @@
 //! How the broker is reached: address, account, certificates, last will; and what a failure means to the operator.
 //!
-//! In: `[mqtt]`. Out: the options of one connection, or which key is wrong; and for a connection that failed one line that
-//! says what to do, without a secret in it.
+//! In: `[mqtt]`. Out: the options of one connection, or which key is wrong; and for a connection that failed one line
+//! that says what to do, without a secret in it.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -136,8 +136,8 @@ fn closed(was_up: bool, under_way: Option<(usize, Option<&str>)>) -> String {
         (true, Some((bytes, topic))) => {
             let topic = topic.map(|topic| format!(" for `{topic}`")).unwrap_or_default();
             format!(
-                "the broker closed the connection with a message of {bytes} bytes{topic} on its way; if that repeats, it takes \
-                 none of that size, or another client has the same `mqtt.client_id`"
+                "the broker closed the connection with a message of {bytes} bytes{topic} on its way; if that repeats, \
+                 it takes none of that size, or another client has the same `mqtt.client_id`"
             )
         }
         (true, None) => {

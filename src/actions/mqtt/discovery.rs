@@ -1,10 +1,10 @@
 //! What Home Assistant is told of: one device per detector, one for the box. Pure.
 //!
 //! In: the topics. Out: the payloads of Home Assistant's MQTT device discovery
-//! (<https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>), which it keeps and every restart of it
-//! reads again. What the topics hold is for `state`; `tests/mqtt/` checks these payloads against its schema.
+//! (<https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>), which it keeps and every restart of
+//! it reads again. What the topics hold is for `state`; `tests/mqtt/` checks these payloads against its schema.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::state::EVENT_TYPES;
 use super::topics::Topics;
@@ -18,78 +18,52 @@ pub fn detector(topics: &Topics, name: &DetectorName, pictures: bool) -> Value {
     let topic = |leaf: &str| topics.detector(name, leaf);
     let id = topics.detector_id(name);
     let (state, last, diagnostics) = (topic("state"), topic("last"), topic("diagnostics"));
-    let mut parts = Parts::new(&id);
-    parts.add(
-        "person",
-        json!({
-            "platform": "sensor", "name": "Person", "icon": "mdi:account",
-            "state_topic": state, "value_template": "{{ value_json.person }}", "json_attributes_topic": state,
-        }),
-    );
-    parts.add(
-        "present",
-        json!({
-            "platform": "binary_sensor", "name": "Present", "device_class": "occupancy",
-            "state_topic": state, "value_template": "{{ 'ON' if value_json.present else 'OFF' }}",
-        }),
-    );
-    parts.add(
-        "last_person",
-        json!({
-            "platform": "sensor", "name": "Last person", "icon": "mdi:account-clock",
-            "state_topic": last, "value_template": "{{ value_json.person }}", "json_attributes_topic": last,
-        }),
-    );
-    parts.add(
-        "last_seen",
-        json!({
-            "platform": "sensor", "name": "Last seen", "device_class": "timestamp",
-            "state_topic": last, "value_template": "{{ value_json.seen_at }}",
-        }),
-    );
-    if pictures {
-        parts.add(
-            "picture",
-            json!({
-                "platform": "image", "name": "Last picture",
-                "image_topic": topic("picture"), "content_type": "image/jpeg",
-            }),
-        );
-    }
-    parts.add(
-        "visit",
-        json!({
-            "platform": "event", "name": "Visit", "icon": "mdi:doorbell-video",
-            "state_topic": topic("event"), "event_types": EVENT_TYPES,
-        }),
-    );
     // These say what is wrong while the camera is away, so they do not go away with it.
     let always = json!([{ "topic": topics.box_availability() }]);
-    parts.add(
-        "camera",
-        json!({
-            "platform": "sensor", "name": "Camera", "icon": "mdi:cctv", "device_class": "enum", "options": CAMERA_PHASES,
-            "entity_category": "diagnostic", "availability": always,
+    let mut components = json!({
+        "person": {
+            "platform": "sensor", "name": "Person", "icon": "mdi:account",
+            "state_topic": state, "value_template": "{{ value_json.person }}", "json_attributes_topic": state,
+        },
+        "present": {
+            "platform": "binary_sensor", "name": "Present", "device_class": "occupancy",
+            "state_topic": state, "value_template": "{{ 'ON' if value_json.present else 'OFF' }}",
+        },
+        "last_person": {
+            "platform": "sensor", "name": "Last person", "icon": "mdi:account-clock",
+            "state_topic": last, "value_template": "{{ value_json.person }}", "json_attributes_topic": last,
+        },
+        "last_seen": {
+            "platform": "sensor", "name": "Last seen", "device_class": "timestamp",
+            "state_topic": last, "value_template": "{{ value_json.seen_at }}",
+        },
+        "visit": {
+            "platform": "event", "name": "Visit", "icon": "mdi:doorbell-video",
+            "state_topic": topic("event"), "event_types": EVENT_TYPES,
+        },
+        "camera": {
+            "platform": "sensor", "name": "Camera", "icon": "mdi:cctv",
+            "device_class": "enum", "options": CAMERA_PHASES, "entity_category": "diagnostic", "availability": always,
             "state_topic": diagnostics, "value_template": "{{ value_json.camera }}",
             "json_attributes_topic": diagnostics,
-        }),
-    );
-    parts.add(
-        "fps",
-        json!({
+        },
+        "fps": {
             "platform": "sensor", "name": "Frames searched", "icon": "mdi:speedometer", "unit_of_measurement": "fps",
             "state_class": "measurement", "entity_category": "diagnostic", "availability": always,
             "state_topic": diagnostics, "value_template": "{{ value_json.searched_fps }}",
-        }),
-    );
-    parts.add(
-        "problem",
-        json!({
+        },
+        "problem": {
             "platform": "binary_sensor", "name": "Problem", "device_class": "problem",
             "entity_category": "diagnostic", "availability": always,
             "state_topic": diagnostics, "value_template": "{{ 'ON' if value_json.problem else 'OFF' }}",
-        }),
-    );
+        },
+    });
+    if pictures {
+        components["picture"] = json!({
+            "platform": "image", "name": "Last picture",
+            "image_topic": topic("picture"), "content_type": "image/jpeg",
+        });
+    }
     json!({
         "device": {
             "identifiers": [id], "name": name.as_str(), "manufacturer": "doorward", "model": "Face detector",
@@ -99,39 +73,31 @@ pub fn detector(topics: &Topics, name: &DetectorName, pictures: bool) -> Value {
         "availability": [{ "topic": topics.box_availability() }, { "topic": topic("availability") }],
         "availability_mode": "all",
         "qos": 1,
-        "components": parts.all,
+        "components": identified(&id, components),
     })
 }
 
 /// The box: whether the engine answers, what waits, whether anything is wrong.
 pub fn of_box(topics: &Topics) -> Value {
     let (id, diagnostics) = (topics.box_id(), topics.of_box("diagnostics"));
-    let mut parts = Parts::new(&id);
-    parts.add(
-        "engine",
-        json!({
+    let components = json!({
+        "engine": {
             "platform": "binary_sensor", "name": "Engine", "device_class": "connectivity",
             "entity_category": "diagnostic", "state_topic": diagnostics,
             "value_template": "{{ 'ON' if value_json.engine == 'answering' else 'OFF' }}",
-        }),
-    );
-    parts.add(
-        "waiting",
-        json!({
+        },
+        "waiting": {
             "platform": "sensor", "name": "Waiting faces", "icon": "mdi:tray-full", "unit_of_measurement": "faces",
             "state_class": "measurement", "entity_category": "diagnostic", "state_topic": diagnostics,
             "value_template": "{{ value_json.waiting }}",
-        }),
-    );
-    parts.add(
-        "problem",
-        json!({
+        },
+        "problem": {
             "platform": "binary_sensor", "name": "Problem", "device_class": "problem",
             "entity_category": "diagnostic", "state_topic": diagnostics,
             "value_template": "{{ 'ON' if value_json.problem else 'OFF' }}",
             "json_attributes_topic": diagnostics,
-        }),
-    );
+        },
+    });
     json!({
         "device": {
             "identifiers": [id], "name": topics.client_id(), "manufacturer": "doorward", "model": "Box",
@@ -140,25 +106,16 @@ pub fn of_box(topics: &Topics) -> Value {
         "origin": origin(),
         "availability": [{ "topic": topics.box_availability() }],
         "qos": 1,
-        "components": parts.all,
+        "components": identified(&id, components),
     })
 }
 
 /// The entities of one device; each is known by the device's id and its own name.
-struct Parts<'a> {
-    device: &'a str,
-    all: Map<String, Value>,
-}
-
-impl<'a> Parts<'a> {
-    fn new(device: &'a str) -> Self {
-        Self { device, all: Map::new() }
+fn identified(device: &str, mut components: Value) -> Value {
+    for (name, component) in components.as_object_mut().into_iter().flatten() {
+        component["unique_id"] = format!("{device}_{name}").into();
     }
-
-    fn add(&mut self, name: &str, mut part: Value) {
-        part["unique_id"] = format!("{}_{name}", self.device).into();
-        self.all.insert(name.into(), part);
-    }
+    components
 }
 
 fn origin() -> Value {

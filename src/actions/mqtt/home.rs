@@ -1,7 +1,7 @@
 //! Tells the broker, and so Home Assistant, what happens at the doors; no rule is needed for it.
 //!
-//! In: pictures, answers, who is present, who left, how cameras and the box do. Out: messages for the [`Broker`]: retained
-//! topics always as things are now, events once each and only while they are news. Nothing here waits.
+//! In: pictures, answers, who is present, who left, how cameras and the box do. Out: messages for the [`Broker`]:
+//! retained topics always as things are now, events once each and only while they are news. Nothing here waits.
 //!
 //! ```text
 //! live answer ─▶ event    an event that could not be sent within `outbox.late_after_ms`,
@@ -18,11 +18,10 @@ use serde_json::Value;
 
 use super::connection::Broker;
 use super::discovery;
-use super::outgoing::Message;
-use super::owned::Owned;
+use super::message::Message;
 use super::state::{self, BoxDiagnostics, DetectorDiagnostics};
-use super::topics::Topics;
 use crate::config::{DetectorName, MqttConfig};
+use crate::outbox::BrokerTopic;
 use crate::recognition::{Answer, Recognition};
 use crate::rules::Stay;
 use crate::track::VisitId;
@@ -37,6 +36,7 @@ pub struct Home {
     names: bool,
     pictures: bool,
     late_after: Duration,
+    /// Guards what was told of each detector's newest visits. No other lock is taken while it is held.
     told: Mutex<HashMap<DetectorName, VecDeque<Told>>>,
 }
 
@@ -49,10 +49,12 @@ struct Told {
 
 impl Home {
     /// Every retained topic of these detectors and of the box.
-    pub fn topics(config: &MqttConfig, topics: &Topics, detectors: &[DetectorName]) -> Vec<Owned> {
+    pub fn topics(config: &MqttConfig, broker: &Broker, detectors: &[DetectorName]) -> Vec<BrokerTopic> {
+        let (topics, address) = (broker.topics(), broker.address());
         let mut all = Vec::new();
         let mut add = |topic: String, witness: &str| {
-            all.push(Owned { topic, witness: witness.to_owned(), owner: topics.client_id().to_owned() });
+            let (broker, witness, owner) = (address.clone(), witness.to_owned(), topics.client_id().to_owned());
+            all.push(BrokerTopic { broker, topic, witness, owner });
         };
         let of_box = topics.box_availability();
         for leaf in ["availability", "diagnostics"] {
@@ -73,8 +75,8 @@ impl Home {
         all
     }
 
-    /// Announces the detectors where that is wanted. Until more is known every camera is away and nobody is there; who was
-    /// seen last, and the picture, stay as the broker has them; but what is not wanted there (any more) goes.
+    /// Announces the detectors where that is wanted. Until more is known every camera is away and nobody is there; who
+    /// was seen last, and the picture, stay as the broker has them; but what is not wanted there (any more) goes.
     pub fn new(config: &MqttConfig, broker: Broker, detectors: &[DetectorName], late_after: Duration) -> Self {
         let home = Self { broker, names: config.names, pictures: config.pictures, late_after, told: Mutex::default() };
         let topics = home.broker.topics();

@@ -1,12 +1,12 @@
 //! MQTT: one connection to the broker, the `mqtt` action, and what Home Assistant is told.
 //!
-//! In: events, states, pictures. Out: messages at the broker of `[mqtt]`, each confirmed by it (QoS 1). While it is away they
-//! wait, bounded, and nothing else waits for them. It speaks MQTT 3.1.1, in which a broker that forbids a topic confirms the
-//! message all the same.
+//! In: events, states, pictures. Out: messages at the broker of `[mqtt]`, each confirmed by it (QoS 1). While it is
+//! away they wait, bounded, and nothing else waits for them. It speaks MQTT 3.1.1, in which a broker that forbids a
+//! topic confirms the message all the same.
 //!
 //! ```text
 //! action ─▶ Publish ─┐
-//!                    ├─▶ Broker ─▶ outgoing (what is due, what is not confirmed) ─▶ connection ─▶ the broker
+//!                    ├─▶ Broker ─▶ outgoing (retained, queue; what is not confirmed) ─▶ connection ─▶ the broker
 //! agent ──▶ Home ────┘             dial (address, account, certificates, what a failure means)
 //! purge ──▶ sweep (a connection of its own: looks at what the broker keeps, and clears it)
 //! ```
@@ -16,8 +16,11 @@ mod dial;
 mod discovery;
 mod home;
 mod limit;
+mod message;
 mod outgoing;
-mod owned;
+mod queue;
+mod retained;
+mod retiring;
 mod state;
 mod sweep;
 mod topics;
@@ -26,7 +29,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::ActionError;
+use super::Performed;
+use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
 use crate::clock;
 use crate::config::MqttActionConfig;
@@ -35,12 +39,11 @@ use crate::rules::ActionRequest;
 pub use connection::{Broker, Link};
 pub use dial::client_id;
 pub use home::Home;
-pub use owned::Owned;
 pub use state::{BoxDiagnostics, DetectorDiagnostics};
 pub use sweep::{Kept, Swept, sweep};
 pub use topics::Topics;
 
-use outgoing::{Message, Undelivered};
+use message::{Message, Undelivered};
 
 /// The longest topic MQTT can carry, in bytes.
 const LONGEST_TOPIC: usize = 65_535;
@@ -60,16 +63,16 @@ pub struct Publish {
 impl Publish {
     /// Compiles the templates.
     pub fn new(action: &str, config: &MqttActionConfig) -> Result<Self, ActionError> {
-        let template =
-            |key: &str, source: &str, place| ActionError::template(action, key, Template::new(source, place));
+        let mut setup = Setup::new(action);
+        let topic = setup.template("topic", &config.topic, Place::Topic);
         let payload = config.payload.as_deref().map(|source| {
-            let json = source.trim_start().starts_with(['{', '[']) && !source.trim_start().starts_with("{{");
-            let json = json && !source.trim_start().starts_with("{%");
-            template("payload", source, if json { Place::Json } else { Place::Text })
+            let start = source.trim_start();
+            let json = start.starts_with(['{', '[']) && !start.starts_with("{{") && !start.starts_with("{%");
+            setup.template("payload", source, if json { Place::Json } else { Place::Text })
         });
-        Ok(Self {
-            topic: template("topic", &config.topic, Place::Topic)?,
-            payload: payload.transpose()?,
+        setup.finish(Self {
+            topic,
+            payload,
             confirmed: config.qos > 0,
             retain: config.retain,
             timeout: Duration::from_millis(config.timeout_ms),
@@ -83,9 +86,9 @@ impl Publish {
         self.broker = Some(broker.clone());
     }
 
-    /// Publishes the request's event; done when the broker has it. What could not be handed over within the time limit is
-    /// not sent any more.
-    pub async fn perform(&self, request: &ActionRequest) -> Result<(), String> {
+    /// Publishes the request's event; done when the broker has it. What could not be handed over within the time limit
+    /// is not sent any more.
+    pub(super) async fn perform(&self, request: &ActionRequest) -> Performed {
         let broker = self.broker.as_ref().ok_or("there is no broker: add a section `[mqtt]`")?;
         let message = self.message(request)?;
         let limit = request
@@ -93,12 +96,13 @@ impl Publish {
             .filter(|_| self.actuator)
             .map_or(self.timeout, |expires| self.timeout.min(expires.saturating_duration_since(clock::now())));
         let why = match timeout(limit, broker.ask(message, self.actuator)).await {
-            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Ok(()))) => return Ok(None),
             Ok(Ok(Err(Undelivered::Full))) => "too many messages wait for the broker".into(),
             Ok(Ok(Err(Undelivered::Refused { bytes }))) => {
                 return Err(format!(
                     "the message has {bytes} bytes, more than the broker takes, or than `mqtt.max_packet_bytes` allows"
-                ));
+                )
+                .into());
             }
             Ok(Ok(Err(Undelivered::MaybeSent))) => {
                 "the connection broke before the broker confirmed it; it may have arrived, and is not repeated".into()
@@ -107,22 +111,19 @@ impl Publish {
             Err(_) => format!("the broker did not confirm it within {} ms", limit.as_millis()),
         };
         match &*broker.link().borrow() {
-            Link::Down { reason } => Err(format!("{why}: {reason}")),
-            _ => Err(why),
+            Link::Down { reason } => Err(format!("{why}: {reason}").into()),
+            _ => Err(why.into()),
         }
     }
 
     fn message(&self, request: &ActionRequest) -> Result<Message, String> {
         let event = context(&request.inputs);
-        let render = |key: &str, template: &Template| {
-            template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
-        };
-        let topic = render("topic", &self.topic)?;
+        let topic = self.topic.fill(&event)?;
         if topic.is_empty() || topic.len() > LONGEST_TOPIC || topic.contains(['+', '#', '\0']) {
-            return Err("cannot fill in `topic`: it is empty, too long, or holds `+` or `#`".into());
+            return Err(self.topic.cannot("it is empty, too long, or holds `+` or `#`"));
         }
         let payload = match &self.payload {
-            Some(template) => render("payload", template)?,
+            Some(template) => template.fill(&event)?,
             None => request.inputs.to_string(),
         };
         Ok(Message { topic, payload: payload.into(), retain: self.retain, confirmed: self.confirmed })

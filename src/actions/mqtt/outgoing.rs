@@ -1,111 +1,60 @@
 //! What is still to be told to the broker, and what it has not confirmed yet. Pure: it knows no connection.
 //!
 //! In: retained topics, of which only the newest payload counts, and single messages, each of which does; packet ids
-//! and confirmations from the connection. Out: the next message to send, and for whoever waits how it went. Single
-//! messages are bounded in number and bytes. One the broker hangs up on, three times while nothing else is on its way,
-//! is set aside.
+//! and confirmations from the connection. Out: the next message to send, and for whoever waits how it went. A message
+//! the broker hangs up on, three times while nothing else is on its way, is set aside.
 //!
 //! ```text
-//! set ──▶ latest (one per topic) ─┐
-//! push ─▶ queue (bounded) ────────┴─next─▶ handed ──numbered──▶ flying ──confirmed──▶ gone, told
-//!              ▲                             └──────── lost ───────┘
+//! set ──▶ retained (one per topic) ─┐
+//! push ─▶ queue (bounded) ──────────┴─next─▶ handed ──numbered──▶ flying ──confirmed──▶ gone, told
+//!              ▲                               └──────── lost ───────┘
 //!              └── but for what must not arrive twice ◀──┘      (after a loss every retained topic is due again)
 //! ```
 //!
 //! What was on its way when the broker hung up, and is larger than anything it took before, is suspect: it goes out
 //! last, the smallest first, each alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::limit::{Limit, TRIES};
+use super::message::{Message, Single, Undelivered, size};
+use super::queue::Queue;
+use super::retained::Retained;
 
 /// Messages handed to the connection and not confirmed at most. Every broker takes this many at once.
-pub(super) const WINDOW: usize = 20;
-/// Single messages waiting at most: a busy door's events of a day without the broker.
-pub(super) const QUEUE: usize = 5_000;
-/// The same in bytes: events are half a kilobyte each.
-pub(super) const QUEUE_BYTES: usize = 8 << 20;
-/// Around topic and payload: the fixed header, the topic's length, the packet id.
-const HEADER_BYTES: usize = 9;
+pub const WINDOW: usize = 20;
 /// The smallest limit `mqtt.max_packet_bytes` can have.
 const EVERY_BROKER_TAKES: usize = 1024;
 /// A suspect message goes alone; the others wait for its confirmation no longer than this.
 const ALONE: Duration = Duration::from_secs(10);
 
-/// One message.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Message {
-    pub topic: String,
-    pub payload: Bytes,
-    pub retain: bool,
-    /// The broker confirms it (QoS 1); else it is sent once and nobody knows.
-    pub confirmed: bool,
-}
-
-/// A single message that is to be sent.
-#[derive(Debug)]
-pub(super) struct Single {
-    pub message: Message,
-    /// From this moment on another message goes out in its place: what has waited must not look new.
-    pub stale: Option<(Instant, Message)>,
-    /// It must not arrive twice: not sent again when the connection breaks before it is confirmed.
-    pub once: bool,
-    /// Told how it went. When nobody listens any more, it is not sent any more.
-    pub done: Option<oneshot::Sender<Result<(), Undelivered>>>,
-    /// How often the broker has hung up on it.
-    pub hung_up: u32,
-}
-
-/// Why a message did not go out, or may not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Undelivered {
-    /// Too many wait.
-    Full,
-    /// The connection broke before the broker confirmed it.
-    MaybeSent,
-    /// The broker hung up on it again and again, or it is as large as one of those.
-    Refused { bytes: usize },
-}
-
 /// A message that is not sent any more, because the broker hangs up on it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SetAside {
-    /// Of a retained message; the topic of a single one may hold a name.
+pub struct SetAside {
+    /// The topic of a retained message; that of a single one may hold a name.
     pub topic: Option<String>,
     pub bytes: usize,
 }
 
 /// Everything on its way.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
-    latest: BTreeMap<String, Latest>,
-    queue: VecDeque<Single>,
-    queued_bytes: usize,
-    /// Given to the connection, in order; it has not said their packet ids yet.
+pub struct Outgoing {
+    pub retained: Retained,
+    queue: Queue,
+    /// What was given to the connection, in order, which has not said the packet ids yet.
     handed: VecDeque<Sent>,
+    /// What went out under a packet id and is not confirmed.
     flying: HashMap<u16, Sent>,
-    /// Of the next message that is handed over.
+    /// The number of the next message that is handed over.
     number: u64,
     pub limit: Limit,
     /// Something was confirmed on this connection: it is a good one.
     proved: bool,
     /// Until then nothing else goes out beside the suspect message under way.
     alone_until: Option<Instant>,
-    /// Retained topics that are given up: each goes once the broker has cleared it.
-    retiring: BTreeSet<String>,
-    cleared: Vec<String>,
-}
-
-#[derive(Debug)]
-struct Latest {
-    payload: Bytes,
-    due: bool,
-    /// How often the broker has hung up on it.
-    hung_up: u32,
 }
 
 /// A message the connection has.
@@ -118,6 +67,7 @@ struct Sent {
 
 #[derive(Debug)]
 enum What {
+    /// What the broker is to keep for this topic.
     Retained(String),
     Single(Single),
 }
@@ -125,53 +75,13 @@ enum What {
 impl Outgoing {
     /// A retained topic's new payload; what it was before need not be told any more.
     pub fn set(&mut self, topic: String, payload: Bytes) {
-        let known = self.limit.has_taken(size(&topic, &payload));
-        match self.latest.get_mut(&topic) {
-            Some(latest) if latest.payload == payload => {}
-            Some(latest) => {
-                // Another picture of a size the broker may not take is as suspect as the one before.
-                let hung_up = if known { 0 } else { latest.hung_up };
-                *latest = Latest { payload, due: true, hung_up };
-            }
-            None => drop(self.latest.insert(topic, Latest { payload, due: true, hung_up: 0 })),
-        }
+        let known_size = self.limit.has_taken(size(&topic, &payload));
+        self.retained.set(topic, payload, known_size);
     }
 
-    /// Whether something is told under this retained topic.
-    pub fn tells(&self, topic: &str) -> bool {
-        self.latest.contains_key(topic)
-    }
-
-    /// Clears a retained topic at the broker, and forgets it then; see [`Outgoing::cleared`].
-    pub fn retire(&mut self, topic: String) {
-        self.retiring.insert(topic.clone());
-        self.set(topic, Bytes::new());
-    }
-
-    /// The retired topics that the broker has cleared since the last call.
-    pub fn cleared(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.cleared)
-    }
-
-    /// A single message. Where there is no room the oldest that nobody waits for gives way, or else the new one is
-    /// refused; gives how many were lost so.
+    /// A single message, for which older ones may have to give way; gives how many were lost so.
     pub fn push(&mut self, single: Single) -> usize {
-        let mut lost = 0;
-        let bytes = single.message.payload.len();
-        while self.queue.len() >= QUEUE || (self.queued_bytes + bytes > QUEUE_BYTES && !self.queue.is_empty()) {
-            let oldest = self.queue.iter().position(|waiting| waiting.done.is_none());
-            match oldest.and_then(|at| self.queue.remove(at)) {
-                Some(oldest) => self.queued_bytes -= oldest.message.payload.len(),
-                None => {
-                    single.tell(Err(Undelivered::Full));
-                    return lost + 1;
-                }
-            }
-            lost += 1;
-        }
-        self.queued_bytes += bytes;
-        self.queue.push_back(single);
-        lost
+        self.queue.push(single)
     }
 
     /// The next message to hand to the connection; retained topics first, so that a state is there before the event.
@@ -181,43 +91,35 @@ impl Outgoing {
             return None;
         }
         self.alone_until = None;
-        let unsuspected = self.latest.iter().find(|(_, latest)| latest.due && latest.hung_up == 0);
-        let (message, what) = match unsuspected.map(|(topic, _)| topic.clone()) {
-            Some(topic) => self.retained(topic)?,
-            None => match self.take_wanted(|single| single.hung_up == 0) {
-                Some(single) => single.into_message(now),
+        let what = match self.retained.next_unsuspected() {
+            Some(topic) => What::Retained(topic),
+            None => match self.queue.take(|single| single.hung_up == 0) {
+                Some(single) => What::Single(single),
                 // All that is left is suspect.
                 None if under_way > 0 => return None,
                 None => {
-                    let next = self.suspect(now)?;
+                    let suspect = self.suspect()?;
                     self.alone_until = Some(now + ALONE);
-                    next
+                    suspect
                 }
             },
+        };
+        let message = match &what {
+            What::Retained(topic) => self.retained.take(topic)?,
+            What::Single(single) => single.due(now),
         };
         self.handed.push_back(Sent { number: self.number, bytes: size(&message.topic, &message.payload), what });
         self.number += 1;
         Some(message)
     }
 
-    fn retained(&mut self, topic: String) -> Option<(Message, What)> {
-        let latest = self.latest.get_mut(&topic)?;
-        latest.due = false;
-        let message = Message { topic: topic.clone(), payload: latest.payload.clone(), retain: true, confirmed: true };
-        Some((message, What::Retained(topic)))
-    }
-
     /// The smallest suspect message.
-    fn suspect(&mut self, now: Instant) -> Option<(Message, What)> {
-        let due = self.latest.iter().filter(|(_, latest)| latest.due);
-        let retained = due.map(|(topic, latest)| (size(topic, &latest.payload), topic.clone())).min();
-        let single = self.queue.iter().map(|single| size(&single.message.topic, &single.message.payload)).min();
-        match (retained, single) {
-            (Some((bytes, topic)), single) if single.is_none_or(|single| bytes <= single) => self.retained(topic),
-            (_, Some(bytes)) => {
-                let smallest = |single: &Single| size(&single.message.topic, &single.message.payload) == bytes;
-                self.take_wanted(smallest).map(|single| single.into_message(now))
+    fn suspect(&mut self) -> Option<What> {
+        match (self.retained.smallest_due(), self.queue.smallest()) {
+            (Some((bytes, topic)), single) if single.is_none_or(|single| bytes <= single) => {
+                Some(What::Retained(topic))
             }
+            (_, Some(bytes)) => self.queue.take(|single| single.size() == bytes).map(What::Single),
             _ => None,
         }
     }
@@ -243,14 +145,8 @@ impl Outgoing {
         self.proved = true;
         self.alone_until = None;
         self.limit.taken(sent.bytes);
-        if let What::Retained(topic) = &sent.what {
-            if let Some(latest) = self.latest.get_mut(topic) {
-                latest.hung_up = 0;
-            }
-            if self.retiring.remove(topic) {
-                self.latest.remove(topic);
-                self.cleared.push(topic.clone());
-            }
+        if let Some(topic) = sent.topic() {
+            self.retained.confirmed(topic);
         }
         sent.tell(Ok(()));
     }
@@ -279,42 +175,31 @@ impl Outgoing {
             match sent.what {
                 What::Retained(_) => {}
                 What::Single(single) if single.once => single.tell(Err(Undelivered::MaybeSent)),
-                What::Single(single) => {
-                    self.queued_bytes += single.message.payload.len();
-                    self.queue.push_front(single);
-                }
+                What::Single(single) => self.queue.put_back(single),
             }
         }
         (self.proved, self.alone_until) = (false, None);
-        self.all_due();
+        self.retained.all_due();
         aside.extend(self.as_large(now));
         aside
     }
 
     /// What is as large as something the broker refused shares its fate without a try of its own.
     fn as_large(&mut self, now: Instant) -> Vec<SetAside> {
-        let refused = |limit: &Limit, bytes| limit.refuses(bytes, now).is_some();
-        let limit = &self.limit;
-        let retained = self.latest.extract_if(.., |topic, latest| refused(limit, size(topic, &latest.payload)));
-        let mut aside: Vec<_> = retained
-            .map(|(topic, latest)| SetAside { bytes: size(&topic, &latest.payload), topic: Some(topic) })
-            .collect();
-        for single in std::mem::take(&mut self.queue) {
-            let bytes = size(&single.message.topic, &single.message.payload);
-            if refused(&self.limit, bytes) {
-                self.queued_bytes -= single.message.payload.len();
-                single.tell(Err(Undelivered::Refused { bytes }));
-                aside.push(SetAside { topic: None, bytes });
-            } else {
-                self.queue.push_back(single);
-            }
+        let refused = |bytes| self.limit.refuses(bytes, now).is_some();
+        let retained = self.retained.take_refused(refused).into_iter();
+        let mut aside: Vec<_> = retained.map(|(topic, bytes)| SetAside { topic: Some(topic), bytes }).collect();
+        for single in self.queue.take_refused(refused) {
+            let bytes = single.size();
+            single.tell(Err(Undelivered::Refused { bytes }));
+            aside.push(SetAside { topic: None, bytes });
         }
         aside
     }
 
     fn tries<'a>(&'a mut self, what: &'a mut What) -> Option<&'a mut u32> {
         match what {
-            What::Retained(topic) => self.latest.get_mut(topic).map(|latest| &mut latest.hung_up),
+            What::Retained(topic) => self.retained.hung_up(topic),
             What::Single(single) => Some(&mut single.hung_up),
         }
     }
@@ -322,14 +207,9 @@ impl Outgoing {
     fn set_aside(&mut self, sent: Sent, now: Instant) {
         self.limit.hung_up(sent.bytes, now);
         match sent.what {
-            What::Retained(topic) => drop(self.latest.remove(&topic)),
+            What::Retained(topic) => self.retained.remove(&topic),
             What::Single(single) => single.tell(Err(Undelivered::Refused { bytes: sent.bytes })),
         }
-    }
-
-    /// Every retained topic is to be told again.
-    pub fn all_due(&mut self) {
-        self.latest.values_mut().for_each(|latest| latest.due = true);
     }
 
     /// Single messages that have not been handed over.
@@ -339,47 +219,7 @@ impl Outgoing {
 
     /// Whether all has been told and confirmed.
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty()
-            && self.handed.is_empty()
-            && self.flying.is_empty()
-            && !self.latest.values().any(|latest| latest.due)
-    }
-
-    /// The oldest single message of a kind that is still wanted; those that nobody wants any more go.
-    fn take_wanted(&mut self, kind: impl Fn(&Single) -> bool) -> Option<Single> {
-        loop {
-            let gone = |single: &Single| single.done.as_ref().is_some_and(oneshot::Sender::is_closed);
-            let at = self.queue.iter().position(|single| gone(single) || kind(single))?;
-            let single = self.queue.remove(at)?;
-            self.queued_bytes -= single.message.payload.len();
-            if !gone(&single) {
-                return Some(single);
-            }
-        }
-    }
-}
-
-/// What a message takes on its way.
-pub(super) fn size(topic: &str, payload: &[u8]) -> usize {
-    HEADER_BYTES + topic.len() + payload.len()
-}
-
-impl Single {
-    /// The message as it goes out now.
-    fn into_message(self, now: Instant) -> (Message, What) {
-        let message = match &self.stale {
-            Some((from, instead)) if now >= *from => instead.clone(),
-            _ => self.message.clone(),
-        };
-        (message, What::Single(self))
-    }
-
-    /// For whoever sent it.
-    pub fn tell(self, result: Result<(), Undelivered>) {
-        if let Some(done) = self.done {
-            // Who no longer listens has given up by itself.
-            let _ = done.send(result);
-        }
+        self.queue.is_empty() && self.handed.is_empty() && self.flying.is_empty() && self.retained.is_told()
     }
 }
 
@@ -400,7 +240,10 @@ impl Sent {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
+
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -495,13 +338,16 @@ mod tests {
     #[test]
     fn a_retired_topic_is_cleared_and_forgotten() {
         let mut outgoing = Outgoing::default();
-        outgoing.retire("old/state".into());
+        outgoing.retained.give_up("old/state".into());
         let message = outgoing.next(Instant::now()).unwrap();
         assert_eq!((message.topic.as_str(), message.payload.len(), message.retain), ("old/state", 0, true));
         lose(&mut outgoing);
-        assert_eq!(outgoing.cleared(), [""; 0], "nobody knows whether it arrived");
+        assert_eq!(outgoing.retained.take_cleared(), [""; 0], "nobody knows whether it arrived");
         assert_eq!(connection(&mut outgoing, 4_000).0, ["old/state"]);
-        assert_eq!((outgoing.cleared(), outgoing.cleared()), (vec!["old/state".to_owned()], vec![]));
+        assert_eq!(
+            (outgoing.retained.take_cleared(), outgoing.retained.take_cleared()),
+            (vec!["old/state".to_owned()], vec![])
+        );
         lose(&mut outgoing);
         assert_eq!(drain(&mut outgoing), [""; 0]);
     }
@@ -536,7 +382,6 @@ mod tests {
         (1..=5).for_each(|packet| outgoing.numbered(packet));
         (1..=5).for_each(|packet| outgoing.confirmed(packet));
         assert!(outgoing.is_settled());
-        assert_eq!(outgoing.queued_bytes, 0);
     }
 
     #[test]
@@ -576,30 +421,6 @@ mod tests {
         drain(&mut outgoing);
         outgoing.numbered(0);
         assert_eq!(told.try_recv(), Ok(Ok(())));
-    }
-
-    #[test]
-    fn the_queue_is_bounded_and_what_is_lost_is_counted() {
-        let mut outgoing = Outgoing::default();
-        let (first, mut told) = asked("asked", false);
-        outgoing.push(first);
-        let lost: usize = (0..QUEUE + 9).map(|n| outgoing.push(event(&n.to_string()))).sum();
-        assert_eq!((lost, outgoing.waiting()), (10, QUEUE), "the oldest events went, not what somebody waits for");
-        assert!(told.try_recv().is_err());
-
-        let mut outgoing = Outgoing::default();
-        let mut told: Vec<_> = (0..QUEUE).map(|_| asked("asked", false)).collect();
-        told.iter_mut().for_each(|(single, _)| {
-            outgoing.push(std::mem::replace(single, event("placeholder")));
-        });
-        let (refused, mut answer) = asked("one more", false);
-        assert_eq!(outgoing.push(refused), 1);
-        assert_eq!(answer.try_recv(), Ok(Err(Undelivered::Full)));
-
-        let mut outgoing = Outgoing::default();
-        let big = |name| Single { message: message(name, &"x".repeat(QUEUE_BYTES / 2)), ..event(name) };
-        assert_eq!([big("a"), big("b"), big("c")].map(|single| outgoing.push(single)), [0, 0, 1]);
-        assert_eq!(drain(&mut outgoing), ["b", "c"]);
     }
 
     #[test]

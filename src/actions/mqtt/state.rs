@@ -1,7 +1,7 @@
 //! What the topics hold: who is there, who was last, what happened. Pure.
 //!
-//! In: stays, recognitions, and what the status board knows of cameras. Out: JSON. People go by their names, or where the
-//! operator does not want those at the broker by their ids; custom fields never go there.
+//! In: stays, recognitions, and what the status board knows of cameras. Out: JSON. People go by their names, or where
+//! the operator does not want those at the broker by their ids; custom fields never go there.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -50,7 +50,7 @@ pub struct BoxDiagnostics {
 /// known does not hide them, and `people` names everybody. `box` tells boxes that share a broker whose topic this is.
 pub fn present(stays: &[Stay], names: bool, client_id: &str) -> Value {
     let newest = stays.iter().max_by_key(|stay| (stay.person().is_some(), stay.since));
-    let known = newest.and_then(|stay| known(&stay.recognition));
+    let known = newest.and_then(|stay| stay.recognition.answer.known());
     json!({
         "present": newest.is_some(),
         "person": newest.map_or_else(|| NOBODY.to_owned(), |stay| person(&stay.recognition, names)),
@@ -66,7 +66,7 @@ pub fn present(stays: &[Stay], names: bool, client_id: &str) -> Value {
 
 /// Who was seen last, of a live answer.
 pub fn last(recognition: &Recognition, names: bool) -> Value {
-    let known = known(recognition);
+    let known = recognition.answer.known();
     json!({
         "person": person(recognition, names),
         "person_id": known.map(|known| &known.person.id),
@@ -100,12 +100,12 @@ pub fn recognised(recognition: &Recognition, quality: f32, late: bool, names: bo
         "shot": recognition.shot,
         "seen_at": time(recognition.seen_at),
         "late": late,
-        "person": known(recognition).map(|_| person(recognition, names)),
-        "person_id": known(recognition).map(|known| &known.person.id),
-        "tags": tags(known(recognition)),
+        "person": recognition.answer.known().map(|_| person(recognition, names)),
+        "person_id": recognition.answer.known().map(|known| &known.person.id),
+        "tags": tags(recognition.answer.known()),
         "quality": share(quality),
         "confidence": confidence.and_then(share),
-        "match_confidence": known(recognition).and_then(|known| known.match_confidence).and_then(share),
+        "match_confidence": recognition.answer.known().and_then(|known| known.match_confidence).and_then(share),
         "reason": reason,
     })
 }
@@ -122,21 +122,14 @@ pub fn left(stay: &Stay, late: bool, names: bool) -> Value {
         "seen_at": time(stay.last_seen),
         "late": late,
         "person": person(recognition, names),
-        "person_id": known(recognition).map(|known| &known.person.id),
-        "tags": tags(known(recognition)),
+        "person_id": recognition.answer.known().map(|known| &known.person.id),
+        "tags": tags(recognition.answer.known()),
     })
-}
-
-fn known(recognition: &Recognition) -> Option<&Known> {
-    match &recognition.answer {
-        Answer::Known(known) => Some(known),
-        _ => None,
-    }
 }
 
 /// What somebody is called; a person the engine has no name for goes by the id, too.
 fn person(recognition: &Recognition, names: bool) -> String {
-    let Some(known) = known(recognition) else { return STRANGER.to_owned() };
+    let Some(known) = recognition.answer.known() else { return STRANGER.to_owned() };
     let name = known.person.name.as_ref().filter(|name| names && !name.trim().is_empty());
     name.unwrap_or(&known.person.id).chars().take(LONGEST).collect()
 }

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, QoS};
 use tokio::time::timeout;
 
-use super::owned::Owned;
+use super::retiring::is_ours;
 use super::{dial, state};
 use crate::config::MqttConfig;
+use crate::outbox::BrokerTopic;
 
 /// When a broker has nothing more to say of what it keeps, it is quiet for this long.
 const QUIET: Duration = Duration::from_millis(700);
@@ -44,7 +45,7 @@ pub struct Swept {
 /// possible. Where a box is `running`, `state` and `last` get the word that nobody is there, as it would say itself.
 pub async fn sweep(
     config: &MqttConfig,
-    topics: &[Owned],
+    topics: &[BrokerTopic],
     running: bool,
     unwanted: impl Fn(&Kept<'_>) -> bool,
 ) -> Result<Swept, String> {
@@ -54,40 +55,40 @@ pub async fn sweep(
     let (client, connection) = AsyncClient::new(options, 4 * topics.len() + 16);
     let mut talk = Talk { connection, unconfirmed: 0, kept: BTreeMap::new() };
     let whole = async {
-        let asked = topics.iter().flat_map(|owned| [&owned.topic, &owned.witness]);
+        let asked = topics.iter().flat_map(|topic| [&topic.topic, &topic.witness]);
         talk.look(&client, asked.clone()).await?;
         let mut swept = Swept::default();
-        let mut doomed: Vec<(&Owned, Bytes)> = Vec::new();
-        for owned in topics {
-            let Some(payload) = talk.kept.get(&owned.topic) else { continue };
-            let kept = Kept { leaf: leaf(&owned.topic), detector: detector(owned), payload };
+        let mut doomed: Vec<(&BrokerTopic, Bytes)> = Vec::new();
+        for topic in topics {
+            let Some(payload) = talk.kept.get(&topic.topic) else { continue };
+            let kept = Kept { leaf: leaf(&topic.topic), detector: detector(topic), payload };
             if !unwanted(&kept) {
                 continue;
             }
-            if talk.kept.get(&owned.witness).is_some_and(|kept| !owned.is_ours(kept)) {
-                swept.others.push(owned.topic.clone());
+            if talk.kept.get(&topic.witness).is_some_and(|kept| !is_ours(topic, kept)) {
+                swept.others.push(topic.topic.clone());
                 continue;
             }
             let instead = match kept.leaf {
-                "state" if running => state::present(&[], config.names, &owned.owner).to_string(),
+                "state" if running => state::present(&[], config.names, &topic.owner).to_string(),
                 "last" if running => state::nobody_last().to_string(),
                 _ => String::new(),
             };
-            doomed.push((owned, instead.into()));
+            doomed.push((topic, instead.into()));
         }
         // The witness goes last: without it nobody could tell any more whose the others are.
-        doomed.sort_by_key(|(owned, _)| owned.topic == owned.witness);
-        for (owned, instead) in &doomed {
-            let told = client.try_publish(owned.topic.as_str(), QoS::AtLeastOnce, true, instead.clone());
+        doomed.sort_by_key(|(topic, _)| topic.topic == topic.witness);
+        for (topic, instead) in &doomed {
+            let told = client.try_publish(topic.topic.as_str(), QoS::AtLeastOnce, true, instead.clone());
             told.map_err(|error| error.to_string())?;
             talk.unconfirmed += 1;
         }
         talk.until_quiet().await?;
         talk.kept.clear();
-        talk.look(&client, doomed.iter().map(|(owned, _)| &owned.topic)).await?;
-        for (owned, instead) in doomed {
-            let gone = talk.kept.get(&owned.topic).is_none_or(|kept| *kept == instead);
-            if gone { &mut swept.cleared } else { &mut swept.left }.push(owned.topic.clone());
+        talk.look(&client, doomed.iter().map(|(topic, _)| &topic.topic)).await?;
+        for (topic, instead) in doomed {
+            let gone = talk.kept.get(&topic.topic).is_none_or(|kept| *kept == instead);
+            if gone { &mut swept.cleared } else { &mut swept.left }.push(topic.topic.clone());
         }
         Ok(swept)
     };
@@ -149,7 +150,7 @@ fn leaf(topic: &str) -> &str {
 }
 
 /// `door` of a witness `doorward/detector/door/state`.
-fn detector(owned: &Owned) -> Option<&str> {
-    let (rest, "state") = owned.witness.rsplit_once('/')? else { return None };
+fn detector(topic: &BrokerTopic) -> Option<&str> {
+    let (rest, "state") = topic.witness.rsplit_once('/')? else { return None };
     Some(leaf(rest))
 }

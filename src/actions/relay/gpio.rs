@@ -1,16 +1,18 @@
 //! A line of a GPIO chip, through the kernel's character device.
 //!
-//! In: where the line is and how it is driven. Out: a [`GpioLine`] of ours alone, inactive; or who has it, or what to do. The kernel
-//! takes the line back when the process ends, however it ends. What level it has then is the chip driver's business.
+//! In: where the line is and how it is driven. Out: a [`GpioLine`] of ours alone, inactive; or who has it, or what to
+//! do. The kernel takes the line back when the process ends, however it ends. What level it has then is the chip
+//! driver's business.
 
 use std::path::{Path, PathBuf};
 
+use gpiocdev::Request;
 use gpiocdev::chip::{Chip, chips};
 use gpiocdev::line::{Bias as ChipBias, Drive as ChipDrive, Info, Value};
-use gpiocdev::{Error, Request};
 
 use super::Line;
 use crate::config::{Bias, Drive, LineName, RelayConfig};
+use crate::terminal::with_causes;
 
 /// A line that is ours.
 pub struct GpioLine(Request);
@@ -24,7 +26,9 @@ struct Found {
 impl Line for GpioLine {
     fn set(&mut self, active: bool) -> Result<(), String> {
         let value = if active { Value::Active } else { Value::Inactive };
-        self.0.set_lone_value(value).map_err(|error| format!("the kernel does not set the line: {}", plain(&error)))
+        self.0
+            .set_lone_value(value)
+            .map_err(|error| format!("the kernel does not set the line: {}", with_causes(&error)))
     }
 }
 
@@ -51,11 +55,12 @@ pub fn take(action: &str, config: &RelayConfig) -> Result<GpioLine, String> {
     request.request().map(GpioLine).map_err(|error| match look(config) {
         // Taken in the meantime, or before.
         Err(taken) => taken,
-        Ok(line) => format!("{line}, and the kernel does not lend it: {}", plain(&error)),
+        Ok(line) => format!("{line}, and the kernel does not lend it: {}", with_causes(&error)),
     })
 }
 
-/// What can be told about the line without touching it: where it is and that it is free or doorward's, or what is wrong.
+/// What can be told about the line without touching it: where it is and that it is free or doorward's, or what is
+/// wrong.
 pub fn look(config: &RelayConfig) -> Result<String, String> {
     let Found { chip, info } = find(config)?;
     let name = if info.name.is_empty() { String::new() } else { format!(" ({})", info.name) };
@@ -90,7 +95,7 @@ fn find(config: &RelayConfig) -> Result<Found, String> {
                     ));
                 }
                 _ => Some(chip.line_info(*offset).map_err(|error| {
-                    format!("{} does not tell about line {offset}: {}", chip.path().display(), plain(&error))
+                    format!("{} does not tell about line {offset}: {}", chip.path().display(), with_causes(&error))
                 })?),
             },
             LineName::Name(name) => chip.find_line_info(name),
@@ -121,7 +126,7 @@ fn open_named(wanted: &str) -> Result<Chip, String> {
 }
 
 fn open_all() -> Result<Vec<Chip>, String> {
-    let paths = chips().map_err(|error| format!("cannot list the GPIO chips: {}", plain(&error)))?;
+    let paths = chips().map_err(|error| format!("cannot list the GPIO chips: {}", with_causes(&error)))?;
     if paths.is_empty() {
         return Err("this machine has no GPIO chip, or none that doorward may see: there is no /dev/gpiochip0".into());
     }
@@ -133,21 +138,14 @@ fn open(path: &Path) -> Result<Chip, String> {
         let help = match error.kind() {
             std::io::ErrorKind::NotFound => "`gpiodetect` lists the chips there are",
             std::io::ErrorKind::PermissionDenied => {
-                "add the user doorward runs as to the device's group (often `gpio`), and the device to the unit's DeviceAllow"
+                "add the user doorward runs as to the device's group (often `gpio`), and the device to the unit's \
+                 DeviceAllow"
             }
             _ => "is it a GPIO chip?",
         };
         return Err(format!("cannot open {}: {error}; {help}", path.display()));
     }
-    Chip::from_path(path).map_err(|error| format!("{} is not a GPIO chip: {}", path.display(), plain(&error)))
-}
-
-/// An error with its cause, in a line.
-fn plain(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
+    Chip::from_path(path).map_err(|error| format!("{} is not a GPIO chip: {}", path.display(), with_causes(&error)))
 }
 
 #[cfg(test)]

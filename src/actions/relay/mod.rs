@@ -1,7 +1,8 @@
 //! The `relay` action: one pulse on a GPIO line.
 //!
-//! In: a request in time. Out: done when the pulse is over and the line inactive again; else why not. The line is held from the
-//! start, inactive, so that its level is defined and nobody else takes it; requests that overlap share one pulse.
+//! In: a request in time. Out: done when the pulse is over and the line inactive again; else why not. The line is held
+//! from the start, inactive, so that its level is defined and nobody else takes it; requests that overlap share one
+//! pulse.
 //!
 //! ```text
 //! request ─▶ Hold ─┐                    the line is active while anybody holds it,
@@ -13,14 +14,14 @@ mod gpio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Said;
+use super::{Performed, Undone};
 use crate::clock;
 use crate::config::{Overlap, RelayConfig};
 use crate::rules::ActionRequest;
 
 pub use gpio::look;
 
-/// Something that is on or off. The one that is used is [`gpio::GpioLine`].
+/// Something that can be switched on and off. The one that is used is [`gpio::GpioLine`].
 trait Line: Send {
     fn set(&mut self, active: bool) -> Result<(), String>;
 }
@@ -34,16 +35,18 @@ pub struct Relay {
     pulse: Duration,
 }
 
+/// A line and everybody who holds it on.
 struct Switch {
     take: Take,
     overlap: Overlap,
     longest: Duration,
+    /// Guards the line and who holds it. No other lock is taken while it is held; looking for a chip is done under it.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// `None` before it is taken, and after it failed.
+    /// The line; `None` before it is taken, and after it failed.
     line: Option<Box<dyn Line>>,
     holds: usize,
     /// When the line became active.
@@ -53,12 +56,13 @@ struct State {
 /// One request's share in the pulse; dropping it lets go.
 struct Hold {
     switch: Arc<Switch>,
-    /// As long as the limit leaves.
+    /// How long the pulse may go on, as far as the limit leaves it.
     left: Duration,
     ended: bool,
 }
 
 impl Relay {
+    /// Prepares the relay; the line is not taken yet.
     pub fn new(action: &str, config: &RelayConfig) -> Self {
         let (name, line) = (action.to_owned(), config.clone());
         let take: Take = Box::new(move || gpio::take(&name, &line).map(|line| Box::new(line) as Box<dyn Line>));
@@ -76,20 +80,20 @@ impl Relay {
         self.switch.take_line(&mut self.switch.state())
     }
 
-    /// One pulse. It ends in time also when the future is dropped: then at once.
-    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
+    /// Performs one pulse. It ends in time also when the future is dropped: then at once.
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let (switch, pulse, expires_at) = (Arc::clone(&self.switch), self.pulse, request.expires_at);
         // Looking for a chip reads /dev, and a chip behind a slow bus takes its time.
         let hold = tokio::task::spawn_blocking(move || Hold::start(&switch, pulse, expires_at)).await;
-        let hold = match hold {
-            Ok(Ok(hold)) => hold,
-            Ok(Err(reason)) => return (Err(reason), None),
-            Err(_) => return (Err("the process is ending".into()), None),
-        };
+        let hold = hold.map_err(|_| "the process is ending")??;
         let started = Instant::now();
         tokio::time::sleep(hold.left).await;
         let held = started.elapsed().as_millis();
-        (hold.end(), Some(format!("on for {held} ms")))
+        let said = Some(format!("on for {held} ms"));
+        match hold.end() {
+            Ok(()) => Ok(said),
+            Err(reason) => Err(Undone { reason, said }),
+        }
     }
 }
 
@@ -125,7 +129,7 @@ impl Switch {
         }
     }
 
-    /// Inactive, or given back to the kernel.
+    /// Makes the line inactive, or gives it back to the kernel.
     fn release(&self, state: &mut State) -> Result<(), String> {
         state.since = None;
         self.set(state, false).map_err(|problem| {
@@ -256,7 +260,7 @@ mod tests {
     }
 
     async fn perform(relay: &Relay) -> Result<(), String> {
-        relay.perform(&request()).await.0
+        relay.perform(&request()).await.map(drop).map_err(|undone| undone.reason)
     }
 
     #[tokio::test]

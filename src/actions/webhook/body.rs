@@ -1,14 +1,14 @@
 //! What a webhook sends: the event, a template's text, a form, or the picture itself.
 //!
-//! In: an event and perhaps the crop. Out: the body's bytes and what kind they are. Multipart bodies are written here and not
-//! by the HTTP client, so that the whole can be signed and sent again as it was.
+//! In: an event and perhaps the crop. Out: the body's bytes and what kind they are. Multipart bodies are written here
+//! and not by the HTTP client, so that the whole can be signed and sent again as it was.
 
 use bytes::Bytes;
 use minijinja::value::Value;
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use super::super::ActionError;
+use super::super::setup::Setup;
 use super::super::template::{Place, Template};
 use super::events_bridge;
 use crate::config::{BodyFormat, WebhookConfig};
@@ -17,9 +17,9 @@ use crate::rules::ActionRequest;
 /// A body made ready.
 pub struct Body {
     kind: Kind,
-    /// The crop goes along as multipart form data, in a part of this name.
+    /// The name of the part in which the crop goes along as multipart form data.
     picture: Option<String>,
-    /// A header of the configuration's own says what it is.
+    /// Whether a header of the configuration's own says what the body is.
     typed: bool,
 }
 
@@ -33,9 +33,7 @@ enum Kind {
 
 impl Body {
     /// Compiles the templates.
-    pub fn new(action: &str, config: &WebhookConfig) -> Result<Self, ActionError> {
-        let template =
-            |key: &str, source: &str, place| ActionError::template(action, key, Template::new(source, place));
+    pub fn new(setup: &mut Setup, config: &WebhookConfig) -> Self {
         let content_type = config.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         let content_type = content_type.map(|(_, value)| value.expose_secret().to_ascii_lowercase());
         let place = match &content_type {
@@ -46,25 +44,25 @@ impl Body {
         let is_multipart = config.picture || !config.form.is_empty();
         if is_multipart && content_type.is_some() {
             let problem = "with `picture` or `form` the content type is multipart form data; leave it out";
-            return Err(ActionError::wrong(action, "headers", problem));
+            setup.note("headers", problem);
         }
         let kind = match (&config.body, config.body_format) {
-            (Some(body), _) => Kind::Template(Box::new(template("body", body, place)?)),
+            (Some(body), _) => Kind::Template(Box::new(setup.template("body", body, place))),
             (None, _) if !config.form.is_empty() => {
                 let field = |(name, value): (&String, &secrecy::SecretString)| {
-                    Ok((name.clone(), template(&format!("form.{name}"), value.expose_secret(), Place::Text)?))
+                    (name.clone(), setup.template(format!("form.{name}"), value.expose_secret(), Place::Text))
                 };
-                Kind::Form(config.form.iter().map(field).collect::<Result<_, ActionError>>()?)
+                Kind::Form(config.form.iter().map(field).collect())
             }
             (None, BodyFormat::Event) => Kind::Event,
             (None, BodyFormat::EventsBridge) => Kind::EventsBridge,
             (None, BodyFormat::Picture) => Kind::Picture,
         };
         let picture = config.picture.then(|| config.picture_name.clone());
-        Ok(Self { kind, picture, typed: content_type.is_some() })
+        Self { kind, picture, typed: content_type.is_some() }
     }
 
-    /// The content type, unless a header says it, and the bytes.
+    /// The body's content type, unless a header says it, and its bytes.
     pub fn rendered(&self, event: &Value, request: &ActionRequest) -> Result<(Option<String>, Bytes), String> {
         let picture = request.picture.as_ref();
         let text = match &self.kind {
@@ -76,15 +74,13 @@ impl Body {
             Kind::Form(fields) => {
                 let mut parts = Multipart::new();
                 for (name, template) in fields {
-                    let value =
-                        template.render(event).map_err(|error| format!("cannot fill in `form.{name}`: {error}"))?;
-                    parts.text(name, None, &value);
+                    parts.text(name, None, &template.fill(event)?);
                 }
                 return Ok(parts.ended(self.picture.as_deref().zip(picture)));
             }
             Kind::Event => request.inputs.to_string(),
             Kind::EventsBridge => events_bridge::payload(&request.inputs)?.to_string(),
-            Kind::Template(body) => body.render(event).map_err(|error| format!("cannot fill in `body`: {error}"))?,
+            Kind::Template(body) => body.fill(event)?,
         };
         if let Some(name) = &self.picture {
             let mut parts = Multipart::new();
@@ -95,7 +91,8 @@ impl Body {
     }
 }
 
-/// Multipart form data. The boundary is random: a picture that holds it is not to be expected in the age of the universe.
+/// Multipart form data. The boundary is random: a picture that holds it is not to be expected in the age of the
+/// universe.
 struct Multipart {
     boundary: String,
     body: Vec<u8>,
@@ -118,7 +115,7 @@ impl Multipart {
         self.body.extend_from_slice(b"\r\n");
     }
 
-    /// With the picture as its last part.
+    /// Ends the form, with the picture as its last part.
     fn ended(mut self, picture: Option<(&str, &Bytes)>) -> (Option<String>, Bytes) {
         if let Some((name, picture)) = picture {
             self.part(&format!("name=\"{name}\"; filename=\"picture.jpg\""), Some("image/jpeg"), picture);

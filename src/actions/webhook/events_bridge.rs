@@ -1,8 +1,8 @@
-//! The event in the shape of the face webhook of eConnect's Events Bridge (`WebHookFaceRecPayload`), for receivers that are
-//! built for it.
+//! The event in the shape of the face webhook of eConnect's Events Bridge (`WebHookFaceRecPayload`), for receivers that
+//! are built for it.
 //!
-//! In: an event about a known person. Out: the payload. What the shape has no place for (detector, time, confidences, visit)
-//! stands among its `fields`, where Events Bridge puts what belongs to one enrolment. See
+//! In: an event about a known person. Out: the payload. What the shape has no place for (detector, time, confidences,
+//! visit) stands among its `fields`, where Events Bridge puts what belongs to one enrolment. See
 //! <https://docs.econnectcloud.com/docs/dev-guides/events-bridge/Webhooks/Webhook-Face>.
 
 use serde_json::{Value, json};
@@ -23,7 +23,8 @@ const FIELDS: [(&str, &str); 9] = [
 /// The payload of an event.
 pub fn payload(event: &Value) -> Result<Value, String> {
     let person = event["person"].as_object().ok_or(
-        "the Events Bridge shape is for known people; let the rule's `outcome` be \"known\", or leave `body_format` out",
+        "the Events Bridge shape is for known people; let the rule's `outcome` be \"known\", or leave `body_format` \
+         out",
     )?;
     let (first, middle, last) = names(person.get("name").and_then(Value::as_str).unwrap_or_default());
     let tags = person.get("tags").and_then(Value::as_array).into_iter().flatten();

@@ -19,17 +19,19 @@ use reqwest::{Client, Method, StatusCode, Url, redirect, retry};
 use secrecy::ExposeSecret;
 
 use super::retry::{Again, Failure, Retry};
+use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
-use super::{ActionError, Said};
+use super::{Performed, Said};
 use crate::config::WebhookConfig;
 use crate::rules::ActionRequest;
+use crate::terminal::with_causes;
 use body::Body;
 use digest::Digest;
 use sign::Signer;
 
-/// An answer is read this far, to be shown in `explain`; the rest is left unread.
+/// How far an answer is read, to be shown in `explain`; the rest is left unread.
 const ANSWER_BYTES: usize = 64 << 10;
-/// The same for the same rule, visit, person and action, however often it is sent.
+/// The header whose value is the same for the same rule, visit, person and action, however often it is sent.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// A request made ready.
@@ -37,14 +39,14 @@ pub struct Webhook {
     client: Client,
     method: Method,
     url: Template,
-    /// Added to the address.
+    /// Parameters that are added to the address.
     query: Vec<(String, Template)>,
     headers: Vec<(HeaderName, Template)>,
     body: Body,
     signer: Option<Signer>,
     /// The account of a receiver that asks for digest authentication.
     digest: Option<Digest>,
-    /// What stands in an answer that says 200 and means no.
+    /// Texts that stand in an answer which says 200 and means no.
     refusals: &'static [&'static str],
     retry: Retry,
 }
@@ -59,26 +61,33 @@ struct Rendered {
 impl Webhook {
     /// Compiles the templates and checks method, headers and address as far as they are known.
     pub fn new(action: &str, config: &WebhookConfig) -> Result<Self, ActionError> {
-        let wrong = |key: &str, problem: &str| ActionError::wrong(action, key, problem);
+        let mut setup = Setup::new(action);
         let preset::Filled { config, digest, refusals } = preset::fill_in(config);
-        let template =
-            |key: &str, source: &str, place| ActionError::template(action, key, Template::new(source, place));
         let url_key = if config.preset.is_some() { "preset.url" } else { "url" };
-        let url = config.url.as_ref().ok_or_else(|| wrong("url", "it is missing"))?.expose_secret();
-        check_host_is_fixed(url).map_err(|problem| wrong(url_key, problem))?;
-        let method = Method::from_bytes(config.method.to_uppercase().as_bytes())
-            .map_err(|_| wrong("method", "it is not an HTTP method, like \"POST\""))?;
-        let mut query = Vec::new();
-        for (name, value) in &config.query {
-            query.push((name.clone(), template(&format!("query.{name}"), value.expose_secret(), Place::Text)?));
+        let url = config.url.as_ref().ok_or_else(|| setup.fail("url", "it is missing"))?.expose_secret();
+        if let Err(problem) = check_host_is_fixed(url) {
+            setup.note(url_key, problem);
         }
+        let query = config.query.iter();
+        let query = query
+            .map(|(name, value)| {
+                (name.clone(), setup.template(format!("query.{name}"), value.expose_secret(), Place::Text))
+            })
+            .collect();
         let mut headers = Vec::new();
         for (name, value) in &config.headers {
             let key = format!("headers.{name}");
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&key, "it is not a header's name"))?;
-            headers.push((name, template(&key, value.expose_secret(), Place::Text)?));
+            let template = setup.template(&key, value.expose_secret(), Place::Text);
+            match HeaderName::from_bytes(name.as_bytes()) {
+                Ok(name) => headers.push((name, template)),
+                Err(_) => setup.note(&key, "it is not a header's name"),
+            }
         }
+        let (url, body) = (setup.template(url_key, url, Place::Url), Body::new(&mut setup, &config));
+        let method = Method::from_bytes(config.method.to_uppercase().as_bytes())
+            .map_err(|_| setup.fail("method", "it is not an HTTP method, like \"POST\""))?;
         let signer = config.signing_key.as_ref().map(|key| Signer::new(key.expose_secret())).transpose();
+        let signer = signer.map_err(|problem| setup.fail("signing_key", problem))?;
         let mut client = Client::builder()
             .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -91,21 +100,21 @@ impl Webhook {
         let https = config.origin().is_some_and(|origin| origin.scheme() == "https");
         let client = if https {
             let trust = Trust::new(config.ca_file.as_deref(), &config.pin_sha256);
-            let trust = trust.map_err(|source| ActionError::Trust { action: action.into(), source })?;
+            let trust = trust.map_err(|error| setup.fail("ca_file", with_causes(&error)))?;
             client.tls_backend_preconfigured(trust.config)
         } else {
             // A small system may have no certificates.
             client.tls_certs_only([])
         };
         let retry = Retry::new(config.timeout_ms, config.tries, config.within_ms);
-        Ok(Self {
+        setup.finish(Self {
             client: client.build().map_err(|source| ActionError::Client { action: action.into(), source })?,
             method,
-            url: template(url_key, url, Place::Url)?,
+            url,
             query,
             headers,
-            body: Body::new(action, &config)?,
-            signer: signer.map_err(|problem| wrong("signing_key", problem))?,
+            body,
+            signer,
             digest,
             refusals,
             retry: Retry { at_most_once: config.is_actuator(), ..retry },
@@ -113,47 +122,34 @@ impl Webhook {
     }
 
     /// Sends it until it is received, or no try is left. What the receiver said comes back either way.
-    pub async fn perform(&self, request: &ActionRequest) -> (Result<(), String>, Said) {
-        match self.rendered(request) {
-            Ok(rendered) => self.retry.run(request, |timeout| self.try_once(&rendered, &request.key, timeout)).await,
-            Err(reason) => (Err(reason), None),
-        }
+    pub async fn perform(&self, request: &ActionRequest) -> Performed {
+        let rendered = self.rendered(request)?;
+        self.retry.run(request, |timeout| self.try_once(&rendered, &request.key, timeout)).await
     }
 
     fn rendered(&self, request: &ActionRequest) -> Result<Rendered, String> {
         let event = context(&request.inputs);
-        let render = |key: &str, template: &Template| {
-            template.render(&event).map_err(|error| format!("cannot fill in `{key}`: {error}"))
-        };
-        let url = render("url", &self.url)?;
+        let url = self.url.fill(&event)?;
         if climbs(&url) {
-            return Err("cannot fill in `url`: a value would make `.` or `..` of a part of its path".into());
+            return Err(self.url.cannot("a value would make `.` or `..` of a part of its path"));
         }
-        let mut url = Url::parse(&url).map_err(|_| "cannot fill in `url`: it is no address")?;
+        let mut url = Url::parse(&url).map_err(|_| self.url.cannot("it is no address"))?;
         for (name, template) in &self.query {
-            let value = render(&format!("query.{name}"), template)?;
-            url.query_pairs_mut().append_pair(name, &value);
+            url.query_pairs_mut().append_pair(name, &template.fill(&event)?);
         }
         let mut headers = HeaderMap::new();
-        let header = |key: &str, text: &str| {
-            let mut value = HeaderValue::from_bytes(text.as_bytes())
-                .map_err(|_| format!("cannot fill in `{key}`: a header holds no line breaks or control characters"))?;
-            value.set_sensitive(true);
-            Ok::<_, String>(value)
-        };
-        headers.insert(HeaderName::from_static(IDEMPOTENCY_KEY), header("id", &request.key)?);
+        headers.insert(HeaderName::from_static(IDEMPOTENCY_KEY), header(&request.key)?);
         for (name, template) in &self.headers {
-            let key = format!("headers.{name}");
-            headers.insert(name, header(&key, &render(&key, template)?)?);
+            headers.insert(name, header(&template.fill(&event)?).map_err(|problem| template.cannot(problem))?);
         }
         let (content_type, body) = self.body.rendered(&event, request)?;
         if let Some(content_type) = content_type {
-            headers.insert(CONTENT_TYPE, header("body", &content_type)?);
+            headers.insert(CONTENT_TYPE, header(&content_type)?);
         }
         Ok(Rendered { url, headers, body })
     }
 
-    async fn try_once(&self, rendered: &Rendered, key: &str, timeout: Duration) -> (Result<(), Failure>, Said) {
+    async fn try_once(&self, rendered: &Rendered, key: &str, timeout: Duration) -> Result<Said, Failure> {
         let end = tokio::time::Instant::now() + timeout;
         let first = self.send(rendered, key, timeout, None).await;
         let answer = match (first, &self.digest) {
@@ -171,17 +167,18 @@ impl Webhook {
             }
             (first, _) => first,
         };
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => return (Err(not_answered(&error, timeout)), None),
-        };
+        let answer = answer.map_err(|error| not_answered(&error, timeout))?;
         let (status, after) = (answer.status(), retry_after(answer.headers()));
         // The status decides; what the body adds is only for people, so a body that breaks off changes nothing.
         let said = read(answer).await;
         if status.is_success() {
             let refused = self.refusals.iter().any(|mark| said.as_deref().is_some_and(|said| said.contains(mark)));
-            let refusal = || Failure::new("it answered 200 and turned the request down", Again::Never);
-            return (if refused { Err(refusal()) } else { Ok(()) }, said);
+            return match refused {
+                true => {
+                    Err(Failure { said, ..Failure::new("it answered 200 and turned the request down", Again::Never) })
+                }
+                false => Ok(said),
+            };
         }
         let again = match status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Again::MaybeSent { after },
@@ -189,7 +186,7 @@ impl Webhook {
             _ => Again::Never,
         };
         let redirected = if status.is_redirection() { "; redirects are not followed" } else { "" };
-        (Err(Failure::new(format!("it answered {}{redirected}", status.as_u16()), again)), said)
+        Err(Failure { said, ..Failure::new(format!("it answered {}{redirected}", status.as_u16()), again) })
     }
 
     async fn send(
@@ -239,19 +236,26 @@ async fn read(mut answer: reqwest::Response) -> Said {
 
 /// Classified without the error's own text, which holds the address.
 fn not_answered(error: &reqwest::Error, timeout: Duration) -> Failure {
-    let (reason, again) = if error.is_connect() {
-        ("cannot connect to it".to_owned(), Again::NotSent)
+    if error.is_connect() {
+        Failure::new("cannot connect to it", Again::NotSent)
     } else if error.is_timeout() {
-        (format!("it did not answer within {} ms", timeout.as_millis()), Again::MaybeSent { after: None })
+        Failure::too_late("it did not answer", timeout)
     } else if error.is_builder() {
-        ("the request cannot be made".to_owned(), Again::Never)
+        Failure::new("the request cannot be made", Again::Never)
     } else {
-        ("the connection broke before it answered".to_owned(), Again::MaybeSent { after: None })
-    };
-    Failure { reason, again }
+        Failure::new("the connection broke before it answered", Again::MaybeSent { after: None })
+    }
 }
 
-/// Seconds or a date.
+/// A header's value, which is never shown in logs.
+fn header(text: &str) -> Result<HeaderValue, &'static str> {
+    let value = HeaderValue::from_bytes(text.as_bytes());
+    let mut value = value.map_err(|_| "a header holds no line breaks or control characters")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// How long the receiver asks to be left alone, in seconds or until a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match text.parse() {

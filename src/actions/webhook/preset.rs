@@ -1,8 +1,8 @@
 //! Presets: requests of well-known receivers, from a few keys.
 //!
-//! In: a webhook's configuration. Out: the same with method, address, query, headers and body filled in ([`Filled`]). What is
-//! sent is what the receivers' own pages document; a relay is told to end its pulse by itself, so that it closes again even when
-//! the network does not.
+//! In: a webhook's configuration. Out: the same with method, address, query, headers and body filled in ([`Filled`]).
+//! What is sent is what the receivers' own pages document; a relay is told to end its pulse by itself, so that it
+//! closes again even when the network does not.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,7 +1,8 @@
-//! Signatures of webhooks, after the Standard Webhooks specification (<https://www.standardwebhooks.com>): receivers check
-//! them with a library of their language.
+//! Signatures of webhooks, after the Standard Webhooks specification (<https://www.standardwebhooks.com>): receivers
+//! check them with a library of their language.
 //!
-//! In: a shared key, an id, the time and the body as sent. Out: `v1,` and the Base64 of HMAC-SHA256 over `id.time.body`.
+//! In: a shared key, an id, the time and the body as sent. Out: `v1,` and the Base64 of HMAC-SHA256 over
+//! `id.time.body`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

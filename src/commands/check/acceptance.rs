@@ -1,8 +1,8 @@
 //! The acceptance test of a box at its engine: what each detector will ask, asked once without harm.
 //!
 //! In: the configuration and a client of the engine. Out: a line per detector and question, each with what to do, and
-//! what the engine has told of itself. The picture that is sent shows no face: an engine finds nobody in it, answers so,
-//! and keeps nothing. Rights are tried out on a person who does not exist.
+//! what the engine has told of itself. The picture that is sent shows no face: an engine finds nobody in it, answers
+//! so, and keeps nothing. Rights are tried out on a person who does not exist.
 
 use chrono::{TimeDelta, Utc};
 use faces::detect::Rect;
@@ -11,13 +11,15 @@ use identities::{Client, Heard, Right};
 use uuid::Uuid;
 
 use super::doors::call_name;
-use super::{Report, Verdict};
+use super::report::{Report, Verdict};
 use crate::config::{Call, DetectorConfig, GuardConfig, Settings};
 use crate::crop::Sighting;
 use crate::recognition::{Answer, identify, wants_aligned};
+use crate::terminal::with_causes;
 use crate::track::VisitId;
 
-/// Clocks that differ by this much date things wrongly for people; that much, and logins and tags end at the wrong time.
+/// Clocks that differ by this much date things wrongly for people; that much, and logins and tags end at the wrong
+/// time.
 const CLOCK_DIFFERS: TimeDelta = TimeDelta::seconds(5);
 const CLOCK_WRONG: TimeDelta = TimeDelta::seconds(120);
 /// Of the aligned face, which an engine may insist on.
@@ -27,7 +29,7 @@ const SIDE_PX: u32 = 112;
 /// in.
 pub(super) async fn run(settings: &Settings, client: &Client, report: &mut Report) -> Option<Heard> {
     if let Err(error) = client.authenticate().await {
-        report.error("engine", super::chain(error));
+        report.error("engine", with_causes(&error));
         return None;
     }
     report.ok("engine", format!("{} lets us in", client.host()));
@@ -59,8 +61,8 @@ async fn call(detector: &DetectorConfig, client: &Client, report: &mut Report) {
     match identify(client, &sighting, &detector.identify).await.map(|recognition| recognition.answer) {
         Ok(Answer::Known(_)) => report.error(
             check,
-            "the engine recognised somebody in a plain grey picture; do not let it open a door before its administrator \
-             has found out why",
+            "the engine recognised somebody in a plain grey picture; do not let it open a door before its \
+             administrator has found out why",
         ),
         Ok(Answer::Unknown { .. }) if detector.identify.call == Call::PublishWithResponse => report.add(
             check,

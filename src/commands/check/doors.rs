@@ -1,8 +1,8 @@
 //! Whether the doors can open, and for whom: what guards and rules ask of an answer, against what the engine answers.
 //!
-//! In: a detector with its rules, and what the engine has told of itself, if it was asked. Out: a line for each actuator
-//! and for each rule that can never match. It asks nobody anything; a question that only the engine can settle is a
-//! warning as long as the engine has not been asked.
+//! In: a detector with its rules, and what the engine has told of itself, if it was asked. Out: a line for each
+//! actuator and for each rule that can never match. It asks nobody anything; a question that only the engine can settle
+//! is a warning as long as the engine has not been asked.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use identities::Heard;
 use identities::text::folded;
 use identities::wire::{ANSWERS_REPEATS, MATCH_SCORES};
 
-use super::{Report, Verdict};
+use super::report::{Report, Verdict};
 use crate::config::{ActionConfig, Call, DetectorConfig, GuardConfig, IdentifyConfig, Loaded, OutcomeKind, RuleConfig};
 
 /// One thing that is wrong with a guard, or that whoever answers for the door must know.
@@ -74,9 +74,9 @@ impl Door<'_> {
         let action = self.action;
         if self.guard.min_confidence <= 0.0 {
             let text = format!(
-                "it is 0, so that nothing asks how sure the engine is that a face is this person's: whoever it takes for \
-                 somebody with the right tag, in {} of {} pictures, moves `{action}`; with an engine that gives match \
-                 scores (doorward's own does), write 0.6 or more",
+                "it is 0, so that nothing asks how sure the engine is that a face is this person's: whoever it takes \
+                 for somebody with the right tag, in {} of {} pictures, moves `{action}`; with an engine that gives \
+                 match scores (doorward's own does), write 0.6 or more",
                 self.guard.sightings, self.guard.of
             );
             return Some(Finding { verdict: Verdict::Warning, key, text });
@@ -96,8 +96,8 @@ impl Door<'_> {
                 Verdict::Error,
                 format!(
                     "the engine does not say that it gives match scores (the vendor's documents know none; its \
-                     `confidence` is how sure it is of a face, not of a person), and without one `{action}` never moves; \
-                     use an engine that gives one (doorward's own does), {without}"
+                     `confidence` is how sure it is of a face, not of a person), and without one `{action}` never \
+                     moves; use an engine that gives one (doorward's own does), {without}"
                 ),
             ),
             (_, None) => (
@@ -121,9 +121,9 @@ impl Door<'_> {
             verdict: Verdict::Warning,
             key: "identify.allow_double_detection".into(),
             text: format!(
-                "it is false, and `{action}` wants {} pictures of a visit to agree: an engine that answers the same face \
-                 within moments with an empty list (which is not documented either way; doorward's own answers it) \
-                 keeps it shut; write `allow_double_detection = true`, or try it with a person who may enter",
+                "it is false, and `{action}` wants {} pictures of a visit to agree: an engine that answers the same \
+                 face within moments with an empty list (which is not documented either way; doorward's own answers \
+                 it) keeps it shut; write `allow_double_detection = true`, or try it with a person who may enter",
                 guard.sightings
             ),
         })

@@ -1,7 +1,7 @@
 //! `doorward demo`: everything at work on this machine, for a newcomer to watch.
 //!
-//! An engine on loopback with a throw-away data folder, a person with a tag enrolled from one picture, a recording of visitors
-//! who walk up to the camera, and the real agent between them: nothing here is known to any other room.
+//! An engine on loopback with a throw-away data folder, a person with a tag enrolled from one picture, a recording of
+//! visitors who walk up to the camera, and the real agent between them: nothing here is known to any other room.
 
 pub mod walk;
 
@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,7 +33,7 @@ use crate::config::{
     ReplayConfig, RuleConfig, Settings, WebhookConfig, WhenConfig,
 };
 use crate::recognition::Answer;
-use crate::terminal;
+use crate::terminal::{self, ExitCode};
 use crate::visits::{ActionResult, VisitOutcome};
 
 /// The person the engine knows. The picture is NASA's portrait of her, in the public domain.

@@ -1,7 +1,8 @@
 //! A visitor made from a photograph: walks up to the camera, stops, leaves.
 //!
-//! In: a picture with a person in it, where the face is, and how the walk looks. Out: the frames of a recording, one after the
-//! other. Scale, light, blur and rotation change from frame to frame, so that no frame shows the face as the photograph does.
+//! In: a picture with a person in it, where the face is, and how the walk looks. Out: the frames of a recording, one
+//! after the other. Scale, light, blur and rotation change from frame to frame, so that no frame shows the face as the
+//! photograph does.
 
 use faces::detect::Face;
 use faces::picture::{Border, Interpolation, Picture, PictureError};

@@ -3,26 +3,23 @@
 //! Standard output tells where it listens, the pin of its certificate, and once in a folder's life the first
 //! administrator's password.
 
-use std::process::ExitCode;
-
 use anyhow::Context;
 use engine::{self, Engine, EngineError, Tls, TlsFiles};
 use faces::models::ModelStore;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::agent;
 use crate::cli::EngineServeArgs;
 use crate::commands::CommandResult;
-use crate::terminal;
+use crate::terminal::{self, ExitCode};
 
 pub async fn run(args: EngineServeArgs) -> CommandResult {
     telemetry::logs(&telemetry::LogOptions::default())?;
     let metrics = telemetry::metrics()?;
-    // Before the rest, so that a stop during the start is heeded too.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    // Before the rest, so that a stop during the start is heeded too; a second signal ends the process at once.
+    let stop = agent::stop_on_signal();
     // The port before the models: a port in use is known at once, not after seconds.
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr().context("cannot tell the port")?;
@@ -62,18 +59,8 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
     print_line(&format!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" }));
 
     let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM: answering what is under way, then stopping"),
-            _ = interrupt.recv() => info!("SIGINT: answering what is under way, then stopping"),
-        }
-        // A second one ends the process at once.
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            terminal::leave(ExitCode::FAILURE);
-        });
+        stop.cancelled().await;
+        info!("told to stop: answering what is under way, then stopping");
     };
     engine::serve(listener, engine, tls, Some(metrics), stop).await?;
     info!("stopped");

@@ -1,31 +1,25 @@
 //! `doorward engine export` and `import`: people and their photos to and from files.
 //!
-//! An import is that of `doorward identities import`, into an engine that serves the data folder on loopback for as long
-//! as it takes: what is there already, what is turned down and why, are the same for every engine.
+//! An import is that of `doorward identities import`, into an engine that serves the data folder on loopback for as
+//! long as it takes: what is there already, what is turned down and why, are the same for every engine.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::Utc;
 use engine::{self, Engine};
 use faces::models::ModelStore;
-use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{ConfigArgs, EngineAccess, EngineImportArgs, ImportArgs};
-use crate::commands::{CommandResult, identities, print_line};
+use crate::commands::{CommandResult, identities, print_line, progress};
+use crate::terminal::ExitCode;
 
 pub fn export(data: &Path, target: &Path) -> CommandResult {
-    let bar = match std::io::stderr().is_terminal() {
-        true => {
-            ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} people, {eta} left")?)
-        }
-        false => ProgressBar::hidden(),
-    };
+    let bar = progress::bar("{bar:30} {pos}/{len} people, {eta} left");
     let exported = engine::export(data, target, Utc::now(), &|people| {
         bar.set_length(people as u64);
         bar.inc(1);
@@ -53,14 +47,9 @@ pub async fn import(args: EngineImportArgs) -> CommandResult {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(engine::serve(listener, engine.clone(), None, None, stop.clone().cancelled_owned()));
     let imported = identities::import(ImportArgs {
-        source: args.source,
         access: access(&url, guest.username, password.path())?,
-        jobs: args.jobs,
-        force: args.force,
-        time_zone: args.time_zone,
         dry_run: false,
-        report: args.report,
-        json: args.json,
+        what: args.what,
     })
     .await;
     stop.cancel();

@@ -3,15 +3,15 @@
 //! A login leaves nothing behind: each command logs in with the password of the configuration, so that there is no
 //! token on disk to steal, and none to renew.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use identities::{Permission, Right};
 use serde_json::json;
 
-use super::{access, table};
+use super::access;
 use crate::cli::Asking;
-use crate::commands::{CommandResult, print_line};
+use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 pub async fn login(args: Asking) -> CommandResult {
     let client = access::connect(&args.access)?;
@@ -23,12 +23,10 @@ pub async fn login(args: Asking) -> CommandResult {
     };
     let left = client.token_left();
     if args.json {
-        let printed = json!({
+        return print_json(&json!({
             "engine": client.host(), "email": profile.email, "roles": profile.role_names(),
             "tokenSeconds": left.map(|left| left.as_secs()), "may": names(true), "mayNot": names(false),
-        });
-        print_line(&printed.to_string());
-        return Ok(ExitCode::SUCCESS);
+        }));
     }
     table::line("engine", &client.host());
     table::line("email", profile.email.as_deref().unwrap_or_default());
@@ -44,9 +42,7 @@ pub async fn whoami(args: Asking) -> CommandResult {
     let client = access::connect(&args.access)?;
     let profile = client.user_profile().await?;
     if args.json {
-        let printed = json!({ "engine": client.host(), "email": profile.email, "roles": profile.roles });
-        print_line(&printed.to_string());
-        return Ok(ExitCode::SUCCESS);
+        return print_json(&json!({ "engine": client.host(), "email": profile.email, "roles": profile.roles }));
     }
     table::line("engine", &client.host());
     table::line("email", profile.email.as_deref().unwrap_or_default());

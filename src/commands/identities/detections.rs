@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::pin::pin;
-use std::process::ExitCode;
 
 use anyhow::Context;
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -10,10 +9,11 @@ use identities::ClientError;
 use identities::wire::{DetectionItem, DetectionsQuery};
 use serde_json::json;
 
+use super::access;
 use super::faces::score;
-use super::{access, table};
 use crate::cli::{DetectionsCommand, DetectionsRange};
-use crate::commands::{CommandResult, print_line};
+use crate::commands::{CommandResult, print_line, table};
+use crate::terminal::ExitCode;
 
 /// Records fetched at once, each with its picture.
 const PAGE: u32 = 20;

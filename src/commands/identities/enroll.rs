@@ -1,7 +1,5 @@
 //! `doorward identities enroll`: one photo, and what else is to be known of the person.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, anyhow};
 use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
 use identities::{Client, ClientError};
@@ -10,7 +8,8 @@ use uuid::Uuid;
 
 use super::{access, photo};
 use crate::cli::EnrollArgs;
-use crate::commands::{CommandResult, Failure, print_line};
+use crate::commands::{CommandResult, print_json, print_line};
+use crate::terminal::ExitCode;
 
 /// What `enroll` did.
 #[derive(Serialize)]
@@ -42,8 +41,7 @@ pub async fn run(args: EnrollArgs) -> CommandResult {
         last_name: args.last_name,
         tags: args.tag,
     };
-    print(&done, args.json)?;
-    Ok(ExitCode::SUCCESS)
+    print(&done, args.json)
 }
 
 /// Names and tags. What a known person has already is not given twice.
@@ -83,10 +81,9 @@ async fn tag(client: &Client, person: &str, name: &str, known: bool) -> Result<(
     client.put_person_tag(person, &tag).await.map(drop)
 }
 
-fn print(done: &Enrolled, json: bool) -> Result<(), Failure> {
+fn print(done: &Enrolled, json: bool) -> CommandResult {
     if json {
-        print_line(&serde_json::to_string(done)?);
-        return Ok(());
+        return print_json(done);
     }
     print_line(&format!("person  {}{}", done.person_id, if done.new { "" } else { " (one more photo)" }));
     let name: Vec<_> = [&done.first_name, &done.last_name].into_iter().flatten().map(String::as_str).collect();
@@ -96,7 +93,7 @@ fn print(done: &Enrolled, json: bool) -> Result<(), Failure> {
     if !done.tags.is_empty() {
         print_line(&format!("tags    {}", done.tags.join(", ")));
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What to do about a photo the engine would not take.

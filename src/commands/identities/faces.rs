@@ -1,19 +1,18 @@
 //! `doorward identities detect` and `compare`: photos shown to the engine, which keeps nothing of them.
 
 use std::path::Path;
-use std::process::ExitCode;
 
-use super::{access, photo, table};
+use super::{access, photo};
 use crate::cli::Asking;
-use crate::commands::{CommandResult, print_line};
+use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 pub async fn detect(file: &Path, args: Asking) -> CommandResult {
     let photo = photo::read(file)?;
     let client = access::connect(&args.access)?;
     let faces = client.face_detect(photo.into()).await?;
     if args.json {
-        print_line(&serde_json::to_string(&faces)?);
-        return Ok(ExitCode::SUCCESS);
+        return print_json(&faces);
     }
     if faces.detections.is_empty() {
         print_line("no face");
@@ -41,11 +40,10 @@ pub async fn compare(first: &Path, second: &Path, args: Asking) -> CommandResult
     let client = access::connect(&args.access)?;
     let answer = client.face_compare(photos.0.into(), photos.1.into()).await?;
     if args.json {
-        print_line(&serde_json::to_string(&answer)?);
-    } else {
-        let verdict = if answer.matched { "the same face" } else { "different faces" };
-        print_line(&format!("{verdict}, confidence {}", score(answer.confidence)));
+        return print_json(&answer);
     }
+    let verdict = if answer.matched { "the same face" } else { "different faces" };
+    print_line(&format!("{verdict}, confidence {}", score(answer.confidence)));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,6 @@
 //! What was downloaded appears under its name when it is whole, or not at all.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use identities::{Client, ClientError, DocumentUpload};
@@ -11,9 +10,10 @@ use serde_json::json;
 use tokio::io::AsyncWrite;
 use uuid::Uuid;
 
-use super::{access, table};
+use super::access;
 use crate::cli::{DocumentCommand, Output, PhotoCommand};
-use crate::commands::{CommandResult, print_line};
+use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 /// What is downloaded.
 enum Wanted<'a> {
@@ -54,10 +54,9 @@ pub async fn document(command: DocumentCommand) -> CommandResult {
             let sent = client.upload_document(&upload).await;
             sent.with_context(|| format!("{} was not attached", upload.file.display()))?;
             if asking.json {
-                print_line(&json!({ "personId": upload.person_id, "publicId": id }).to_string());
-            } else {
-                table::line("document", &id);
+                return print_json(&json!({ "personId": upload.person_id, "publicId": id }));
             }
+            table::line("document", &id);
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -12,7 +12,6 @@ mod files;
 mod import;
 mod people;
 mod photo;
-mod table;
 mod tags;
 mod trust;
 

@@ -1,7 +1,5 @@
 //! `doorward identities person` and `search`: records, read and changed part by part.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
 use identities::text;
@@ -12,34 +10,35 @@ use identities::{Client, ClientError};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{access, table, tags};
+use super::{access, tags};
 use crate::cli::{Asking, Expiry, PersonCommand, PersonPart, SearchArgs};
 use crate::commands::doors::Doors;
-use crate::commands::{CommandResult, Failure, print_line};
+use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 pub async fn run(command: PersonCommand) -> CommandResult {
     match command {
         PersonCommand::Show { person, asking } => {
             let record = access::connect(&asking.access)?.person(&person).await?;
-            show(&record, asking.json)?;
+            show(&record, asking.json)
         }
         PersonCommand::Tag { person, tag, expires, asking } => {
             let client = access::connect(&asking.access)?;
             let expires = expires.map(|expires| moment(expires, &asking)).transpose()?;
             let given = give_tag(&client, &person, &tag, expires).await?;
-            done(&given, &format!("{person} carries `{tag}` now"), &asking)?;
+            done(&given, &format!("{person} carries `{tag}` now"), &asking)
         }
         PersonCommand::Untag { person, tag, asking } => {
             let client = access::connect(&asking.access)?;
             let taken = take_tag(&client, &person, &tag).await?;
             let told = if taken { "no longer carries" } else { "did not carry" };
-            done(&taken, &format!("{person} {told} `{tag}`"), &asking)?;
+            done(&taken, &format!("{person} {told} `{tag}`"), &asking)
         }
         PersonCommand::Name { person, first_name, last_name, middle_name, title, asking } => {
             let person_alias_id = Some(Uuid::new_v4().to_string());
             let alias = PersonAlias { person_alias_id, first_name, last_name, middle_name, title };
             let stored = access::connect(&asking.access)?.put_alias(&person, &alias).await?;
-            done(&stored.unwrap_or(alias), "the name is added", &asking)?;
+            done(&stored.unwrap_or(alias), "the name is added", &asking)
         }
         PersonCommand::Field { person, name, value, asking } => {
             let client = access::connect(&asking.access)?;
@@ -50,13 +49,13 @@ pub async fn run(command: PersonCommand) -> CommandResult {
             let field =
                 EntityField { entity_field_id: Some(id), name, string_value: Some(value), ..EntityField::default() };
             let stored = client.put_entity_field(&person, &field).await?;
-            done(&stored.unwrap_or(field), "the field is set", &asking)?;
+            done(&stored.unwrap_or(field), "the field is set", &asking)
         }
         PersonCommand::Note { person, text, summary, asking } => {
             let note_id = Some(Uuid::new_v4().to_string());
             let note = PersonNote { note_id, summary, body: Some(text), ..PersonNote::default() };
             let stored = access::connect(&asking.access)?.put_note(&person, &note).await?;
-            done(&stored.unwrap_or(note), "the note is added", &asking)?;
+            done(&stored.unwrap_or(note), "the note is added", &asking)
         }
         PersonCommand::Remove { person, what, id, asking } => {
             let client = access::connect(&asking.access)?;
@@ -66,10 +65,9 @@ pub async fn run(command: PersonCommand) -> CommandResult {
                 PersonPart::Note => client.delete_note(&person, &id).await?,
                 PersonPart::Field => client.delete_entity_field(&person, &id).await?,
             };
-            done(&removed, if removed { "removed" } else { "there was none" }, &asking)?;
+            done(&removed, if removed { "removed" } else { "there was none" }, &asking)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 pub async fn search(args: SearchArgs) -> CommandResult {
@@ -80,8 +78,7 @@ pub async fn search(args: SearchArgs) -> CommandResult {
         (None, None) => return Err(anyhow!("give --tag or --field").into()),
     };
     if args.asking.json {
-        print_line(&serde_json::to_string(&people)?);
-        return Ok(ExitCode::SUCCESS);
+        return print_json(&people);
     }
     if people.is_empty() {
         print_line("nobody");
@@ -97,10 +94,12 @@ pub async fn search(args: SearchArgs) -> CommandResult {
 }
 
 /// What was stored, as JSON, or that it was.
-fn done(stored: &impl Serialize, told: &str, asking: &Asking) -> Result<(), Failure> {
-    let line = if asking.json { serde_json::to_string(stored)? } else { table::plain(told) };
-    print_line(&line);
-    Ok(())
+fn done(stored: &impl Serialize, told: &str, asking: &Asking) -> CommandResult {
+    if asking.json {
+        return print_json(stored);
+    }
+    print_line(&table::plain(told));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A day is over when it is over at the doors.
@@ -154,10 +153,9 @@ async fn take_tag(client: &Client, person: &str, name: &str) -> Result<bool, Cli
     Ok(taken)
 }
 
-fn show(person: &IdentityPersonItem, json: bool) -> Result<(), Failure> {
+fn show(person: &IdentityPersonItem, json: bool) -> CommandResult {
     if json {
-        print_line(&serde_json::to_string(person)?);
-        return Ok(());
+        return print_json(person);
     }
     table::line("person", &person.person_id);
     for alias in &person.aliases {
@@ -178,7 +176,7 @@ fn show(person: &IdentityPersonItem, json: bool) -> Result<(), Failure> {
     for note in &person.notes {
         table::line("note", &table::joined([&note.summary, &note.body], ": "));
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn full_name(alias: &PersonAlias) -> String {

@@ -1,25 +1,23 @@
 //! `doorward identities tags`: the definitions people's tags come from.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, anyhow};
 use identities::Client;
 use identities::wire::{Tag, TagWrite};
 use uuid::Uuid;
 
-use super::{access, table};
+use super::access;
 use crate::cli::{TagDefinition, TagsCommand};
-use crate::commands::{CommandResult, Failure, print_line};
+use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::terminal::ExitCode;
 
 pub async fn run(command: TagsCommand) -> CommandResult {
     match command {
         TagsCommand::List { name, asking } => {
-            let tags = access::connect(&asking.access)?.tags(name.as_deref()).await?;
-            show(&tags, asking.json)?;
+            show(&access::connect(&asking.access)?.tags(name.as_deref()).await?, asking.json)
         }
         TagsCommand::Show { tag, asking } => {
             let tag = find(&access::connect(&asking.access)?, &tag).await?;
-            show_one(&tag, asking.json)?;
+            show_one(&tag, asking.json)
         }
         TagsCommand::Create { name, definition, asking } => {
             let client = access::connect(&asking.access)?;
@@ -28,7 +26,7 @@ pub async fn run(command: TagsCommand) -> CommandResult {
                 Some(made) => made,
                 None => find(&client, &name).await?,
             };
-            show_one(&made, asking.json)?;
+            show_one(&made, asking.json)
         }
         TagsCommand::Update { tag, name, definition, asking } => {
             let client = access::connect(&asking.access)?;
@@ -44,17 +42,20 @@ pub async fn run(command: TagsCommand) -> CommandResult {
                 Some(stored) => stored,
                 None => client.tag(&known.tag_id).await?,
             };
-            show_one(&stored, asking.json)?;
+            show_one(&stored, asking.json)
         }
         TagsCommand::Delete { tag, asking } => {
             let client = access::connect(&asking.access)?;
             let known = find(&client, &tag).await?;
             let deleted = client.delete_tag(&known.tag_id).await?;
             let told = if deleted { "deleted" } else { "it was gone already" };
-            print_line(&if asking.json { deleted.to_string() } else { told.to_owned() });
+            if asking.json {
+                return print_json(&deleted);
+            }
+            print_line(told);
+            Ok(ExitCode::SUCCESS)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The definition of this name, or of this id.
@@ -75,18 +76,13 @@ fn changed(tag: TagWrite, definition: TagDefinition) -> TagWrite {
     }
 }
 
-fn show_one(tag: &Tag, json: bool) -> Result<(), Failure> {
-    if json {
-        print_line(&serde_json::to_string(tag)?);
-        return Ok(());
-    }
-    show(std::slice::from_ref(tag), false)
+fn show_one(tag: &Tag, json: bool) -> CommandResult {
+    if json { print_json(tag) } else { show(std::slice::from_ref(tag), false) }
 }
 
-fn show(tags: &[Tag], json: bool) -> Result<(), Failure> {
+fn show(tags: &[Tag], json: bool) -> CommandResult {
     if json {
-        print_line(&serde_json::to_string(tags)?);
-        return Ok(());
+        return print_json(&tags);
     }
     let mut rows = table::table(&["name", "lasts", "in use", "description", "id"]);
     for tag in tags {
@@ -100,5 +96,5 @@ fn show(tags: &[Tag], json: bool) -> Result<(), Failure> {
         ]);
     }
     table::print(&rows);
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,11 @@
 //! `doorward identities trust`: which certificate a server shows, and the line that trusts it.
 
-use std::process::ExitCode;
-
 use identities::trust::{self, Presented};
 use serde_json::json;
 
 use crate::cli::TrustArgs;
-use crate::commands::{CommandResult, print_line};
+use crate::commands::{CommandResult, print_json, print_line};
+use crate::terminal::ExitCode;
 
 pub async fn run(args: TrustArgs) -> CommandResult {
     let (host, port) = match (args.url.scheme(), args.url.host_str(), args.url.port_or_known_default()) {
@@ -22,10 +21,9 @@ pub async fn run(args: TrustArgs) -> CommandResult {
         None => "system roots".into(),
     };
     if args.json {
-        print_line(&as_json(&shown, &authorities).to_string());
-    } else {
-        as_text(&shown, &authorities, args.ca_file.is_some()).iter().for_each(|line| print_line(line));
+        return print_json(&as_json(&shown, &authorities));
     }
+    as_text(&shown, &authorities, args.ca_file.is_some()).iter().for_each(|line| print_line(line));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,11 +4,10 @@
 //! were cleared at the broker, and each that may still be there, with the reason. Pictures, states and who was seen
 //! last are personal; when everything goes and no doorward is running, so do announcements and all else.
 
-use anyhow::Context;
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::actions::mqtt::{Broker, Home, Kept, Owned, Topics, client_id, sweep};
+use crate::actions::mqtt::{Broker, Home, Kept, sweep};
+use crate::commands::wait_for;
 use crate::config::{DetectorName, Settings};
 use crate::outbox::{Purge, Selection};
 
@@ -36,33 +35,32 @@ pub fn clear(settings: &Settings, selection: &Selection, purge: &Purge) -> anyho
     let address = broker.as_ref().map(Broker::address);
     for topic in purge.broker_topics() {
         if address.as_ref() == Some(&topic.broker) {
-            let (topic, witness, owner) = (topic.topic.clone(), topic.witness.clone(), topic.owner.clone());
-            here.push(Owned { topic, witness, owner });
+            here.push(topic.clone());
         } else if matters(&topic.topic, selection, running) {
             let why = "the configuration names no such broker any more; clear it there".to_owned();
             at_broker.left.push(Left { broker: topic.broker.clone(), topic: topic.topic.clone(), why });
         }
     }
-    let (Some(config), Some(address)) = (&settings.mqtt, address) else { return Ok(at_broker) };
+    let (Some(config), Some(broker)) = (&settings.mqtt, broker) else { return Ok(at_broker) };
     // What an older version told is on no record.
     if config.publishes() {
         let names: Vec<DetectorName> = settings.detectors.iter().map(|detector| detector.name.clone()).collect();
-        here.extend(Home::topics(config, &Topics::new(config, &client_id(config)), &names));
+        here.extend(Home::topics(config, &broker, &names));
     }
-    here.retain(|owned| matters(&owned.topic, selection, running));
+    here.retain(|topic| matters(&topic.topic, selection, running));
     here.sort();
     here.dedup_by(|one, other| one.topic == other.topic);
     if here.is_empty() {
         return Ok(at_broker);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     let unwanted = |kept: &Kept<'_>| is_unwanted(kept, selection, purge, running);
-    let left = match runtime.block_on(sweep(config, &here, running, unwanted)) {
+    let address = broker.address();
+    let left = match wait_for(sweep(config, &here, running, unwanted))? {
         Ok(swept) => {
             at_broker.cleared = swept.cleared;
             swept.left.into_iter().map(|topic| (topic, "the broker did not let it be cleared".to_owned())).collect()
         }
-        Err(why) => here.into_iter().map(|owned| (owned.topic, why.clone())).collect::<Vec<_>>(),
+        Err(why) => here.into_iter().map(|topic| (topic.topic, why.clone())).collect::<Vec<_>>(),
     };
     at_broker.left.extend(left.into_iter().map(|(topic, why)| Left { broker: address.clone(), topic, why }));
     Ok(at_broker)
@@ -83,16 +81,11 @@ fn is_unwanted(kept: &Kept<'_>, selection: &Selection, purge: &Purge, running: b
         "picture" => kept.detector.is_some_and(|detector| purge.has_erased_newest(detector)),
         "last" | "state" => {
             let told: Value = serde_json::from_slice(kept.payload).unwrap_or_default();
-            let is_person = |id: &String| told["person_id"].as_str().is_some_and(|told| told.eq_ignore_ascii_case(id));
             // Others may be named in a state; while no doorward runs, nobody is there.
             let nobody_can_tell = !running && kept.leaf == "state" && told["present"] == true;
-            let seen_at = told["seen_at"].as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
             told["visit"].as_str().is_some_and(|visit| purge.has_erased(visit))
-                || match selection {
-                    Selection::Person(id) => is_person(id) || nobody_can_tell,
-                    Selection::Before(time) => seen_at.is_some_and(|seen_at| seen_at < *time),
-                    Selection::All => true,
-                }
+                || super::selects(selection, &told["person_id"], &told["seen_at"])
+                || (matches!(selection, Selection::Person(_)) && nobody_can_tell)
         }
         _ => false,
     }

@@ -1,12 +1,11 @@
 //! `doorward purge`: erases what is stored of a person, of the past, or everything, and looks whether it is gone.
 //!
-//! In: a selection. Out: what was erased, where it was looked for afterwards, and what this machine cannot erase. Exit code 1
-//! when anything is still found, or may be still at the MQTT broker.
+//! In: a selection. Out: what was erased, where it was looked for afterwards, and what this machine cannot erase. Exit
+//! code 1 when anything is still found, or may be still at the MQTT broker.
 
 mod broker;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -18,12 +17,24 @@ use crate::actions::erase;
 use crate::cli::PurgeArgs;
 use crate::config::{ActionConfig, Settings};
 use crate::outbox::{self, Erased, Purge, Searched, Selection};
+use crate::terminal::ExitCode;
 
 /// An event file and how many of its lines were erased.
 type Journal = (PathBuf, usize);
 
+/// How a purge went.
+struct Purged {
+    purge: Purge,
+    erased: Erased,
+    journals: Vec<Journal>,
+    searched: Searched,
+    at_broker: AtBroker,
+    /// What this command cannot erase.
+    beyond: Vec<String>,
+}
+
 pub fn run(args: PurgeArgs) -> CommandResult {
-    let settings = super::load_config(args.config.config.as_deref())?.settings;
+    let settings = super::load_config(&args.config)?.settings;
     let selection = match (args.person, args.before) {
         (Some(person), _) => Selection::Person(person),
         (None, Some(time)) => Selection::Before(time),
@@ -36,13 +47,12 @@ pub fn run(args: PurgeArgs) -> CommandResult {
     let searched = purge.prove(&paths)?;
     let at_broker = broker::clear(&settings, &selection, &purge)?;
     let beyond = beyond_reach(&settings, &selection, &purge, &erased)?;
-    if args.json {
-        print_line(&as_json(&purge, &erased, &journals, &searched, &at_broker, &beyond).to_string());
-    } else {
-        tell(&purge, &erased, &journals, &searched, &at_broker, &beyond);
+    let purged = Purged { purge, erased, journals, searched, at_broker, beyond };
+    match args.json {
+        true => print_line(&purged.to_json().to_string()),
+        false => purged.tell(),
     }
-    let clean = searched.found.is_empty() && searched.unread.is_empty() && at_broker.left.is_empty();
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if purged.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Erases the events of every journal, wherever it is.
@@ -77,10 +87,15 @@ fn is_wanted(event: &Value, selection: &Selection, purge: &Purge) -> bool {
     if event["visit"].as_str().is_some_and(|visit| purge.has_erased(visit)) {
         return true;
     }
+    selects(selection, &event["person"]["id"], &event["seen_at"])
+}
+
+/// Whether a selection is about what is told of a person, at a time.
+fn selects(selection: &Selection, person_id: &Value, seen_at: &Value) -> bool {
     match selection {
-        Selection::Person(id) => event["person"]["id"].as_str().is_some_and(|person| person.eq_ignore_ascii_case(id)),
+        Selection::Person(id) => person_id.as_str().is_some_and(|person| person.eq_ignore_ascii_case(id)),
         Selection::Before(time) => {
-            let seen_at = event["seen_at"].as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+            let seen_at = seen_at.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
             seen_at.is_some_and(|seen_at| seen_at < *time)
         }
         Selection::All => true,
@@ -96,11 +111,9 @@ fn beyond_reach(
 ) -> anyhow::Result<Vec<String>> {
     let mut beyond = Vec::new();
     if purge.beside_a_running_one() {
-        beyond.push(
-            "what the running doorward holds in memory, and shows on its status page or tells the MQTT broker when \
-                 that is back: until it is restarted"
-                .into(),
-        );
+        let memory = "what the running doorward holds in memory, and shows on its status page or tells the MQTT \
+                      broker when that is back: until it is restarted";
+        beyond.push(memory.into());
         if *selection == Selection::All {
             beyond.push("the key, while doorward is running: stop it and purge again, and the key goes, too".into());
         }
@@ -119,87 +132,82 @@ fn beyond_reach(
         beyond.push(format!("what the receivers of these actions were told: {}", told.join(", ")));
     }
     let without_key = erased.files.iter().any(|file| file.ends_with("outbox.key"));
-    beyond.push(match without_key {
-        true => "encrypted copies that the disk keeps of its own accord: their key was erased as far as a file can be"
-            .into(),
+    let copies = match without_key {
+        true => "encrypted copies that the disk keeps of its own accord: their key was erased as far as a file can be",
         false => {
-            "copies that the disk keeps of its own accord (SSD, SD card, copying file systems): of the outbox they are \
-                  encrypted"
-                .into()
+            "copies that the disk keeps of its own accord (SSD, SD card, copying file systems): of the outbox they \
+             are encrypted"
         }
-    });
+    };
+    beyond.push(copies.into());
     Ok(beyond)
 }
 
-fn tell(
-    purge: &Purge,
-    erased: &Erased,
-    journals: &[Journal],
-    searched: &Searched,
-    at_broker: &AtBroker,
-    beyond: &[String],
-) {
-    let Erased { visits, sightings, pictures, actions, files } = erased;
-    print_line(&format!(
-        "erased     {visits} visits, {sightings} sightings that waited, {pictures} kept pictures, {actions} actions"
-    ));
-    for (path, events) in journals.iter().filter(|(_, events)| *events > 0) {
-        print_line(&format!("erased     {events} events of {}", path.display()));
+impl Purged {
+    /// Whether nothing is left of it, as far as anybody can tell.
+    fn is_clean(&self) -> bool {
+        self.searched.found.is_empty() && self.searched.unread.is_empty() && self.at_broker.left.is_empty()
     }
-    for file in files {
-        print_line(&format!("erased     {}", file.display()));
-    }
-    for topic in &at_broker.cleared {
-        print_line(&format!("erased     {topic} at the MQTT broker"));
-    }
-    let (marks, count, bytes) = (purge.marks(), searched.files, searched.bytes);
-    print_line(&format!(
-        "searched   {count} files, {bytes} bytes, for {marks} marks of it: {}",
-        match searched.found.len() {
-            0 => "none is left".into(),
-            left => format!("they are still in {left}"),
-        }
-    ));
-    for file in &searched.found {
-        print_line(&format!("STILL IN   {}", file.display()));
-    }
-    for (file, error) in &searched.unread {
-        print_line(&format!("NOT READ   {}: {error}", file.display()));
-    }
-    for left in &at_broker.left {
-        print_line(&format!("STILL AT   the MQTT broker {} may be {}: {}", left.broker, left.topic, left.why));
-    }
-    for what in beyond {
-        print_line(&format!("not erased {what}"));
-    }
-}
 
-fn as_json(
-    purge: &Purge,
-    erased: &Erased,
-    journals: &[Journal],
-    searched: &Searched,
-    at_broker: &AtBroker,
-    beyond: &[String],
-) -> Value {
-    let journals: Vec<_> = journals.iter().map(|(file, events)| json!({ "file": file, "events": events })).collect();
-    let unread: Vec<_> =
-        searched.unread.iter().map(|(file, why)| json!({ "file": file, "why": why.to_string() })).collect();
-    json!({
-        "erased": {
-            "visits": erased.visits,
-            "sightings": erased.sightings,
-            "pictures": erased.pictures,
-            "actions": erased.actions,
-            "files": erased.files,
-            "journals": journals,
-            "broker_topics": at_broker.cleared,
-        },
-        "searched": { "files": searched.files, "bytes": searched.bytes, "marks": purge.marks() },
-        "still_in": searched.found,
-        "not_read": unread,
-        "still_at_broker": at_broker.left.iter().map(broker::Left::to_json).collect::<Vec<_>>(),
-        "not_erased": beyond,
-        "running": purge.beside_a_running_one(),
-    })
+    fn tell(&self) {
+        let Self { purge, erased, journals, searched, at_broker, beyond } = self;
+        let Erased { visits, sightings, pictures, actions, files } = erased;
+        print_line(&format!(
+            "erased     {visits} visits, {sightings} sightings that waited, {pictures} kept pictures, {actions} actions"
+        ));
+        for (path, events) in journals.iter().filter(|(_, events)| *events > 0) {
+            print_line(&format!("erased     {events} events of {}", path.display()));
+        }
+        for file in files {
+            print_line(&format!("erased     {}", file.display()));
+        }
+        for topic in &at_broker.cleared {
+            print_line(&format!("erased     {topic} at the MQTT broker"));
+        }
+        let (marks, count, bytes) = (purge.marks(), searched.files, searched.bytes);
+        print_line(&format!(
+            "searched   {count} files, {bytes} bytes, for {marks} marks of it: {}",
+            match searched.found.len() {
+                0 => "none is left".into(),
+                left => format!("they are still in {left}"),
+            }
+        ));
+        for file in &searched.found {
+            print_line(&format!("STILL IN   {}", file.display()));
+        }
+        for (file, error) in &searched.unread {
+            print_line(&format!("NOT READ   {}: {error}", file.display()));
+        }
+        for left in &at_broker.left {
+            print_line(&format!("STILL AT   the MQTT broker {} may be {}: {}", left.broker, left.topic, left.why));
+        }
+        for what in beyond {
+            print_line(&format!("not erased {what}"));
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { purge, erased, journals, searched, at_broker, beyond } = self;
+        let journals: Vec<_> =
+            journals.iter().map(|(file, events)| json!({ "file": file, "events": events })).collect();
+        let unread: Vec<_> =
+            searched.unread.iter().map(|(file, why)| json!({ "file": file, "why": why.to_string() })).collect();
+        json!({
+            "erased": {
+                "visits": erased.visits,
+                "sightings": erased.sightings,
+                "pictures": erased.pictures,
+                "actions": erased.actions,
+                "files": erased.files,
+                "journals": journals,
+                "broker_topics": at_broker.cleared,
+            },
+            "searched": { "files": searched.files, "bytes": searched.bytes, "marks": purge.marks() },
+            "still_in": searched.found,
+            "not_read": unread,
+            "still_at_broker": at_broker.left.iter().map(broker::Left::to_json).collect::<Vec<_>>(),
+            "not_erased": beyond,
+            "running": purge.beside_a_running_one(),
+        })
+    }
 }

@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 #[derive(Clone, Default)]
 pub struct Cut {
     stopped: CancellationToken,
+    /// Guards the first reason to stop. No other lock is taken while it is held.
     reason: Arc<Mutex<Option<anyhow::Error>>>,
 }
 

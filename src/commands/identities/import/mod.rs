@@ -10,38 +10,39 @@
 //! ```
 
 mod cut;
+mod folder;
 mod person;
 mod plan;
 mod record;
 mod report;
 mod sheet;
+mod source;
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
-use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use futures_util::{StreamExt, stream};
 use identities::text;
 use identities::wire::TagWrite;
 use identities::{Client, ClientError};
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::access;
+use crate::agent;
 use crate::cli::ImportArgs;
 use crate::commands::CommandResult;
 use crate::commands::doors::Doors;
+use crate::commands::progress::bar;
+use crate::terminal::ExitCode;
 use cut::Cut;
 use person::Importer;
 use plan::Plan;
 use report::Report;
 
 pub async fn run(args: ImportArgs) -> CommandResult {
-    let source = args.source.clone();
+    let source = args.what.source.clone();
     let bar = bar("reading photos {pos}");
     let reading = bar.clone();
-    let doors = Doors::new(args.time_zone, args.access.config.config.as_deref());
+    let doors = Doors::new(args.what.time_zone, args.access.config.config.as_deref());
     let plan = tokio::task::spawn_blocking(move || plan::read(&source, &doors, &|| reading.inc(1))).await??;
     bar.finish_and_clear();
     for note in &plan.notes {
@@ -57,10 +58,10 @@ pub async fn run(args: ImportArgs) -> CommandResult {
         import(client, &plan, &args, &mut report).await?;
     }
     report.finish();
-    if let Some(file) = &args.report {
+    if let Some(file) = &args.what.report {
         report.write(file)?;
     }
-    report.print(args.json);
+    report.print(args.what.json);
     if let Some(error) = report.take_stop() {
         return Err(error.context("the import stopped before its end; run it again, and it goes on from there").into());
     }
@@ -69,7 +70,11 @@ pub async fn run(args: ImportArgs) -> CommandResult {
 
 async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Report) -> anyhow::Result<()> {
     let cut = Cut::default();
-    watch_signals(cut.clone())?;
+    let (stop, stopped) = (agent::stop_on_signal(), cut.clone());
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        stopped.stop(anyhow!("it was told to stop"));
+    });
     let tags = match define_tags(&client, plan, &cut).await {
         Ok(tags) => tags,
         Err(error) => {
@@ -77,7 +82,7 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
             return Ok(());
         }
     };
-    let importer = Importer { client, cut: cut.clone(), force: args.force, tags };
+    let importer = Importer { client, cut: cut.clone(), force: args.what.force, tags };
     let photos = plan.people.iter().map(|person| person.photos.len() as u64).sum();
     let bar = bar("{bar:30} {pos}/{len} photos, {per_sec}, {eta} left");
     bar.set_length(photos);
@@ -86,7 +91,7 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
             let (importer, bar) = (&importer, &bar);
             async move { (person, importer.import(person, &|| bar.inc(1)).await) }
         })
-        .buffer_unordered(usize::from(args.jobs));
+        .buffer_unordered(usize::from(args.what.jobs));
     while let Some((person, outcome)) = outcomes.next().await {
         report.add(person, outcome);
     }
@@ -115,32 +120,4 @@ async fn define_tags(client: &Client, plan: &Plan, cut: &Cut) -> Result<BTreeMap
         ids.insert(folded, id);
     }
     Ok(ids)
-}
-
-/// The first signal lets what is under way end, the second ends the program.
-fn watch_signals(cut: Cut) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        cut.stop(anyhow!("it was told to stop"));
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        std::process::exit(1);
-    });
-    Ok(())
-}
-
-/// Drawn on standard error, when that is a terminal.
-fn bar(template: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
 }

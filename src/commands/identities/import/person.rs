@@ -16,8 +16,9 @@ use identities::wire::{Base64, CheckImageReferenceResponse, FaceEnrollQuery, Fac
 use identities::{Client, ClientError};
 
 use super::cut::{Cut, Tries, is_of_one};
-use super::plan::{Photo, Planned};
 use super::record::{Record, same_name};
+use super::source::{Photo, Planned};
+use crate::terminal::with_causes;
 
 /// How an operator settles whose a photo is.
 const SAY_SO: &str = "say so: person_id in the CSV file, personId in person.json";
@@ -102,16 +103,18 @@ impl Importer {
                         Fate::Enrolled
                     }
                     Err(Trouble::Engine(error)) if is_of_one(&error) => match person {
-                        Some(_) => Fate::Rejected(chain(&error)),
+                        Some(_) => Fate::Rejected(with_causes(&error)),
                         // The engine may know them already, by a photo of another reference.
                         None => match self.namesake(photo, wanted).await? {
-                            None => Fate::Rejected(chain(&error)),
+                            None => Fate::Rejected(with_causes(&error)),
                             Some(id) => {
                                 let joined = self.enroll(photo, Some(&id)).await;
                                 person = joined.is_ok().then_some(id);
                                 match joined {
                                     Ok(_) => Fate::Enrolled,
-                                    Err(Trouble::Engine(error)) if is_of_one(&error) => Fate::Rejected(chain(&error)),
+                                    Err(Trouble::Engine(error)) if is_of_one(&error) => {
+                                        Fate::Rejected(with_causes(&error))
+                                    }
                                     Err(trouble) => return Err(trouble),
                                 }
                             }
@@ -134,7 +137,7 @@ impl Importer {
         let stored = self.person(&person).await?;
         let record = Record { client: &self.client, cut: &self.cut, tags: &self.tags, stored };
         record.complete(wanted).await.map_err(|error| match is_of_one(&error) {
-            true => Trouble::Own(format!("the record is not complete: {}", chain(&error))),
+            true => Trouble::Own(format!("the record is not complete: {}", with_causes(&error))),
             false => Trouble::Engine(error),
         })
     }
@@ -177,8 +180,8 @@ impl Importer {
                 match (names.is_empty() || stored.is_empty(), shared, owner.certain) {
                     (_, true, _) | (true, _, true) => Ok(Some(id)),
                     (true, false, false) => Err(Trouble::Own(format!(
-                        "their photo is enrolled, but the engine does not tell for certain whose it is; it may be {id}: \
-                         if so, {SAY_SO}"
+                        "their photo is enrolled, but the engine does not tell for certain whose it is; it may be \
+                         {id}: if so, {SAY_SO}"
                     ))),
                     (false, false, _) => Err(Trouble::Own(format!(
                         "their photo is enrolled for {id}, who has another name; if it is the same \
@@ -260,7 +263,7 @@ impl Importer {
         match trouble {
             Trouble::Own(text) => text,
             Trouble::Engine(error) => {
-                let text = chain(&error);
+                let text = with_causes(&error);
                 if !is_of_one(&error) {
                     self.cut.stop(anyhow!(error));
                 }
@@ -287,9 +290,4 @@ fn nobody(error: ClientError, id: &str) -> Trouble {
 async fn read(photo: &Photo) -> Result<Base64, ClientError> {
     let bytes = tokio::fs::read(&photo.file).await;
     bytes.map(Base64::from).map_err(|source| ClientError::File { operation: "faceEnroll", source })
-}
-
-fn chain(error: &ClientError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

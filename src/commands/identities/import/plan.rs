@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use faces::picture::Looks;
-use identities::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
+use identities::roster::PersonFile;
 use identities::text;
-use identities::wire::{PersonAlias, TagWrite};
-use serde::de::DeserializeOwned;
+use identities::wire::TagWrite;
 use sha2::{Digest, Sha256};
 
 use super::super::photo;
-use super::sheet;
+use super::source::{Flaw, Found, Photo, Planned, Source, Sourced};
+use super::{folder, sheet};
 use crate::commands::doors::Doors;
 
 /// Everything there is to do, and what cannot be done.
@@ -30,64 +29,10 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
-/// One person.
-#[derive(Default)]
-pub struct Planned {
-    /// What the source calls them: the folder's name, or the key or row of the CSV file.
-    pub key: String,
-    /// Somebody the engine knows already.
-    pub person_id: Option<String>,
-    pub record: PersonFile,
-    pub photos: Vec<Photo>,
-    /// Where the documents of the record are.
-    pub folder: PathBuf,
-}
-
-#[derive(Clone)]
-pub struct Photo {
-    pub file: PathBuf,
-    /// By which the engine knows it.
-    pub reference: String,
-}
-
-/// Why something of the source is not imported.
-pub struct Flaw {
-    pub person: String,
-    pub photo: Option<PathBuf>,
-    pub reason: String,
-}
-
-/// A photo that has been found but not read yet.
-pub struct Found {
-    pub file: PathBuf,
-    pub reference: Option<String>,
-}
-
-/// A person as the source has them.
-pub struct Sourced {
-    pub planned: Planned,
-    pub found: Vec<Found>,
-}
-
-/// What a source holds, before its photos are read.
-#[derive(Default)]
-pub struct Source {
-    pub people: Vec<Sourced>,
-    pub tags: Vec<TagWrite>,
-    pub flaws: Vec<Flaw>,
-    pub notes: Vec<String>,
-}
-
-/// What pictures are called, taken or not: a file of such a name is told of if it is none.
-const PICTURES: [&str; 12] =
-    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "heic", "heif", "avif", "tif", "tiff"];
-/// A `person.json` or `tags.json` larger than this is none.
-const MAX_JSON: u64 = 16 << 20;
-
 /// Reads a source; `photo_read` is called after every photo.
 pub fn read(source: &Path, doors: &Doors, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
     let about = std::fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))?;
-    let read = if about.is_dir() { folder(source)? } else { sheet::read(source, doors)? };
+    let read = if about.is_dir() { folder::read(source)? } else { sheet::read(source, doors)? };
     let Source { people, tags, mut flaws, notes } = read;
     let mut people = look_at_photos(people, &mut flaws, photo_read);
     people.iter_mut().for_each(|(person, _)| tidy(&mut person.record));
@@ -106,84 +51,6 @@ pub fn read(source: &Path, doors: &Doors, photo_read: &dyn Fn()) -> anyhow::Resu
         bail!("{} holds nobody: one folder per person is needed, with photos in it", source.display());
     }
     Ok(Plan { people: able, tags, flaws, repeated, notes })
-}
-
-/// Everybody in a folder with a folder for each.
-fn folder(folder: &Path) -> anyhow::Result<Source> {
-    let mut source = Source::default();
-    let tags = folder.join(TAGS_FILE);
-    if tags.is_file() {
-        source.tags = json(&tags)?;
-    }
-    if folder.join(PERSON_FILE).is_file() {
-        bail!("{} is the folder of one person; name the folder around it", folder.display());
-    }
-    for path in entries(folder)? {
-        let key = name_of(&path);
-        if path.is_dir() {
-            match person(&path, &key) {
-                Ok(person) => source.people.push(person),
-                Err(error) => {
-                    source.flaws.push(Flaw { person: key, photo: None, reason: format!("{error:#}") });
-                }
-            }
-        } else if is_picture(&path) {
-            let reason = "it is in nobody's folder; put it into one that is named after the person".to_owned();
-            source.flaws.push(Flaw { person: String::new(), photo: Some(path), reason });
-        }
-    }
-    Ok(source)
-}
-
-fn person(folder: &Path, key: &str) -> anyhow::Result<Sourced> {
-    let file = folder.join(PERSON_FILE);
-    let mut record: PersonFile = if file.is_file() { json(&file)? } else { PersonFile::default() };
-    if let Some(flaw) = record.flaw() {
-        bail!("{} cannot be used: {flaw}", file.display());
-    }
-    if record.aliases.is_empty() && key.parse::<uuid::Uuid>().is_err() {
-        record.aliases.extend(alias(key));
-    }
-    let listed = record
-        .photos
-        .iter()
-        .map(|PhotoFile { file, reference }| Found { file: folder.join(file), reference: reference.clone() });
-    let mut found: Vec<Found> = listed.collect();
-    let is_document = |path: &Path| record.documents.iter().any(|document| folder.join(&document.file) == path);
-    for path in entries(folder)? {
-        let known = found.iter().any(|photo| photo.file == path) || is_document(&path);
-        if !known && path.is_file() && is_picture(&path) {
-            found.push(Found { file: path, reference: None });
-        }
-    }
-    let planned = Planned { key: key.into(), record, folder: folder.into(), ..Planned::default() };
-    Ok(Sourced { planned, found })
-}
-
-/// The pictures in a folder, or the one that a file is.
-pub fn pictures(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    Ok(entries(path)?.into_iter().filter(|path| path.is_file() && is_picture(path)).collect())
-}
-
-/// A name as people write it: `Ada Lovelace`, `Ada_Lovelace`, `Lovelace, Ada`, `Ada`.
-pub fn alias(name: &str) -> Option<PersonAlias> {
-    let name = name.replace('_', " ");
-    let part = |part: &str| Some(text::tidy(part)).filter(|part| !part.is_empty());
-    let (first, last) = match name.split_once(',') {
-        Some((last, first)) => (part(first), part(last)),
-        None => match name.trim().rsplit_once(char::is_whitespace) {
-            Some((first, last)) => (part(first), part(last)),
-            None => (part(&name), None),
-        },
-    };
-    (first.is_some() || last.is_some()).then(|| PersonAlias {
-        first_name: first,
-        last_name: last,
-        ..PersonAlias::default()
-    })
 }
 
 /// Names, tags and fields as they are kept: a folder's name may be decomposed, a spreadsheet's cell hold other spaces.
@@ -269,45 +136,11 @@ fn set_aside_repeated_photos(people: &mut [(Planned, Vec<String>)], flaws: &mut 
     }
 }
 
-fn json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
-    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
-    if size > MAX_JSON {
-        bail!("{} is too large to be what it is called", file.display());
-    }
-    let text = identities::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut json = serde_json::Deserializer::from_str(&text);
-    serde_path_to_error::deserialize(&mut json).with_context(|| format!("{} cannot be read", file.display()))
-}
-
-/// What is in a folder, sorted, without what is hidden.
-fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let failed = || format!("cannot read the folder {}", folder.display());
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(failed)? {
-        let path = entry.with_context(failed)?.path();
-        if !name_of(&path).starts_with('.') {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// Whether a file is a picture by its content, which counts, or is called one: then it is told what is wrong with it.
-fn is_picture(path: &Path) -> bool {
-    if !matches!(photo::looks(path), Ok(Looks::NoPicture)) {
-        return true;
-    }
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
+    use identities::roster::PERSON_FILE;
+
+    use super::super::source::{alias, name_of};
     use super::*;
 
     /// A small JPEG, with something to tell it by.
@@ -482,7 +315,8 @@ mod tests {
     #[test]
     fn what_is_imported_is_tidy_however_its_files_are_named() {
         let root = tempfile::tempdir().unwrap();
-        let record = r#"{"version":1,"tags":[{"name":"Ga\u0308ste\u00a0 A"}],"entityFields":[{"name":"Bu\u0308ro","stringValue":"Ku\u0308che"}]}"#;
+        let record = r#"{"version":1,"tags":[{"name":"Ga\u0308ste\u00a0 A"}],
+            "entityFields":[{"name":"Bu\u0308ro","stringValue":"Ku\u0308che"}]}"#;
         let folder = "Jose\u{301}_Garci\u{301}a";
         write(
             root.path(),

@@ -16,7 +16,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::cut::Cut;
-use super::plan::Planned;
+use super::source::Planned;
 
 /// One person of an engine, whose record is to be completed.
 pub struct Record<'a> {

@@ -10,10 +10,10 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::super::table;
 use super::person::{Fate, Outcome};
-use super::plan::{Plan, Planned};
-use crate::commands::print_line;
+use super::plan::Plan;
+use super::source::{Flaw, Planned};
+use crate::commands::{print_line, table};
 
 /// So many failures are printed; the report file has all.
 const PRINTED: usize = 50;
@@ -58,21 +58,21 @@ impl Report {
         report.counts.people = plan.people.len();
         report.counts.photos = plan.people.iter().map(|person| person.photos.len()).sum();
         for flaw in &plan.flaws {
-            if flaw.photo.is_some() {
-                report.counts.photos += 1;
-                report.counts.photos_rejected += 1;
-            } else {
-                report.counts.people += 1;
-                report.counts.people_failed += 1;
+            match &flaw.photo {
+                Some(file) => {
+                    report.counts.photos += 1;
+                    report.photo(&flaw.person, None, file, "rejected", &flaw.reason);
+                }
+                None => {
+                    report.counts.people += 1;
+                    report.counts.people_failed += 1;
+                    report.row(&flaw.person, None, String::new(), "rejected", &flaw.reason);
+                }
             }
-            let photo = flaw.photo.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
-            report.row(&flaw.person, None, photo, "rejected", &flaw.reason);
         }
-        for flaw in &plan.repeated {
+        for Flaw { person, photo, reason } in &plan.repeated {
             report.counts.photos += 1;
-            report.counts.photos_repeated += 1;
-            let photo = flaw.photo.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
-            report.row(&flaw.person, None, photo, "repeated", &flaw.reason);
+            photo.iter().for_each(|file| report.photo(person, None, file, "repeated", reason));
         }
         report
     }
@@ -85,22 +85,15 @@ impl Report {
     pub fn add(&mut self, planned: &Planned, outcome: Outcome) {
         let id = outcome.person_id.as_deref();
         for (photo, fate) in planned.photos.iter().zip(&outcome.photos) {
-            let file = photo.file.display().to_string();
             let (result, reason) = match fate {
                 Fate::Enrolled => ("enrolled", ""),
                 Fate::Present => ("present", ""),
                 Fate::Rejected(reason) => ("rejected", reason.as_str()),
             };
-            match fate {
-                Fate::Enrolled => self.counts.photos_enrolled += 1,
-                Fate::Present => self.counts.photos_present += 1,
-                Fate::Rejected(_) => self.counts.photos_rejected += 1,
-            }
-            self.row(&planned.key, id, file, result, reason);
+            self.photo(&planned.key, id, &photo.file, result, reason);
         }
         for photo in planned.photos.iter().skip(outcome.photos.len()) {
-            self.counts.photos_not_reached += 1;
-            self.row(&planned.key, id, photo.file.display().to_string(), "not reached", "");
+            self.photo(&planned.key, id, &photo.file, "not reached", "");
         }
         match &outcome.failure {
             Some(reason) => {
@@ -191,6 +184,18 @@ impl Report {
             csv.flush().with_context(failed)?;
         }
         open.flush().with_context(failed)
+    }
+
+    /// A row for a photo, which is counted by its result.
+    fn photo(&mut self, person: &str, id: Option<&str>, file: &Path, result: &'static str, reason: &str) {
+        *match result {
+            "enrolled" => &mut self.counts.photos_enrolled,
+            "present" => &mut self.counts.photos_present,
+            "repeated" => &mut self.counts.photos_repeated,
+            "not reached" => &mut self.counts.photos_not_reached,
+            _ => &mut self.counts.photos_rejected,
+        } += 1;
+        self.row(person, id, file.display().to_string(), result, reason);
     }
 
     fn row(&mut self, person: &str, id: Option<&str>, photo: String, result: &'static str, reason: &str) {

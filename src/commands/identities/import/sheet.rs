@@ -13,7 +13,7 @@ use identities::roster::CarriedTag;
 use identities::text;
 use identities::wire::{EntityField, PersonAlias, PersonNote, parse_time};
 
-use super::plan::{Flaw, Found, Planned, Source, Sourced, alias, pictures};
+use super::source::{Flaw, Found, Planned, Source, Sourced, alias, pictures};
 use crate::commands::doors::Doors;
 
 /// A file larger than this is no list of people.

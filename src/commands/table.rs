@@ -4,8 +4,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::commands::{print_line, print_lines};
-use crate::terminal::is_obeyed;
+use crate::terminal::{is_obeyed, print_line, print_lines};
 
 /// A table with these columns, as wide as the terminal at most.
 pub fn table(columns: &[&str]) -> Table {
@@ -13,6 +12,14 @@ pub fn table(columns: &[&str]) -> Table {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|column| column.to_uppercase()));
     table
+}
+
+/// Prints a table of rows that are plain already.
+#[cfg(feature = "engine")]
+pub fn print_rows(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    let mut table = table(columns);
+    table.add_rows(rows);
+    print(&table);
 }
 
 pub fn print(table: &Table) {

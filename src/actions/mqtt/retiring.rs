@@ -14,60 +14,55 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// A topic this box tells things under.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Owned {
-    pub topic: String,
-    /// The topic that shows whose it is: a detector's `state`, a box's `availability`.
-    pub witness: String,
-    /// The box's `client_id`.
-    pub owner: String,
-}
+use crate::outbox::BrokerTopic;
 
-impl Owned {
-    /// Whether what the broker keeps under the witness shows that the topic is (still) ours.
-    pub fn is_ours(&self, kept: &[u8]) -> bool {
-        if self.witness.ends_with("/availability") {
-            return kept == b"offline";
-        }
-        // One from before boxes put their names there is ours: it is on our record.
-        let written_by = serde_json::from_slice::<Value>(kept).ok();
-        written_by.and_then(|state| Some(state.get("box")?.as_str()? == self.owner)).unwrap_or(true)
+/// Subscriptions to topics that show whose a retired topic is, at most; what is beyond waits for the next start.
+pub(super) const WITNESSES: usize = 256;
+
+/// Whether what the broker keeps under the witness of a topic shows that the topic is (still) this box's.
+pub fn is_ours(topic: &BrokerTopic, kept: &[u8]) -> bool {
+    if topic.witness.ends_with("/availability") {
+        return kept == b"offline";
     }
+    // One from before boxes put their names there is ours: it is on our record.
+    let written_by = serde_json::from_slice::<Value>(kept).ok();
+    written_by.and_then(|state| Some(state.get("box")?.as_str()? == topic.owner)).unwrap_or(true)
 }
 
-/// What is being cleared.
+/// The topics that are being cleared, from the question whose they are to their end.
 #[derive(Debug, Default)]
 pub(super) struct Retiring {
-    /// By their witness; nobody knows yet whose they are.
-    asked: BTreeMap<String, Vec<Owned>>,
-    /// By their witness: what must go before it.
+    /// Topics of which nobody knows yet whose they are, by their witness.
+    asked: BTreeMap<String, Vec<BrokerTopic>>,
+    /// Topics that must go before their witness, by that witness.
     clearing: BTreeMap<String, BTreeSet<String>>,
-    /// To be handed over.
+    /// Topics that are to be cleared now.
     due: Vec<String>,
+    /// Topics that are cleared, or turned out to be another box's.
     gone: Vec<String>,
 }
 
 impl Retiring {
-    pub fn add(&mut self, owned: Vec<Owned>) {
-        for one in owned {
+    pub fn add(&mut self, topics: Vec<BrokerTopic>) {
+        for one in topics {
             self.asked.entry(one.witness.clone()).or_default().push(one);
         }
     }
 
     /// The topics to subscribe to.
     pub fn witnesses(&self) -> Vec<String> {
-        self.asked.keys().take(super::connection::WITNESSES).cloned().collect()
+        self.asked.keys().take(WITNESSES).cloned().collect()
     }
 
-    /// What the broker keeps under a topic.
+    /// Takes in what the broker keeps under a topic.
     pub fn shown(&mut self, topic: &str, kept: &[u8]) {
         // Nothing is kept there; somebody has just cleared it.
         if kept.is_empty() {
             return;
         }
-        let Some(owned) = self.asked.remove(topic) else { return };
-        let (ours, others): (Vec<Owned>, Vec<Owned>) = owned.into_iter().partition(|one| one.is_ours(kept));
+        let Some(topics) = self.asked.remove(topic) else { return };
+        let (ours, others): (Vec<BrokerTopic>, Vec<BrokerTopic>) =
+            topics.into_iter().partition(|one| is_ours(one, kept));
         self.gone.extend(others.into_iter().map(|one| one.topic));
         let (witness, rest): (Vec<String>, Vec<String>) =
             ours.into_iter().map(|one| one.topic).partition(|one| one == topic);
@@ -82,7 +77,7 @@ impl Retiring {
         }
     }
 
-    /// The broker has cleared these; gives what to clear now.
+    /// Takes in what the broker has cleared; gives what to clear now.
     pub fn due(&mut self, cleared: Vec<String>) -> Vec<String> {
         for topic in cleared {
             self.clearing.retain(|witness, rest| {
@@ -97,7 +92,7 @@ impl Retiring {
         std::mem::take(&mut self.due)
     }
 
-    /// What is cleared, or another box's, since the last call.
+    /// The topics that are cleared, or another box's, since the last call.
     pub fn gone(&mut self) -> Vec<String> {
         std::mem::take(&mut self.gone)
     }
@@ -107,8 +102,9 @@ impl Retiring {
 mod tests {
     use super::*;
 
-    fn owned(topic: &str, witness: &str) -> Owned {
-        Owned { topic: topic.into(), witness: witness.into(), owner: "me".into() }
+    fn owned(topic: &str, witness: &str) -> BrokerTopic {
+        let (broker, owner) = ("broker:1883".into(), "me".into());
+        BrokerTopic { broker, topic: topic.into(), witness: witness.into(), owner }
     }
 
     #[test]

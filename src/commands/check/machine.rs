@@ -1,0 +1,111 @@
+//! This machine: its camera devices and recordings, its folders, and the space on its disk.
+//!
+//! In: what the configuration names. Out: whether each is there and can be used, and else what to do. Nothing is opened
+//! or written.
+
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
+
+use super::report::{Report, Verdict};
+use crate::config::{CameraConfig, DetectorConfig, Loaded, OutboxConfig};
+
+/// Less free space than this and the outbox cannot be trusted to take the next sighting.
+const LEAST_FREE_BYTES: u64 = 64 << 20;
+
+pub fn camera(loaded: &Loaded, detector: &DetectorConfig, report: &mut Report) {
+    let check = format!("detector {}: camera", detector.name);
+    match &detector.camera {
+        CameraConfig::V4l2(camera) => {
+            let device = device_file(&camera.device);
+            let Some(problem) = device_problem(&device) else {
+                return report.ok(check, format!("{} is there", device.display()));
+            };
+            let problem = format!("{}: {problem}", device.display());
+            report.error(check, loaded.mistake(Some(&detector.name), "camera.device", problem));
+        }
+        CameraConfig::Stream(_) => report.ok(check, "a stream; it is not asked before running"),
+        CameraConfig::Replay(replay) => {
+            let path = replay.path.display();
+            let problem = match fs::metadata(&replay.path) {
+                Ok(about) if about.is_file() || about.is_dir() => return report.ok(check, format!("{path} is there")),
+                Ok(_) => format!("{path} is neither a file nor a folder"),
+                Err(error) => format!("cannot find {path}: {error}"),
+            };
+            report.mistake(check, loaded.mistake(Some(&detector.name), "camera.path", problem));
+        }
+    }
+}
+
+pub fn state_dir(folder: &Path, outbox: &OutboxConfig, report: &mut Report) {
+    let existing = match nearest_existing(folder) {
+        Some(existing) if !existing.is_dir() => {
+            return report.error("state folder", format!("{} is not a folder", existing.display()));
+        }
+        Some(existing) => existing,
+        None => return report.error("state folder", format!("{} cannot be made", folder.display())),
+    };
+    if access(&existing, AccessFlags::W_OK | AccessFlags::X_OK).is_err() {
+        let problem = format!(
+            "{} cannot be written by this user; change its owner, or set `state_dir` to another folder",
+            existing.display()
+        );
+        return report.error("state folder", problem);
+    }
+    let made = if existing == folder { "can be written" } else { "will be made" };
+    report.ok("state folder", format!("{} {made}", folder.display()));
+    let Ok(about) = statvfs(&existing) else {
+        return report.add("disk space", Verdict::Warning, format!("{} does not tell", existing.display()));
+    };
+    let free = about.blocks_available() * about.fragment_size();
+    let detail = format!("{} MiB free at {}", free >> 20, existing.display());
+    if free < LEAST_FREE_BYTES {
+        report.error("disk space", format!("{detail}, at least {} are needed", LEAST_FREE_BYTES >> 20));
+    } else if free < outbox.max_bytes {
+        let detail = format!("{detail}, less than `outbox.max_bytes` ({} MiB)", outbox.max_bytes >> 20);
+        report.add("disk space", Verdict::Warning, detail);
+    } else {
+        report.ok("disk space", detail);
+    }
+}
+
+/// Whether a file can be written, or made.
+pub fn can_be_written(file: &Path) -> Result<(), String> {
+    let (place, flags) = if file.exists() {
+        (file.to_owned(), AccessFlags::W_OK)
+    } else {
+        let folder = file.parent().and_then(nearest_existing).unwrap_or_else(|| "/".into());
+        (folder, AccessFlags::W_OK | AccessFlags::X_OK)
+    };
+    access(&place, flags).map_err(|error| format!("{} cannot be written: {error}", place.display()))
+}
+
+/// The folder itself, or the nearest one above it that is there.
+fn nearest_existing(folder: &Path) -> Option<PathBuf> {
+    let start = if folder.is_absolute() { folder.to_owned() } else { std::env::current_dir().ok()?.join(folder) };
+    start.ancestors().find(|path| path.symlink_metadata().is_ok()).map(Path::to_owned)
+}
+
+/// The device's file: `/dev/video2` for `2`, a link under /dev/v4l/by-id for a name.
+fn device_file(device: &str) -> PathBuf {
+    if device.contains('/') {
+        device.into()
+    } else if let Ok(index) = device.parse::<u32>() {
+        format!("/dev/video{index}").into()
+    } else {
+        Path::new("/dev/v4l/by-id").join(device)
+    }
+}
+
+fn device_problem(device: &Path) -> Option<String> {
+    match fs::metadata(device) {
+        Err(error) => Some(format!("{error}; is the camera plugged in? `ls /dev/v4l/by-id` shows those that are")),
+        Ok(about) if !about.file_type().is_char_device() => Some("this is not a camera device".into()),
+        Ok(_) => access(device, AccessFlags::R_OK | AccessFlags::W_OK)
+            .err()
+            .map(|error| format!("{error}; add the user doorward runs as to the group `video`")),
+    }
+}

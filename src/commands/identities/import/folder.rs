@@ -1,0 +1,76 @@
+//! People in a folder with a folder for each, as operators lay them out and `doorward engine export` writes them.
+//!
+//! In: the folder. Out: a [`Source`]; a person whose `person.json` cannot be used is a flaw, and the others go on.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use identities::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
+use serde::de::DeserializeOwned;
+
+use super::source::{Flaw, Found, Planned, Source, Sourced, alias, entries, is_picture, name_of};
+
+/// A `person.json` or `tags.json` larger than this is none.
+const MAX_JSON: u64 = 16 << 20;
+
+/// Everybody in a folder with a folder for each.
+pub fn read(folder: &Path) -> anyhow::Result<Source> {
+    let mut source = Source::default();
+    let tags = folder.join(TAGS_FILE);
+    if tags.is_file() {
+        source.tags = json(&tags)?;
+    }
+    if folder.join(PERSON_FILE).is_file() {
+        bail!("{} is the folder of one person; name the folder around it", folder.display());
+    }
+    for path in entries(folder)? {
+        let key = name_of(&path);
+        if path.is_dir() {
+            match person(&path, &key) {
+                Ok(person) => source.people.push(person),
+                Err(error) => {
+                    source.flaws.push(Flaw { person: key, photo: None, reason: format!("{error:#}") });
+                }
+            }
+        } else if is_picture(&path) {
+            let reason = "it is in nobody's folder; put it into one that is named after the person".to_owned();
+            source.flaws.push(Flaw { person: String::new(), photo: Some(path), reason });
+        }
+    }
+    Ok(source)
+}
+
+fn person(folder: &Path, key: &str) -> anyhow::Result<Sourced> {
+    let file = folder.join(PERSON_FILE);
+    let mut record: PersonFile = if file.is_file() { json(&file)? } else { PersonFile::default() };
+    if let Some(flaw) = record.flaw() {
+        bail!("{} cannot be used: {flaw}", file.display());
+    }
+    if record.aliases.is_empty() && key.parse::<uuid::Uuid>().is_err() {
+        record.aliases.extend(alias(key));
+    }
+    let listed = record
+        .photos
+        .iter()
+        .map(|PhotoFile { file, reference }| Found { file: folder.join(file), reference: reference.clone() });
+    let mut found: Vec<Found> = listed.collect();
+    let is_document = |path: &Path| record.documents.iter().any(|document| folder.join(&document.file) == path);
+    for path in entries(folder)? {
+        let known = found.iter().any(|photo| photo.file == path) || is_document(&path);
+        if !known && path.is_file() && is_picture(&path) {
+            found.push(Found { file: path, reference: None });
+        }
+    }
+    let planned = Planned { key: key.into(), record, folder: folder.into(), ..Planned::default() };
+    Ok(Sourced { planned, found })
+}
+
+fn json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    if size > MAX_JSON {
+        bail!("{} is too large to be what it is called", file.display());
+    }
+    let text = identities::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut json = serde_json::Deserializer::from_str(&text);
+    serde_path_to_error::deserialize(&mut json).with_context(|| format!("{} cannot be read", file.display()))
+}

@@ -1,0 +1,119 @@
+//! What a source of people holds: people, the photos that were found of them, and what is wrong already.
+//!
+//! In: files and names, as folders and sheets have them. Out: the types of both kinds of source, and what they share:
+//! which files are pictures, and how a name is read. It reads no photo.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use faces::picture::Looks;
+use identities::roster::PersonFile;
+use identities::text;
+use identities::wire::{PersonAlias, TagWrite};
+
+use super::super::photo;
+
+/// One person.
+#[derive(Default)]
+pub struct Planned {
+    /// What the source calls them: the folder's name, or the key or row of the CSV file.
+    pub key: String,
+    /// Somebody the engine knows already.
+    pub person_id: Option<String>,
+    pub record: PersonFile,
+    pub photos: Vec<Photo>,
+    /// Where the documents of the record are.
+    pub folder: PathBuf,
+}
+
+#[derive(Clone)]
+pub struct Photo {
+    pub file: PathBuf,
+    /// By which the engine knows it.
+    pub reference: String,
+}
+
+/// Why something of the source is not imported.
+pub struct Flaw {
+    pub person: String,
+    pub photo: Option<PathBuf>,
+    pub reason: String,
+}
+
+/// A photo that has been found but not read yet.
+pub struct Found {
+    pub file: PathBuf,
+    pub reference: Option<String>,
+}
+
+/// A person as the source has them.
+pub struct Sourced {
+    pub planned: Planned,
+    pub found: Vec<Found>,
+}
+
+/// What a source holds, before its photos are read.
+#[derive(Default)]
+pub struct Source {
+    pub people: Vec<Sourced>,
+    pub tags: Vec<TagWrite>,
+    pub flaws: Vec<Flaw>,
+    pub notes: Vec<String>,
+}
+
+/// What pictures are called, taken or not: a file of such a name is told of if it is none.
+const PICTURES: [&str; 12] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "heic", "heif", "avif", "tif", "tiff"];
+
+/// The pictures in a folder, or the one that a file is.
+pub fn pictures(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    Ok(entries(path)?.into_iter().filter(|path| path.is_file() && is_picture(path)).collect())
+}
+
+/// A name as people write it: `Ada Lovelace`, `Ada_Lovelace`, `Lovelace, Ada`, `Ada`.
+pub fn alias(name: &str) -> Option<PersonAlias> {
+    let name = name.replace('_', " ");
+    let part = |part: &str| Some(text::tidy(part)).filter(|part| !part.is_empty());
+    let (first, last) = match name.split_once(',') {
+        Some((last, first)) => (part(first), part(last)),
+        None => match name.trim().rsplit_once(char::is_whitespace) {
+            Some((first, last)) => (part(first), part(last)),
+            None => (part(&name), None),
+        },
+    };
+    (first.is_some() || last.is_some()).then(|| PersonAlias {
+        first_name: first,
+        last_name: last,
+        ..PersonAlias::default()
+    })
+}
+
+/// What is in a folder, sorted, without what is hidden.
+pub fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let failed = || format!("cannot read the folder {}", folder.display());
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if !name_of(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+pub fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Whether a file is a picture by its content, which counts, or is called one: then it is told what is wrong with it.
+pub fn is_picture(path: &Path) -> bool {
+    if !matches!(photo::looks(path), Ok(Looks::NoPicture)) {
+        return true;
+    }
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
+}

@@ -1,0 +1,41 @@
+//! The groups of a rule's actions, each of which fires and is remembered on its own.
+//!
+//! In: whether an action moves something, and what happened. Out: its [`ActionGroup`].
+
+use super::visitor_event::VisitorEvent;
+use crate::config::EventKind;
+
+/// A rule's actions are remembered in groups, so that an answer too late for the door does not use up the live one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ActionGroup {
+    /// Actions that only tell somebody.
+    Tell,
+    /// Actuators.
+    Move,
+    /// Actuators an answer came too late for.
+    Withheld,
+    /// Actions that follow when somebody has left.
+    Left,
+}
+
+impl ActionGroup {
+    /// The group of something that fired before a restart.
+    pub fn before(event: EventKind, actuator: bool) -> Self {
+        match (event, actuator) {
+            (EventKind::Left, _) => Self::Left,
+            (EventKind::Recognition, false) => Self::Tell,
+            (EventKind::Recognition, true) => Self::Move,
+        }
+    }
+
+    /// The group an action belongs to; none for an actuator when somebody has left, for whom nothing is opened.
+    pub fn of(actuator: bool, happened: &VisitorEvent) -> Option<Self> {
+        match (happened.event, actuator, happened.late) {
+            (EventKind::Left, true, _) => None,
+            (EventKind::Left, false, _) => Some(Self::Left),
+            (EventKind::Recognition, false, _) => Some(Self::Tell),
+            (EventKind::Recognition, true, false) => Some(Self::Move),
+            (EventKind::Recognition, true, true) => Some(Self::Withheld),
+        }
+    }
+}
