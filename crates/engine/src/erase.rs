@@ -1,15 +1,16 @@
 //! Erasing people and photos, from the disk and from memory.
 //!
-//! In: whom, or which photo, and who asks. Out: nothing of it is known any more, and the audit log says who had it erased.
+//! In: whom, or which photo, and who asks. Out: nothing of it is known any more, and the audit log says who had it
+//! erased.
 
 use rusqlite::Transaction;
 use uuid::Uuid;
 
 use super::auth::Caller;
+use super::engine::{Engine, Inner};
 use super::refusal::Refusal;
 use super::serving::Serving;
 use super::store::{Stop, audit, erase};
-use super::{Engine, Inner};
 
 impl Engine {
     /// Erases a person: record, photos, vectors, documents and everything seen of them.
@@ -18,7 +19,7 @@ impl Engine {
         self.blocking(move |inner| {
             inner.erase(&serving, |transaction| {
                 erase::person(transaction, person)?;
-                Ok(audit::record(transaction, &username, "erasePerson", Some(&person.to_string()))?)
+                audit::record(transaction, &username, "erasePerson", Some(&person.to_string()))
             })
         })
         .await
@@ -30,7 +31,7 @@ impl Engine {
         self.blocking(move |inner| {
             inner.erase(&serving, |transaction| {
                 let person = erase::photo(transaction, face)?;
-                Ok(audit::record(transaction, &username, "erasePhoto", Some(&person.to_string()))?)
+                audit::record(transaction, &username, "erasePhoto", Some(&person.to_string()))
             })
         })
         .await
@@ -40,7 +41,7 @@ impl Engine {
 impl Inner {
     /// Before the next writer, so that nobody is matched who is not there any more.
     fn erase(&self, serving: &Serving, erase: impl FnOnce(&Transaction) -> Result<(), Stop>) -> Result<(), Refusal> {
-        let erased = self.store.write_then("erase", erase, |()| serving.gallery_mut().reload_known(&self.store))?;
+        let erased = self.store.write_then("erase", erase, |()| serving.gallery.write().reload_known(&self.store))?;
         Ok(erased?)
     }
 }

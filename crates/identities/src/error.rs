@@ -6,14 +6,18 @@
 use std::error::Error;
 use std::time::Duration;
 
-use super::operation::{AnyOf, Permission};
+use crate::permission::Permission;
 use crate::trust::TrustError;
+
+/// What a call to the engine gives.
+pub type Result<T, E = ClientError> = std::result::Result<T, E>;
 
 /// Why a call to the engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(
-        "identities.url cannot be used: {why}; it is like https://customer.econnectcloud.com/identities or https://host:5009"
+        "identities.url cannot be used: {why}; it is like https://customer.econnectcloud.com/identities or \
+         https://host:5009"
     )]
     BadUrl { why: &'static str },
     #[error(
@@ -164,6 +168,17 @@ pub(super) fn is_tls(error: &reqwest::Error) -> bool {
     false
 }
 
+/// Permissions as a person looks for them: `"Face Detection" or "Face Enrollment" (Facial Recognition Services)`.
+struct AnyOf<'a>(&'a [Permission]);
+
+impl std::fmt::Display for AnyOf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(first) = self.0.first() else { return f.write_str("a permission this call needs") };
+        let names: Vec<_> = self.0.iter().map(|permission| format!("\"{}\"", permission.name())).collect();
+        write!(f, "the permission {} ({})", names.join(" or "), first.category())
+    }
+}
+
 /// What the engine said, if anything.
 struct Said<'a>(&'a Option<String>);
 
@@ -207,7 +222,7 @@ mod tests {
                 "lacks the permission \"Face Detection\" or \"Face Enrollment\" (Facial Recognition",
             ),
         ] {
-            let error = ClientError::Forbidden { operation: operation.id, permissions: operation.permissions };
+            let error = ClientError::Forbidden { operation: operation.id, permissions: operation.permissions() };
             let text = error.to_string();
             assert!(text.contains(says) && text.ends_with("under System, System settings, Roles"), "{text}");
         }

@@ -14,8 +14,8 @@ use faces::picture::{Border, Picture};
 use faces::quality;
 use faces::quality::QualityOptions;
 
-use super::{AnalyzeError, Analyzed, FaceAnalyzer, FaceModel, Loader, Stands, Wanted};
-use crate::EngineError;
+use super::{Analyzed, FaceAnalyzer, FaceModel, Loader, Stands, Wanted};
+use crate::error::{AnalyzeError, EngineError};
 
 /// Threads of one inference: requests run beside each other instead.
 const THREADS: u16 = 1;

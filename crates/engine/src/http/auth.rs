@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
-use axum::routing::{get, post};
 use axum::{Extension, Json as Answer};
+use identities::operation::{AUTHENTICATE, RENEW_TOKEN, USER_PROFILE};
 use identities::wire::{AuthenticateRequest, AuthenticateResponse, UserProfile};
 use secrecy::SecretString;
 
+use super::Route;
 use super::extract::{Json, filled};
 use super::guard::bearer;
-use super::{Access, RECORD, Route};
-use crate::Engine;
 use crate::auth::Caller;
+use crate::engine::Engine;
 use crate::refusal::Refusal;
 
 /// A user name and a password: nobody anonymous gets to send more.
@@ -21,9 +21,9 @@ const CREDENTIALS: usize = 16 << 10;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::new("authenticate", "/api/v1/authenticate", Access::Anonymous, CREDENTIALS, post(authenticate)),
-        Route::new("renewToken", "/api/v1/renewToken", Access::Authenticated, RECORD, get(renew)),
-        Route::new("getUserProfile", "/auth/v1/user/profile", Access::Authenticated, RECORD, get(profile)),
+        Route::new(&AUTHENTICATE, authenticate).with_body(CREDENTIALS),
+        Route::new(&RENEW_TOKEN, renew),
+        Route::new(&USER_PROFILE, profile),
     ]
 }
 

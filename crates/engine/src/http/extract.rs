@@ -13,10 +13,11 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
-use super::names::{self, AnyCase};
+use super::names;
 use crate::auth::Caller;
+use crate::engine::Engine;
+use crate::guid::guid;
 use crate::refusal::{Refusal, Unauthenticated};
-use crate::{Engine, guid};
 
 /// A JSON object; other media types and other JSON are refused.
 pub struct Json<T>(pub T);
@@ -40,10 +41,25 @@ impl<T: DeserializeOwned> FromRequest<Engine> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
+        let sent = Sent::from_request(request, engine).await?;
+        object(&in_utf8(sent.body, charset(&sent.media_type)?)?).map(Self)
+    }
+}
+
+/// A body as it was sent, and what its media type was said to be.
+struct Sent {
+    media_type: String,
+    body: Bytes,
+}
+
+impl FromRequest<Engine> for Sent {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let charset = charset(media_type)?;
+        let media_type = media_type.to_owned();
         let body = Bytes::from_request(request, engine).await.map_err(|_| unreadable())?;
-        object(&in_utf8(body, charset)?).map(Self)
+        Ok(Self { media_type, body })
     }
 }
 
@@ -81,10 +97,7 @@ fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
         return Err(Refusal::bad_input("the body must be a JSON object"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(AnyCase(&mut json)).map_err(|error| {
-        let (path, cause) = (error.path().to_string(), error.inner());
-        Refusal::bad_input(if path == "." { cause.to_string() } else { format!("{path}: {cause}") })
-    })?;
+    let value = names::read(&mut json).map_err(Refusal::bad_input)?;
     json.end().map_err(|_| Refusal::bad_input("the body must be one JSON object"))?;
     Ok(value)
 }
@@ -93,13 +106,11 @@ impl<T: DeserializeOwned + Default> FromRequest<Engine> for OptionalJson<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media_type = media_type.to_owned();
-        let body = Bytes::from_request(request, engine).await.map_err(|_| unreadable())?;
-        if body.trim_ascii().is_empty() {
+        let sent = Sent::from_request(request, engine).await?;
+        if sent.body.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
-        object(&in_utf8(body, charset(&media_type)?)?).map(Self)
+        object(&in_utf8(sent.body, charset(&sent.media_type)?)?).map(Self)
     }
 }
 
@@ -171,6 +182,11 @@ pub async fn text(field: Field<'_>) -> Result<String, Refusal> {
 /// A text that must say something.
 pub fn filled(name: &str, text: &str) -> Result<(), Refusal> {
     if text.is_empty() { Err(Refusal::bad_input(format!("{name} must not be empty"))) } else { Ok(()) }
+}
+
+/// A text that may be left out, but must say something where it is given.
+pub fn filled_if_given(name: &str, text: &Option<String>) -> Result<(), Refusal> {
+    text.as_deref().map_or(Ok(()), |text| filled(name, text))
 }
 
 /// A moment that ISO 8601 can write with four digits of year.

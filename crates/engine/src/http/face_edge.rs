@@ -5,10 +5,10 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::routing::post;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use faces::embed::Embedding;
+use identities::operation::{LOOKUP, PUBLISH, PUBLISH_WITH_RESPONSE, RECOGNIZE};
 use identities::text;
 use identities::wire::{
     self, EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
@@ -16,27 +16,18 @@ use identities::wire::{
 };
 
 use super::extract::{self, Form, Json, bytes, datable, filled, which};
-use super::{Access, PICTURES, Route};
-use crate::Engine;
+use super::{PICTURES, Route};
 use crate::auth::Caller;
-use crate::permission::Permission::*;
+use crate::engine::Engine;
 use crate::recognition::{Include, Probe, Published};
 use crate::refusal::Refusal;
 
 pub fn routes() -> Vec<Route> {
-    let publishing = Access::AnyOf(&[FacePublishing]);
-    let recognizing = Access::AnyOf(&[FaceRecognize]);
     vec![
-        Route::new(
-            "faceEdgePublishWithResponse",
-            "/api/v1/faceEdge/publishWithResponse",
-            publishing,
-            PICTURES,
-            post(publish_with_response),
-        ),
-        Route::new("faceEdgePublish", "/api/v1/faceEdge/publish", publishing, PICTURES, post(publish)),
-        Route::new("faceEdgeRecognize", "/api/v1/faceEdge/recognize", recognizing, PICTURES, post(recognize)),
-        Route::new("faceEdgeLookup", "/api/v1/faceEdge/lookup", recognizing, PICTURES, post(lookup)),
+        Route::new(&PUBLISH_WITH_RESPONSE, publish_with_response).with_body(PICTURES),
+        Route::new(&PUBLISH, publish).with_body(PICTURES),
+        Route::new(&RECOGNIZE, recognize).with_body(PICTURES),
+        Route::new(&LOOKUP, lookup).with_body(PICTURES),
     ]
 }
 

@@ -3,34 +3,27 @@
 use axum::Json as Answer;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use identities::operation::{CHECK_IMAGE_REFERENCE, FACE_COMPARE, FACE_DETECT, FACE_ENROLL};
 use identities::wire::{
     CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectRequest, FaceDetectResponse,
     FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse,
 };
 
 use super::extract::{Json, Query, filled};
-use super::{Access, PICTURES, RECORD, Route, TWO_PICTURES};
+use super::{PICTURES, Route, TWO_PICTURES};
 use crate::auth::Caller;
-use crate::permission::Permission::*;
+use crate::engine::Engine;
+use crate::guid::guid;
 use crate::recognition::Enrolment;
 use crate::refusal::Refusal;
 use crate::store::faces;
-use crate::{Engine, guid};
 
 pub fn routes() -> Vec<Route> {
-    let detecting = Access::AnyOf(&[FaceDetection]);
     vec![
-        Route::new("faceEnroll", "/api/v1/faces/faceEnroll", Access::AnyOf(&[FaceEnrollment]), PICTURES, post(enroll)),
-        Route::new("faceDetect", "/api/v1/faces/faceDetect", detecting, PICTURES, post(detect)),
-        Route::new("faceCompare", "/api/v1/faces/faceCompare", detecting, TWO_PICTURES, post(compare)),
-        Route::new(
-            "checkImageReference",
-            "/api/v1/faces/checkImageReference/{referenceId}",
-            Access::AnyOf(&[FaceDetection, FaceEnrollment]),
-            RECORD,
-            get(check_reference),
-        ),
+        Route::new(&FACE_ENROLL, enroll).with_body(PICTURES),
+        Route::new(&FACE_DETECT, detect).with_body(PICTURES),
+        Route::new(&FACE_COMPARE, compare).with_body(TWO_PICTURES),
+        Route::new(&CHECK_IMAGE_REFERENCE, check_reference),
     ]
 }
 
@@ -78,12 +71,8 @@ async fn check_reference(
     let Ok(Path(reference)) = reference else {
         return Ok(Answer(CheckImageReferenceResponse::default()));
     };
-    let found = engine
-        .blocking(move |inner| {
-            inner.store.read("look up a photo reference", |connection| Ok(faces::by_reference(connection, &reference)?))
-        })
-        .await?;
-    Ok(Answer(match found {
+    let found = engine.read("look up a photo reference", move |connection| faces::by_reference(connection, &reference));
+    Ok(Answer(match found.await? {
         Some(found) => {
             CheckImageReferenceResponse { exists: true, face_id: Some(found.face), detect_id: found.detect_id }
         }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use telemetry::Metrics;
 
 use super::problem::problem;
-use crate::Engine;
+use crate::engine::Engine;
 use crate::store::meta;
 
 #[derive(Serialize)]
@@ -46,9 +46,7 @@ pub fn router(metrics: Option<Metrics>) -> Router<Engine> {
 
 /// 200 while the data folder can be read, 503 otherwise.
 async fn health(State(engine): State<Engine>) -> Response {
-    let read =
-        engine.blocking(|inner| inner.store.read("read the data folder", |connection| Ok(meta::model(connection)?)));
-    let ok = read.await.is_ok();
+    let ok = engine.read("read the data folder", meta::model).await.is_ok();
     let state = engine.model_state();
     let preparing = state.preparing.map(|progress| Preparing {
         model: progress.model,

@@ -3,30 +3,19 @@
 use axum::Json as Answer;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::routing::get;
 use chrono::Utc;
+use identities::operation::{FIND_PEOPLE, GET_PERSON, SEARCH_PEOPLE};
 use identities::wire::{IdentityPersonItem, PeopleQuery};
 
-use super::extract::{Guid, Query, Segments, filled};
-use super::{Access, RECORD, Route};
-use crate::permission::Permission::*;
+use super::Route;
+use super::extract::{Guid, Query, Segments, filled_if_given};
+use crate::engine::Engine;
+use crate::guid::guid;
 use crate::refusal::Refusal;
 use crate::store::people;
-use crate::{Engine, guid};
 
 pub fn routes() -> Vec<Route> {
-    let reading = Access::AnyOf(&[ReadAllIdentity]);
-    vec![
-        Route::new("searchPeople", "/api/v1/people", reading, RECORD, get(search)),
-        Route::new(
-            "findPeopleByEntityField",
-            "/api/v1/people/entityField/{fieldName}/entityValue/{fieldValue}",
-            reading,
-            RECORD,
-            get(find_by_field),
-        ),
-        Route::new("getPerson", "/api/v1/people/{personId}", reading, RECORD, get(read)),
-    ]
+    vec![Route::new(&SEARCH_PEOPLE, search), Route::new(&FIND_PEOPLE, find_by_field), Route::new(&GET_PERSON, read)]
 }
 
 async fn search(
@@ -40,7 +29,7 @@ async fn search(
     if value.is_some() && name.is_none() {
         return Err(Refusal::bad_input("entityFieldStringValue needs entityFieldName"));
     }
-    filled("entityFieldName", name.as_deref().unwrap_or("absent"))?;
+    filled_if_given("entityFieldName", name)?;
     let tag = tag_id.as_deref().map(guid).transpose()?;
     find(&engine, tag, query).await
 }
@@ -61,11 +50,9 @@ async fn read(
     State(engine): State<Engine>,
     Segments(Guid(person)): Segments<Guid>,
 ) -> Result<Answer<IdentityPersonItem>, Refusal> {
-    let read = engine.blocking(move |inner| {
-        inner.store.read("read a person", |connection| {
-            people::require(connection, person)?;
-            Ok(people::read(connection, person, Utc::now())?)
-        })
+    let read = engine.read("read a person", move |connection| {
+        people::require(connection, person)?;
+        people::read(connection, person, Utc::now())
     });
     read.await.map(Answer)
 }
@@ -75,12 +62,10 @@ async fn find(
     tag: Option<uuid::Uuid>,
     query: PeopleQuery,
 ) -> Result<Answer<Vec<IdentityPersonItem>>, Refusal> {
-    let found = engine.blocking(move |inner| {
-        inner.store.read("search people", |connection| {
-            let now = Utc::now();
-            let found = people::search(connection, tag, &query, now)?;
-            Ok(found.into_iter().map(|person| people::read(connection, person, now)).collect::<Result<_, _>>()?)
-        })
+    let found = engine.read("search people", move |connection| {
+        let now = Utc::now();
+        let found = people::search(connection, tag, &query, now)?;
+        found.into_iter().map(|person| people::read(connection, person, now)).collect()
     });
     found.await.map(Answer)
 }

@@ -13,7 +13,7 @@ use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::tls::TlsFiles;
-use crate::EngineError;
+use crate::error::EngineError;
 
 const CERTIFICATE: &str = "tls-cert.pem";
 const KEY: &str = "tls-key.pem";

@@ -6,7 +6,6 @@
 
 mod certificate;
 mod slots;
-mod stalling;
 mod tls;
 
 use std::net::SocketAddr;
@@ -22,15 +21,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 pub use tls::{Tls, TlsFiles};
 
-use super::{Engine, EngineError, http, preparation};
+use super::engine::Engine;
+use super::error::EngineError;
+use super::{http, takeover};
 use slots::{Slot, Slots};
-use stalling::Stalling;
 use telemetry::{Metrics, Repeated};
 
 /// How long requests under way are waited for.
@@ -51,8 +52,8 @@ struct Limits {
     of_one_address: usize,
     /// For the TLS handshake.
     handshake: Duration,
-    /// From the first moment of a connection, or from the last answer, to the end of the next request's header: a client
-    /// that trickles, and one that has gone quiet.
+    /// From the first moment of a connection, or from the last answer, to the end of the next request's header: a
+    /// client that trickles, and one that has gone quiet.
     header: Duration,
     /// Without a byte of an answer taken by the client.
     stall: Duration,
@@ -81,7 +82,7 @@ pub async fn serve(
 ) -> Result<(), EngineError> {
     let stopping = CancellationToken::new();
     let aside = TaskTracker::new();
-    aside.spawn(preparation::run(engine.clone(), stopping.clone()));
+    aside.spawn(takeover::run(engine.clone(), stopping.clone()));
     if let Some(tls) = tls.clone() {
         aside.spawn(tls.keep_up_to_date(stopping.clone()));
     }
@@ -187,7 +188,9 @@ impl Server {
             request.extensions_mut().insert(ConnectInfo(peer));
             app.call(request)
         });
-        let stream = TokioIo::new(Stalling::new(stream, self.limits.stall));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.stall));
+        let stream = TokioIo::new(Box::pin(stream));
         // HTTP/1.1 alone: telling HTTP/2 by its first bytes would wait for them without a limit.
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

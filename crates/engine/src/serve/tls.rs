@@ -5,11 +5,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -26,7 +27,7 @@ use tracing::{info, warn};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::certificate;
-use crate::EngineError;
+use crate::error::EngineError;
 
 /// How often the files are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -64,6 +65,7 @@ pub struct Tls {
 /// The certificate shown at this moment.
 struct Current {
     files: TlsFiles,
+    /// Nothing waits under this lock, and no other is held with it.
     key: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -82,7 +84,7 @@ impl Tls {
 
     /// Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo: what a client's `pin_sha256` holds.
     pub fn pin(&self) -> Result<String, EngineError> {
-        let key = self.current.key.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let key = self.current.key.read().clone();
         pin(&key).ok_or_else(|| EngineError::UnusableCertificate { path: self.current.files.certificate.clone() })
     }
 
@@ -122,14 +124,14 @@ impl Current {
 
     fn reload(&self) -> Result<(), EngineError> {
         let key = Arc::new(load(&self.files)?);
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+        *self.key.write() = key;
         Ok(())
     }
 }
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.key.read().unwrap_or_else(PoisonError::into_inner).clone())
+        Some(self.key.read().clone())
     }
 }
 
