@@ -10,18 +10,19 @@
 //!   └──── 401 ──────┴──── its life is over ───┘
 //! ```
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::client::Client;
-use super::error::{BrokenAnswer, ClientError};
+use super::error::{BrokenAnswer, ClientError, Result};
 use super::operation::{AUTHENTICATE, Operation, RENEW_TOKEN, USER_PROFILE};
 use super::retry::status_is_transient;
 use super::transport::{Reply, Transport};
@@ -41,8 +42,9 @@ const LONGEST_TOKEN: usize = 16 << 10;
 pub(super) struct Auth {
     username: String,
     password: SecretString,
+    /// The newest token. Nothing waits under this lock; it is taken within `flight`, and no other within it.
     current: Mutex<Option<Arc<Token>>>,
-    /// Held while logging in or renewing, so that only one does.
+    /// How the logins went; held while logging in or renewing, so that only one does.
     flight: tokio::sync::Mutex<Logins>,
 }
 
@@ -76,12 +78,12 @@ enum Phase {
 
 impl Client {
     /// Proves address, user name and password, whatever token is at hand.
-    pub async fn authenticate(&self) -> Result<(), ClientError> {
+    pub async fn authenticate(&self) -> Result<()> {
         self.auth().log_in_anew(self.transport()).await
     }
 
     /// Swaps the token for a newer one, without the password.
-    pub async fn renew_token(&self) -> Result<(), ClientError> {
+    pub async fn renew_token(&self) -> Result<()> {
         self.auth().renew_now(self.transport()).await
     }
 
@@ -92,9 +94,8 @@ impl Client {
     }
 
     /// Who the engine takes us for.
-    pub async fn user_profile(&self) -> Result<UserProfile, ClientError> {
-        let reply = self.call(&USER_PROFILE, &[], |request| request).await?;
-        reply.success(&USER_PROFILE)?.json(&USER_PROFILE)
+    pub async fn user_profile(&self) -> Result<UserProfile> {
+        self.get(&USER_PROFILE, &[]).await
     }
 }
 
@@ -104,7 +105,7 @@ impl Auth {
     }
 
     /// A token that is good as far as we know.
-    pub async fn token(&self, transport: &Transport) -> Result<Arc<Token>, ClientError> {
+    pub async fn token(&self, transport: &Transport) -> Result<Arc<Token>> {
         if let Some(token) = self.current() {
             match token.phase(Instant::now()) {
                 Phase::Fresh => return Ok(token),
@@ -124,7 +125,7 @@ impl Auth {
     }
 
     /// Another token than the one the engine has just refused.
-    pub async fn replace(&self, transport: &Transport, refused: &Arc<Token>) -> Result<Arc<Token>, ClientError> {
+    pub async fn replace(&self, transport: &Transport, refused: &Arc<Token>) -> Result<Arc<Token>> {
         let mut logins = self.flight.lock().await;
         match self.current() {
             Some(token) if !Arc::ptr_eq(&token, refused) => Ok(token),
@@ -135,12 +136,12 @@ impl Auth {
         }
     }
 
-    async fn log_in_anew(&self, transport: &Transport) -> Result<(), ClientError> {
+    async fn log_in_anew(&self, transport: &Transport) -> Result<()> {
         let mut logins = self.flight.lock().await;
         self.log_in(transport, &mut logins).await.map(drop)
     }
 
-    async fn renew(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>, ClientError> {
+    async fn renew(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>> {
         let token = match self.current() {
             // Somebody else was faster.
             Some(token) if token.phase(Instant::now()) == Phase::Fresh => return Ok(token),
@@ -163,14 +164,14 @@ impl Auth {
         }
     }
 
-    async fn renew_now(&self, transport: &Transport) -> Result<(), ClientError> {
+    async fn renew_now(&self, transport: &Transport) -> Result<()> {
         let token = self.token(transport).await?;
         let _only_one = self.flight.lock().await;
         self.keep(renewed(transport, &token).await?);
         Ok(())
     }
 
-    async fn log_in(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>, ClientError> {
+    async fn log_in(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>> {
         let now = Instant::now();
         if let Some(after) = logins.not_before.and_then(|at| at.checked_duration_since(now)).filter(|d| !d.is_zero()) {
             return Err(ClientError::LoginPaused { after });
@@ -198,28 +199,23 @@ impl Auth {
     }
 
     fn current(&self) -> Option<Arc<Token>> {
-        self.lock().clone()
+        self.current.lock().clone()
     }
 
     fn keep(&self, token: Token) -> Arc<Token> {
         let token = Arc::new(token);
-        *self.lock() = Some(token.clone());
+        *self.current.lock() = Some(token.clone());
         token
     }
 
     fn forget(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Token>>> {
-        // Nothing can panic while it is held; a poisoned lock would hold a whole value all the same.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.current.lock() = None;
     }
 }
 
 impl Token {
     /// The token of an answer of authenticate or renewToken.
-    fn read(operation: &Operation, reply: &Reply) -> Result<Self, ClientError> {
+    fn read(operation: &Operation, reply: &Reply) -> Result<Self> {
         let answer: AuthenticateResponse = reply.json(operation)?;
         let broken = || ClientError::Broken { operation: operation.id, source: BrokenAnswer::Token };
         if answer.token.is_empty() || answer.token.len() > LONGEST_TOKEN {
@@ -257,12 +253,12 @@ impl Life {
     }
 }
 
-async fn renewed(transport: &Transport, token: &Token) -> Result<Token, ClientError> {
+async fn renewed(transport: &Transport, token: &Token) -> Result<Token> {
     let reply = transport.send(&RENEW_TOKEN, &[], Some(token.header()), |request| request).await?;
     Token::read(&RENEW_TOKEN, &reply.success(&RENEW_TOKEN)?)
 }
 
-pub(super) fn login_answer(reply: &Reply) -> Result<Token, ClientError> {
+pub(super) fn login_answer(reply: &Reply) -> Result<Token> {
     match reply.status {
         404 => Err(ClientError::WrongBase),
         _ if reply.is_success() => Token::read(&AUTHENTICATE, reply),

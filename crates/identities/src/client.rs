@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::auth::Auth;
-use super::error::ClientError;
+use super::error::{ClientError, Result};
 use super::operation::Operation;
 use super::retry::Backoff;
 use super::transport::{Heard, Reply, Transport};
@@ -74,7 +74,7 @@ impl ClientOptions {
 
 impl Client {
     /// Checks the address and reads the certificates; nothing is sent.
-    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
+    pub fn new(options: &ClientOptions) -> Result<Self> {
         let longest = options.longest_pause.max(Duration::from_millis(1));
         let first = FIRST_PAUSE.min(longest);
         Ok(Self(Arc::new(Inner {
@@ -118,17 +118,13 @@ impl Client {
         operation: &Operation,
         given: &[&str],
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Reply, ClientError> {
+    ) -> Result<Reply> {
         let fill = &fill;
         self.with_token(move |token| self.transport().send(operation, given, Some(token), fill)).await
     }
 
     /// One call whose answer is a value.
-    pub(super) async fn get<T: DeserializeOwned>(
-        &self,
-        operation: &Operation,
-        given: &[&str],
-    ) -> Result<T, ClientError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, operation: &Operation, given: &[&str]) -> Result<T> {
         self.call(operation, given, |call| call).await?.success(operation)?.json(operation)
     }
 
@@ -138,7 +134,7 @@ impl Client {
         operation: &Operation,
         given: &[&str],
         query: &(impl Serialize + ?Sized),
-    ) -> Result<Vec<T>, ClientError> {
+    ) -> Result<Vec<T>> {
         let reply = self.call(operation, given, |call| call.query(query)).await?;
         let list: Option<Vec<T>> = reply.success(operation)?.json(operation)?;
         Ok(list.unwrap_or_default())
@@ -150,12 +146,12 @@ impl Client {
         operation: &Operation,
         given: &[&str],
         value: &impl Serialize,
-    ) -> Result<Option<T>, ClientError> {
+    ) -> Result<Option<T>> {
         self.call(operation, given, |call| call.json(value)).await?.success(operation)?.optional_json(operation)
     }
 
     /// One call that deletes; whether there was something to.
-    pub(super) async fn delete(&self, operation: &Operation, given: &[&str]) -> Result<bool, ClientError> {
+    pub(super) async fn delete(&self, operation: &Operation, given: &[&str]) -> Result<bool> {
         match self.call(operation, given, |call| call).await?.success(operation) {
             Ok(_) => Ok(true),
             Err(ClientError::NotFound { .. }) => Ok(false),
@@ -165,9 +161,9 @@ impl Client {
 
     /// Runs an exchange with a token. A 401 costs one new login and one repetition; the reply to that one counts,
     /// whatever it is. Nothing else is ever repeated here: a 401 is the one failure that proves that nothing was done.
-    pub(super) async fn with_token<R: Answered, F>(&self, exchange: impl Fn(HeaderValue) -> F) -> Result<R, ClientError>
+    pub(super) async fn with_token<R: Answered, F>(&self, exchange: impl Fn(HeaderValue) -> F) -> Result<R>
     where
-        F: Future<Output = Result<R, ClientError>>,
+        F: Future<Output = Result<R>>,
     {
         let token = self.auth().token(self.transport()).await?;
         let reply = exchange(token.header()).await?;

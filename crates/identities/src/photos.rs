@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 
 use super::client::Client;
-use super::error::ClientError;
+use super::error::{ClientError, Result};
 use super::operation::{DETECTION_PHOTO, DOWNLOAD_DOCUMENT, ENROLLMENT_PHOTO, UPLOAD_DOCUMENT};
 use super::wire::upload_part;
 
@@ -41,11 +41,7 @@ pub struct DocumentUpload {
 
 impl Client {
     /// Writes the photo a face was enrolled from to `to`; gives its bytes.
-    pub async fn enrollment_photo(
-        &self,
-        face: &str,
-        to: &mut (impl AsyncWrite + Unpin + Send),
-    ) -> Result<u64, ClientError> {
+    pub async fn enrollment_photo(&self, face: &str, to: &mut (impl AsyncWrite + Unpin + Send)) -> Result<u64> {
         self.download(&ENROLLMENT_PHOTO, &[face], to, MAX_PHOTO).await
     }
 
@@ -55,7 +51,7 @@ impl Client {
         face: &str,
         detection: &str,
         to: &mut (impl AsyncWrite + Unpin + Send),
-    ) -> Result<u64, ClientError> {
+    ) -> Result<u64> {
         self.download(&DETECTION_PHOTO, &[face, detection], to, MAX_PHOTO).await
     }
 
@@ -65,19 +61,19 @@ impl Client {
         person: &str,
         document: &str,
         to: &mut (impl AsyncWrite + Unpin + Send),
-    ) -> Result<u64, ClientError> {
+    ) -> Result<u64> {
         self.download(&DOWNLOAD_DOCUMENT, &[person, document], to, MAX_DOCUMENT).await
     }
 
     /// Attaches a file to a person.
-    pub async fn upload_document(&self, upload: &DocumentUpload) -> Result<(), ClientError> {
+    pub async fn upload_document(&self, upload: &DocumentUpload) -> Result<()> {
         self.upload(&UPLOAD_DOCUMENT, move || upload.form()).await?.success(&UPLOAD_DOCUMENT).map(drop)
     }
 }
 
 impl DocumentUpload {
     /// The form, and a watch on how far its file has been read.
-    async fn form(&self) -> Result<(Form, watch::Receiver<u64>), ClientError> {
+    async fn form(&self) -> Result<(Form, watch::Receiver<u64>)> {
         let failed = |source| ClientError::File { operation: UPLOAD_DOCUMENT.id, source };
         let file = File::open(&self.file).await.map_err(failed)?;
         let size = file.metadata().await.map_err(failed)?.len();

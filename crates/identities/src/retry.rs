@@ -60,8 +60,8 @@ impl ClientError {
         }
     }
 
-    /// Whether it is the account's fault, the address's or the login's, and not the request's: whatever is asked next fails
-    /// the same way, and this request is as good as any once somebody has put that right.
+    /// Whether it is the account's fault, the address's or the login's, and not the request's: whatever is asked next
+    /// fails the same way, and this request is as good as any once somebody has put that right.
     pub fn concerns_every_request(&self) -> bool {
         match self {
             Self::LoginRefused { .. }
