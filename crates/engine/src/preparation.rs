@@ -11,6 +11,7 @@
 //! ```
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use tracing::{info, warn};
 
 use super::analyzer::{FaceAnalyzer, Loader};
@@ -29,14 +30,15 @@ pub struct ModelState {
 }
 
 /// How far a model is prepared.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Progress {
     pub model: String,
     /// Enrolled photos.
     pub photos: usize,
-    /// Those the model has seen.
+    /// The photos the model has seen.
     pub done: usize,
-    /// Those of them in which it found no face.
+    /// The photos among those in which the model found no face.
+    #[serde(rename = "without_face")]
     pub faceless: usize,
 }
 

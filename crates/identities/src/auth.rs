@@ -21,12 +21,11 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::client::Client;
 use super::error::{BrokenAnswer, ClientError, Result};
-use super::operation::{AUTHENTICATE, Operation, RENEW_TOKEN, USER_PROFILE};
+use super::operation::{AUTHENTICATE, Operation, RENEW_TOKEN};
 use super::retry::status_is_transient;
 use super::transport::{Reply, Transport};
-use super::wire::{AuthenticateRequest, AuthenticateResponse, UserProfile};
+use super::wire::{AuthenticateRequest, AuthenticateResponse};
 
 /// After a login that was refused the next one waits this long, doubling: an account must not get locked.
 const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(2);
@@ -55,7 +54,7 @@ pub(super) struct Token {
     life: Option<Life>,
 }
 
-/// When a token is to be renewed and when it is over, on the clock that does not step.
+/// The times at which a token is to be renewed and is over, on the clock that does not step.
 #[derive(Debug, Clone, Copy)]
 struct Life {
     renew_at: Instant,
@@ -74,29 +73,6 @@ enum Phase {
     Fresh,
     Due,
     Over,
-}
-
-impl Client {
-    /// Proves address, user name and password, whatever token is at hand.
-    pub async fn authenticate(&self) -> Result<()> {
-        self.auth().log_in_anew(self.transport()).await
-    }
-
-    /// Swaps the token for a newer one, without the password.
-    pub async fn renew_token(&self) -> Result<()> {
-        self.auth().renew_now(self.transport()).await
-    }
-
-    /// How much longer the token at hand is good; `None` without one, or when it does not tell.
-    pub fn token_left(&self) -> Option<Duration> {
-        let ends_at = self.auth().current()?.life?.ends_at;
-        Some(ends_at.saturating_duration_since(Instant::now()))
-    }
-
-    /// Who the engine takes us for.
-    pub async fn user_profile(&self) -> Result<UserProfile> {
-        self.get(&USER_PROFILE, &[]).await
-    }
 }
 
 impl Auth {
@@ -136,7 +112,8 @@ impl Auth {
         }
     }
 
-    async fn log_in_anew(&self, transport: &Transport) -> Result<()> {
+    /// Logs in, whatever token is at hand.
+    pub async fn log_in_anew(&self, transport: &Transport) -> Result<()> {
         let mut logins = self.flight.lock().await;
         self.log_in(transport, &mut logins).await.map(drop)
     }
@@ -164,7 +141,8 @@ impl Auth {
         }
     }
 
-    async fn renew_now(&self, transport: &Transport) -> Result<()> {
+    /// Swaps the token for a newer one.
+    pub async fn renew_now(&self, transport: &Transport) -> Result<()> {
         let token = self.token(transport).await?;
         let _only_one = self.flight.lock().await;
         self.keep(renewed(transport, &token).await?);
@@ -196,6 +174,12 @@ impl Auth {
         };
         logins.not_before = Some(Instant::now() + pause);
         Err(error)
+    }
+
+    /// How much longer the token at hand is good; `None` without one, or when it does not tell.
+    pub fn left(&self) -> Option<Duration> {
+        let ends_at = self.current()?.life?.ends_at;
+        Some(ends_at.saturating_duration_since(Instant::now()))
     }
 
     fn current(&self) -> Option<Arc<Token>> {

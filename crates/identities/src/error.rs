@@ -113,10 +113,10 @@ pub enum ClientError {
 /// What is wrong with an answer; never quotes it.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokenAnswer {
-    /// Not JSON, or cut short.
+    /// The answer is not JSON, or is cut short.
     #[error("it is not JSON: {category} at line {line}, column {column}")]
     NotJson { category: &'static str, line: usize, column: usize },
-    /// JSON of another shape.
+    /// The answer is JSON of another shape.
     #[error("`{path}` is missing or of the wrong type")]
     Shape { path: String },
     #[error("the token in it cannot be sent back")]
@@ -144,9 +144,9 @@ pub(super) fn server_text(body: &[u8]) -> Option<String> {
     (!short.is_empty()).then_some(short)
 }
 
-/// Of an error's body, this much is looked at.
+/// This many bytes of an error's body are looked at.
 const SERVER_TEXT_READ: usize = 4096;
-/// Of the text found there, this many characters are kept.
+/// This many characters of the text found there are kept.
 const SERVER_TEXT_KEPT: usize = 200;
 /// Longer words are not words: tokens, base64.
 const LONGEST_WORD: usize = 40;

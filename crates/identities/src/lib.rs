@@ -12,6 +12,7 @@
 //!
 //! It does not know what the answers are for.
 
+mod account;
 mod address;
 mod auth;
 mod client;
@@ -22,6 +23,7 @@ mod faces;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod operation;
+mod options;
 mod people;
 mod permission;
 mod photos;
@@ -38,10 +40,11 @@ pub mod trust;
 pub mod wire;
 
 pub use address::{is_loopback, stays_private};
-pub use client::{Client, ClientOptions};
+pub use client::Client;
 pub use error::{BrokenAnswer, ClientError, Result};
 pub use face_edge::{Dated, LookupForm};
 pub use operation::{ALL as OPERATIONS, Operation};
+pub use options::ClientOptions;
 pub use permission::Permission;
 pub use photos::DocumentUpload;
 pub use retry::{Backoff, Verdict};

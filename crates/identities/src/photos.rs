@@ -23,7 +23,7 @@ use super::wire::upload_part;
 const MAX_PHOTO: u64 = 64 << 20;
 /// A document may have this many bytes.
 const MAX_DOCUMENT: u64 = 4 << 30;
-/// Of a file, this much is read at a time.
+/// A file is read in pieces of this many bytes.
 const PIECE: usize = 64 << 10;
 
 /// A file to attach to a person.
@@ -31,10 +31,11 @@ const PIECE: usize = 64 << 10;
 pub struct DocumentUpload {
     pub file: PathBuf,
     pub person_id: String,
-    /// Shown to users.
+    /// The name that users are shown.
     pub name: String,
     pub description: Option<String>,
-    /// By which it can be downloaded; without it nobody learns the id, and a repetition makes another document.
+    /// The id by which the document can be downloaded; without it nobody learns the id, and a repetition makes another
+    /// document.
     pub public_id: Option<String>,
     pub media_type: Option<String>,
 }

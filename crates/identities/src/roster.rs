@@ -69,7 +69,7 @@ pub struct DocumentFile {
     /// A name within the person's folder.
     pub file: String,
     pub public_id: String,
-    /// Shown to users.
+    /// The name that users are shown.
     pub name: String,
     pub description: Option<String>,
     pub media_type: Option<String>,

@@ -137,7 +137,7 @@ impl Transport {
         tokio::time::timeout(self.timeout, reply).await.map_err(|_| self.late(operation))?
     }
 
-    /// One step of an exchange, none of which may take longer than a whole one otherwise does.
+    /// Waits for one step of an exchange, none of which may take longer than a whole exchange otherwise does.
     async fn in_time<T>(
         &self,
         operation: &Operation,

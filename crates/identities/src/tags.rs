@@ -15,7 +15,7 @@ impl Client {
         self.list(&LIST_TAGS, &[], &query).await
     }
 
-    /// One definition.
+    /// The definition of this id.
     pub async fn tag(&self, tag: &str) -> Result<Tag> {
         self.get(&GET_TAG, &[tag]).await
     }

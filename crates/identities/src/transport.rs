@@ -13,12 +13,13 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::address::{is_loopback, stays_private};
 use super::error::{BrokenAnswer, ClientError, Result, is_tls, server_text};
 use super::operation::{Fault, Operation};
+use super::options::ClientOptions;
 use super::retry::{http_date, retry_after, status_is_transient};
 use super::wire::PROMISES;
 use crate::trust::{self, Shown, Trust};
-use crate::{ClientOptions, is_loopback, stays_private};
 
 /// What came back, its body read.
 pub(super) struct Reply {
@@ -33,7 +34,7 @@ pub(super) struct Transport {
     base: Url,
     /// `None` without TLS.
     shown: Option<Shown>,
-    /// Of one exchange; where the size is open, of a standstill.
+    /// How long one exchange may take; where its size is open, how long it may stand still.
     pub(super) timeout: Duration,
     /// What the newest answers said of the engine. Nothing waits under this lock, and no other is held with it.
     heard: Mutex<Heard>,
@@ -48,7 +49,7 @@ pub struct Heard {
     pub promises: Vec<String>,
 }
 
-/// Of an error's body this much is read.
+/// This many bytes of an error's body are read.
 const MAX_ERROR_BYTES: usize = 16 << 10;
 /// A connection is kept open this long for the next visitor.
 const IDLE: Duration = Duration::from_secs(90);
@@ -281,7 +282,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BrokenAnswer> {
     Ok(value)
 }
 
-/// For the metrics: a status, or the kind of failure.
+/// Counts an exchange for the metrics, by its status or the kind of failure.
 pub(super) fn count(operation: &Operation, started: Instant, result: Result<u16, &ClientError>) {
     let status = result.map_or_else(|error| error.kind().to_owned(), |status| status.to_string());
     metrics::counter!("doorward_identities_requests_total", "operation" => operation.id, "status" => status)

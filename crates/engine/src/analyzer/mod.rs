@@ -29,7 +29,7 @@ pub struct FaceModel {
     pub name: String,
     pub dimensions: usize,
     pub metric: Metric,
-    /// From here on two vectors are one person, in the metric's own terms.
+    /// The score from which on two vectors are one person, in the metric's own terms.
     pub threshold: f32,
 }
 
@@ -77,13 +77,13 @@ pub type Loader = Arc<dyn Fn(&str, usize) -> Result<Vec<Box<dyn FaceAnalyzer>>, 
 /// A few analysers, lent to one request at a time each.
 pub struct Analyzers {
     model: FaceModel,
-    /// Those not lent. Nothing waits under this lock, and no other is held with it.
+    /// The analysers that are not lent. Nothing waits under this lock, and no other is held with it.
     idle: Mutex<Vec<Box<dyn FaceAnalyzer>>>,
     /// As many permits as there are analysers; requests wait in the order they came.
     free: Arc<Semaphore>,
 }
 
-/// One analyser, lent; it goes back when this is dropped, even by a panic.
+/// An analyser on loan from the pool; it goes back when this is dropped, even by a panic.
 struct Lent {
     analyzer: Option<Box<dyn FaceAnalyzer>>,
     pool: Arc<Analyzers>,

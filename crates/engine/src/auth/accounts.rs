@@ -196,7 +196,7 @@ fn keeping_an_administrator(transaction: &Transaction, change: impl FnOnce() -> 
     Ok(())
 }
 
-/// By `Category/Name`, or by the name alone where it is the only one.
+/// Finds a permission by `Category/Name`, or by its name alone where no other category has one of that name.
 fn permission(text: &str) -> Result<Permission, EngineError> {
     let fits = |permission: &&Permission| text == permission.name() || text == permission.to_string();
     match Permission::ALL.iter().filter(fits).collect::<Vec<_>>()[..] {

@@ -1,12 +1,11 @@
 //! Detections: the history of a face or of a person, page by page.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use identities::operation::{DETECTIONS_OF_FACE, DETECTIONS_OF_PERSON};
 use identities::wire::{DetectionItem, DetectionsQuery};
 
-use super::Route;
-use super::extract::{Guid, Query, Segments};
+use super::extract::{Id, Query, Segments};
+use super::{Answered, Route};
 use crate::engine::Engine;
 use crate::refusal::Refusal;
 use crate::store::detections::{self, Of};
@@ -22,22 +21,22 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn of_face(
-    State(engine): State<Engine>,
+    engine: Engine,
     Segments(face): Segments<String>,
     Query(query): Query<DetectionsQuery>,
-) -> Result<Answer<Vec<DetectionItem>>, Refusal> {
+) -> Answered<Vec<DetectionItem>> {
     list(&engine, Of::Face(face), query).await
 }
 
 async fn of_person(
-    State(engine): State<Engine>,
-    Segments(Guid(person)): Segments<Guid>,
+    engine: Engine,
+    Id(person): Id,
     Query(query): Query<DetectionsQuery>,
-) -> Result<Answer<Vec<DetectionItem>>, Refusal> {
+) -> Answered<Vec<DetectionItem>> {
     list(&engine, Of::Person(person), query).await
 }
 
-async fn list(engine: &Engine, of: Of, query: DetectionsQuery) -> Result<Answer<Vec<DetectionItem>>, Refusal> {
+async fn list(engine: &Engine, of: Of, query: DetectionsQuery) -> Answered<Vec<DetectionItem>> {
     let bounds = [query.epoch_start_ms, query.epoch_end_ms];
     if bounds.into_iter().flatten().any(|bound| !(0..=LAST_MS).contains(&bound)) {
         return Err(Refusal::bad_input(format!("epochStartMs and epochEndMs must lie between 0 and {LAST_MS}")));

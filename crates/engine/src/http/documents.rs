@@ -1,7 +1,6 @@
 //! Files attached to people: upload as a form, download as they came, and a list of those there are.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
@@ -11,8 +10,8 @@ use identities::wire::upload_part::{DESCRIPTION, NAME, PERSON_ID, PUBLIC_ID};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::extract::{Form, Guid, Segments, bytes, filled, text, which};
-use super::{FILE, Route};
+use super::extract::{Form, Guid, Id, Segments, bytes, filled, text, which};
+use super::{Answered, FILE, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::guid::guid;
@@ -39,7 +38,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// Answers where the file is from now on: whoever sends no id learns the one it was given.
-async fn upload(State(engine): State<Engine>, caller: Caller, mut form: Form) -> Result<Response, Refusal> {
+async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Response, Refusal> {
     let (mut file, mut person, mut name, mut description, mut public_id) = (None, None, None, None, None);
     while let Some(part) = form.next().await? {
         // The file is the part that carries a file name, whatever the part is called.
@@ -84,10 +83,7 @@ async fn upload(State(engine): State<Engine>, caller: Caller, mut form: Form) ->
     Ok([(LOCATION, HeaderValue::try_from(place).unwrap_or(HeaderValue::from_static("")))].into_response())
 }
 
-async fn list(
-    State(engine): State<Engine>,
-    Segments(Guid(person)): Segments<Guid>,
-) -> Result<Answer<Vec<FileDocument>>, Refusal> {
+async fn list(engine: Engine, Id(person): Id) -> Answered<Vec<FileDocument>> {
     let listed = engine.read("list a person's documents", move |connection| {
         people::require(connection, person)?;
         documents::of_person(connection, person)
@@ -96,7 +92,7 @@ async fn list(
 }
 
 async fn download(
-    State(engine): State<Engine>,
+    engine: Engine,
     Segments((Guid(person), document)): Segments<(Guid, String)>,
 ) -> Result<Response, Refusal> {
     let read = engine.read("read a document", move |connection| documents::read(connection, person, &document));

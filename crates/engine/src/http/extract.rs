@@ -3,6 +3,8 @@
 //! In: a request that has passed the guard, its body in memory. Out: path segments, queries, JSON bodies and form
 //! parts, checked as far as their types go.
 
+use std::convert::Infallible;
+
 use axum::body::Bytes;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -33,6 +35,9 @@ pub struct Segments<T>(pub T);
 
 /// A path segment that is a GUID.
 pub struct Guid(pub Uuid);
+
+/// The one variable segment of a path, where it is a GUID.
+pub struct Id(pub Uuid);
 
 /// The parts of a multipart form, one after the other.
 pub struct Form(axum::extract::Multipart);
@@ -130,6 +135,22 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Engine> for Segments<T> {
             .await
             .map(|Path(segments)| Self(segments))
             .map_err(|rejection| Refusal::bad_input(rejection.body_text()))
+    }
+}
+
+impl FromRequestParts<Engine> for Id {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, Refusal> {
+        Segments::from_request_parts(parts, engine).await.map(|Segments(Guid(id))| Self(id))
+    }
+}
+
+impl FromRequestParts<Engine> for Engine {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, engine: &Engine) -> Result<Self, Infallible> {
+        Ok(engine.clone())
     }
 }
 

@@ -1,8 +1,8 @@
 //! faces: faceEnroll, faceDetect, faceCompare, checkImageReference.
 
 use axum::Json as Answer;
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use identities::operation::{CHECK_IMAGE_REFERENCE, FACE_COMPARE, FACE_DETECT, FACE_ENROLL};
 use identities::wire::{
     CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectRequest, FaceDetectResponse,
@@ -10,7 +10,7 @@ use identities::wire::{
 };
 
 use super::extract::{Json, Query, filled};
-use super::{PICTURES, Route, TWO_PICTURES};
+use super::{Answered, PICTURES, Route, TWO_PICTURES};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::guid::guid;
@@ -28,11 +28,11 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn enroll(
-    State(engine): State<Engine>,
+    engine: Engine,
     caller: Caller,
     Query(query): Query<FaceEnrollQuery>,
     Json(request): Json<FaceEnrollRequest>,
-) -> Result<Answer<FaceEnrollResponse>, Refusal> {
+) -> Answered<FaceEnrollResponse> {
     let enrolment = Enrolment {
         picture: request.face_image.0,
         person: query.person_id.as_deref().map(guid).transpose()?,
@@ -45,18 +45,12 @@ async fn enroll(
     Ok(Answer(FaceEnrollResponse { person_id: person.to_string() }))
 }
 
-async fn detect(
-    State(engine): State<Engine>,
-    Json(request): Json<FaceDetectRequest>,
-) -> Result<Answer<FaceDetectResponse>, Refusal> {
+async fn detect(engine: Engine, Json(request): Json<FaceDetectRequest>) -> Answered<FaceDetectResponse> {
     filled_picture("image", &request.image.0)?;
     Ok(Answer(FaceDetectResponse { detections: engine.list_faces(request.image.0).await? }))
 }
 
-async fn compare(
-    State(engine): State<Engine>,
-    Json(request): Json<FaceCompareRequest>,
-) -> Result<Answer<FaceCompareResponse>, Refusal> {
+async fn compare(engine: Engine, Json(request): Json<FaceCompareRequest>) -> Answered<FaceCompareResponse> {
     filled_picture("image1", &request.image1.0)?;
     filled_picture("image2", &request.image2.0)?;
     let (matched, confidence) = engine.compare(request.image1.0, request.image2.0).await?;
@@ -65,9 +59,9 @@ async fn compare(
 
 /// A reference that cannot be read (its percent encoding is no UTF-8) was never enrolled: this operation has no 400.
 async fn check_reference(
-    State(engine): State<Engine>,
+    engine: Engine,
     reference: Result<Path<String>, PathRejection>,
-) -> Result<Answer<CheckImageReferenceResponse>, Refusal> {
+) -> Answered<CheckImageReferenceResponse> {
     let Ok(Path(reference)) = reference else {
         return Ok(Answer(CheckImageReferenceResponse::default()));
     };

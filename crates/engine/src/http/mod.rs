@@ -28,19 +28,20 @@ use std::any::Any;
 use std::sync::Arc;
 
 use ::faces::picture::MAX_PHOTO_BYTES;
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Json, Router};
 use identities::operation::{Operation, Verb};
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::engine::Engine;
+use super::refusal::Refusal;
 use guard::{Guard, guard};
 use paths::Paths;
 use problem::problem;
@@ -54,6 +55,9 @@ const TWO_PICTURES: usize = 2 * PICTURES;
 const RECORD: usize = 256 << 10;
 /// The largest body of an upload.
 const FILE: usize = 64 << 20;
+
+/// What a handler gives whose answer is JSON.
+type Answered<T> = Result<Json<T>, Refusal>;
 
 /// An operation and what answers it. Everything else about it is said by the operation itself.
 pub struct Route {

@@ -3,7 +3,7 @@
 //! In: the person in the path, and what names the part in the query or in a JSON body. Out: the part is gone; without a
 //! name nothing is, and the answer says which is missing.
 
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use identities::operation::{
     DELETE_ALIAS, DELETE_FIELD, DELETE_NOTE, DELETE_PERSON_TAG, LIST_ALIASES, LIST_FIELDS, LIST_NOTES,
     LIST_PERSON_TAGS, Operation, Parameter,
@@ -13,8 +13,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Route;
-use super::extract::{Guid, OptionalJson, Query, Segments};
-use super::parts::{Person, take_off};
+use super::extract::{Id, OptionalJson, Query};
+use super::parts::take_off;
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::guid::guid;
@@ -56,10 +56,7 @@ fn deleting(
     part: Part,
     name: fn(&Naming) -> Result<Name, Refusal>,
 ) -> Route {
-    let handler = move |State(engine): State<Engine>,
-                        caller: Caller,
-                        Segments(Guid(person)): Person,
-                        naming: Naming| async move {
+    let handler = move |engine: Engine, caller: Caller, Id(person): Id, naming: Naming| async move {
         let name = name(&naming)?;
         take_off(&engine, caller, plain, part, person, move |connection| name.find(connection, person)).await
     };

@@ -6,7 +6,7 @@
 
 use axum::Json as Answer;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -16,9 +16,9 @@ use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operat
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Route;
-use super::extract::{Guid, Query, Segments};
+use super::extract::{Id, Query};
 use super::openapi::INDEX;
+use super::{Answered, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::refusal::Refusal;
@@ -64,7 +64,7 @@ struct PeopleFilter {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SightingFilter {
-    /// Where the page before this one ended.
+    /// The time of the last sighting on the page before this one; `before_row` is its row.
     before_ms: Option<i64>,
     before_row: Option<i64>,
     person_id: Option<Uuid>,
@@ -120,20 +120,14 @@ async fn distrust(request: Request, next: Next) -> Response {
     response
 }
 
-async fn list_people(
-    State(engine): State<Engine>,
-    Query(filter): Query<PeopleFilter>,
-) -> Result<Answer<PeopleList>, Refusal> {
+async fn list_people(engine: Engine, Query(filter): Query<PeopleFilter>) -> Answered<PeopleList> {
     let listed = engine.read("list people", move |connection| {
         browse::people(connection, filter.text.trim(), filter.skip, filter.take.min(MOST), Utc::now())
     });
     listed.await.map(Answer)
 }
 
-async fn list_photos(
-    State(engine): State<Engine>,
-    Segments(Guid(person)): Segments<Guid>,
-) -> Result<Answer<Vec<ListedPhoto>>, Refusal> {
+async fn list_photos(engine: Engine, Id(person): Id) -> Answered<Vec<ListedPhoto>> {
     let listed = engine.read("list a person's photos", move |connection| {
         people::require(connection, person)?;
         browse::photos(connection, person)
@@ -141,10 +135,7 @@ async fn list_photos(
     listed.await.map(Answer)
 }
 
-async fn list_sightings(
-    State(engine): State<Engine>,
-    Query(filter): Query<SightingFilter>,
-) -> Result<Answer<Vec<ListedSighting>>, Refusal> {
+async fn list_sightings(engine: Engine, Query(filter): Query<SightingFilter>) -> Answered<Vec<ListedSighting>> {
     let before = filter.before_ms.map(|ms| {
         let time = DateTime::from_timestamp_millis(ms).ok_or_else(|| Refusal::bad_input("beforeMs is no time"))?;
         Ok::<_, Refusal>((time, filter.before_row.unwrap_or(i64::MAX)))
@@ -158,19 +149,11 @@ async fn list_sightings(
     engine.read("list who was seen", move |connection| browse::sightings(connection, &wanted)).await.map(Answer)
 }
 
-async fn erase_person(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Segments<Guid>,
-) -> Result<(), Refusal> {
+async fn erase_person(engine: Engine, caller: Caller, Id(person): Id) -> Result<(), Refusal> {
     engine.erase_person(&caller, person).await
 }
 
-async fn erase_photo(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(face)): Segments<Guid>,
-) -> Result<(), Refusal> {
+async fn erase_photo(engine: Engine, caller: Caller, Id(face): Id) -> Result<(), Refusal> {
     engine.erase_photo(&caller, face).await
 }
 

@@ -4,7 +4,6 @@
 //! checked, and the statement that stores it.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use chrono::Utc;
 use identities::operation::{
     DELETE_ALIAS, DELETE_FIELD, DELETE_NOTE, DELETE_PERSON_TAG, LIST_ALIASES, LIST_FIELDS, LIST_NOTES,
@@ -16,8 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Route;
-use super::extract::{Guid, Json, Query, Segments, datable, filled, filled_if_given};
+use super::extract::{Guid, Id, Json, Query, Segments, datable, filled, filled_if_given};
+use super::{Answered, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::guid::guid;
@@ -49,14 +48,12 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-pub type Person = Segments<Guid>;
-
 /// A route that lists the parts of one kind.
 fn listing<T: Serialize + Send + 'static>(
     operation: &'static Operation,
     read: fn(&Connection, Uuid) -> Result<Vec<T>, Stop>,
 ) -> Route {
-    let handler = move |State(engine): State<Engine>, Segments(Guid(person)): Person| async move {
+    let handler = move |engine: Engine, Id(person): Id| async move {
         list(&engine, person, move |connection| read(connection, person)).await
     };
     Route::new(operation, handler)
@@ -69,10 +66,7 @@ fn putting<P: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
     check: fn(&P) -> Result<(), Refusal>,
     put: fn(&Transaction, Uuid, P, &str) -> Result<T, Stop>,
 ) -> Route {
-    let handler = move |State(engine): State<Engine>,
-                        caller: Caller,
-                        Segments(Guid(person)): Person,
-                        Json(sent): Json<P>| async move {
+    let handler = move |engine: Engine, caller: Caller, Id(person): Id, Json(sent): Json<P>| async move {
         check(&sent)?;
         let what = "store a part of a person's record";
         let stored = engine.change(caller, operation, person.to_string(), what, move |transaction, username| {
@@ -86,9 +80,7 @@ fn putting<P: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
 
 /// A route that takes off a part which its path names.
 fn taking_off(operation: &'static Operation, part: Part) -> Route {
-    let handler = move |State(engine): State<Engine>,
-                        caller: Caller,
-                        Segments((Guid(person), Guid(id))): Segments<(Guid, Guid)>| async move {
+    let handler = move |engine: Engine, caller: Caller, Segments((Guid(person), Guid(id))): Segments<(Guid, Guid)>| async move {
         take_off(&engine, caller, operation, part, person, move |_| Ok(id)).await
     };
     Route::new(operation, handler)
@@ -115,7 +107,7 @@ async fn list<T: Send + 'static>(
     engine: &Engine,
     person: Uuid,
     read: impl FnOnce(&Connection) -> Result<Vec<T>, Stop> + Send + 'static,
-) -> Result<Answer<Vec<T>>, Refusal> {
+) -> Answered<Vec<T>> {
     let listed = engine.read("read a part of a person's record", move |connection| {
         people::require(connection, person)?;
         read(connection)
@@ -136,19 +128,19 @@ struct FieldFilter {
 }
 
 async fn list_tags(
-    State(engine): State<Engine>,
-    Segments(Guid(person)): Person,
+    engine: Engine,
+    Id(person): Id,
     Query(TagFilter { tag_name }): Query<TagFilter>,
-) -> Result<Answer<Vec<PersonTag>>, Refusal> {
+) -> Answered<Vec<PersonTag>> {
     filled_if_given("tagName", &tag_name)?;
     list(&engine, person, move |connection| tags::of_person(connection, person, tag_name.as_deref(), Utc::now())).await
 }
 
 async fn list_fields(
-    State(engine): State<Engine>,
-    Segments(Guid(person)): Person,
+    engine: Engine,
+    Id(person): Id,
     Query(FieldFilter { field_name }): Query<FieldFilter>,
-) -> Result<Answer<Vec<EntityField>>, Refusal> {
+) -> Answered<Vec<EntityField>> {
     filled_if_given("fieldName", &field_name)?;
     list(&engine, person, move |connection| people::entity_fields(connection, person, field_name.as_deref())).await
 }

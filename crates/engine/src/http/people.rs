@@ -1,14 +1,14 @@
 //! people: searches, and whole records.
 
 use axum::Json as Answer;
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use chrono::Utc;
 use identities::operation::{FIND_PEOPLE, GET_PERSON, SEARCH_PEOPLE};
 use identities::wire::{IdentityPersonItem, PeopleQuery};
 
-use super::Route;
-use super::extract::{Guid, Query, Segments, filled_if_given};
+use super::extract::{Id, Query, filled_if_given};
+use super::{Answered, Route};
 use crate::engine::Engine;
 use crate::guid::guid;
 use crate::refusal::Refusal;
@@ -18,10 +18,7 @@ pub fn routes() -> Vec<Route> {
     vec![Route::new(&SEARCH_PEOPLE, search), Route::new(&FIND_PEOPLE, find_by_field), Route::new(&GET_PERSON, read)]
 }
 
-async fn search(
-    State(engine): State<Engine>,
-    Query(query): Query<PeopleQuery>,
-) -> Result<Answer<Vec<IdentityPersonItem>>, Refusal> {
+async fn search(engine: Engine, Query(query): Query<PeopleQuery>) -> Answered<Vec<IdentityPersonItem>> {
     let PeopleQuery { tag_id, entity_field_name: name, entity_field_string_value: value } = &query;
     if tag_id.is_none() && name.is_none() {
         return Err(Refusal::bad_input("a selector is needed: tagId or entityFieldName"));
@@ -36,9 +33,9 @@ async fn search(
 
 /// A segment that cannot be read (its percent encoding is no UTF-8) fits nobody: this operation has no 400.
 async fn find_by_field(
-    State(engine): State<Engine>,
+    engine: Engine,
     segments: Result<Path<(String, String)>, PathRejection>,
-) -> Result<Answer<Vec<IdentityPersonItem>>, Refusal> {
+) -> Answered<Vec<IdentityPersonItem>> {
     let Ok(Path((name, value))) = segments else {
         return Ok(Answer(Vec::new()));
     };
@@ -46,10 +43,7 @@ async fn find_by_field(
     find(&engine, None, query).await
 }
 
-async fn read(
-    State(engine): State<Engine>,
-    Segments(Guid(person)): Segments<Guid>,
-) -> Result<Answer<IdentityPersonItem>, Refusal> {
+async fn read(engine: Engine, Id(person): Id) -> Answered<IdentityPersonItem> {
     let read = engine.read("read a person", move |connection| {
         people::require(connection, person)?;
         people::read(connection, person, Utc::now())
@@ -57,11 +51,7 @@ async fn read(
     read.await.map(Answer)
 }
 
-async fn find(
-    engine: &Engine,
-    tag: Option<uuid::Uuid>,
-    query: PeopleQuery,
-) -> Result<Answer<Vec<IdentityPersonItem>>, Refusal> {
+async fn find(engine: &Engine, tag: Option<uuid::Uuid>, query: PeopleQuery) -> Answered<Vec<IdentityPersonItem>> {
     let found = engine.read("search people", move |connection| {
         let now = Utc::now();
         let found = people::search(connection, tag, &query, now)?;

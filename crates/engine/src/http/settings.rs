@@ -1,6 +1,5 @@
 //! Entity field settings: definitions of custom fields, of which only the paths are documented.
 
-use axum::extract::State;
 use identities::operation::{CONFIGURE_DATETIME_FIELD, CONFIGURE_STRING_FIELD, Operation};
 use serde_json::{Map, Value};
 
@@ -17,7 +16,7 @@ pub fn routes() -> Vec<Route> {
 
 /// The route that defines fields of this kind.
 fn configuring(operation: &'static Operation, kind: &'static str) -> Route {
-    let configure = move |State(engine): State<Engine>,
+    let configure = move |engine: Engine,
                           caller: Caller,
                           Segments((entity_type, field)): Segments<(String, String)>,
                           Json(body): Json<Map<String, Value>>| async move {

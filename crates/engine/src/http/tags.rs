@@ -1,14 +1,13 @@
 //! Tags: the definitions people's tags come from.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use identities::operation::{CREATE_TAG, DELETE_TAG, GET_TAG, LIST_TAGS, UPDATE_TAG};
 use identities::wire::{Tag, TagWrite};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Route;
-use super::extract::{Guid, Json, Query, Segments, filled, filled_if_given};
+use super::extract::{Id, Json, Query, filled, filled_if_given};
+use super::{Answered, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::refusal::Refusal;
@@ -30,19 +29,12 @@ struct Filter {
     tag_name: Option<String>,
 }
 
-async fn list(
-    State(engine): State<Engine>,
-    Query(Filter { tag_name }): Query<Filter>,
-) -> Result<Answer<Vec<Tag>>, Refusal> {
+async fn list(engine: Engine, Query(Filter { tag_name }): Query<Filter>) -> Answered<Vec<Tag>> {
     filled_if_given("tagName", &tag_name)?;
     engine.read("list tags", move |connection| tags::list(connection, tag_name.as_deref())).await.map(Answer)
 }
 
-async fn create(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Json(tag): Json<TagWrite>,
-) -> Result<Answer<Tag>, Refusal> {
+async fn create(engine: Engine, caller: Caller, Json(tag): Json<TagWrite>) -> Answered<Tag> {
     filled("tagName", &tag.tag_name)?;
     let id = Uuid::new_v4();
     let created = engine.change(caller, &CREATE_TAG, id.to_string(), "create a tag", move |transaction, _| {
@@ -51,16 +43,11 @@ async fn create(
     created.await.map(Answer)
 }
 
-async fn read(State(engine): State<Engine>, Segments(Guid(id)): Segments<Guid>) -> Result<Answer<Tag>, Refusal> {
+async fn read(engine: Engine, Id(id): Id) -> Answered<Tag> {
     engine.read("read a tag", move |connection| tags::read(connection, id)).await.map(Answer)
 }
 
-async fn update(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(id)): Segments<Guid>,
-    Json(tag): Json<TagWrite>,
-) -> Result<Answer<Tag>, Refusal> {
+async fn update(engine: Engine, caller: Caller, Id(id): Id, Json(tag): Json<TagWrite>) -> Answered<Tag> {
     filled("tagName", &tag.tag_name)?;
     let updated = engine.change(caller, &UPDATE_TAG, id.to_string(), "change a tag", move |transaction, _| {
         tags::update(transaction, id, &tag)
@@ -68,11 +55,7 @@ async fn update(
     updated.await.map(Answer)
 }
 
-async fn remove(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(id)): Segments<Guid>,
-) -> Result<(), Refusal> {
+async fn remove(engine: Engine, caller: Caller, Id(id): Id) -> Result<(), Refusal> {
     let removed = engine.change(caller, &DELETE_TAG, id.to_string(), "delete a tag", move |transaction, _| {
         tags::delete(transaction, id)
     });

@@ -18,7 +18,8 @@ use crate::store::{Stop, audit, faces, people};
 /// What an enrolled photo must be at least, unless it is forced; a photo is matched against for years.
 const ENROLMENT_GATE: QualityOptions = QualityOptions { min_face_px: 48, min_total: 0.15 };
 
-/// From this confidence on a face is taken for that of a person who is enrolled; photos of one person are mostly surer.
+/// The confidence from which on a face is taken for that of a person who is enrolled; photos of one person are mostly
+/// surer.
 const SURELY: f32 = 0.9;
 
 /// A second face of at least this share of the largest one's area makes it unclear who is being enrolled.

@@ -73,7 +73,7 @@ pub struct Probe {
 }
 
 impl Include {
-    /// Without what the caller may not see: left out silently.
+    /// The same sections without those the caller may not see, which are left out silently.
     fn permitted(self, caller: &Caller) -> Self {
         let may = |wanted: &[Permission]| caller.may(&[ReadAllIdentity, MutateAllIdentity]) || caller.may(wanted);
         Self {
@@ -117,8 +117,8 @@ impl Engine {
         .await
     }
 
-    /// When something was seen at the latest: now. The clock of a detector that is ahead would put what it sees at the
-    /// head of the history for as long, and keep it there.
+    /// The time of a sighting, or now where the detector says that it is yet to come. The clock of a detector that is
+    /// ahead would put what it sees at the head of the history for as long, and keep it there.
     fn plausible(&self, time: DateTime<Utc>, detector: &str) -> DateTime<Utc> {
         let now = Utc::now();
         if time <= now + CLOCK_AHEAD {

@@ -18,9 +18,9 @@ const JPEG_QUALITY: u8 = 92;
 /// A picture that has been looked at.
 pub struct Seen {
     pub faces: Vec<Analyzed>,
-    /// As it is kept; empty when there is no face in it or it is not kept.
+    /// The picture as it is kept; empty when there is no face in it or it is not kept.
     pub jpeg: Vec<u8>,
-    /// Why it may be the wrong way up, when that was looked into.
+    /// Why the picture may be the wrong way up, when that was looked into.
     pub doubt: Option<&'static str>,
 }
 

@@ -49,19 +49,19 @@ pub struct ListedPhoto {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedSighting {
-    /// Where the next page starts.
+    /// The sighting's row, by which the next page is asked for.
     pub row: i64,
     pub detect_id: String,
     pub face_id: String,
     pub person_id: Option<String>,
-    /// As in [`ListedPerson`].
+    /// The person's name, as in [`ListedPerson`].
     pub name: String,
     pub detector: String,
     pub time: DateTime<Utc>,
     pub time_zone: String,
-    /// Of the detection, 0 to 1.
+    /// How sure the detector was that this is a face, 0 to 1.
     pub confidence: f32,
-    /// Of the match, 0 to 1; none for a stranger.
+    /// How sure the match with the person was, 0 to 1; none for a stranger.
     pub match_confidence: Option<f32>,
     pub quality: f32,
 }
@@ -90,7 +90,7 @@ const FITS: &str = "(?1 = ''
     OR EXISTS (SELECT 1 FROM entity_fields WHERE entity_fields.person_id = subject.person_id
         AND instr(folded(string_value), ?1)))";
 
-/// Those whose name, tag or field text contains `text` in any spelling, in the order of their names.
+/// Lists the people whose name, tag or field text contains `text` in any spelling, in the order of their names.
 pub fn people(
     connection: &Connection,
     text: &str,
@@ -134,7 +134,7 @@ pub fn photos(connection: &Connection, person: Uuid) -> Result<Vec<ListedPhoto>,
     })
 }
 
-/// One page of who was seen, newest first.
+/// Lists one page of who was seen, newest first.
 pub fn sightings(connection: &Connection, wanted: &WantedSightings) -> Result<Vec<ListedSighting>, Stop> {
     let (time, row) = wanted.before.map_or((i64::MAX, i64::MAX), |(time, row)| (millis(time), row));
     let query = format!(

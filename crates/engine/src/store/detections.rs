@@ -18,12 +18,12 @@ pub struct Detection<'a> {
     pub detector: &'a str,
     pub time: DateTime<Utc>,
     pub time_zone: &'a str,
-    /// Of the detection, 0 to 1: that this is a face.
+    /// How sure the detector is that this is a face, 0 to 1.
     pub confidence: f32,
-    /// Of the match, 0 to 1: that it is this person's; none for a stranger.
+    /// How sure the match is with this person, 0 to 1; none for a stranger.
     pub match_confidence: Option<f32>,
     pub quality: f32,
-    /// Pixels of the photo: x, y, width, height.
+    /// The face's box in pixels of the photo: x, y, width, height.
     pub bbox: [i32; 4],
     pub photo: i64,
 }
@@ -80,7 +80,7 @@ pub fn near(
     first(connection, &query, values, |row| Ok((id(row, 0)?, id(row, 1)?)))
 }
 
-/// One page; at most `most` records whatever was asked for.
+/// Reads one page of sightings; at most `most` records whatever was asked for.
 pub fn list(connection: &Connection, of: &Of, query: &DetectionsQuery, most: u32) -> Result<Vec<DetectionItem>, Stop> {
     let (column, id) = match of {
         Of::Face(face) => ("face_id", face.clone()),

@@ -27,7 +27,7 @@ pub struct EnrolledPhoto {
     pub reference: Option<String>,
 }
 
-/// Where a photo reference leads.
+/// The enrolled face that a photo reference belongs to.
 pub struct Reference {
     pub face: String,
     pub person: Uuid,

@@ -54,12 +54,12 @@ pub struct Store {
     readers: Mutex<Vec<Connection>>,
 }
 
-/// Kept by the one process that serves a data folder.
+/// The lock of a data folder, held by the one process that serves it.
 pub struct FolderLock {
     _file: Flock<File>,
 }
 
-/// What ends a closure early: a refusal, or a statement that failed.
+/// Why a closure over the database ended early: the request is refused, or a statement failed.
 pub enum Stop {
     Refused(Refusal),
     Sql(rusqlite::Error),

@@ -16,7 +16,7 @@ use crate::roles::{ADMINISTRATOR, BUILT_IN_ROLES};
 #[derive(Clone)]
 pub struct User {
     pub user_id: String,
-    /// As written when the user was added; looked up without regard to case.
+    /// The name as it was written when the user was added; it is looked up without regard to case.
     pub username: String,
     /// A PHC string.
     pub password_hash: String,

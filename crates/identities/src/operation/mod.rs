@@ -93,8 +93,6 @@ pub enum Fault {
 
 /// The largest answer about one record: about a thousand faces with everything there is to tell of them.
 const RECORD_BYTES: usize = 2 << 20;
-/// The largest list of people, or of detections with their pictures.
-const LIST_BYTES: usize = 64 << 20;
 
 impl Parameter {
     /// A parameter that is a GUID.
@@ -108,9 +106,9 @@ impl Parameter {
     }
 }
 
-/// What a row of the table is built with. Every method changes one property, so that a row names only what is special.
 impl Operation {
-    pub const fn new(
+    /// An operation with nothing special about it: whoever has a token may call it, and nothing goes in or comes out.
+    const fn plain(
         id: &'static str,
         summary: &'static str,
         group: &'static str,
@@ -134,57 +132,6 @@ impl Operation {
         }
     }
 
-    const fn anonymous(self) -> Self {
-        Self { access: Access::Anonymous, ..self }
-    }
-
-    const fn any_of(self, permissions: &'static [Permission]) -> Self {
-        Self { access: Access::AnyOf(permissions), ..self }
-    }
-
-    const fn query(self, query: &'static [Parameter]) -> Self {
-        Self { query, ..self }
-    }
-
-    const fn takes(self, shape: &'static str) -> Self {
-        Self { request: Content::Json(shape), ..self }
-    }
-
-    const fn takes_form(self, shape: &'static str) -> Self {
-        Self { request: Content::Form(shape), ..self }
-    }
-
-    const fn gives(self, shape: &'static str) -> Self {
-        Self { answer: Content::Json(shape), ..self }
-    }
-
-    const fn gives_bytes(self, media_type: &'static str) -> Self {
-        Self { answer: Content::Bytes(media_type), ..self }
-    }
-
-    const fn lists(self, shape: &'static str) -> Self {
-        Self { answer: Content::List(shape), ..self }
-    }
-
-    /// Lists whole people or pictures, which take more room than the parts of one person.
-    const fn lists_many(self, shape: &'static str) -> Self {
-        Self { answer: Content::List(shape), answer_bytes: LIST_BYTES, ..self }
-    }
-
-    const fn takes_any_input(self) -> Self {
-        Self { refuses_input: false, ..self }
-    }
-
-    const fn missing(self, what: &'static str) -> Self {
-        Self { missing: Some(what), ..self }
-    }
-
-    const fn fault(self, fault: Fault) -> Self {
-        Self { fault, ..self }
-    }
-}
-
-impl Operation {
     /// The permissions of which any one suffices; empty where a token, or nothing, is enough.
     pub fn permissions(&self) -> &'static [Permission] {
         match self.access {

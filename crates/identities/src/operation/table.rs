@@ -2,19 +2,23 @@
 //!
 //! In: nothing. Out: a constant per operation, and [`ALL`] of them.
 
+use super::Access::{Anonymous, AnyOf};
+use super::Content::{Bytes, Form, Json, List};
 use super::{Fault, Operation, Parameter, Verb};
 use crate::permission::Permission::*;
 
 /// Makes a constant of every row, and the list of all of them. A row reads
-/// `NAME = Verb "path" "id", "summary", then what is special about the operation;`.
+/// `NAME = Verb "path" "id", "summary", then the properties of the operation that are special;`.
 macro_rules! operations {
     ($($group:literal {
-        $($name:ident = $verb:ident $path:literal $id:literal, $summary:literal $(, $change:ident($($value:expr)?))*;)*
+        $($name:ident = $verb:ident $path:literal $id:literal, $summary:literal $(, $property:ident: $value:expr)*;)*
     })*) => {
         $($(
             #[doc = concat!($summary, ".")]
-            pub const $name: Operation =
-                Operation::new($id, $summary, $group, Verb::$verb, $path)$(.$change($($value)?))*;
+            pub const $name: Operation = Operation {
+                $($property: $value,)*
+                ..Operation::plain($id, $summary, $group, Verb::$verb, $path)
+            };
         )*)*
         /// Every operation of the contract.
         pub const ALL: &[Operation] = &[$($($name),*),*];
@@ -25,143 +29,159 @@ operations! {
     "Authentication" {
         AUTHENTICATE = Post "/api/v1/authenticate" "authenticate",
             "Log in with user name and password; the answer holds a token",
-            anonymous(), takes("AuthenticateRequest"), gives("AuthenticateResponse");
+            access: Anonymous, request: Json("AuthenticateRequest"), answer: Json("AuthenticateResponse");
         RENEW_TOKEN = Get "/api/v1/renewToken" "renewToken", "Swap a token for a newer one",
-            gives("AuthenticateResponse"), takes_any_input();
+            answer: Json("AuthenticateResponse"), refuses_input: false;
         USER_PROFILE = Get "/auth/v1/user/profile" "getUserProfile", "Whom the token belongs to",
-            gives("UserProfile"), takes_any_input();
+            answer: Json("UserProfile"), refuses_input: false;
     }
 
     "Face edge" {
         PUBLISH_WITH_RESPONSE = Post "/api/v1/faceEdge/publishWithResponse" "faceEdgePublishWithResponse",
             "Send what a detector sees and learn who it is",
-            any_of(&[FacePublishing]), takes("FaceEdgeRecognizeWithOptions"), gives("FaceEdgePublishResponse"),
-            fault(Fault::Passing);
+            access: AnyOf(&[FacePublishing]), request: Json("FaceEdgeRecognizeWithOptions"),
+            answer: Json("FaceEdgePublishResponse"),
+            fault: Fault::Passing;
         PUBLISH = Post "/api/v1/faceEdge/publish" "faceEdgePublish", "Send what a detector sees, for the history",
-            any_of(&[FacePublishing]), takes("FaceEdgePublishRequest"), fault(Fault::Passing);
+            access: AnyOf(&[FacePublishing]), request: Json("FaceEdgePublishRequest"), fault: Fault::Passing;
         RECOGNIZE = Post "/api/v1/faceEdge/recognize" "faceEdgeRecognize",
             "Whose face this is; 404 when nobody matches",
-            any_of(&[FaceRecognize]), takes("FaceEdgeRecognizeRequest"), gives("EdgePerson"), missing("match");
+            access: AnyOf(&[FaceRecognize]), request: Json("FaceEdgeRecognizeRequest"),
+            answer: Json("EdgePerson"), missing: Some("match");
         LOOKUP = Post "/api/v1/faceEdge/lookup" "faceEdgeLookup",
             "Whose face this is, sent as a form; 404 when nobody matches",
-            any_of(&[FaceRecognize]), takes_form("FaceEdgeLookupForm"), gives("EdgePerson"), missing("match");
+            access: AnyOf(&[FaceRecognize]), request: Form("FaceEdgeLookupForm"), answer: Json("EdgePerson"),
+            missing: Some("match");
     }
 
     "Faces" {
         FACE_ENROLL = Post "/api/v1/faces/faceEnroll" "faceEnroll",
             "Enrol a face as a new person, or as another photo of a known one",
-            any_of(&[FaceEnrollment]),
-            query(&[Parameter::id("personId"), Parameter { name: "forceEnrollment", schema: NO }]),
-            takes("FaceEnrollRequest"), gives("FaceEnrollResponse"), missing("person"),
-            fault(Fault::PictureTurnedDown);
+            access: AnyOf(&[FaceEnrollment]),
+            query: &[Parameter::id("personId"), Parameter { name: "forceEnrollment", schema: NO }],
+            request: Json("FaceEnrollRequest"), answer: Json("FaceEnrollResponse"), missing: Some("person"),
+            fault: Fault::PictureTurnedDown;
         FACE_DETECT = Post "/api/v1/faces/faceDetect" "faceDetect", "All faces of a picture, and whose they are",
-            any_of(&[FaceDetection]), takes("FaceDetectRequest"), gives("FaceDetectResponse"),
-            fault(Fault::PictureTurnedDown);
+            access: AnyOf(&[FaceDetection]), request: Json("FaceDetectRequest"), answer: Json("FaceDetectResponse"),
+            fault: Fault::PictureTurnedDown;
         FACE_COMPARE = Post "/api/v1/faces/faceCompare" "faceCompare", "Whether two pictures show one person",
-            any_of(&[FaceDetection]), takes("FaceCompareRequest"), gives("FaceCompareResponse"),
-            fault(Fault::PictureTurnedDown);
+            access: AnyOf(&[FaceDetection]), request: Json("FaceCompareRequest"), answer: Json("FaceCompareResponse"),
+            fault: Fault::PictureTurnedDown;
         CHECK_IMAGE_REFERENCE = Get "/api/v1/faces/checkImageReference/{referenceId}" "checkImageReference",
             "Whether a photo of this reference is enrolled",
-            any_of(&[FaceDetection, FaceEnrollment]), gives("CheckImageReferenceResponse"), takes_any_input(),
-            fault(Fault::Passing);
+            access: AnyOf(&[FaceDetection, FaceEnrollment]),
+            answer: Json("CheckImageReferenceResponse"), refuses_input: false,
+            fault: Fault::Passing;
     }
 
     "People" {
         SEARCH_PEOPLE = Get "/api/v1/people" "searchPeople", "Everybody with a tag, or with a custom field",
-            any_of(&[ReadAllIdentity]),
-            query(&[
+            access: AnyOf(&[ReadAllIdentity]),
+            query: &[
                 Parameter::id("tagId"),
                 Parameter::text("entityFieldName"),
                 Parameter { name: "entityFieldStringValue", schema: r#"{"type": "string"}"# },
-            ]),
-            lists_many("IdentityPersonItem");
+            ],
+            answer: List("IdentityPersonItem"), answer_bytes: LIST_BYTES;
         FIND_PEOPLE = Get "/api/v1/people/entityField/{fieldName}/entityValue/{fieldValue}" "findPeopleByEntityField",
             "Everybody whose custom field has this value",
-            any_of(&[ReadAllIdentity]), lists_many("IdentityPersonItem"), takes_any_input();
+            access: AnyOf(&[ReadAllIdentity]), answer: List("IdentityPersonItem"),
+            answer_bytes: LIST_BYTES, refuses_input: false;
         GET_PERSON = Get "/api/v1/people/{personId}" "getPerson", "A person's record",
-            any_of(&[ReadAllIdentity]), gives("IdentityPersonItem"), missing("person");
+            access: AnyOf(&[ReadAllIdentity]), answer: Json("IdentityPersonItem"), missing: Some("person");
     }
 
     "Parts of a person" {
         LIST_ALIASES = Get "/api/v1/people/{personId}/aliases" "listPersonAliases", "A person's names",
-            any_of(&[ReadAllIdentity, ReadAliases]), lists("PersonAlias"), missing("person");
+            access: AnyOf(&[ReadAllIdentity, ReadAliases]), answer: List("PersonAlias"), missing: Some("person");
         PUT_ALIAS = Put "/api/v1/people/{personId}/aliases" "upsertPersonAlias", "Add or change a name",
-            any_of(&[MutateAllIdentity, MutateAliases]), takes("PersonAlias"), gives("PersonAlias"), missing("person");
+            access: AnyOf(&[MutateAllIdentity, MutateAliases]), request: Json("PersonAlias"),
+            answer: Json("PersonAlias"), missing: Some("person");
         DELETE_ALIAS = Delete "/api/v1/people/{personId}/aliases/{aliasId}" "deletePersonAlias", "Delete a name",
-            any_of(&[MutateAllIdentity, MutateAliases]), missing("alias");
+            access: AnyOf(&[MutateAllIdentity, MutateAliases]), missing: Some("alias");
         LIST_PERSON_TAGS = Get "/api/v1/people/{personId}/tags" "listPersonTags", "The tags a person carries now",
-            any_of(&[ReadAllIdentity, ReadTags]), query(&[Parameter::text("tagName")]), lists("PersonTag"),
-            missing("person");
+            access: AnyOf(&[ReadAllIdentity, ReadTags]), query: &[Parameter::text("tagName")],
+            answer: List("PersonTag"),
+            missing: Some("person");
         PUT_PERSON_TAG = Put "/api/v1/people/{personId}/tags" "upsertPersonTag", "Give a tag, or change when it lapses",
-            any_of(&[MutateAllIdentity, MutateTags]), takes("PersonTagUpsert"), gives("PersonTag"),
-            missing("person or tag");
+            access: AnyOf(&[MutateAllIdentity, MutateTags]), request: Json("PersonTagUpsert"),
+            answer: Json("PersonTag"),
+            missing: Some("person or tag");
         DELETE_PERSON_TAG = Delete "/api/v1/people/{personId}/tags/{personTagId}" "deletePersonTag", "Take a tag off",
-            any_of(&[MutateAllIdentity, MutateTags]), missing("tag on the person");
+            access: AnyOf(&[MutateAllIdentity, MutateTags]), missing: Some("tag on the person");
         LIST_NOTES = Get "/api/v1/people/{personId}/notes" "listPersonNotes", "The notes about a person",
-            any_of(&[ReadAllIdentity, ReadNotes]), lists("PersonNote"), missing("person");
+            access: AnyOf(&[ReadAllIdentity, ReadNotes]), answer: List("PersonNote"), missing: Some("person");
         PUT_NOTE = Put "/api/v1/people/{personId}/notes" "upsertPersonNote", "Add or change a note",
-            any_of(&[MutateAllIdentity, MutateNotes]), takes("PersonNote"), gives("PersonNote"), missing("person");
+            access: AnyOf(&[MutateAllIdentity, MutateNotes]), request: Json("PersonNote"),
+            answer: Json("PersonNote"), missing: Some("person");
         DELETE_NOTE = Delete "/api/v1/people/{personId}/notes/{noteId}" "deletePersonNote", "Delete a note",
-            any_of(&[MutateAllIdentity, MutateNotes]), missing("note");
+            access: AnyOf(&[MutateAllIdentity, MutateNotes]), missing: Some("note");
         PUT_ADDRESS = Put "/api/v1/people/{personId}/addresses" "upsertPersonAddress", "Add or change an address",
-            any_of(&[MutateAllIdentity, MutateAddresses]), takes("PersonAddress"), gives("PersonAddress"),
-            missing("person");
+            access: AnyOf(&[MutateAllIdentity, MutateAddresses]), request: Json("PersonAddress"),
+            answer: Json("PersonAddress"),
+            missing: Some("person");
         LIST_FIELDS = Get "/api/v1/people/{personId}/entityFields" "listPersonEntityFields", "A person's custom fields",
-            any_of(&[ReadAllIdentity, ReadEntityFields]), query(&[Parameter::text("fieldName")]), lists("EntityField"),
-            missing("person");
+            access: AnyOf(&[ReadAllIdentity, ReadEntityFields]), query: &[Parameter::text("fieldName")],
+            answer: List("EntityField"),
+            missing: Some("person");
         PUT_FIELD = Put "/api/v1/people/{personId}/entityFields" "upsertPersonEntityField", "Set a custom field",
-            any_of(&[MutateAllIdentity, MutateEntityFields]), takes("EntityField"), gives("EntityField"),
-            missing("person");
+            access: AnyOf(&[MutateAllIdentity, MutateEntityFields]), request: Json("EntityField"),
+            answer: Json("EntityField"),
+            missing: Some("person");
         DELETE_FIELD = Delete "/api/v1/people/{personId}/entityFields/{entityId}" "deletePersonEntityField",
             "Delete a custom field",
-            any_of(&[MutateAllIdentity, MutateEntityFields]), missing("field");
+            access: AnyOf(&[MutateAllIdentity, MutateEntityFields]), missing: Some("field");
     }
 
     "Photos and documents" {
         ENROLLMENT_PHOTO = Get "/api/v1/people/enrollmentPhoto/{faceId}" "getEnrollmentPhoto",
             "The photo a face was enrolled from",
-            gives_bytes("image/jpeg"), takes_any_input(), missing("photo");
+            answer: Bytes("image/jpeg"), refuses_input: false, missing: Some("photo");
         DETECTION_PHOTO = Get "/api/v1/people/detectionPhoto/{faceId}/{detectionId}" "getDetectionPhoto",
             "The picture of a sighting",
-            gives_bytes("image/jpeg"), takes_any_input(), missing("photo");
+            answer: Bytes("image/jpeg"), refuses_input: false, missing: Some("photo");
         UPLOAD_DOCUMENT = Post "/api/v1/people/fileDocuments/upload" "uploadFileDocument", "Attach a file to a person",
-            any_of(&[AddIdentityFiles]), takes_form("FileDocumentUploadForm"), missing("person");
+            access: AnyOf(&[AddIdentityFiles]), request: Form("FileDocumentUploadForm"), missing: Some("person");
         DOWNLOAD_DOCUMENT = Get "/api/v1/people/{personId}/fileDocuments/{documentId}/data" "downloadFileDocument",
             "A file as it was uploaded",
-            any_of(&[ReadIdentityFiles]), gives_bytes("application/octet-stream"), missing("document");
+            access: AnyOf(&[ReadIdentityFiles]), answer: Bytes("application/octet-stream"), missing: Some("document");
     }
 
     "Tags" {
         LIST_TAGS = Get "/api/v1/Tags" "listTags", "The definitions of tags",
-            any_of(&[ReadTagDefinitions]), query(&[Parameter::text("tagName")]), lists_many("Tag");
+            access: AnyOf(&[ReadTagDefinitions]), query: &[Parameter::text("tagName")],
+            answer: List("Tag"), answer_bytes: LIST_BYTES;
         CREATE_TAG = Post "/api/v1/Tags" "createTag", "Define a tag",
-            any_of(&[AddTags]), takes("TagWrite"), gives("Tag");
+            access: AnyOf(&[AddTags]), request: Json("TagWrite"), answer: Json("Tag");
         GET_TAG = Get "/api/v1/Tags/{tagId}" "getTag", "The definition of a tag",
-            any_of(&[ReadTagDefinitions]), gives("Tag"), missing("tag");
+            access: AnyOf(&[ReadTagDefinitions]), answer: Json("Tag"), missing: Some("tag");
         UPDATE_TAG = Put "/api/v1/Tags/{tagId}" "updateTag", "Replace the definition of a tag",
-            any_of(&[EditTags]), takes("TagWrite"), gives("Tag"), missing("tag");
+            access: AnyOf(&[EditTags]), request: Json("TagWrite"), answer: Json("Tag"), missing: Some("tag");
         DELETE_TAG = Delete "/api/v1/Tags/{tagId}" "deleteTag", "Delete a tag, and take it off everybody",
-            any_of(&[DeleteTags]), missing("tag");
+            access: AnyOf(&[DeleteTags]), missing: Some("tag");
     }
 
     "Detections" {
         DETECTIONS_OF_FACE = Get "/api/v1/people/detections/faceId/{faceId}" "listDetectionsByFace",
             "Where a face was seen",
-            any_of(&[ReadDetections]), query(PAGE), lists_many("DetectionItem");
+            access: AnyOf(&[ReadDetections]), query: PAGE, answer: List("DetectionItem"), answer_bytes: LIST_BYTES;
         DETECTIONS_OF_PERSON = Get "/api/v1/people/detections/personId/{personId}" "listDetectionsByPerson",
             "Where a person was seen",
-            any_of(&[ReadDetections]), query(PAGE), lists_many("DetectionItem");
+            access: AnyOf(&[ReadDetections]), query: PAGE, answer: List("DetectionItem"), answer_bytes: LIST_BYTES;
     }
 
     "Settings of fields" {
         CONFIGURE_STRING_FIELD = Put "/api/v1/EntityFieldSettings/{entityType}/stringField/{fieldId}"
             "configureStringField", "Define a custom field of text",
-            any_of(&[MutateAllIdentity]), takes("StringFieldSetting"), missing("field");
+            access: AnyOf(&[MutateAllIdentity]), request: Json("StringFieldSetting"), missing: Some("field");
         CONFIGURE_DATETIME_FIELD = Put "/api/v1/EntityFieldSettings/{entityType}/datetimeField/{fieldId}"
             "configureDatetimeField", "Define a custom field of times",
-            any_of(&[MutateAllIdentity]), takes("DatetimeFieldSetting"), missing("field");
+            access: AnyOf(&[MutateAllIdentity]), request: Json("DatetimeFieldSetting"), missing: Some("field");
     }
 }
+
+/// The largest list of people, or of detections with their pictures, in bytes.
+const LIST_BYTES: usize = 64 << 20;
 
 const NO: &str = r#"{"type": "boolean", "default": false}"#;
 const EPOCH: &str = r#"{"type": "integer", "format": "int64", "minimum": 0, "maximum": 253402300799999}"#;

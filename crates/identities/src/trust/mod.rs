@@ -59,7 +59,7 @@ pub enum TrustError {
 /// The trust in one endpoint.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// For HTTP/1.1 and whatever else speaks TLS; without client authentication.
+    /// The configuration of TLS, for HTTP/1.1 and whatever else speaks it; without client authentication.
     pub config: ClientConfig,
     pub shown: Shown,
 }

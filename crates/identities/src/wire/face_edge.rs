@@ -152,7 +152,7 @@ pub struct EdgePerson {
     pub face_id: String,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub person_id: String,
-    /// Of the primary alias.
+    /// The first name of the primary alias.
     pub first_name: Option<String>,
     pub last_name: Option<String>,
     #[serde(default, deserialize_with = "scalar::list")]

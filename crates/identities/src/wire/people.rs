@@ -93,7 +93,7 @@ pub struct PersonTagUpsert {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub person_tag_id: Option<String>,
     pub tag_id: String,
-    /// Without it the tag's default period applies.
+    /// When the tag lapses; without it the tag's default period applies.
     #[serde(default, with = "scalar::optional_time", skip_serializing_if = "Option::is_none")]
     pub expires: Option<DateTime<Utc>>,
 }
