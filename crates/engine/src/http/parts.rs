@@ -80,7 +80,8 @@ fn putting<P: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
 
 /// A route that takes off a part which its path names.
 fn taking_off(operation: &'static Operation, part: Part) -> Route {
-    let handler = move |engine: Engine, caller: Caller, Segments((Guid(person), Guid(id))): Segments<(Guid, Guid)>| async move {
+    let handler = move |engine: Engine, caller: Caller, ids: Segments<(Guid, Guid)>| async move {
+        let Segments((Guid(person), Guid(id))) = ids;
         take_off(&engine, caller, operation, part, person, move |_| Ok(id)).await
     };
     Route::new(operation, handler)
