@@ -3,10 +3,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use identities::operation::{Access, Verb};
+use identities::{OPERATIONS, Permission};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::operations::{Access, all};
+use crate::operations::path_with;
 use crate::server::{Reply, Server, doorward};
 
 const ID: &str = "2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10";
@@ -108,12 +110,12 @@ async fn nothing_but_a_good_token_opens_anything() {
     if forged.token == good.token {
         forged.token = good.token.as_ref().map(|token| format!("{}B", &token[..token.len() - 1]));
     }
-    for operation in all().into_iter().filter(|operation| operation.access != Access::Anonymous) {
+    for operation in OPERATIONS.iter().filter(|operation| operation.access != Access::Anonymous) {
         for prefix in ["", "/identities"] {
             // 401 comes first, whatever else is wrong with the request.
-            let path = format!("{prefix}{}", operation.path_with("no-guid"));
-            server.anonymous().send(operation.method.clone(), &path, None).await.is_problem(401);
-            forged.send(operation.method.clone(), &path, Some(&json!({"wrong": 1}))).await.is_problem(401);
+            let path = format!("{prefix}{}", path_with(operation, "no-guid"));
+            server.anonymous().send(operation.verb.method(), &path, None).await.is_problem(401);
+            forged.send(operation.verb.method(), &path, Some(&json!({"wrong": 1}))).await.is_problem(401);
         }
     }
     let basic =
@@ -124,18 +126,16 @@ async fn nothing_but_a_good_token_opens_anything() {
 #[tokio::test]
 async fn each_permission_opens_what_it_should_and_nothing_else() {
     let server = Server::start();
-    let operations = all();
-    let mut permissions: Vec<_> = operations.iter().flat_map(|operation| operation.opened_by()).collect();
-    permissions.sort();
-    permissions.dedup();
+    let opens = |held: &&Permission| OPERATIONS.iter().any(|operation| operation.permissions().contains(held));
+    let permissions: Vec<_> = Permission::ALL.iter().filter(opens).collect();
     // Roles of one permission each, as an operator may define them in the data folder.
     let database = rusqlite::Connection::open(server.data().join("engine.db")).unwrap();
     database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    for (n, (category, name)) in permissions.iter().enumerate() {
+    for (n, permission) in permissions.iter().enumerate() {
         let role = format!("only {n}");
         database.execute("INSERT INTO roles (name, built_in) VALUES (?, 0)", [&role]).unwrap();
         let insert = "INSERT INTO role_permissions SELECT role_id, ?, ? FROM roles WHERE name = ?";
-        database.execute(insert, (category, name, &role)).unwrap();
+        database.execute(insert, (permission.category(), permission.name(), &role)).unwrap();
     }
     drop(database);
     assert!(!server.add_user("x", "no such role", "password").success());
@@ -143,18 +143,23 @@ async fn each_permission_opens_what_it_should_and_nothing_else() {
         let name = format!("user{n}");
         assert!(server.add_user(&name, &format!("only {n}"), "password").success());
         let api = server.log_in(&name, "password").await;
-        for operation in &operations {
+        for operation in OPERATIONS {
             // Nothing in the request is right but the caller: 403 comes before 400 and 404.
             let body = json!({"wrong": null});
-            let body = (operation.method != Method::GET).then_some(&body);
-            let reply = api.send(operation.method.clone(), &operation.path_with("no-guid"), body).await;
+            let body = (operation.verb != Verb::Get).then_some(&body);
+            let reply = api.send(operation.verb.method(), &path_with(operation, "no-guid"), body).await;
             let open = match operation.access {
                 Access::AnyOf(permissions) => permissions.contains(held),
                 _ => true,
             };
             if open {
                 assert!(![401, 403].contains(&reply.status), "{held:?} should open {}", operation.id);
-                assert!(operation.statuses.contains(&reply.status), "{} answered {}", operation.id, reply.status);
+                assert!(
+                    operation.statuses().any(|status| status == reply.status),
+                    "{} answered {}",
+                    operation.id,
+                    reply.status
+                );
             } else {
                 assert_eq!(reply.status, 403, "{held:?} should not open {}", operation.id);
                 reply.is_problem(403);
@@ -167,26 +172,26 @@ async fn each_permission_opens_what_it_should_and_nothing_else() {
 async fn bad_input_is_400_before_anything_is_looked_up() {
     let server = Server::start();
     let admin = server.administrator().await;
-    for operation in all() {
+    for operation in OPERATIONS {
         // Where an id must be a GUID, nothing else will do.
         if operation.path.contains("{personId}") || operation.path.contains("{tagId}") {
             for id in
                 ["no-guid", "2c9f9a4e6d0c4b57b3f80b9a7f7f2e10", "%7B2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10%7D", "%ff"]
             {
                 let body = json!({"tagId": ID, "name": "n", "tagName": "t"});
-                let body = (operation.method == Method::PUT).then_some(&body);
+                let body = (operation.verb == Verb::Put).then_some(&body);
                 let path = operation.path.replace("{personId}", id).replace("{tagId}", id);
                 let path = path.replace("{aliasId}", ID).replace("{personTagId}", ID).replace("{noteId}", ID);
                 let path = path.replace("{entityId}", ID).replace("{documentId}", "d");
-                admin.send(operation.method.clone(), &path, body).await.is_problem(400);
+                admin.send(operation.verb.method(), &path, body).await.is_problem(400);
             }
         }
-        if operation.method == Method::GET || operation.method == Method::DELETE {
+        if matches!(operation.verb, Verb::Get | Verb::Delete) {
             continue;
         }
         // A body must be there, and be JSON (or a form where it is one); other media types are bad input too.
-        let path = operation.path_with(ID);
-        let request = || admin.request(operation.method.clone(), &path);
+        let path = path_with(operation, ID);
+        let request = || admin.request(operation.verb.method(), &path);
         for (media_type, body) in [
             ("application/json", ""),
             ("application/json", "{"),

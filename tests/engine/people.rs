@@ -46,7 +46,9 @@ async fn parts_are_added_changed_and_taken_off() {
             "entityFieldId",
             json!({"name": "Badge", "stringValue": "C-1187"}),
             json!({"name": "Badge", "numberValue": 1187.5}),
-            json!({"name": "Badge", "stringValue": "C-1187", "dateValue": null, "numberValue": null, "boolValue": null}),
+            json!({
+                "name": "Badge", "stringValue": "C-1187", "dateValue": null, "numberValue": null, "boolValue": null
+            }),
             json!({"name": "Badge", "stringValue": null, "dateValue": null, "numberValue": 1187.5, "boolValue": null}),
         ),
     ];

@@ -1,4 +1,5 @@
-//! Pictures the engine is sent: which it takes, which way up, what they cost it, and that it sees what the command sees.
+//! Pictures the engine is sent: which it takes, which way up, what they cost it, and that it sees what the command
+//! sees.
 
 use std::path::PathBuf;
 

@@ -443,8 +443,8 @@ async fn pictures_that_cannot_be_read_are_bad_input_everywhere() {
     api.post("/api/v1/faces/faceCompare", &json!({"image1": good, "image2": good})).await.is_problem(500);
 }
 
-/// `confidence` is the detection's, of whoever it is: enrolling somebody changes it by nothing. How sure the match is has
-/// a name of its own, which a stranger's face does not have.
+/// `confidence` is the detection's, of whoever it is: enrolling somebody changes it by nothing. How sure the match is
+/// has a name of its own, which a stranger's face does not have.
 #[tokio::test]
 async fn the_confidence_of_a_face_is_not_that_of_a_match() {
     let Some(people) = johns() else { return };

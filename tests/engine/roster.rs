@@ -21,8 +21,8 @@ fn succeeds(words: &[&str], paths: &[&Path]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Somebody with everything there is: names, tags with and without an expiry, a note, an address, fields of each kind, a
-/// document, and two photos, one of them with a reference.
+/// Somebody with everything there is: names, tags with and without an expiry, a note, an address, fields of each kind,
+/// a document, and two photos, one of them with a reference.
 async fn describe(api: &Api, photos: &[Vec<u8>], n: usize) {
     let first = json!({"faceImage": base64(&photos[0]), "photoReferenceId": format!("hr/{n}")});
     let enrolled = api.post("/api/v1/faces/faceEnroll", &first).await.ok();

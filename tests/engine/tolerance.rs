@@ -139,8 +139,8 @@ async fn forms_are_read_as_the_framework_writes_them() {
         format!(
             "--x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=PersonId\r\n\r\n\
              {person}\r\n--x\r\nContent-Disposition: form-data; name={name}\r\n\r\n\u{feff}Vertrag\r\n--x\r\n\
-             Content-Disposition: form-data; name=publicid\r\n\r\n\r\n--x\r\nContent-Disposition: form-data; name=File; \
-             filename=a.txt; filename*=utf-8''a.txt\r\n\r\nsigned\r\n--x--\r\n"
+             Content-Disposition: form-data; name=publicid\r\n\r\n\r\n--x\r\nContent-Disposition: form-data; \
+             name=File; filename=a.txt; filename*=utf-8''a.txt\r\n\r\nsigned\r\n--x--\r\n"
         )
     };
     let upload = "/api/v1/People/FileDocuments/Upload";

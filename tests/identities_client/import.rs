@@ -214,7 +214,8 @@ fn a_roster_is_taken_over_with_all_that_is_said_of_people() {
     std::fs::write(folder.join("contract.txt"), "Day shift only.").unwrap();
     let person = json!({
         "version": 1, "personId": "2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10",
-        "aliases": [{"personAliasId": "93b1a0de-1c3f-4a52-8f0e-5d2c6a7b8c90", "firstName": "Mara", "lastName": "Lindqvist"},
+        "aliases": [{"personAliasId": "93b1a0de-1c3f-4a52-8f0e-5d2c6a7b8c90",
+                     "firstName": "Mara", "lastName": "Lindqvist"},
                     {"firstName": "M.", "title": "Ms."}],
         "tags": [{"name": "Contractor", "expires": "2099-05-01T09:30:00Z"}, {"name": "VIP"},
                  {"name": "Gone", "expires": "2020-01-01T00:00:00Z"}],
@@ -222,7 +223,8 @@ fn a_roster_is_taken_over_with_all_that_is_said_of_people() {
         "addresses": [{"street": "5 Harbour Row", "city": "Turku"}],
         "entityFields": [{"name": "BadgeNumber", "stringValue": "C-1187"}, {"name": "Height", "numberValue": 1.75}],
         "photos": [{"file": "7a1f.png", "reference": "hr-photo-0042"}],
-        "documents": [{"file": "contract.txt", "publicId": "contract-17", "name": "Contract", "mediaType": "text/plain"}],
+        "documents": [{"file": "contract.txt", "publicId": "contract-17",
+                       "name": "Contract", "mediaType": "text/plain"}],
     });
     std::fs::write(folder.join("person.json"), person.to_string()).unwrap();
     let tags = json!([{"tagName": "Contractor", "description": "External", "defaultExpirePeriod": "90.00:00:00"}]);
@@ -374,7 +376,8 @@ fn a_sheet_of_excels_is_read_and_its_day_lasts_to_the_end_at_the_doors() {
     let today = chrono::Utc::now().with_timezone(&zone).date_naive();
     let sheet = dir.path().join("people.csv");
     let rows = format!(
-        "sep=;\r\nphoto;name;tags;field:Abteilung;;\r\n0.png;J\u{f6}rg M\u{fc}ller;Guest until {today};K\u{fc}che;;\r\n;;;;;\r\n"
+        "sep=;\r\nphoto;name;tags;field:Abteilung;;\r\n0.png;J\u{f6}rg M\u{fc}ller;Guest until {today};K\u{fc}che;;\r\n\
+         ;;;;;\r\n"
     );
     // Of the first 256 characters, the old code page of western Windows has these where Unicode has them.
     std::fs::write(&sheet, rows.chars().map(|c| c as u8).collect::<Vec<_>>()).unwrap();

@@ -107,7 +107,8 @@ fn steps() -> Vec<Step> {
         };
         deletePersonTag |w| w.client.delete_person_tag(&w.person, PART).await;
         upsertPersonNote |w| {
-            let note = PersonNote { note_id: Some(PART.into()), body: Some("Day shift".into()), ..PersonNote::default() };
+            let body = Some("Day shift".to_owned());
+            let note = PersonNote { note_id: Some(PART.into()), body, ..PersonNote::default() };
             Ok(w.client.put_note(&w.person, &note).await?.is_some_and(|stored| stored.author.as_deref() == Some(USER)))
         };
         listPersonNotes |w| Ok(w.client.notes(&w.person).await?[0].body.as_deref() == Some("Day shift"));
@@ -162,8 +163,10 @@ fn steps() -> Vec<Step> {
         };
 
         createTag |w| {
-            let tag = TagWrite { default_expire_period: TimeSpan::parse("90.00:00:00").unwrap(), ..TagWrite::named("Guest") };
-            Ok(w.client.create_tag(&tag).await?.is_some_and(|made| made.default_expire_period == tag.default_expire_period))
+            let default_expire_period = TimeSpan::parse("90.00:00:00").unwrap();
+            let tag = TagWrite { default_expire_period, ..TagWrite::named("Guest") };
+            let made = w.client.create_tag(&tag).await?;
+            Ok(made.is_some_and(|made| made.default_expire_period == default_expire_period))
         };
         listTags |w| Ok(w.client.tags(None).await?.len() == 2 && w.client.tags(Some("Guest")).await?.len() == 1);
         updateTag |w| {

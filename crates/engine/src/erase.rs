@@ -1,46 +1,45 @@
 //! Erasing people and photos, from the disk and from memory.
 //!
-//! In: whom, or which photo, and who asks. Out: nothing of it is known any more, and the audit log says who had it erased.
+//! In: whom, or which photo, and who asks. Out: nothing of it is known any more, and the audit log says who had it
+//! erased.
 
 use rusqlite::Transaction;
 use uuid::Uuid;
 
 use super::auth::Caller;
+use super::engine::Engine;
 use super::refusal::Refusal;
-use super::serving::Serving;
 use super::store::{Stop, audit, erase};
-use super::{Engine, Inner};
 
 impl Engine {
     /// Erases a person: record, photos, vectors, documents and everything seen of them.
     pub async fn erase_person(&self, caller: &Caller, person: Uuid) -> Result<(), Refusal> {
-        let (username, serving) = (caller.username.clone(), self.serving().await);
-        self.blocking(move |inner| {
-            inner.erase(&serving, |transaction| {
-                erase::person(transaction, person)?;
-                Ok(audit::record(transaction, &username, "erasePerson", Some(&person.to_string()))?)
-            })
-        })
-        .await
+        let erase = move |transaction: &Transaction| erase::person(transaction, person).map(|()| person);
+        self.erase(caller, "erasePerson", erase).await
     }
 
     /// Erases an enrolled photo; refused for a person's last one.
     pub async fn erase_photo(&self, caller: &Caller, face: Uuid) -> Result<(), Refusal> {
+        self.erase(caller, "erasePhoto", move |transaction| erase::photo(transaction, face)).await
+    }
+
+    /// Erases something of a person, whom `erase` names for the audit log. The gallery follows before the next writer,
+    /// so that nobody is matched who is not there any more.
+    async fn erase(
+        &self,
+        caller: &Caller,
+        operation: &'static str,
+        erase: impl FnOnce(&Transaction) -> Result<Uuid, Stop> + Send + 'static,
+    ) -> Result<(), Refusal> {
         let (username, serving) = (caller.username.clone(), self.serving().await);
         self.blocking(move |inner| {
-            inner.erase(&serving, |transaction| {
-                let person = erase::photo(transaction, face)?;
-                Ok(audit::record(transaction, &username, "erasePhoto", Some(&person.to_string()))?)
-            })
+            let erase_and_record = |transaction: &Transaction| {
+                let person = erase(transaction)?;
+                audit::record(transaction, &username, operation, Some(&person.to_string()))
+            };
+            let follow = |()| serving.gallery.write().reload_known(&inner.store);
+            Ok(inner.store.write_then("erase", erase_and_record, follow)??)
         })
         .await
-    }
-}
-
-impl Inner {
-    /// Before the next writer, so that nobody is matched who is not there any more.
-    fn erase(&self, serving: &Serving, erase: impl FnOnce(&Transaction) -> Result<(), Stop>) -> Result<(), Refusal> {
-        let erased = self.store.write_then("erase", erase, |()| serving.gallery_mut().reload_known(&self.store))?;
-        Ok(erased?)
     }
 }

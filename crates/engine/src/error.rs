@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use faces::detect::DetectError;
 use faces::embed::EmbedError;
+use faces::picture::PictureError;
 
-use super::analyzer::AnalyzeError;
-use super::refusal::Refusal;
+use super::index::Incomparable;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -71,7 +71,7 @@ pub enum EngineError {
     #[error("cannot analyse a picture")]
     Analyze(#[source] AnalyzeError),
     #[error("the vector of a face cannot be compared with others")]
-    Vector(#[source] super::index::Incomparable),
+    Vector(#[source] Incomparable),
     #[error("work was cut short; the log above says why")]
     Interrupted,
     #[error("cannot read {}", .path.display())]
@@ -80,15 +80,18 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{} holds no certificate that can be used; it must be PEM, the engine's own certificate first", .path.display())]
+    #[error(
+        "{} holds no certificate that can be used; it must be PEM, the engine's own certificate first",
+        .path.display()
+    )]
     UnusableCertificate { path: PathBuf },
     #[error("{} holds no private key that can be used; it must be PEM and not encrypted", .path.display())]
     UnusableKey { path: PathBuf },
     #[error("the key {} does not belong to the certificate {}", .key.display(), .certificate.display())]
     KeyOfAnother { certificate: PathBuf, key: PathBuf },
     #[error(
-        "{} is damaged; restore it from a copy, or delete it to get a new one, which every client that pins the old one \
-         must then be told", .path.display()
+        "{} is damaged; restore it from a copy, or delete it to get a new one, which every client that pins the old \
+         one must then be told", .path.display()
     )]
     SelfMadeKey {
         path: PathBuf,
@@ -112,12 +115,19 @@ pub enum EngineError {
     Refused,
 }
 
-impl From<Refusal> for EngineError {
-    /// Work that is not done for a caller has nobody to refuse.
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Internal(error) => error,
-            _ => Self::Refused,
-        }
-    }
+/// What can go wrong with a picture while it is analysed.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyzeError {
+    #[error("cannot find faces")]
+    Detect(#[source] DetectError),
+    #[error("cannot turn a face into a vector")]
+    Embed(#[source] EmbedError),
+    #[error("cannot prepare the picture")]
+    Picture(#[source] PictureError),
+}
+
+/// An error and everything that led to it, for a log.
+pub fn with_causes(error: &EngineError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }

@@ -14,7 +14,7 @@ use identities::wire::TagWrite;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::EngineError;
+use super::error::EngineError;
 use super::store::{Store, documents, faces, people, tags};
 
 /// How much was written.
@@ -32,8 +32,8 @@ struct Person {
     documents: Vec<Vec<u8>>,
 }
 
-/// Writes the roster of a data folder into `target`, which must not exist yet or be empty. `each` is told how many people
-/// there are, after every one of them. A tag whose time has come by `now` is not written.
+/// Writes the roster of a data folder into `target`, which must not exist yet or be empty. `each` is told how many
+/// people there are, after every one of them. A tag whose time has come by `now` is not written.
 pub fn export(data: &Path, target: &Path, now: DateTime<Utc>, each: &dyn Fn(usize)) -> Result<Exported, EngineError> {
     if !data.is_dir() {
         return Err(EngineError::NotAFolderOfOurs { path: data.to_owned() });
@@ -62,7 +62,7 @@ pub fn export(data: &Path, target: &Path, now: DateTime<Utc>, each: &dyn Fn(usiz
 }
 
 fn write_all(store: &Store, folder: &Path, now: DateTime<Utc>, each: &dyn Fn(usize)) -> Result<Exported, EngineError> {
-    let definitions = store.read("list tags", |connection| Ok(tags::list(connection, None)?))?;
+    let definitions = store.read("list tags", |connection| tags::list(connection, None))?;
     let definitions: Vec<_> = definitions
         .into_iter()
         .map(|tag| TagWrite {
@@ -73,7 +73,7 @@ fn write_all(store: &Store, folder: &Path, now: DateTime<Utc>, each: &dyn Fn(usi
         })
         .collect();
     write_json(&folder.join(TAGS_FILE), &definitions)?;
-    let ids = store.read("list people", |connection| Ok(people::all(connection)?))?;
+    let ids = store.read("list people", people::all)?;
     let mut exported = Exported::default();
     for id in &ids {
         // Removed since they were listed, perhaps.

@@ -9,10 +9,10 @@ use rusqlite::Transaction;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::EngineError;
 use super::analyzer::FaceModel;
+use super::error::EngineError;
 use super::index::{Entry, Index};
-use super::store::{Store, faces};
+use super::store::{Stop, Store, faces};
 
 /// An unknown face is recognised again until it has not been seen for this long, and as long as it is among this many
 /// last seen: vectors of strangers are personal data nobody asked to keep.
@@ -142,9 +142,9 @@ fn read(store: &Store, model: &FaceModel, known: bool) -> Result<Index, EngineEr
     let mut index = Index::new(model.metric, model.dimensions);
     let mut unusable = 0;
     store.read("read the vectors of all faces", |connection| {
-        Ok(faces::each_embedding(connection, &model.name, known, |face, person, vector| {
+        faces::each_embedding(connection, &model.name, known, |face, person, vector| {
             unusable += usize::from(index.insert(Entry { face, person }, vector).is_err());
-        })?)
+        })
     })?;
     if unusable > 0 {
         warn!(unusable, "vectors in the data folder that do not fit their model are ignored");
@@ -153,7 +153,7 @@ fn read(store: &Store, model: &FaceModel, known: bool) -> Result<Index, EngineEr
 }
 
 /// Forgets unknown faces that are too old or too many; true when any were.
-pub fn clean(transaction: &Transaction, now: DateTime<Utc>) -> Result<bool, rusqlite::Error> {
+pub fn clean(transaction: &Transaction, now: DateTime<Utc>) -> Result<bool, Stop> {
     let keep = UNKNOWN_MOST - UNKNOWN_MOST / 10;
     Ok(faces::forget_unknown(transaction, now - UNKNOWN_KEPT, keep)? > 0)
 }

@@ -3,8 +3,9 @@
 //! In: what went wrong, in the engine's own terms. Out: a [`Refusal`], whose text may be shown to the caller. It does
 //! not know HTTP; `http/problem.rs` turns it into a status and a body.
 
-use super::EngineError;
-use super::permission::Permission;
+use identities::Permission;
+
+use super::error::{AnalyzeError, EngineError};
 
 /// A request answered with something else than a result.
 #[derive(Debug)]
@@ -45,5 +46,21 @@ impl Refusal {
 impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
         Self::Internal(error)
+    }
+}
+
+impl From<AnalyzeError> for Refusal {
+    fn from(error: AnalyzeError) -> Self {
+        EngineError::Analyze(error).into()
+    }
+}
+
+impl From<Refusal> for EngineError {
+    /// Work that is not done for a caller has nobody to refuse.
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Internal(error) => error,
+            _ => Self::Refused,
+        }
     }
 }

@@ -10,22 +10,22 @@
 //!   └──── 401 ──────┴──── its life is over ───┘
 //! ```
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::client::Client;
-use super::error::{BrokenAnswer, ClientError};
-use super::operation::{AUTHENTICATE, Operation, RENEW_TOKEN, USER_PROFILE};
+use super::error::{BrokenAnswer, ClientError, Result};
+use super::operation::{AUTHENTICATE, Operation, RENEW_TOKEN};
 use super::retry::status_is_transient;
 use super::transport::{Reply, Transport};
-use super::wire::{AuthenticateRequest, AuthenticateResponse, UserProfile};
+use super::wire::{AuthenticateRequest, AuthenticateResponse};
 
 /// After a login that was refused the next one waits this long, doubling: an account must not get locked.
 const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(2);
@@ -41,8 +41,9 @@ const LONGEST_TOKEN: usize = 16 << 10;
 pub(super) struct Auth {
     username: String,
     password: SecretString,
+    /// The newest token. Nothing waits under this lock; it is taken within `flight`, and no other within it.
     current: Mutex<Option<Arc<Token>>>,
-    /// Held while logging in or renewing, so that only one does.
+    /// How the logins went; held while logging in or renewing, so that only one does.
     flight: tokio::sync::Mutex<Logins>,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct Token {
     life: Option<Life>,
 }
 
-/// When a token is to be renewed and when it is over, on the clock that does not step.
+/// The times at which a token is to be renewed and is over, on the clock that does not step.
 #[derive(Debug, Clone, Copy)]
 struct Life {
     renew_at: Instant,
@@ -74,37 +75,13 @@ enum Phase {
     Over,
 }
 
-impl Client {
-    /// Proves address, user name and password, whatever token is at hand.
-    pub async fn authenticate(&self) -> Result<(), ClientError> {
-        self.auth().log_in_anew(self.transport()).await
-    }
-
-    /// Swaps the token for a newer one, without the password.
-    pub async fn renew_token(&self) -> Result<(), ClientError> {
-        self.auth().renew_now(self.transport()).await
-    }
-
-    /// How much longer the token at hand is good; `None` without one, or when it does not tell.
-    pub fn token_left(&self) -> Option<Duration> {
-        let ends_at = self.auth().current()?.life?.ends_at;
-        Some(ends_at.saturating_duration_since(Instant::now()))
-    }
-
-    /// Who the engine takes us for.
-    pub async fn user_profile(&self) -> Result<UserProfile, ClientError> {
-        let reply = self.call(&USER_PROFILE, &[], |request| request).await?;
-        reply.success(&USER_PROFILE)?.json(&USER_PROFILE)
-    }
-}
-
 impl Auth {
     pub fn new(username: String, password: SecretString) -> Self {
         Self { username, password, current: Mutex::default(), flight: tokio::sync::Mutex::default() }
     }
 
     /// A token that is good as far as we know.
-    pub async fn token(&self, transport: &Transport) -> Result<Arc<Token>, ClientError> {
+    pub async fn token(&self, transport: &Transport) -> Result<Arc<Token>> {
         if let Some(token) = self.current() {
             match token.phase(Instant::now()) {
                 Phase::Fresh => return Ok(token),
@@ -124,7 +101,7 @@ impl Auth {
     }
 
     /// Another token than the one the engine has just refused.
-    pub async fn replace(&self, transport: &Transport, refused: &Arc<Token>) -> Result<Arc<Token>, ClientError> {
+    pub async fn replace(&self, transport: &Transport, refused: &Arc<Token>) -> Result<Arc<Token>> {
         let mut logins = self.flight.lock().await;
         match self.current() {
             Some(token) if !Arc::ptr_eq(&token, refused) => Ok(token),
@@ -135,12 +112,13 @@ impl Auth {
         }
     }
 
-    async fn log_in_anew(&self, transport: &Transport) -> Result<(), ClientError> {
+    /// Logs in, whatever token is at hand.
+    pub async fn log_in_anew(&self, transport: &Transport) -> Result<()> {
         let mut logins = self.flight.lock().await;
         self.log_in(transport, &mut logins).await.map(drop)
     }
 
-    async fn renew(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>, ClientError> {
+    async fn renew(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>> {
         let token = match self.current() {
             // Somebody else was faster.
             Some(token) if token.phase(Instant::now()) == Phase::Fresh => return Ok(token),
@@ -163,14 +141,15 @@ impl Auth {
         }
     }
 
-    async fn renew_now(&self, transport: &Transport) -> Result<(), ClientError> {
+    /// Swaps the token for a newer one.
+    pub async fn renew_now(&self, transport: &Transport) -> Result<()> {
         let token = self.token(transport).await?;
         let _only_one = self.flight.lock().await;
         self.keep(renewed(transport, &token).await?);
         Ok(())
     }
 
-    async fn log_in(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>, ClientError> {
+    async fn log_in(&self, transport: &Transport, logins: &mut Logins) -> Result<Arc<Token>> {
         let now = Instant::now();
         if let Some(after) = logins.not_before.and_then(|at| at.checked_duration_since(now)).filter(|d| !d.is_zero()) {
             return Err(ClientError::LoginPaused { after });
@@ -197,29 +176,30 @@ impl Auth {
         Err(error)
     }
 
+    /// How much longer the token at hand is good; `None` without one, or when it does not tell.
+    pub fn left(&self) -> Option<Duration> {
+        let ends_at = self.current()?.life?.ends_at;
+        Some(ends_at.saturating_duration_since(Instant::now()))
+    }
+
     fn current(&self) -> Option<Arc<Token>> {
-        self.lock().clone()
+        self.current.lock().clone()
     }
 
     fn keep(&self, token: Token) -> Arc<Token> {
         let token = Arc::new(token);
-        *self.lock() = Some(token.clone());
+        *self.current.lock() = Some(token.clone());
         token
     }
 
     fn forget(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Token>>> {
-        // Nothing can panic while it is held; a poisoned lock would hold a whole value all the same.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.current.lock() = None;
     }
 }
 
 impl Token {
     /// The token of an answer of authenticate or renewToken.
-    fn read(operation: &Operation, reply: &Reply) -> Result<Self, ClientError> {
+    fn read(operation: &Operation, reply: &Reply) -> Result<Self> {
         let answer: AuthenticateResponse = reply.json(operation)?;
         let broken = || ClientError::Broken { operation: operation.id, source: BrokenAnswer::Token };
         if answer.token.is_empty() || answer.token.len() > LONGEST_TOKEN {
@@ -257,12 +237,12 @@ impl Life {
     }
 }
 
-async fn renewed(transport: &Transport, token: &Token) -> Result<Token, ClientError> {
+async fn renewed(transport: &Transport, token: &Token) -> Result<Token> {
     let reply = transport.send(&RENEW_TOKEN, &[], Some(token.header()), |request| request).await?;
     Token::read(&RENEW_TOKEN, &reply.success(&RENEW_TOKEN)?)
 }
 
-pub(super) fn login_answer(reply: &Reply) -> Result<Token, ClientError> {
+pub(super) fn login_answer(reply: &Reply) -> Result<Token> {
     match reply.status {
         404 => Err(ClientError::WrongBase),
         _ if reply.is_success() => Token::read(&AUTHENTICATE, reply),

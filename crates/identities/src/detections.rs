@@ -5,26 +5,18 @@
 use futures_util::stream::{self, Stream, TryStreamExt};
 
 use super::client::Client;
-use super::error::ClientError;
+use super::error::Result;
 use super::operation::{DETECTIONS_OF_FACE, DETECTIONS_OF_PERSON, Operation};
 use super::wire::{DetectionItem, DetectionsQuery};
 
 impl Client {
     /// One page of the sightings of a face; an engine may return fewer than asked for.
-    pub async fn face_detections_page(
-        &self,
-        face: &str,
-        query: &DetectionsQuery,
-    ) -> Result<Vec<DetectionItem>, ClientError> {
+    pub async fn face_detections_page(&self, face: &str, query: &DetectionsQuery) -> Result<Vec<DetectionItem>> {
         self.list(&DETECTIONS_OF_FACE, &[face], query).await
     }
 
     /// One page of the sightings of a person; an engine may return fewer than asked for.
-    pub async fn person_detections_page(
-        &self,
-        person: &str,
-        query: &DetectionsQuery,
-    ) -> Result<Vec<DetectionItem>, ClientError> {
+    pub async fn person_detections_page(&self, person: &str, query: &DetectionsQuery) -> Result<Vec<DetectionItem>> {
         self.list(&DETECTIONS_OF_PERSON, &[person], query).await
     }
 
@@ -33,7 +25,7 @@ impl Client {
         &self,
         face: &str,
         query: DetectionsQuery,
-    ) -> impl Stream<Item = Result<DetectionItem, ClientError>> + Send + use<> {
+    ) -> impl Stream<Item = Result<DetectionItem>> + Send + use<> {
         self.clone().pages(&DETECTIONS_OF_FACE, face.to_owned(), query)
     }
 
@@ -42,7 +34,7 @@ impl Client {
         &self,
         person: &str,
         query: DetectionsQuery,
-    ) -> impl Stream<Item = Result<DetectionItem, ClientError>> + Send + use<> {
+    ) -> impl Stream<Item = Result<DetectionItem>> + Send + use<> {
         self.clone().pages(&DETECTIONS_OF_PERSON, person.to_owned(), query)
     }
 
@@ -51,7 +43,7 @@ impl Client {
         operation: &'static Operation,
         id: String,
         query: DetectionsQuery,
-    ) -> impl Stream<Item = Result<DetectionItem, ClientError>> + Send {
+    ) -> impl Stream<Item = Result<DetectionItem>> + Send {
         let pages = stream::try_unfold(query, move |query| {
             let (client, id) = (self.clone(), id.clone());
             async move {

@@ -6,14 +6,18 @@
 use std::error::Error;
 use std::time::Duration;
 
-use super::operation::{AnyOf, Permission};
+use crate::permission::Permission;
 use crate::trust::TrustError;
+
+/// What a call to the engine gives.
+pub type Result<T, E = ClientError> = std::result::Result<T, E>;
 
 /// Why a call to the engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(
-        "identities.url cannot be used: {why}; it is like https://customer.econnectcloud.com/identities or https://host:5009"
+        "identities.url cannot be used: {why}; it is like https://customer.econnectcloud.com/identities or \
+         https://host:5009"
     )]
     BadUrl { why: &'static str },
     #[error(
@@ -109,10 +113,10 @@ pub enum ClientError {
 /// What is wrong with an answer; never quotes it.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokenAnswer {
-    /// Not JSON, or cut short.
+    /// The answer is not JSON, or is cut short.
     #[error("it is not JSON: {category} at line {line}, column {column}")]
     NotJson { category: &'static str, line: usize, column: usize },
-    /// JSON of another shape.
+    /// The answer is JSON of another shape.
     #[error("`{path}` is missing or of the wrong type")]
     Shape { path: String },
     #[error("the token in it cannot be sent back")]
@@ -140,9 +144,9 @@ pub(super) fn server_text(body: &[u8]) -> Option<String> {
     (!short.is_empty()).then_some(short)
 }
 
-/// Of an error's body, this much is looked at.
+/// This many bytes of an error's body are looked at.
 const SERVER_TEXT_READ: usize = 4096;
-/// Of the text found there, this many characters are kept.
+/// This many characters of the text found there are kept.
 const SERVER_TEXT_KEPT: usize = 200;
 /// Longer words are not words: tokens, base64.
 const LONGEST_WORD: usize = 40;
@@ -162,6 +166,17 @@ pub(super) fn is_tls(error: &reqwest::Error) -> bool {
         };
     }
     false
+}
+
+/// Permissions as a person looks for them: `"Face Detection" or "Face Enrollment" (Facial Recognition Services)`.
+struct AnyOf<'a>(&'a [Permission]);
+
+impl std::fmt::Display for AnyOf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(first) = self.0.first() else { return f.write_str("a permission this call needs") };
+        let names: Vec<_> = self.0.iter().map(|permission| format!("\"{}\"", permission.name())).collect();
+        write!(f, "the permission {} ({})", names.join(" or "), first.category())
+    }
 }
 
 /// What the engine said, if anything.
@@ -207,7 +222,7 @@ mod tests {
                 "lacks the permission \"Face Detection\" or \"Face Enrollment\" (Facial Recognition",
             ),
         ] {
-            let error = ClientError::Forbidden { operation: operation.id, permissions: operation.permissions };
+            let error = ClientError::Forbidden { operation: operation.id, permissions: operation.permissions() };
             let text = error.to_string();
             assert!(text.contains(says) && text.ends_with("under System, System settings, Roles"), "{text}");
         }

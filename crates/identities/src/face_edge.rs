@@ -7,7 +7,7 @@ use reqwest::Body;
 use reqwest::multipart::{Form, Part};
 
 use super::client::Client;
-use super::error::ClientError;
+use super::error::Result;
 use super::operation::{LOOKUP, Operation, PUBLISH, PUBLISH_WITH_RESPONSE, RECOGNIZE};
 use super::transport::Reply;
 use super::wire::{
@@ -35,29 +35,26 @@ impl Client {
     pub async fn publish_with_response(
         &self,
         request: &FaceEdgeRecognizeWithOptions,
-    ) -> Result<Dated<FaceEdgePublishResponse>, ClientError> {
+    ) -> Result<Dated<FaceEdgePublishResponse>> {
         let reply = self.call(&PUBLISH_WITH_RESPONSE, &[], |call| call.json(request)).await?;
         let reply = reply.success(&PUBLISH_WITH_RESPONSE)?;
         Ok(Dated { date: reply.date(), answer: reply.json(&PUBLISH_WITH_RESPONSE)? })
     }
 
     /// Sends a picture without waiting for a result.
-    pub async fn publish(&self, request: &FaceEdgePublishRequest) -> Result<(), ClientError> {
+    pub async fn publish(&self, request: &FaceEdgePublishRequest) -> Result<()> {
         let reply = self.call(&PUBLISH, &[], |call| call.json(request)).await?;
         reply.success(&PUBLISH).map(drop)
     }
 
     /// Whose face this is; `None` when there is no face in it or nobody matches.
-    pub async fn recognize(
-        &self,
-        request: &FaceEdgeRecognizeRequest,
-    ) -> Result<Option<Dated<EdgePerson>>, ClientError> {
+    pub async fn recognize(&self, request: &FaceEdgeRecognizeRequest) -> Result<Option<Dated<EdgePerson>>> {
         let reply = self.call(&RECOGNIZE, &[], |call| call.json(request)).await?;
         somebody(&RECOGNIZE, reply)
     }
 
     /// Whose face this is, sent as a form; `None` when there is no face in it or nobody matches.
-    pub async fn lookup(&self, form: &LookupForm) -> Result<Option<Dated<EdgePerson>>, ClientError> {
+    pub async fn lookup(&self, form: &LookupForm) -> Result<Option<Dated<EdgePerson>>> {
         let reply = self.call(&LOOKUP, &[], |call| call.multipart(form.parts())).await?;
         somebody(&LOOKUP, reply)
     }
@@ -80,7 +77,7 @@ impl LookupForm {
 }
 
 /// 404 is the ordinary answer "nobody"; that the address is right, the login before it has proved.
-fn somebody(operation: &Operation, reply: Reply) -> Result<Option<Dated<EdgePerson>>, ClientError> {
+fn somebody(operation: &Operation, reply: Reply) -> Result<Option<Dated<EdgePerson>>> {
     if reply.status == 404 {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 
 use super::auth::login_answer;
-use super::error::ClientError;
+use super::error::Result;
 use super::operation::{GET_PERSON, LOOKUP, PUBLISH_WITH_RESPONSE};
 use super::transport::Reply;
 use super::wire;
@@ -58,7 +58,7 @@ pub fn answer(data: &[u8]) -> Option<Read> {
     heard.map_err(told).ok()
 }
 
-fn read<T: DeserializeOwned + std::fmt::Debug>(reply: Reply) -> Result<Read, ClientError> {
+fn read<T: DeserializeOwned + std::fmt::Debug>(reply: Reply) -> Result<Read> {
     let value = reply.success(&GET_PERSON)?.json::<T>(&GET_PERSON)?;
     drop(format!("{value:?}"));
     Ok(Read::Other)

@@ -1,7 +1,8 @@
 //! A client of the Identities REST API, and what else speaks that API stands on.
 //!
 //! ```text
-//! operation   every operation: its id, method, path, permissions
+//! operation   the one table of every operation: id, method, path, who may call it, what goes in and out
+//! permission  what an administrator may let a role do
 //! wire        every request and answer, as JSON
 //! Client      a method per operation; tokens, retries, time limits
 //! trust       whom it believes over TLS
@@ -11,6 +12,7 @@
 //!
 //! It does not know what the answers are for.
 
+mod account;
 mod address;
 mod auth;
 mod client;
@@ -20,8 +22,10 @@ mod face_edge;
 mod faces;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod operation;
+pub mod operation;
+mod options;
 mod people;
+mod permission;
 mod photos;
 mod retry;
 mod rights;
@@ -36,10 +40,12 @@ pub mod trust;
 pub mod wire;
 
 pub use address::{is_loopback, stays_private};
-pub use client::{Client, ClientOptions};
-pub use error::{BrokenAnswer, ClientError};
+pub use client::Client;
+pub use error::{BrokenAnswer, ClientError, Result};
 pub use face_edge::{Dated, LookupForm};
-pub use operation::{ALL as OPERATIONS, Operation, Permission, Verb};
+pub use operation::{ALL as OPERATIONS, Operation};
+pub use options::ClientOptions;
+pub use permission::Permission;
 pub use photos::DocumentUpload;
 pub use retry::{Backoff, Verdict};
 pub use rights::Right;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 
 use super::client::Client;
-use super::error::ClientError;
+use super::error::{ClientError, Result};
 use super::operation::{DETECTION_PHOTO, DOWNLOAD_DOCUMENT, ENROLLMENT_PHOTO, UPLOAD_DOCUMENT};
 use super::wire::upload_part;
 
@@ -23,7 +23,7 @@ use super::wire::upload_part;
 const MAX_PHOTO: u64 = 64 << 20;
 /// A document may have this many bytes.
 const MAX_DOCUMENT: u64 = 4 << 30;
-/// Of a file, this much is read at a time.
+/// A file is read in pieces of this many bytes.
 const PIECE: usize = 64 << 10;
 
 /// A file to attach to a person.
@@ -31,21 +31,18 @@ const PIECE: usize = 64 << 10;
 pub struct DocumentUpload {
     pub file: PathBuf,
     pub person_id: String,
-    /// Shown to users.
+    /// The name that users are shown.
     pub name: String,
     pub description: Option<String>,
-    /// By which it can be downloaded; without it nobody learns the id, and a repetition makes another document.
+    /// The id by which the document can be downloaded; without it nobody learns the id, and a repetition makes another
+    /// document.
     pub public_id: Option<String>,
     pub media_type: Option<String>,
 }
 
 impl Client {
     /// Writes the photo a face was enrolled from to `to`; gives its bytes.
-    pub async fn enrollment_photo(
-        &self,
-        face: &str,
-        to: &mut (impl AsyncWrite + Unpin + Send),
-    ) -> Result<u64, ClientError> {
+    pub async fn enrollment_photo(&self, face: &str, to: &mut (impl AsyncWrite + Unpin + Send)) -> Result<u64> {
         self.download(&ENROLLMENT_PHOTO, &[face], to, MAX_PHOTO).await
     }
 
@@ -55,7 +52,7 @@ impl Client {
         face: &str,
         detection: &str,
         to: &mut (impl AsyncWrite + Unpin + Send),
-    ) -> Result<u64, ClientError> {
+    ) -> Result<u64> {
         self.download(&DETECTION_PHOTO, &[face, detection], to, MAX_PHOTO).await
     }
 
@@ -65,19 +62,19 @@ impl Client {
         person: &str,
         document: &str,
         to: &mut (impl AsyncWrite + Unpin + Send),
-    ) -> Result<u64, ClientError> {
+    ) -> Result<u64> {
         self.download(&DOWNLOAD_DOCUMENT, &[person, document], to, MAX_DOCUMENT).await
     }
 
     /// Attaches a file to a person.
-    pub async fn upload_document(&self, upload: &DocumentUpload) -> Result<(), ClientError> {
+    pub async fn upload_document(&self, upload: &DocumentUpload) -> Result<()> {
         self.upload(&UPLOAD_DOCUMENT, move || upload.form()).await?.success(&UPLOAD_DOCUMENT).map(drop)
     }
 }
 
 impl DocumentUpload {
     /// The form, and a watch on how far its file has been read.
-    async fn form(&self) -> Result<(Form, watch::Receiver<u64>), ClientError> {
+    async fn form(&self) -> Result<(Form, watch::Receiver<u64>)> {
         let failed = |source| ClientError::File { operation: UPLOAD_DOCUMENT.id, source };
         let file = File::open(&self.file).await.map_err(failed)?;
         let size = file.metadata().await.map_err(failed)?.len();

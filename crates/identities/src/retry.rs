@@ -60,8 +60,8 @@ impl ClientError {
         }
     }
 
-    /// Whether it is the account's fault, the address's or the login's, and not the request's: whatever is asked next fails
-    /// the same way, and this request is as good as any once somebody has put that right.
+    /// Whether it is the account's fault, the address's or the login's, and not the request's: whatever is asked next
+    /// fails the same way, and this request is as good as any once somebody has put that right.
     pub fn concerns_every_request(&self) -> bool {
         match self {
             Self::LoginRefused { .. }
@@ -108,8 +108,8 @@ pub(super) fn status_is_transient(status: u16, faults_are_final: bool) -> bool {
 }
 
 impl Backoff {
-    /// The pause after the `tries`th failure (1 is the first). `asked` is what the engine wants; `random` is 0 to 1.
-    /// Between half and all of the doubled pause; a wait that was asked for gets up to a tenth more, so that a fleet
+    /// The pause after the `tries`th failure (1 is the first). `asked` is what the engine wants; `random` is 0 to 1. It
+    /// is between half and all of the doubled pause; a wait that was asked for gets up to a tenth more, so that a fleet
     /// does not come back in one moment.
     pub fn pause(&self, tries: u32, asked: Option<Duration>, random: f64) -> Duration {
         let random = random.clamp(0.0, 1.0);

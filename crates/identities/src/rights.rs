@@ -7,11 +7,12 @@
 use serde_json::json;
 
 use super::client::Client;
-use super::error::ClientError;
+use super::error::{ClientError, Result};
 use super::operation::{
     DETECTIONS_OF_PERSON, DOWNLOAD_DOCUMENT, FACE_DETECT, FACE_ENROLL, GET_PERSON, LIST_ALIASES, LIST_FIELDS,
-    LIST_NOTES, LIST_PERSON_TAGS, LIST_TAGS, Operation, PUBLISH, Permission, RECOGNIZE, Verb,
+    LIST_NOTES, LIST_PERSON_TAGS, LIST_TAGS, Operation, PUBLISH, RECOGNIZE, Verb,
 };
+use super::permission::Permission;
 
 /// A permission, and whether the account holds it or one that stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +41,17 @@ const HARMLESS: &[Operation] = &[
 
 impl Client {
     /// Tries out what can be tried without harm.
-    pub async fn rights(&self) -> Result<Vec<Right>, ClientError> {
+    pub async fn rights(&self) -> Result<Vec<Right>> {
         self.try_out(HARMLESS).await
     }
 
     /// The rights by which the parts of a person come along with an answer: names, tags, fields and addresses, in this
     /// order.
-    pub async fn rights_to_parts(&self) -> Result<Vec<Right>, ClientError> {
+    pub async fn rights_to_parts(&self) -> Result<Vec<Right>> {
         self.try_out(&[LIST_ALIASES, LIST_PERSON_TAGS, LIST_FIELDS, GET_PERSON]).await
     }
 
-    async fn try_out(&self, operations: &[Operation]) -> Result<Vec<Right>, ClientError> {
+    async fn try_out(&self, operations: &[Operation]) -> Result<Vec<Right>> {
         let mut rights = Vec::with_capacity(operations.len());
         for operation in operations {
             let nothing = json!({});
@@ -66,7 +67,7 @@ impl Client {
                 _ => true,
             };
             // The last of several is the narrow one; the broad ones have rows of their own.
-            rights.extend(operation.permissions.last().map(|permission| Right { permission: *permission, held }));
+            rights.extend(operation.permissions().last().map(|permission| Right { permission: *permission, held }));
         }
         Ok(rights)
     }

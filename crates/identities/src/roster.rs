@@ -49,7 +49,6 @@ pub struct PersonFile {
 pub struct CarriedTag {
     pub name: String,
     /// `None`: it does not lapse.
-    #[serde(default)]
     pub expires: Option<DateTime<Utc>>,
 }
 
@@ -60,7 +59,6 @@ pub struct PhotoFile {
     /// A name within the person's folder.
     pub file: String,
     /// The photo reference id it was enrolled with, if any.
-    #[serde(default)]
     pub reference: Option<String>,
 }
 
@@ -71,11 +69,9 @@ pub struct DocumentFile {
     /// A name within the person's folder.
     pub file: String,
     pub public_id: String,
-    /// Shown to users.
+    /// The name that users are shown.
     pub name: String,
-    #[serde(default)]
     pub description: Option<String>,
-    #[serde(default)]
     pub media_type: Option<String>,
 }
 
@@ -111,7 +107,12 @@ mod tests {
 
     #[test]
     fn a_file_goes_both_ways_and_may_leave_out_nearly_everything() {
-        let text = r#"{"version":1,"personId":"2c9f","aliases":[{"personAliasId":"93b1","firstName":"Mara","lastName":null,"middleName":null,"title":null}],"tags":[{"name":"VIP","expires":"2026-05-01T09:30:00Z"},{"name":"Staff","expires":null}],"notes":[],"addresses":[],"entityFields":[],"photos":[{"file":"7a1f.jpg","reference":"hr-42"}],"documents":[]}"#;
+        let text = concat!(
+            r#"{"version":1,"personId":"2c9f","aliases":[{"personAliasId":"93b1","firstName":"Mara","#,
+            r#""lastName":null,"middleName":null,"title":null}],"tags":[{"name":"VIP","#,
+            r#""expires":"2026-05-01T09:30:00Z"},{"name":"Staff","expires":null}],"notes":[],"addresses":[],"#,
+            r#""entityFields":[],"photos":[{"file":"7a1f.jpg","reference":"hr-42"}],"documents":[]}"#,
+        );
         let person: PersonFile = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&person).unwrap(), text);
         assert_eq!(person.flaw(), None);

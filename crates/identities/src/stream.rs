@@ -12,7 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::client::{Answered, Client};
-use super::error::ClientError;
+use super::error::{ClientError, Result};
 use super::operation::Operation;
 use super::transport::{Reply, Transport, count};
 
@@ -37,7 +37,7 @@ impl Client {
         given: &[&str],
         to: &mut (impl AsyncWrite + Unpin + Send),
         most: u64,
-    ) -> Result<u64, ClientError> {
+    ) -> Result<u64> {
         let started = Instant::now();
         let transport = self.transport();
         let opened = self.with_token(move |token| transport.open(operation, given, token)).await;
@@ -56,9 +56,9 @@ impl Client {
     }
 
     /// Sends a form of any size. `form` is asked for one with each try, and for a watch that changes while it is read.
-    pub(super) async fn upload<F>(&self, operation: &Operation, form: impl Fn() -> F) -> Result<Reply, ClientError>
+    pub(super) async fn upload<F>(&self, operation: &Operation, form: impl Fn() -> F) -> Result<Reply>
     where
-        F: Future<Output = Result<(Form, watch::Receiver<u64>), ClientError>>,
+        F: Future<Output = Result<(Form, watch::Receiver<u64>)>>,
     {
         let (transport, form) = (self.transport(), &form);
         let exchange = move |token: HeaderValue| async move {
@@ -73,7 +73,7 @@ impl Client {
 }
 
 impl Transport {
-    async fn open(&self, operation: &Operation, given: &[&str], token: HeaderValue) -> Result<Opened, ClientError> {
+    async fn open(&self, operation: &Operation, given: &[&str], token: HeaderValue) -> Result<Opened> {
         let request = self.request(operation, given, Some(token))?.timeout(LONGEST);
         self.in_time(operation, request.send()).await.map(Opened)
     }
@@ -84,7 +84,7 @@ impl Transport {
         mut response: reqwest::Response,
         to: &mut (impl AsyncWrite + Unpin + Send),
         most: u64,
-    ) -> Result<u64, ClientError> {
+    ) -> Result<u64> {
         if !response.status().is_success() {
             return self.reply(operation, response).await?.success(operation).map(|_| 0);
         }
@@ -111,7 +111,7 @@ impl Transport {
         token: HeaderValue,
         form: Form,
         mut progress: watch::Receiver<u64>,
-    ) -> Result<Reply, ClientError> {
+    ) -> Result<Reply> {
         let request = self.request(operation, &[], Some(token))?.timeout(LONGEST).multipart(form);
         let mut sending = pin!(request.send());
         let response = loop {
@@ -137,12 +137,12 @@ impl Transport {
         tokio::time::timeout(self.timeout, reply).await.map_err(|_| self.late(operation))?
     }
 
-    /// One step of an exchange, none of which may take longer than a whole one otherwise does.
+    /// Waits for one step of an exchange, none of which may take longer than a whole exchange otherwise does.
     async fn in_time<T>(
         &self,
         operation: &Operation,
         step: impl Future<Output = Result<T, reqwest::Error>>,
-    ) -> Result<T, ClientError> {
+    ) -> Result<T> {
         match tokio::time::timeout(self.timeout, step).await {
             Ok(done) => done.map_err(|source| self.failed(operation, source)),
             Err(_) => Err(self.late(operation)),

@@ -3,40 +3,40 @@
 //! In: names, ids and wire types. Out: definitions.
 
 use super::client::Client;
-use super::error::ClientError;
+use super::error::{ClientError, Result};
 use super::operation::{CREATE_TAG, DELETE_TAG, GET_TAG, LIST_TAGS, UPDATE_TAG};
 use super::wire::{Tag, TagWrite};
 use crate::text;
 
 impl Client {
     /// The definitions of this name, or all.
-    pub async fn tags(&self, name: Option<&str>) -> Result<Vec<Tag>, ClientError> {
+    pub async fn tags(&self, name: Option<&str>) -> Result<Vec<Tag>> {
         let query: Vec<_> = name.map(|name| ("tagName", name)).into_iter().collect();
         self.list(&LIST_TAGS, &[], &query).await
     }
 
-    /// One definition.
-    pub async fn tag(&self, tag: &str) -> Result<Tag, ClientError> {
+    /// The definition of this id.
+    pub async fn tag(&self, tag: &str) -> Result<Tag> {
         self.get(&GET_TAG, &[tag]).await
     }
 
     /// Defines a tag; `None` where the engine's answer is empty.
-    pub async fn create_tag(&self, tag: &TagWrite) -> Result<Option<Tag>, ClientError> {
+    pub async fn create_tag(&self, tag: &TagWrite) -> Result<Option<Tag>> {
         self.store(&CREATE_TAG, &[], tag).await
     }
 
     /// Replaces a definition as a whole.
-    pub async fn update_tag(&self, id: &str, tag: &TagWrite) -> Result<Option<Tag>, ClientError> {
+    pub async fn update_tag(&self, id: &str, tag: &TagWrite) -> Result<Option<Tag>> {
         self.store(&UPDATE_TAG, &[id], tag).await
     }
 
     /// Deletes a definition; `false` when it was gone already.
-    pub async fn delete_tag(&self, id: &str) -> Result<bool, ClientError> {
+    pub async fn delete_tag(&self, id: &str) -> Result<bool> {
         self.delete(&DELETE_TAG, &[id]).await
     }
 
     /// The id of the tag of this name, which is defined, tidy, if it is not yet.
-    pub async fn ensure_tag(&self, wanted: &TagWrite) -> Result<String, ClientError> {
+    pub async fn ensure_tag(&self, wanted: &TagWrite) -> Result<String> {
         let wanted = &TagWrite { tag_name: text::tidy(&wanted.tag_name), ..wanted.clone() };
         let name = wanted.tag_name.as_str();
         let id = |tags: Vec<Tag>| tags.into_iter().find(|tag| tag.tag_name == name).map(|tag| tag.tag_id);
@@ -58,7 +58,7 @@ impl Client {
     }
 
     /// The definition whose name is the same word; where several are, the one that is written so.
-    pub async fn tag_of_any_spelling(&self, name: &str) -> Result<Option<Tag>, ClientError> {
+    pub async fn tag_of_any_spelling(&self, name: &str) -> Result<Option<Tag>> {
         let mut same: Vec<Tag> = self.tags(None).await?;
         same.retain(|tag| text::same(&tag.tag_name, name));
         same.sort_by_key(|tag| tag.tag_name != name);

@@ -3,22 +3,23 @@
 //! In: an [`Operation`] and what to put into its request. Out: a [`Reply`], whatever its status, or why there is none.
 //! It follows no redirect, keeps no token, decides nothing by status and never tries twice.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use reqwest::RequestBuilder;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::error::{BrokenAnswer, ClientError, is_tls, server_text};
-use super::operation::Operation;
+use super::address::{is_loopback, stays_private};
+use super::error::{BrokenAnswer, ClientError, Result, is_tls, server_text};
+use super::operation::{Fault, Operation};
+use super::options::ClientOptions;
 use super::retry::{http_date, retry_after, status_is_transient};
 use super::wire::PROMISES;
 use crate::trust::{self, Shown, Trust};
-use crate::{ClientOptions, is_loopback, stays_private};
 
 /// What came back, its body read.
 pub(super) struct Reply {
@@ -33,7 +34,7 @@ pub(super) struct Transport {
     base: Url,
     /// `None` without TLS.
     shown: Option<Shown>,
-    /// Of one exchange; where the size is open, of a standstill.
+    /// How long one exchange may take; where its size is open, how long it may stand still.
     pub(super) timeout: Duration,
     /// What the newest answers said of the engine. Nothing waits under this lock, and no other is held with it.
     heard: Mutex<Heard>,
@@ -48,13 +49,13 @@ pub struct Heard {
     pub promises: Vec<String>,
 }
 
-/// Of an error's body this much is read.
+/// This many bytes of an error's body are read.
 const MAX_ERROR_BYTES: usize = 16 << 10;
 /// A connection is kept open this long for the next visitor.
 const IDLE: Duration = Duration::from_secs(90);
 
 impl Transport {
-    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
+    pub fn new(options: &ClientOptions) -> Result<Self> {
         // The program does this at its start; a test or an embedder may not have.
         trust::crypto();
 
@@ -90,12 +91,12 @@ impl Transport {
 
     /// What the newest answers said of the engine.
     pub fn heard(&self) -> Heard {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.heard.lock().clone()
     }
 
     fn hear(&self, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock();
         if let Some(date) = text(DATE.as_str()).and_then(http_date) {
             heard.clock_ahead = Some(date - Utc::now());
         }
@@ -118,7 +119,7 @@ impl Transport {
         given: &[&str],
         authorization: Option<HeaderValue>,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Reply, ClientError> {
+    ) -> Result<Reply> {
         let started = Instant::now();
         let result = self.exchange(operation, given, authorization, fill).await;
         count(operation, started, result.as_ref().map(|reply| reply.status));
@@ -131,7 +132,7 @@ impl Transport {
         given: &[&str],
         authorization: Option<HeaderValue>,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Reply, ClientError> {
+    ) -> Result<Reply> {
         let request = fill(self.request(operation, given, authorization)?);
         let response = request.send().await.map_err(|source| self.failed(operation, source))?;
         self.reply(operation, response).await
@@ -143,7 +144,7 @@ impl Transport {
         operation: &Operation,
         given: &[&str],
         authorization: Option<HeaderValue>,
-    ) -> Result<RequestBuilder, ClientError> {
+    ) -> Result<RequestBuilder> {
         let request = self.http.request(operation.verb.method(), self.url(operation, given)?);
         Ok(match authorization {
             Some(authorization) => request.header(reqwest::header::AUTHORIZATION, authorization),
@@ -152,11 +153,7 @@ impl Transport {
     }
 
     /// The whole answer.
-    pub(super) async fn reply(
-        &self,
-        operation: &Operation,
-        mut response: reqwest::Response,
-    ) -> Result<Reply, ClientError> {
+    pub(super) async fn reply(&self, operation: &Operation, mut response: reqwest::Response) -> Result<Reply> {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         self.hear(&headers);
@@ -177,7 +174,7 @@ impl Transport {
         Ok(Reply { status: status.as_u16(), headers, body })
     }
 
-    async fn read(&self, operation: &Operation, response: &mut reqwest::Response) -> Result<Bytes, ClientError> {
+    async fn read(&self, operation: &Operation, response: &mut reqwest::Response) -> Result<Bytes> {
         let too_large = ClientError::TooLarge { operation: operation.id, limit: operation.answer_bytes };
         if response.content_length().is_some_and(|length| length > operation.answer_bytes as u64) {
             return Err(too_large);
@@ -192,7 +189,7 @@ impl Transport {
         Ok(body.freeze())
     }
 
-    fn url(&self, operation: &Operation, given: &[&str]) -> Result<Url, ClientError> {
+    fn url(&self, operation: &Operation, given: &[&str]) -> Result<Url> {
         // These three vanish from a URL or move it; as an id none of them exists.
         if given.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
             let what = operation.missing.unwrap_or("record");
@@ -231,19 +228,19 @@ impl Reply {
     }
 
     /// The reply itself when it is a success, else the error its status stands for.
-    pub fn success(self, operation: &Operation) -> Result<Self, ClientError> {
+    pub fn success(self, operation: &Operation) -> Result<Self> {
         if self.is_success() {
             return Ok(self);
         }
         let (name, status) = (operation.id, self.status);
         Err(match status {
             401 => ClientError::Unauthorised { operation: name },
-            403 => ClientError::Forbidden { operation: name, permissions: operation.permissions },
+            403 => ClientError::Forbidden { operation: name, permissions: operation.permissions() },
             404 => match operation.missing {
                 Some(what) => ClientError::NotFound { operation: name, what },
                 None => ClientError::NoSuchCall { operation: name },
             },
-            _ if status_is_transient(status, operation.faults_are_final) => self.busy(operation),
+            _ if status_is_transient(status, operation.fault == Fault::PictureTurnedDown) => self.busy(operation),
             _ => ClientError::Rejected { operation: name, status, text: server_text(&self.body) },
         })
     }
@@ -255,12 +252,12 @@ impl Reply {
     }
 
     /// The body as what the contract promises.
-    pub fn json<T: DeserializeOwned>(&self, operation: &Operation) -> Result<T, ClientError> {
+    pub fn json<T: DeserializeOwned>(&self, operation: &Operation) -> Result<T> {
         parse(&self.body).map_err(|source| ClientError::Broken { operation: operation.id, source })
     }
 
     /// Like `json`, for calls whose answer may be empty.
-    pub fn optional_json<T: DeserializeOwned>(&self, operation: &Operation) -> Result<Option<T>, ClientError> {
+    pub fn optional_json<T: DeserializeOwned>(&self, operation: &Operation) -> Result<Option<T>> {
         if self.body.trim_ascii().is_empty() { Ok(None) } else { self.json(operation).map(Some) }
     }
 }
@@ -285,7 +282,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BrokenAnswer> {
     Ok(value)
 }
 
-/// For the metrics: a status, or the kind of failure.
+/// Counts an exchange for the metrics, by its status or the kind of failure.
 pub(super) fn count(operation: &Operation, started: Instant, result: Result<u16, &ClientError>) {
     let status = result.map_or_else(|error| error.kind().to_owned(), |status| status.to_string());
     metrics::counter!("doorward_identities_requests_total", "operation" => operation.id, "status" => status)
@@ -307,7 +304,7 @@ async fn read_start(response: &mut reqwest::Response) -> Bytes {
 }
 
 /// The configured address as the base of all paths: without query, fragment, trailing slash, or a pasted `/api/v1`.
-fn base_url(configured: &Url) -> Result<Url, ClientError> {
+fn base_url(configured: &Url) -> Result<Url> {
     let why = match configured.scheme() {
         "http" | "https" if configured.host_str().is_none_or(str::is_empty) => Some("it names no host"),
         "http" | "https" if !configured.username().is_empty() || configured.password().is_some() => {

@@ -119,7 +119,7 @@ fn parts(settings: &Settings, detector: &DetectorConfig, rights: &[Right], repor
             continue;
         }
         let needed = needed(settings, detector, part);
-        let permission = match right.permission.name {
+        let permission = match right.permission.name() {
             "Read All Identity" => "\"Read All Identity\" or \"Read Addresses\"".to_owned(),
             narrow => format!("\"{narrow}\" or \"Read All Identity\""),
         };
@@ -135,7 +135,7 @@ fn parts(settings: &Settings, detector: &DetectorConfig, rights: &[Right], repor
                 "the account may not read them, so that answers come without, and {consequence}; give its role the \
                  permission {permission} (category {}, under System, System settings, Roles), or write \
                  `identify.{key} = false`",
-                right.permission.category
+                right.permission.category()
             ),
         );
     }

@@ -52,7 +52,7 @@ pub async fn whoami(args: Asking) -> CommandResult {
 
 /// `Read Tags` exists twice: for the tags people carry, and for the definitions.
 fn name(permission: Permission) -> String {
-    let Permission { category, name } = permission;
+    let (category, name) = (permission.category(), permission.name());
     if category == "Tags" { format!("{name} ({category})") } else { name.into() }
 }
 

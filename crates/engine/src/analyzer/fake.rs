@@ -10,7 +10,8 @@ use faces::embed::{Embedding, Metric};
 use faces::picture::Picture;
 use faces::quality::{Part, Quality};
 
-use super::{AnalyzeError, Analyzed, FaceAnalyzer, FaceModel, Stands, Wanted};
+use super::{Analyzed, FaceAnalyzer, FaceModel, Stands, Wanted};
+use crate::error::AnalyzeError;
 
 const BAND: u32 = 40;
 

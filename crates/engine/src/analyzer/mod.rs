@@ -8,17 +8,18 @@ pub mod fake;
 mod models;
 mod upright;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use models::loader;
 pub use upright::{Upright, upright};
 
-use super::EngineError;
-use faces::detect::{DetectError, Face};
-use faces::embed::{EmbedError, Embedding, Metric};
-use faces::picture::{Picture, PictureError};
+use super::error::{AnalyzeError, EngineError};
+use faces::detect::Face;
+use faces::embed::{Embedding, Metric};
+use faces::picture::Picture;
 use faces::quality::Quality;
 
 /// The embedding model everything is compared by.
@@ -28,7 +29,7 @@ pub struct FaceModel {
     pub name: String,
     pub dimensions: usize,
     pub metric: Metric,
-    /// From here on two vectors are one person, in the metric's own terms.
+    /// The score from which on two vectors are one person, in the metric's own terms.
     pub threshold: f32,
 }
 
@@ -70,28 +71,19 @@ pub trait FaceAnalyzer: Send {
     fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, AnalyzeError>;
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum AnalyzeError {
-    #[error("cannot find faces")]
-    Detect(#[source] DetectError),
-    #[error("cannot turn a face into a vector")]
-    Embed(#[source] EmbedError),
-    #[error("cannot prepare the picture")]
-    Picture(#[source] PictureError),
-}
-
 /// Loads so many analysers of the model with this name; they all have a name of the manifest, also for `auto`.
 pub type Loader = Arc<dyn Fn(&str, usize) -> Result<Vec<Box<dyn FaceAnalyzer>>, EngineError> + Send + Sync>;
 
 /// A few analysers, lent to one request at a time each.
 pub struct Analyzers {
     model: FaceModel,
+    /// The analysers that are not lent. Nothing waits under this lock, and no other is held with it.
     idle: Mutex<Vec<Box<dyn FaceAnalyzer>>>,
     /// As many permits as there are analysers; requests wait in the order they came.
     free: Arc<Semaphore>,
 }
 
-/// One analyser, lent; it goes back when this is dropped, even by a panic.
+/// An analyser on loan from the pool; it goes back when this is dropped, even by a panic.
 struct Lent {
     analyzer: Option<Box<dyn FaceAnalyzer>>,
     pool: Arc<Analyzers>,
@@ -118,7 +110,7 @@ impl Analyzers {
         work: impl FnOnce(&mut dyn FaceAnalyzer) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
         let permit = self.free.clone().acquire_owned().await.map_err(|_| EngineError::Interrupted)?;
-        let analyzer = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let analyzer = self.idle.lock().pop();
         let mut lent = Lent { analyzer, pool: self.clone(), _permit: permit };
         let worked = tokio::task::spawn_blocking(move || {
             let analyzer = lent.analyzer.as_deref_mut()?;
@@ -131,7 +123,7 @@ impl Analyzers {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(analyzer) = self.analyzer.take() {
-            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(analyzer);
+            self.pool.idle.lock().push(analyzer);
         }
     }
 }

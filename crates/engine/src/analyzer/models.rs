@@ -14,8 +14,8 @@ use faces::picture::{Border, Picture};
 use faces::quality;
 use faces::quality::QualityOptions;
 
-use super::{AnalyzeError, Analyzed, FaceAnalyzer, FaceModel, Loader, Stands, Wanted};
-use crate::EngineError;
+use super::{Analyzed, FaceAnalyzer, FaceModel, Loader, Stands, Wanted};
+use crate::error::{AnalyzeError, EngineError};
 
 /// Threads of one inference: requests run beside each other instead.
 const THREADS: u16 = 1;
@@ -136,7 +136,8 @@ impl FaceAnalyzer for ModelAnalyzer {
     }
 }
 
-/// Where the face is in a crop that is aligned to the template: `None` unless it is square and small like one.
+/// The face of a crop that is aligned to the template, where the template has it: `None` unless it is square and small
+/// like one.
 fn aligned_face(crop: &Picture) -> Option<Face> {
     if crop.width() != crop.height() || crop.width() > CHIP_MOST_PX {
         return None;

@@ -7,7 +7,8 @@
 use faces::picture::{Picture, Turn};
 use faces::quality::geometry::pose_of;
 
-use super::{AnalyzeError, Analyzed, FaceAnalyzer, Wanted};
+use super::{Analyzed, FaceAnalyzer, Wanted};
+use crate::error::AnalyzeError;
 
 /// The faces of a photo as they stand.
 pub struct Upright {

@@ -1,25 +1,27 @@
 //! Users and roles as an operator looks after them, beside a running engine or without one.
 //!
-//! In: names, passwords, permissions by name. Out: what is stored, and lists of it. Whatever is done leaves at least one
-//! administrator if there was one, counts at once for the engine that serves the folder, and is in the audit log.
+//! In: names, passwords, permissions by name. Out: what is stored, and lists of it. Whatever is done leaves at least
+//! one administrator if there was one, counts at once for the engine that serves the folder, and is in the audit log.
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use identities::Permission;
 use rusqlite::Transaction;
 use secrecy::SecretString;
 
 use super::password;
-use crate::EngineError;
-use crate::permission::{ADMINISTRATOR, Permission};
+use crate::error::EngineError;
 use crate::refusal::Refusal;
-use crate::store::{Stop, Store, audit, users};
+use crate::roles::ADMINISTRATOR;
+use crate::store::audit::{self, AuditLine};
+use crate::store::users::{self, RoleLine, UserLine};
+use crate::store::{Stop, Store};
 
 /// The name of the user the first start makes.
 const FIRST_USER: &str = "admin";
 
-/// The name of the user an import works as, and the role it has. One left behind by a kill gets a new password at the next
-/// import, and until then has one nobody knows.
+/// The name of the user an import works as, and the role it has. One left behind by a kill gets a new password at the
+/// next import, and until then has one nobody knows.
 pub const GUEST: &str = "(import)";
 const GUEST_ROLE: &str = "Enroller";
 
@@ -29,32 +31,6 @@ const OPERATOR: &str = "(command line)";
 /// The accounts of a data folder.
 pub struct Accounts {
     store: Store,
-}
-
-/// A user, without what is secret.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UserLine {
-    pub username: String,
-    pub role: String,
-    pub created: DateTime<Utc>,
-}
-
-/// A role and what it allows, each permission as `Category/Name`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RoleLine {
-    pub name: String,
-    pub built_in: bool,
-    pub permissions: Vec<String>,
-}
-
-/// A change somebody made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AuditLine {
-    pub time: DateTime<Utc>,
-    pub username: String,
-    pub operation: String,
-    /// The id of what was changed.
-    pub subject: Option<String>,
 }
 
 impl Accounts {
@@ -70,7 +46,7 @@ impl Accounts {
     pub fn set_password(&self, username: &str, password: &SecretString) -> Result<(), EngineError> {
         let hash = password::hash(password)?;
         self.change("store the password", "setPassword", username, |transaction, user| {
-            users::set_password(transaction, &user.user_id, &hash).map_err(Stop::Sql)
+            users::set_password(transaction, &user.user_id, &hash)
         })
     }
 
@@ -85,12 +61,12 @@ impl Accounts {
 
     pub fn remove(&self, username: &str) -> Result<(), EngineError> {
         self.change("remove the user", "removeUser", username, |transaction, user| {
-            users::remove(transaction, &user.user_id).map_err(Stop::Sql)
+            users::remove(transaction, &user.user_id)
         })
     }
 
     pub fn users(&self) -> Result<Vec<UserLine>, EngineError> {
-        Ok(self.store.read("list the users", |connection| Ok(users::list(connection)?))?)
+        Ok(self.store.read("list the users", users::list)?)
     }
 
     /// Gives a role exactly these permissions, each `Name` or `Category/Name`, making it if need be.
@@ -100,21 +76,21 @@ impl Accounts {
         }
         let permissions: Vec<_> = permissions.iter().map(|name| permission(name)).collect::<Result<_, _>>()?;
         let put = self.store.write("store the role", |transaction| {
-            if users::built_in(transaction, role)? == Some(true) {
-                return Err(stop(EngineError::BuiltInRole { role: role.to_owned() }));
+            if users::roles(transaction)?.iter().any(|known| known.name == role && known.built_in) {
+                return Err(EngineError::BuiltInRole { role: role.to_owned() }.into());
             }
             users::put_role(transaction, role, false, &permissions)?;
-            Ok(audit::record(transaction, OPERATOR, "setRole", Some(role))?)
+            audit::record(transaction, OPERATOR, "setRole", Some(role))
         });
         Ok(put?)
     }
 
     pub fn remove_role(&self, role: &str) -> Result<(), EngineError> {
         let removed = self.store.write("remove the role", |transaction| {
-            match users::built_in(transaction, role)? {
+            match users::roles(transaction)?.into_iter().find(|known| known.name == role) {
                 None => return Err(unknown_role(transaction, role)),
-                Some(true) => return Err(stop(EngineError::BuiltInRole { role: role.to_owned() })),
-                Some(false) => {}
+                Some(known) if known.built_in => return Err(EngineError::BuiltInRole { role: known.name }.into()),
+                Some(_) => {}
             }
             let holders: Vec<_> = users::list(transaction)?
                 .into_iter()
@@ -122,21 +98,21 @@ impl Accounts {
                 .map(|user| user.username)
                 .collect();
             if !holders.is_empty() {
-                return Err(stop(EngineError::RoleInUse { role: role.to_owned(), users: holders.join(", ") }));
+                return Err(EngineError::RoleInUse { role: role.to_owned(), users: holders.join(", ") }.into());
             }
             users::remove_role(transaction, role)?;
-            Ok(audit::record(transaction, OPERATOR, "removeRole", Some(role))?)
+            audit::record(transaction, OPERATOR, "removeRole", Some(role))
         });
         Ok(removed?)
     }
 
     pub fn roles(&self) -> Result<Vec<RoleLine>, EngineError> {
-        Ok(self.store.read("list the roles", |connection| Ok(users::roles_with_permissions(connection)?))?)
+        Ok(self.store.read("list the roles", users::roles)?)
     }
 
     /// The last entries of the audit log, newest first.
     pub fn audit(&self, last: u32) -> Result<Vec<AuditLine>, EngineError> {
-        Ok(self.store.read("read the audit log", |connection| Ok(audit::last(connection, last)?))?)
+        Ok(self.store.read("read the audit log", |connection| audit::last(connection, last))?)
     }
 
     /// Changes an existing user.
@@ -149,10 +125,10 @@ impl Accounts {
     ) -> Result<(), EngineError> {
         let changed = self.store.write(what, |transaction| {
             let user = users::by_name(transaction, username)?
-                .ok_or_else(|| stop(EngineError::UnknownUser { username: username.to_owned() }))?;
+                .ok_or_else(|| EngineError::UnknownUser { username: username.to_owned() })?;
             keeping_an_administrator(transaction, || {
                 change(transaction, &user)?;
-                Ok(audit::record(transaction, OPERATOR, operation, Some(&user.user_id))?)
+                audit::record(transaction, OPERATOR, operation, Some(&user.user_id))
             })
         });
         Ok(changed?)
@@ -168,7 +144,7 @@ pub fn put_user(store: &Store, username: &str, role: &str, password: &SecretStri
     let hash = password::hash(password)?;
     store.write("store the user", |transaction| {
         keeping_an_administrator(transaction, || match users::put(transaction, username, &hash, role)? {
-            Some(user_id) => Ok(audit::record(transaction, OPERATOR, "putUser", Some(&user_id))?),
+            Some(user_id) => audit::record(transaction, OPERATOR, "putUser", Some(&user_id)),
             None => Err(unknown_role(transaction, role)),
         })
     })
@@ -176,7 +152,7 @@ pub fn put_user(store: &Store, username: &str, role: &str, password: &SecretStri
 
 /// Makes an administrator with a random password where there is none; the password is known to nobody but the caller.
 pub fn first_administrator(store: &Store) -> Result<Option<(String, SecretString)>, Refusal> {
-    if store.read("look for an administrator", |connection| Ok(users::has_administrator(connection)?))? {
+    if store.read("look for an administrator", users::has_administrator)? {
         return Ok(None);
     }
     let password = password::generate();
@@ -205,7 +181,7 @@ pub fn guest(store: &Store) -> Result<SecretString, Refusal> {
 
 pub fn remove_guest(store: &Store) -> Result<(), Refusal> {
     store.write("remove the guest", |transaction| match users::by_name(transaction, GUEST)? {
-        Some(user) => Ok(users::remove(transaction, &user.user_id)?),
+        Some(user) => users::remove(transaction, &user.user_id),
         None => Ok(()),
     })
 }
@@ -215,24 +191,18 @@ fn keeping_an_administrator(transaction: &Transaction, change: impl FnOnce() -> 
     let before = users::has_administrator(transaction)?;
     change()?;
     if before && !users::has_administrator(transaction)? {
-        return Err(stop(EngineError::LastAdministrator));
+        return Err(EngineError::LastAdministrator.into());
     }
     Ok(())
 }
 
-/// By `Category/Name`, or by the name alone where it is the only one.
+/// Finds a permission by `Category/Name`, or by its name alone where no other category has one of that name.
 fn permission(text: &str) -> Result<Permission, EngineError> {
-    let found: Vec<_> = Permission::ALL
-        .into_iter()
-        .filter(|permission| {
-            let (category, name) = permission.names();
-            text == name || text.split_once('/') == Some((category, name))
-        })
-        .collect();
-    match found[..] {
-        [one] => Ok(one),
+    let fits = |permission: &&Permission| text == permission.name() || text == permission.to_string();
+    match Permission::ALL.iter().filter(fits).collect::<Vec<_>>()[..] {
+        [one] => Ok(*one),
         _ => {
-            let known = Permission::ALL.map(|permission| permission.full_name()).join(", ");
+            let known = Permission::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             Err(EngineError::UnknownPermission { permission: text.to_owned(), known })
         }
     }
@@ -240,13 +210,12 @@ fn permission(text: &str) -> Result<Permission, EngineError> {
 
 fn unknown_role(transaction: &Transaction, role: &str) -> Stop {
     match users::roles(transaction) {
-        Ok(roles) => stop(EngineError::UnknownRole { role: role.to_owned(), known: roles.join(", ") }),
-        Err(error) => error.into(),
+        Ok(roles) => {
+            let known = roles.into_iter().map(|role| role.name).collect::<Vec<_>>().join(", ");
+            EngineError::UnknownRole { role: role.to_owned(), known }.into()
+        }
+        Err(stop) => stop,
     }
-}
-
-fn stop(error: EngineError) -> Stop {
-    Refusal::Internal(error).into()
 }
 
 #[cfg(test)]
@@ -265,7 +234,7 @@ mod tests {
         let (_folder, accounts) = accounts();
         accounts.put("Desk", "Viewer", &"password".into()).unwrap();
         let version = || {
-            let read = accounts.store.read("look up", |connection| Ok(users::by_name(connection, "desk")?));
+            let read = accounts.store.read("look up", |connection| users::by_name(connection, "desk"));
             read.unwrap().map(|user| (user.role, user.token_version))
         };
         assert_eq!(version(), Some(("Viewer".into(), 1)));

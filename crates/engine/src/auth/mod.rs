@@ -9,19 +9,17 @@ mod throttle;
 mod token;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use chrono::Utc;
+use identities::Permission;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
-use super::EngineError;
-use super::permission::{Permission, Permissions};
+use super::error::EngineError;
 use super::refusal::{Refusal, Unauthenticated};
 use super::store::{Store, users};
-pub use accounts::{
-    Accounts, AuditLine, GUEST, RoleLine, UserLine, first_administrator, guest, put_user, remove_guest,
-};
+pub use accounts::{Accounts, GUEST, first_administrator, guest, put_user, remove_guest};
 use throttle::Throttle;
 use token::Tokens;
 
@@ -30,7 +28,7 @@ use token::Tokens;
 pub struct Caller {
     pub username: String,
     pub role: String,
-    permissions: Permissions,
+    permissions: Vec<Permission>,
     user_id: String,
     token_version: i64,
 }
@@ -38,13 +36,14 @@ pub struct Caller {
 /// Log-ins and tokens over a data folder.
 pub struct Auth {
     tokens: Tokens,
+    /// Who has guessed wrongly of late. Nothing waits under this lock, and no other is held with it.
     throttle: Mutex<Throttle>,
 }
 
 impl Caller {
     /// Whether the caller holds at least one of these.
     pub fn may(&self, wanted: &[Permission]) -> bool {
-        self.permissions.any(wanted)
+        wanted.iter().any(|permission| self.permissions.contains(permission))
     }
 
     pub fn require(&self, wanted: &'static [Permission]) -> Result<(), Refusal> {
@@ -54,7 +53,7 @@ impl Caller {
 
 impl Auth {
     pub fn new(store: &Store) -> Result<Self, Refusal> {
-        let secret = store.write("read the token secret", |transaction| Ok(token::secret(transaction)?))?;
+        let secret = store.write("read the token secret", token::secret)?;
         Ok(Self { tokens: Tokens::new(&secret), throttle: Mutex::default() })
     }
 
@@ -67,11 +66,11 @@ impl Auth {
         username: &str,
         password: &SecretString,
     ) -> Result<(String, String), Refusal> {
-        if let Some(wait) = self.throttle().wait(client, username, Instant::now()) {
+        if let Some(wait) = self.throttle.lock().wait(client, username, Instant::now()) {
             let retry_secs = wait.as_secs() + 1;
             return Err(Refusal::Unauthenticated(Unauthenticated::Throttled { retry_secs }));
         }
-        let user = store.read("look up a user", |connection| Ok(users::by_name(connection, username)?))?;
+        let user = store.read("look up a user", |connection| users::by_name(connection, username))?;
         match user {
             Some(user) if password::verify(password, Some(&user.password_hash)) => {
                 let token = self.tokens.issue(&user.user_id, user.token_version, Utc::now())?;
@@ -81,7 +80,7 @@ impl Auth {
                 if known.is_none() {
                     password::verify(password, None);
                 }
-                self.throttle().failed(client, username, Instant::now());
+                self.throttle.lock().failed(client, username, Instant::now());
                 Err(Refusal::Unauthenticated(Unauthenticated::BadCredentials))
             }
         }
@@ -103,9 +102,5 @@ impl Auth {
     /// A newer token for somebody whose token is good.
     pub fn renew(&self, caller: &Caller) -> Result<String, EngineError> {
         self.tokens.issue(&caller.user_id, caller.token_version, Utc::now())
-    }
-
-    fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

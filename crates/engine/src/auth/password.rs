@@ -11,7 +11,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use rand::distr::{Alphanumeric, SampleString};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::EngineError;
+use crate::error::EngineError;
 
 /// Longer passwords are refused: hashing must not be a way to keep the engine busy.
 const MAX_BYTES: usize = 1024;

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 const MAX_BUCKETS: usize = 4096;
 
 /// Wrong passwords in a row, and how long one of them counts.
-const PER_CLIENT: Limit = Limit { burst: 30, forget: Duration::from_secs(2) };
-const PER_USER: Limit = Limit { burst: 6, forget: Duration::from_secs(10) };
+const PER_CLIENT: GuessLimit = GuessLimit { burst: 30, forget: Duration::from_secs(2) };
+const PER_USER: GuessLimit = GuessLimit { burst: 6, forget: Duration::from_secs(10) };
 
-struct Limit {
+/// How many wrong passwords a bucket holds, and how long it takes for one of them to leak out.
+struct GuessLimit {
     burst: u32,
     forget: Duration,
 }
@@ -63,7 +64,7 @@ impl Throttle {
 }
 
 /// An IPv6 client may use any address of its /64 network, so the network is what counts.
-fn keys(client: IpAddr, username: &str) -> [(u64, Limit); 2] {
+fn keys(client: IpAddr, username: &str) -> [(u64, GuessLimit); 2] {
     let network = match client.to_canonical() {
         IpAddr::V4(address) => u64::from(address.to_bits()),
         IpAddr::V6(address) => (address.to_bits() >> 64) as u64,

@@ -6,16 +6,16 @@
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::Rng;
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::EngineError;
+use crate::error::EngineError;
+use crate::store::{Stop, meta};
 
 /// How long a token is good for, in seconds.
 pub const LIFETIME_SECS: i64 = 3600;
 
-const SECRET_KEY: &str = "token_secret";
 const SECRET_BYTES: usize = 32;
 
 /// The keys that sign and check tokens.
@@ -61,16 +61,13 @@ impl Tokens {
 }
 
 /// The data folder's secret, made at its first use.
-pub fn secret(transaction: &Transaction) -> Result<Vec<u8>, rusqlite::Error> {
-    let stored = transaction
-        .query_row("SELECT value FROM meta WHERE key = ?", [SECRET_KEY], |row| row.get::<_, Vec<u8>>(0))
-        .optional()?;
-    if let Some(secret) = stored.filter(|secret| secret.len() == SECRET_BYTES) {
+pub fn secret(transaction: &Transaction) -> Result<Vec<u8>, Stop> {
+    if let Some(secret) = meta::token_secret(transaction)?.filter(|secret| secret.len() == SECRET_BYTES) {
         return Ok(secret);
     }
     let mut secret = vec![0; SECRET_BYTES];
     rand::rng().fill_bytes(&mut secret);
-    transaction.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (SECRET_KEY, &secret))?;
+    meta::set_token_secret(transaction, &secret)?;
     Ok(secret)
 }
 

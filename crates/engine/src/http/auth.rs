@@ -2,36 +2,35 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, State};
+use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
-use axum::routing::{get, post};
 use axum::{Extension, Json as Answer};
+use identities::operation::{AUTHENTICATE, RENEW_TOKEN, USER_PROFILE};
 use identities::wire::{AuthenticateRequest, AuthenticateResponse, UserProfile};
 use secrecy::SecretString;
 
 use super::extract::{Json, filled};
 use super::guard::bearer;
-use super::{Access, RECORD, Route};
-use crate::Engine;
+use super::{Answered, Route};
 use crate::auth::Caller;
-use crate::refusal::Refusal;
+use crate::engine::Engine;
 
 /// A user name and a password: nobody anonymous gets to send more.
 const CREDENTIALS: usize = 16 << 10;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::new("authenticate", "/api/v1/authenticate", Access::Anonymous, CREDENTIALS, post(authenticate)),
-        Route::new("renewToken", "/api/v1/renewToken", Access::Authenticated, RECORD, get(renew)),
-        Route::new("getUserProfile", "/auth/v1/user/profile", Access::Authenticated, RECORD, get(profile)),
+        Route::new(&AUTHENTICATE, authenticate).with_body(CREDENTIALS),
+        Route::new(&RENEW_TOKEN, renew),
+        Route::new(&USER_PROFILE, profile),
     ]
 }
 
 async fn authenticate(
-    State(engine): State<Engine>,
+    engine: Engine,
     Extension(ConnectInfo(client)): Extension<ConnectInfo<SocketAddr>>,
     Json(request): Json<AuthenticateRequest>,
-) -> Result<Answer<AuthenticateResponse>, Refusal> {
+) -> Answered<AuthenticateResponse> {
     filled("username", &request.username)?;
     filled("password", &request.password)?;
     let (name, password) = (request.username, SecretString::from(request.password));
@@ -41,7 +40,7 @@ async fn authenticate(
     Ok(Answer(AuthenticateResponse { username, token }))
 }
 
-async fn renew(State(engine): State<Engine>, caller: Caller) -> Result<Answer<AuthenticateResponse>, Refusal> {
+async fn renew(engine: Engine, caller: Caller) -> Answered<AuthenticateResponse> {
     let token = engine.inner.auth.renew(&caller)?;
     Ok(Answer(AuthenticateResponse { username: caller.username, token }))
 }

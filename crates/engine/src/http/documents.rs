@@ -1,69 +1,44 @@
 //! Files attached to people: upload as a form, download as they came, and a list of those there are.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
+use identities::operation::{Content, DOWNLOAD_DOCUMENT, Operation, UPLOAD_DOCUMENT};
 use identities::wire::upload_part::{DESCRIPTION, NAME, PERSON_ID, PUBLIC_ID};
-use serde::Serialize;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::extract::{Form, Guid, Segments, bytes, filled, text, which};
-use super::{Access, FILE, RECORD, Route};
+use super::extract::{Form, Guid, Id, Segments, bytes, filled, text, which};
+use super::{Answered, FILE, Route};
 use crate::auth::Caller;
-use crate::permission::Permission::*;
+use crate::engine::Engine;
+use crate::guid::guid;
 use crate::refusal::Refusal;
-use crate::store::documents::Document;
-use crate::store::{audit, documents, people};
-use crate::{Engine, guid};
+use crate::store::documents::{self, Document, FileDocument};
+use crate::store::people;
+
+/// An operation that the contract has not got: without it nobody finds again what was uploaded without an id.
+const LIST_DOCUMENTS: Operation = Operation {
+    id: "listFileDocuments",
+    summary: "The files attached to a person",
+    path: "/api/v1/people/{personId}/fileDocuments",
+    answer: Content::List("FileDocument"),
+    missing: Some("person"),
+    ..DOWNLOAD_DOCUMENT
+};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::new(
-            "uploadFileDocument",
-            "/api/v1/people/fileDocuments/upload",
-            Access::AnyOf(&[AddIdentityFiles]),
-            FILE,
-            post(upload),
-        ),
-        Route::new(
-            "downloadFileDocument",
-            "/api/v1/people/{personId}/fileDocuments/{documentId}/data",
-            Access::AnyOf(&[ReadIdentityFiles]),
-            RECORD,
-            get(download),
-        ),
-        // Not of the contract: without it nobody finds again what was uploaded without an id.
-        Route::new(
-            "listFileDocuments",
-            "/api/v1/people/{personId}/fileDocuments",
-            Access::AnyOf(&[ReadIdentityFiles]),
-            RECORD,
-            get(list),
-        ),
+        Route::new(&UPLOAD_DOCUMENT, upload).with_body(FILE),
+        Route::new(&DOWNLOAD_DOCUMENT, download),
+        Route::new(&LIST_DOCUMENTS, list),
     ]
 }
 
-/// A file without its content.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FileDocument {
-    /// By which it is downloaded.
-    public_id: String,
-    name: String,
-    description: Option<String>,
-    file_name: Option<String>,
-    media_type: Option<String>,
-    created: DateTime<Utc>,
-    size: u64,
-}
-
 /// Answers where the file is from now on: whoever sends no id learns the one it was given.
-async fn upload(State(engine): State<Engine>, caller: Caller, mut form: Form) -> Result<Response, Refusal> {
+async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Response, Refusal> {
     let (mut file, mut person, mut name, mut description, mut public_id) = (None, None, None, None, None);
     while let Some(part) = form.next().await? {
         // The file is the part that carries a file name, whatever the part is called.
@@ -98,48 +73,29 @@ async fn upload(State(engine): State<Engine>, caller: Caller, mut form: Form) ->
         // In a path a space is `%20`.
         form_urlencoded::byte_serialize(document.public_id.as_bytes()).collect::<String>().replace('+', "%20")
     );
-    let stored = engine.blocking(move |inner| {
-        inner.store.write("store a document", |transaction| {
-            people::require(transaction, document.person)?;
-            documents::put(transaction, &document, Utc::now())?;
-            let person = document.person.to_string();
-            Ok(audit::record(transaction, &caller.username, "uploadFileDocument", Some(&person))?)
-        })
+    let owner = document.person.to_string();
+    let stored = engine.change(caller, &UPLOAD_DOCUMENT, owner, "store a document", move |transaction, _| {
+        people::require(transaction, document.person)?;
+        documents::put(transaction, &document, Utc::now())
     });
     stored.await?;
     // What is percent-encoded can always be a header.
     Ok([(LOCATION, HeaderValue::try_from(place).unwrap_or(HeaderValue::from_static("")))].into_response())
 }
 
-async fn list(
-    State(engine): State<Engine>,
-    Segments(Guid(person)): Segments<Guid>,
-) -> Result<Answer<Vec<FileDocument>>, Refusal> {
-    let listed = engine.blocking(move |inner| {
-        inner.store.read("list a person's documents", |connection| {
-            people::require(connection, person)?;
-            Ok(documents::of_person(connection, person)?)
-        })
+async fn list(engine: Engine, Id(person): Id) -> Answered<Vec<FileDocument>> {
+    let listed = engine.read("list a person's documents", move |connection| {
+        people::require(connection, person)?;
+        documents::of_person(connection, person)
     });
-    let line = |document: documents::Listed| FileDocument {
-        public_id: document.public_id,
-        name: document.name,
-        description: document.description,
-        file_name: document.file_name,
-        media_type: document.media_type,
-        created: document.created,
-        size: document.size,
-    };
-    Ok(Answer(listed.await?.into_iter().map(line).collect()))
+    listed.await.map(Answer)
 }
 
 async fn download(
-    State(engine): State<Engine>,
+    engine: Engine,
     Segments((Guid(person), document)): Segments<(Guid, String)>,
 ) -> Result<Response, Refusal> {
-    let read = engine.blocking(move |inner| {
-        inner.store.read("read a document", |connection| Ok(documents::read(connection, person, &document)?))
-    });
+    let read = engine.read("read a document", move |connection| documents::read(connection, person, &document));
     let document = read.await?.ok_or(Refusal::NotFound("document"))?;
     // Uploaded by anybody with the right to: a browser must save it, never show it as a page of ours.
     let unknown = || HeaderValue::from_static("application/octet-stream");

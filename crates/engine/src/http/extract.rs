@@ -3,6 +3,8 @@
 //! In: a request that has passed the guard, its body in memory. Out: path segments, queries, JSON bodies and form
 //! parts, checked as far as their types go.
 
+use std::convert::Infallible;
+
 use axum::body::Bytes;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -13,10 +15,11 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
-use super::names::{self, AnyCase};
+use super::names;
 use crate::auth::Caller;
+use crate::engine::Engine;
+use crate::guid::guid;
 use crate::refusal::{Refusal, Unauthenticated};
-use crate::{Engine, guid};
 
 /// A JSON object; other media types and other JSON are refused.
 pub struct Json<T>(pub T);
@@ -33,6 +36,9 @@ pub struct Segments<T>(pub T);
 /// A path segment that is a GUID.
 pub struct Guid(pub Uuid);
 
+/// The one variable segment of a path, where it is a GUID.
+pub struct Id(pub Uuid);
+
 /// The parts of a multipart form, one after the other.
 pub struct Form(axum::extract::Multipart);
 
@@ -40,10 +46,25 @@ impl<T: DeserializeOwned> FromRequest<Engine> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
+        let sent = Sent::from_request(request, engine).await?;
+        object(&in_utf8(sent.body, charset(&sent.media_type)?)?).map(Self)
+    }
+}
+
+/// A body as it was sent, and what its media type was said to be.
+struct Sent {
+    media_type: String,
+    body: Bytes,
+}
+
+impl FromRequest<Engine> for Sent {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let charset = charset(media_type)?;
+        let media_type = media_type.to_owned();
         let body = Bytes::from_request(request, engine).await.map_err(|_| unreadable())?;
-        object(&in_utf8(body, charset)?).map(Self)
+        Ok(Self { media_type, body })
     }
 }
 
@@ -81,10 +102,7 @@ fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
         return Err(Refusal::bad_input("the body must be a JSON object"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(AnyCase(&mut json)).map_err(|error| {
-        let (path, cause) = (error.path().to_string(), error.inner());
-        Refusal::bad_input(if path == "." { cause.to_string() } else { format!("{path}: {cause}") })
-    })?;
+    let value = names::read(&mut json).map_err(Refusal::bad_input)?;
     json.end().map_err(|_| Refusal::bad_input("the body must be one JSON object"))?;
     Ok(value)
 }
@@ -93,13 +111,11 @@ impl<T: DeserializeOwned + Default> FromRequest<Engine> for OptionalJson<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media_type = media_type.to_owned();
-        let body = Bytes::from_request(request, engine).await.map_err(|_| unreadable())?;
-        if body.trim_ascii().is_empty() {
+        let sent = Sent::from_request(request, engine).await?;
+        if sent.body.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
-        object(&in_utf8(body, charset(&media_type)?)?).map(Self)
+        object(&in_utf8(sent.body, charset(&sent.media_type)?)?).map(Self)
     }
 }
 
@@ -119,6 +135,22 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Engine> for Segments<T> {
             .await
             .map(|Path(segments)| Self(segments))
             .map_err(|rejection| Refusal::bad_input(rejection.body_text()))
+    }
+}
+
+impl FromRequestParts<Engine> for Id {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, Refusal> {
+        Segments::from_request_parts(parts, engine).await.map(|Segments(Guid(id))| Self(id))
+    }
+}
+
+impl FromRequestParts<Engine> for Engine {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, engine: &Engine) -> Result<Self, Infallible> {
+        Ok(engine.clone())
     }
 }
 
@@ -171,6 +203,11 @@ pub async fn text(field: Field<'_>) -> Result<String, Refusal> {
 /// A text that must say something.
 pub fn filled(name: &str, text: &str) -> Result<(), Refusal> {
     if text.is_empty() { Err(Refusal::bad_input(format!("{name} must not be empty"))) } else { Ok(()) }
+}
+
+/// A text that may be left out, but must say something where it is given.
+pub fn filled_if_given(name: &str, text: &Option<String>) -> Result<(), Refusal> {
+    text.as_deref().map_or(Ok(()), |text| filled(name, text))
 }
 
 /// A moment that ISO 8601 can write with four digits of year.

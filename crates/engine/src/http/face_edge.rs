@@ -4,11 +4,10 @@
 //! not used: the picture may show several faces, and they would not say whose they are.
 
 use axum::Json as Answer;
-use axum::extract::State;
-use axum::routing::post;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use faces::embed::Embedding;
+use identities::operation::{LOOKUP, PUBLISH, PUBLISH_WITH_RESPONSE, RECOGNIZE};
 use identities::text;
 use identities::wire::{
     self, EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
@@ -16,51 +15,36 @@ use identities::wire::{
 };
 
 use super::extract::{self, Form, Json, bytes, datable, filled, which};
-use super::{Access, PICTURES, Route};
-use crate::Engine;
+use super::{Answered, PICTURES, Route};
 use crate::auth::Caller;
-use crate::permission::Permission::*;
+use crate::engine::Engine;
 use crate::recognition::{Include, Probe, Published};
 use crate::refusal::Refusal;
 
 pub fn routes() -> Vec<Route> {
-    let publishing = Access::AnyOf(&[FacePublishing]);
-    let recognizing = Access::AnyOf(&[FaceRecognize]);
     vec![
-        Route::new(
-            "faceEdgePublishWithResponse",
-            "/api/v1/faceEdge/publishWithResponse",
-            publishing,
-            PICTURES,
-            post(publish_with_response),
-        ),
-        Route::new("faceEdgePublish", "/api/v1/faceEdge/publish", publishing, PICTURES, post(publish)),
-        Route::new("faceEdgeRecognize", "/api/v1/faceEdge/recognize", recognizing, PICTURES, post(recognize)),
-        Route::new("faceEdgeLookup", "/api/v1/faceEdge/lookup", recognizing, PICTURES, post(lookup)),
+        Route::new(&PUBLISH_WITH_RESPONSE, publish_with_response).with_body(PICTURES),
+        Route::new(&PUBLISH, publish).with_body(PICTURES),
+        Route::new(&RECOGNIZE, recognize).with_body(PICTURES),
+        Route::new(&LOOKUP, lookup).with_body(PICTURES),
     ]
 }
 
 async fn publish_with_response(
-    State(engine): State<Engine>,
+    engine: Engine,
     caller: Caller,
     Json(request): Json<FaceEdgeRecognizeWithOptions>,
 ) -> Result<([(&'static str, String); 1], Answer<FaceEdgePublishResponse>), Refusal> {
-    well_formed(&request.expanded.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
-    let published = Published {
-        picture: request.expanded.0,
-        detector: text::tidy(&request.detector_name),
-        time_zone: request.iana_time_zone,
-        time: request.detect_time_utc,
-        largest_only: request.largest_face_only,
-        allow_double: request.allow_double_detection,
-        include: Include {
-            person: request.include_person,
-            names: request.include_names,
-            addresses: request.include_addresses,
-            tags: request.include_tags,
-            fields: request.include_fields,
-        },
+    let include = Include {
+        person: request.include_person,
+        names: request.include_names,
+        addresses: request.include_addresses,
+        tags: request.include_tags,
+        fields: request.include_fields,
     };
+    let sent = sighting(request.expanded.0, request.detector_name, request.iana_time_zone, request.detect_time_utc)?;
+    let (largest_only, allow_double) = (request.largest_face_only, request.allow_double_detection);
+    let published = Published { largest_only, allow_double, include, ..sent };
     let detected_faces = engine.publish(&caller, published).await?;
     let promises = [(wire::PROMISES, format!("{}, {}", wire::MATCH_SCORES, wire::ANSWERS_REPEATS))];
     Ok((promises, Answer(FaceEdgePublishResponse { detected_faces })))
@@ -68,34 +52,19 @@ async fn publish_with_response(
 
 /// Answered once the faces are in the history: what has been taken in is not lost, and a client cannot outrun the
 /// engine.
-async fn publish(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Json(request): Json<FaceEdgePublishRequest>,
-) -> Result<(), Refusal> {
-    well_formed(&request.expanded.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
-    let published = Published {
-        picture: request.expanded.0,
-        detector: text::tidy(&request.detector_name),
-        time_zone: request.iana_time_zone,
-        time: request.detect_time_utc,
-        largest_only: false,
-        allow_double: false,
-        include: Include::default(),
-    };
+async fn publish(engine: Engine, caller: Caller, Json(request): Json<FaceEdgePublishRequest>) -> Result<(), Refusal> {
+    let published =
+        sighting(request.expanded.0, request.detector_name, request.iana_time_zone, request.detect_time_utc)?;
     engine.publish(&caller, published).await.map(drop)
 }
 
-async fn recognize(
-    State(engine): State<Engine>,
-    Json(request): Json<FaceEdgeRecognizeRequest>,
-) -> Result<Answer<EdgePerson>, Refusal> {
+async fn recognize(engine: Engine, Json(request): Json<FaceEdgeRecognizeRequest>) -> Answered<EdgePerson> {
     well_formed(&request.cropped_aligned.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
     let embedding = embedding(request.recognition_model, request.embeddings);
     engine.look_up(Probe { crop: request.cropped_aligned.0, embedding }).await.map(Answer)
 }
 
-async fn lookup(State(engine): State<Engine>, mut form: Form) -> Result<Answer<EdgePerson>, Refusal> {
+async fn lookup(engine: Engine, mut form: Form) -> Answered<EdgePerson> {
     let (mut crop, mut values, mut model) = (None, None, None);
     while let Some(part) = form.next().await? {
         match which(&part, &[lookup_part::CROPPED_ALIGNED, lookup_part::EMBEDDINGS, lookup_part::RECOGNITION_MODEL]) {
@@ -108,6 +77,14 @@ async fn lookup(State(engine): State<Engine>, mut form: Form) -> Result<Answer<E
     let crop =
         crop.ok_or_else(|| Refusal::bad_input(format!("the part {} is missing", lookup_part::CROPPED_ALIGNED)))?;
     engine.look_up(Probe { crop, embedding: embedding(model, values) }).await.map(Answer)
+}
+
+/// A picture that a detector has taken, for the history alone.
+fn sighting(picture: Bytes, detector: String, time_zone: String, time: DateTime<Utc>) -> Result<Published, Refusal> {
+    well_formed(&picture, &detector, &time_zone, time)?;
+    let detector = text::tidy(&detector);
+    let include = Include::default();
+    Ok(Published { picture, detector, time_zone, time, largest_only: false, allow_double: false, include })
 }
 
 fn well_formed(picture: &Bytes, detector: &str, time_zone: &str, time: DateTime<Utc>) -> Result<(), Refusal> {

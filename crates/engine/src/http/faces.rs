@@ -1,45 +1,38 @@
 //! faces: faceEnroll, faceDetect, faceCompare, checkImageReference.
 
 use axum::Json as Answer;
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use identities::operation::{CHECK_IMAGE_REFERENCE, FACE_COMPARE, FACE_DETECT, FACE_ENROLL};
 use identities::wire::{
     CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectRequest, FaceDetectResponse,
     FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse,
 };
 
 use super::extract::{Json, Query, filled};
-use super::{Access, PICTURES, RECORD, Route, TWO_PICTURES};
+use super::{Answered, PICTURES, Route, TWO_PICTURES};
 use crate::auth::Caller;
-use crate::permission::Permission::*;
+use crate::engine::Engine;
+use crate::guid::guid;
 use crate::recognition::Enrolment;
 use crate::refusal::Refusal;
 use crate::store::faces;
-use crate::{Engine, guid};
 
 pub fn routes() -> Vec<Route> {
-    let detecting = Access::AnyOf(&[FaceDetection]);
     vec![
-        Route::new("faceEnroll", "/api/v1/faces/faceEnroll", Access::AnyOf(&[FaceEnrollment]), PICTURES, post(enroll)),
-        Route::new("faceDetect", "/api/v1/faces/faceDetect", detecting, PICTURES, post(detect)),
-        Route::new("faceCompare", "/api/v1/faces/faceCompare", detecting, TWO_PICTURES, post(compare)),
-        Route::new(
-            "checkImageReference",
-            "/api/v1/faces/checkImageReference/{referenceId}",
-            Access::AnyOf(&[FaceDetection, FaceEnrollment]),
-            RECORD,
-            get(check_reference),
-        ),
+        Route::new(&FACE_ENROLL, enroll).with_body(PICTURES),
+        Route::new(&FACE_DETECT, detect).with_body(PICTURES),
+        Route::new(&FACE_COMPARE, compare).with_body(TWO_PICTURES),
+        Route::new(&CHECK_IMAGE_REFERENCE, check_reference),
     ]
 }
 
 async fn enroll(
-    State(engine): State<Engine>,
+    engine: Engine,
     caller: Caller,
     Query(query): Query<FaceEnrollQuery>,
     Json(request): Json<FaceEnrollRequest>,
-) -> Result<Answer<FaceEnrollResponse>, Refusal> {
+) -> Answered<FaceEnrollResponse> {
     let enrolment = Enrolment {
         picture: request.face_image.0,
         person: query.person_id.as_deref().map(guid).transpose()?,
@@ -52,18 +45,12 @@ async fn enroll(
     Ok(Answer(FaceEnrollResponse { person_id: person.to_string() }))
 }
 
-async fn detect(
-    State(engine): State<Engine>,
-    Json(request): Json<FaceDetectRequest>,
-) -> Result<Answer<FaceDetectResponse>, Refusal> {
+async fn detect(engine: Engine, Json(request): Json<FaceDetectRequest>) -> Answered<FaceDetectResponse> {
     filled_picture("image", &request.image.0)?;
     Ok(Answer(FaceDetectResponse { detections: engine.list_faces(request.image.0).await? }))
 }
 
-async fn compare(
-    State(engine): State<Engine>,
-    Json(request): Json<FaceCompareRequest>,
-) -> Result<Answer<FaceCompareResponse>, Refusal> {
+async fn compare(engine: Engine, Json(request): Json<FaceCompareRequest>) -> Answered<FaceCompareResponse> {
     filled_picture("image1", &request.image1.0)?;
     filled_picture("image2", &request.image2.0)?;
     let (matched, confidence) = engine.compare(request.image1.0, request.image2.0).await?;
@@ -72,18 +59,14 @@ async fn compare(
 
 /// A reference that cannot be read (its percent encoding is no UTF-8) was never enrolled: this operation has no 400.
 async fn check_reference(
-    State(engine): State<Engine>,
+    engine: Engine,
     reference: Result<Path<String>, PathRejection>,
-) -> Result<Answer<CheckImageReferenceResponse>, Refusal> {
+) -> Answered<CheckImageReferenceResponse> {
     let Ok(Path(reference)) = reference else {
         return Ok(Answer(CheckImageReferenceResponse::default()));
     };
-    let found = engine
-        .blocking(move |inner| {
-            inner.store.read("look up a photo reference", |connection| Ok(faces::by_reference(connection, &reference)?))
-        })
-        .await?;
-    Ok(Answer(match found {
+    let found = engine.read("look up a photo reference", move |connection| faces::by_reference(connection, &reference));
+    Ok(Answer(match found.await? {
         Some(found) => {
             CheckImageReferenceResponse { exists: true, face_id: Some(found.face), detect_id: found.detect_id }
         }

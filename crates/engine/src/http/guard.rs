@@ -4,21 +4,21 @@
 //! In: a request and the [`Route`](super::Route) it is for. Out: a response, counted and timed. The body is read here
 //! in one place, so that no handler leaves a client talking to a closed connection.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use identities::operation::{Access, Operation};
 use tokio::sync::Semaphore;
 
-use super::Access;
-use crate::Engine;
 use crate::auth::Caller;
+use crate::engine::Engine;
 use crate::refusal::{Refusal, Unauthenticated};
 
 /// How long a body may take to arrive, and how much longer for each of its bytes: a photo from a phone with a poor
@@ -33,20 +33,19 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Memory for bodies, all requests together, in KiB; more requests wait.
 pub const BODY_MEMORY_KIB: u32 = 256 << 10;
 
-/// What the guard knows of a route.
+/// What the guard knows of the operation it stands before.
 #[derive(Clone)]
 pub struct Guard {
     pub engine: Engine,
-    pub operation: &'static str,
-    pub access: Access,
+    pub operation: &'static Operation,
     pub body_limit: usize,
     pub body_memory: Arc<Semaphore>,
 }
 
-/// The middleware.
+/// The middleware around every operation: judges the request, counts and times it.
 pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let operation = guard.operation;
+    let operation = guard.operation.id;
     let mut response = guard.handle(request, next).await;
     let status = response.status().as_u16().to_string();
     metrics::counter!("doorward_engine_requests_total", "operation" => operation, "status" => status).increment(1);
@@ -59,7 +58,8 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
 
 impl Guard {
     async fn handle(self, request: Request, next: Next) -> Response {
-        let (mut parts, mut body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let mut body = body.into_data_stream();
         let token = bearer(&parts.headers);
         match self.admit(token).await {
             Ok(Some(caller)) => drop(parts.extensions.insert(caller)),
@@ -87,12 +87,12 @@ impl Guard {
 
     /// Who asks, if they may.
     async fn admit(&self, token: Option<String>) -> Result<Option<Caller>, Refusal> {
-        if self.access == Access::Anonymous {
+        if self.operation.access == Access::Anonymous {
             return Ok(None);
         }
         let token = token.ok_or(Refusal::Unauthenticated(Unauthenticated::NoToken))?;
         let caller = self.engine.blocking(move |inner| inner.auth.caller(&inner.store, &token)).await?;
-        if let Access::AnyOf(wanted) = self.access {
+        if let Access::AnyOf(wanted) = self.operation.access {
             caller.require(wanted)?;
         }
         Ok(Some(caller))
@@ -105,13 +105,14 @@ pub fn bearer(headers: &axum::http::HeaderMap) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
+/// The whole body, if it comes within the limits of size and time.
+async fn collect(body: &mut BodyDataStream, limit: usize) -> Result<Bytes, Refusal> {
     let started = tokio::time::Instant::now();
     let mut all = Vec::with_capacity((body.size_hint().lower() as usize).min(limit));
     loop {
         let deadline = started + BODY_TIME + Duration::from_secs(all.len() as u64 / BODY_BYTES_PER_SEC);
         let slow = |_| Refusal::bad_input("the body arrived too slowly");
-        let Some(data) = tokio::time::timeout_at(deadline, next_data(body)).await.map_err(slow)? else {
+        let Some(data) = tokio::time::timeout_at(deadline, body.next()).await.map_err(slow)? else {
             return Ok(Bytes::from(all));
         };
         let data = data.map_err(|_| Refusal::bad_input("the body was cut short"))?;
@@ -122,10 +123,11 @@ async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
     }
 }
 
-async fn drain(body: &mut Body) {
+/// Reads and throws away what is left of a body.
+async fn drain(body: &mut BodyDataStream) {
     let read = async {
         let mut left = DRAIN_BYTES;
-        while let Some(Ok(data)) = next_data(body).await {
+        while let Some(Ok(data)) = body.next().await {
             left = left.saturating_sub(data.len());
             if left == 0 {
                 break;
@@ -134,17 +136,4 @@ async fn drain(body: &mut Body) {
     };
     // Too slow or too much: the connection is closed with the rest unread.
     let _ = tokio::time::timeout(DRAIN_TIME, read).await;
-}
-
-async fn next_data(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
-    loop {
-        match std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
-            Ok(frame) => {
-                if let Ok(data) = frame.into_data() {
-                    return Some(Ok(data));
-                }
-            }
-            Err(error) => return Some(Err(error)),
-        }
-    }
 }

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, State};
+use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
@@ -14,7 +14,8 @@ use serde::Serialize;
 use telemetry::Metrics;
 
 use super::problem::problem;
-use crate::Engine;
+use crate::engine::Engine;
+use crate::preparation::Progress;
 use crate::store::meta;
 
 #[derive(Serialize)]
@@ -23,17 +24,9 @@ struct Health {
     /// The embedding model that answers.
     model: String,
     /// The one that will, once it has seen every enrolled photo.
-    preparing: Option<Preparing>,
+    preparing: Option<Progress>,
     /// Enrolled photos in which the model that answers finds no face.
     photos_without_face: usize,
-}
-
-#[derive(Serialize)]
-struct Preparing {
-    model: String,
-    photos: usize,
-    done: usize,
-    without_face: usize,
 }
 
 pub fn router(metrics: Option<Metrics>) -> Router<Engine> {
@@ -45,18 +38,10 @@ pub fn router(metrics: Option<Metrics>) -> Router<Engine> {
 }
 
 /// 200 while the data folder can be read, 503 otherwise.
-async fn health(State(engine): State<Engine>) -> Response {
-    let read =
-        engine.blocking(|inner| inner.store.read("read the data folder", |connection| Ok(meta::model(connection)?)));
-    let ok = read.await.is_ok();
+async fn health(engine: Engine) -> Response {
+    let ok = engine.read("read the data folder", meta::model).await.is_ok();
     let state = engine.model_state();
-    let preparing = state.preparing.map(|progress| Preparing {
-        model: progress.model,
-        photos: progress.photos,
-        done: progress.done,
-        without_face: progress.faceless,
-    });
-    let health = Health { ok, model: state.answering, preparing, photos_without_face: state.faceless };
+    let health = Health { ok, model: state.answering, preparing: state.preparing, photos_without_face: state.faceless };
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()
 }

@@ -1,7 +1,8 @@
-//! The REST API: which path is which operation, who may ask for it, and the conversation around it.
+//! The REST API: what answers each operation, and the conversation around it.
 //!
 //! In: HTTP. Out: exactly the statuses the contract names for each operation; 404 and 405 for what it does not name.
-//! One file per group of operations holds its handlers; they call the engine and know no SQL and no model.
+//! Paths, methods and permissions come from the [table of operations](identities::operation). One file per group of
+//! operations holds its handlers; they call the engine and know no SQL and no model.
 
 mod auth;
 mod detections;
@@ -27,18 +28,20 @@ use std::any::Any;
 use std::sync::Arc;
 
 use ::faces::picture::MAX_PHOTO_BYTES;
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::MethodRouter;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Json, Router};
+use identities::operation::{Operation, Verb};
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::Engine;
-use super::permission::Permission;
+use super::engine::Engine;
+use super::refusal::Refusal;
 use guard::{Guard, guard};
 use paths::Paths;
 use problem::problem;
@@ -46,42 +49,38 @@ use problem::problem;
 /// The largest body of an operation with a picture: the largest photo as base64 (four bytes for three), and the rest of
 /// the request.
 const PICTURES: usize = MAX_PHOTO_BYTES.div_ceil(3) * 4 + (256 << 10);
-/// Of one with two.
+/// The largest body of an operation with two pictures.
 const TWO_PICTURES: usize = 2 * PICTURES;
-/// Of a record.
+/// The largest body of an operation about a record.
 const RECORD: usize = 256 << 10;
-/// Of an uploaded file.
+/// The largest body of an upload.
 const FILE: usize = 64 << 20;
 
-/// Who may ask for an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    Anonymous,
-    /// Anybody with a valid token.
-    Authenticated,
-    /// Whoever holds at least one of these.
-    AnyOf(&'static [Permission]),
-}
+/// What a handler gives whose answer is JSON.
+type Answered<T> = Result<Json<T>, Refusal>;
 
-/// One operation.
+/// An operation and what answers it. Everything else about it is said by the operation itself.
 pub struct Route {
-    /// The contract's operation id; the page's own begin with `page`.
-    operation: &'static str,
-    path: &'static str,
-    access: Access,
+    operation: &'static Operation,
+    /// The largest body that is read, in bytes.
     body_limit: usize,
     handler: MethodRouter<Engine>,
 }
 
 impl Route {
-    fn new(
-        operation: &'static str,
-        path: &'static str,
-        access: Access,
-        body_limit: usize,
-        handler: MethodRouter<Engine>,
-    ) -> Self {
-        Self { operation, path, access, body_limit, handler }
+    fn new<H: Handler<T, Engine>, T: 'static>(operation: &'static Operation, handler: H) -> Self {
+        let method = match operation.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Put => MethodFilter::PUT,
+            Verb::Delete => MethodFilter::DELETE,
+        };
+        Self { operation, body_limit: RECORD, handler: on(method, handler) }
+    }
+
+    /// The same with another limit than that of a record.
+    fn with_body(self, body_limit: usize) -> Self {
+        Self { body_limit, ..self }
     }
 }
 
@@ -107,14 +106,15 @@ fn routes() -> Vec<Route> {
 /// The whole API, at the root and below `/identities` as the vendor's cloud has it.
 pub fn router(engine: Engine, metrics: Option<Metrics>) -> Router {
     let body_memory = Arc::new(Semaphore::new(guard::BODY_MEMORY_KIB as usize));
+    let routes = routes();
+    let operations: Vec<_> = routes.iter().map(|route| route.operation).collect();
     let swagger = [openapi::DOCUMENT, openapi::INDEX].into_iter().chain(openapi::PAGE);
-    let paths = Paths::new(routes().into_iter().map(|route| route.path).chain(swagger));
-    let api = routes().into_iter().fold(Router::new(), |router, route| {
-        let Route { operation, path, access, body_limit, handler } = route;
-        let state = Guard { engine: engine.clone(), operation, access, body_limit, body_memory: body_memory.clone() };
-        router.route(path, handler.route_layer(from_fn_with_state(state, guard)))
+    let paths = Paths::new(operations.iter().map(|operation| operation.path).chain(swagger));
+    let api = routes.into_iter().fold(Router::new(), |router, Route { operation, body_limit, handler }| {
+        let state = Guard { engine: engine.clone(), operation, body_limit, body_memory: body_memory.clone() };
+        router.route(operation.path, handler.route_layer(from_fn_with_state(state, guard)))
     });
-    let api = api.merge(openapi::router()).merge(page::files());
+    let api = api.merge(openapi::router(operations)).merge(page::files());
     let router = Router::new()
         .merge(api.clone())
         .nest("/identities", api)

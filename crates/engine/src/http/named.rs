@@ -3,37 +3,119 @@
 //! In: the person in the path, and what names the part in the query or in a JSON body. Out: the part is gone; without a
 //! name nothing is, and the answer says which is missing.
 
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
-use axum::routing::delete;
-use chrono::Utc;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use identities::operation::{
+    DELETE_ALIAS, DELETE_FIELD, DELETE_NOTE, DELETE_PERSON_TAG, LIST_ALIASES, LIST_FIELDS, LIST_NOTES,
+    LIST_PERSON_TAGS, Operation, Parameter,
+};
+use rusqlite::Connection;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::extract::{Guid, OptionalJson, Query, Segments};
-use super::parts::{ALIASES, FIELDS, NOTES, Person, TAGS, take_off};
-use super::{Access, RECORD, Route};
+use super::Route;
+use super::extract::{Id, OptionalJson, Query};
+use super::parts::take_off;
 use crate::auth::Caller;
-use crate::permission::Permission::*;
+use crate::engine::Engine;
+use crate::guid::guid;
 use crate::refusal::Refusal;
-use crate::store::people::Part;
-use crate::store::{people, tags};
-use crate::{Engine, guid};
+use crate::store::part::Part;
+use crate::store::{Stop, people, tags};
 
 pub fn routes() -> Vec<Route> {
-    let record = |operation, path, permissions, handler| {
-        Route::new(operation, path, Access::AnyOf(permissions), RECORD, handler)
-    };
     vec![
-        record("deletePersonAliasNamed", ALIASES, &[MutateAllIdentity, MutateAliases], delete(delete_alias)),
-        record("deletePersonTagNamed", TAGS, &[MutateAllIdentity, MutateTags], delete(delete_tag)),
-        record("deletePersonNoteNamed", NOTES, &[MutateAllIdentity, MutateNotes], delete(delete_note)),
-        record("deletePersonEntityFieldNamed", FIELDS, &[MutateAllIdentity, MutateEntityFields], delete(delete_field)),
+        deleting(&DELETE_ALIAS_NAMED, &DELETE_ALIAS, Part::Alias, alias),
+        deleting(&DELETE_PERSON_TAG_NAMED, &DELETE_PERSON_TAG, Part::Tag, tag),
+        deleting(&DELETE_NOTE_NAMED, &DELETE_NOTE, Part::Note, note),
+        deleting(&DELETE_FIELD_NAMED, &DELETE_FIELD, Part::EntityField, field),
     ]
+}
+
+const DELETE_ALIAS_NAMED: Operation =
+    named("deletePersonAliasNamed", &[Parameter::id("aliasId")], DELETE_ALIAS, LIST_ALIASES.path);
+const DELETE_PERSON_TAG_NAMED: Operation = named(
+    "deletePersonTagNamed",
+    &[Parameter::id("personTagId"), Parameter::id("tagId")],
+    DELETE_PERSON_TAG,
+    LIST_PERSON_TAGS.path,
+);
+const DELETE_NOTE_NAMED: Operation =
+    named("deletePersonNoteNamed", &[Parameter::id("noteId")], DELETE_NOTE, LIST_NOTES.path);
+const DELETE_FIELD_NAMED: Operation =
+    named("deletePersonEntityFieldNamed", &[Parameter::text("name")], DELETE_FIELD, LIST_FIELDS.path);
+
+/// The contract's operation `plain` under the path of the collection, with what names the part in the query.
+const fn named(id: &'static str, query: &'static [Parameter], plain: Operation, path: &'static str) -> Operation {
+    Operation { id, summary: "Delete the part that the query or a JSON body names", path, query, ..plain }
+}
+
+/// A route that deletes the part a request names; the audit log has it as the contract's operation `plain`.
+fn deleting(
+    operation: &'static Operation,
+    plain: &'static Operation,
+    part: Part,
+    name: fn(&Naming) -> Result<Name, Refusal>,
+) -> Route {
+    let handler = move |engine: Engine, caller: Caller, Id(person): Id, naming: Naming| async move {
+        let name = name(&naming)?;
+        take_off(&engine, caller, plain, part, person, move |connection| name.find(connection, person)).await
+    };
+    Route::new(operation, handler)
+}
+
+/// What names a part of a person.
+enum Name {
+    /// The part's own id.
+    Id(Uuid),
+    /// The id of a tag, of which a person carries one application at most.
+    Tag(Uuid),
+    /// The name of a field, of which a person has one.
+    Field(String),
+}
+
+impl Name {
+    /// The id of the part.
+    fn find(self, connection: &Connection, person: Uuid) -> Result<Uuid, Stop> {
+        match self {
+            Self::Id(id) => Ok(id),
+            Self::Tag(tag) => {
+                let carried = tags::carried(connection, person, &tag.to_string())?;
+                carried.ok_or_else(|| Refusal::NotFound("tag of the person").into())
+            }
+            Self::Field(name) => {
+                let found = people::field_named(connection, person, &name)?;
+                found.ok_or_else(|| Refusal::NotFound("entity field").into())
+            }
+        }
+    }
+}
+
+fn alias(naming: &Naming) -> Result<Name, Refusal> {
+    let id = naming.id(|named| named.alias_id.as_ref().or(named.person_alias_id.as_ref()))?;
+    id.map(Name::Id).ok_or_else(|| missing("aliasId"))
+}
+
+fn tag(naming: &Naming) -> Result<Name, Refusal> {
+    if let Some(id) = naming.id(|named| named.person_tag_id.as_ref())? {
+        return Ok(Name::Id(id));
+    }
+    naming.id(|named| named.tag_id.as_ref())?.map(Name::Tag).ok_or_else(|| missing("personTagId or tagId"))
+}
+
+fn note(naming: &Naming) -> Result<Name, Refusal> {
+    naming.id(|named| named.note_id.as_ref())?.map(Name::Id).ok_or_else(|| missing("noteId"))
+}
+
+fn field(naming: &Naming) -> Result<Name, Refusal> {
+    if let Some(id) = naming.id(|named| named.entity_field_id.as_ref().or(named.entity_id.as_ref()))? {
+        return Ok(Name::Id(id));
+    }
+    naming.text(|named| named.name.as_ref()).map(Name::Field).ok_or_else(|| missing("name"))
 }
 
 /// What a DELETE of a collection names the part by, in the query or in the body: the id as the path has it, or as the
 /// part itself has it.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Named {
     alias_id: Option<String>,
@@ -64,81 +146,18 @@ impl FromRequest<Engine> for Naming {
 }
 
 impl Naming {
-    /// The text that names the part; refused when there is none.
-    fn text(&self, what: &str, pick: impl Fn(Named) -> Option<String>) -> Result<String, Refusal> {
-        let said = [&self.query, &self.body].into_iter().filter_map(|named| pick(named.clone()));
-        let said = said.map(|text| text.trim().to_owned()).find(|text| !text.is_empty());
-        said.ok_or_else(|| {
-            Refusal::bad_input(format!("{what} is missing: it names what to delete, in the query or in a JSON body"))
-        })
+    /// The text that names the part, if there is one.
+    fn text(&self, pick: impl Fn(&Named) -> Option<&String>) -> Option<String> {
+        let said = [&self.query, &self.body].into_iter().filter_map(pick);
+        said.map(|text| text.trim().to_owned()).find(|text| !text.is_empty())
     }
 
-    fn id(&self, what: &str, pick: impl Fn(Named) -> Option<String>) -> Result<Uuid, Refusal> {
-        guid(&self.text(what, pick)?)
+    /// The id that names the part, if there is one.
+    fn id(&self, pick: impl Fn(&Named) -> Option<&String>) -> Result<Option<Uuid>, Refusal> {
+        self.text(pick).map(|id| guid(&id)).transpose()
     }
 }
 
-async fn delete_alias(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Person,
-    named: Naming,
-) -> Result<(), Refusal> {
-    let id = named.id("aliasId", |named| named.alias_id.or(named.person_alias_id))?;
-    take_off(&engine, caller, "deletePersonAlias", Part::Alias, (Guid(person), Guid(id))).await
-}
-
-/// By the application's own id, or by that of the tag, of which a person carries one at most.
-async fn delete_tag(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Person,
-    named: Naming,
-) -> Result<(), Refusal> {
-    if let Ok(id) = named.text("personTagId", |named| named.person_tag_id) {
-        return take_off(&engine, caller, "deletePersonTag", Part::Tag, (Guid(person), Guid(guid(&id)?))).await;
-    }
-    let tag = named.id("personTagId or tagId", |named| named.tag_id)?.to_string();
-    let carried = engine.blocking(move |inner| {
-        inner.store.read("look up a tag of a person", |connection| {
-            people::require(connection, person)?;
-            let carried = tags::of_person(connection, person, None, Utc::now())?;
-            Ok(carried.into_iter().find(|carried| carried.tag_id == tag).and_then(|carried| carried.person_tag_id))
-        })
-    });
-    let id = guid(&carried.await?.ok_or(Refusal::NotFound("tag of the person"))?)?;
-    take_off(&engine, caller, "deletePersonTag", Part::Tag, (Guid(person), Guid(id))).await
-}
-
-async fn delete_note(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Person,
-    named: Naming,
-) -> Result<(), Refusal> {
-    let id = named.id("noteId", |named| named.note_id)?;
-    take_off(&engine, caller, "deletePersonNote", Part::Note, (Guid(person), Guid(id))).await
-}
-
-/// By the field's name, of which a person has one, or by its id.
-async fn delete_field(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Person,
-    named: Naming,
-) -> Result<(), Refusal> {
-    if let Ok(id) = named.text("entityFieldId", |named| named.entity_field_id.or(named.entity_id)) {
-        let ids = (Guid(person), Guid(guid(&id)?));
-        return take_off(&engine, caller, "deletePersonEntityField", Part::EntityField, ids).await;
-    }
-    let name = named.text("name", |named| named.name)?;
-    let found = engine.blocking(move |inner| {
-        inner.store.read("look up a field of a person", |connection| {
-            people::require(connection, person)?;
-            Ok(people::entity_fields(connection, person, Some(&name))?)
-        })
-    });
-    let id = found.await?.into_iter().next().and_then(|field| field.entity_field_id);
-    let id = guid(&id.ok_or(Refusal::NotFound("entity field"))?)?;
-    take_off(&engine, caller, "deletePersonEntityField", Part::EntityField, (Guid(person), Guid(id))).await
+fn missing(what: &str) -> Refusal {
+    Refusal::bad_input(format!("{what} is missing: it names what to delete, in the query or in a JSON body"))
 }

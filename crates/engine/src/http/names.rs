@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::value::{MapDeserializer, StrDeserializer, StringDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
@@ -21,7 +22,7 @@ pub fn known(name: &str, names: &[&'static str]) -> Option<&'static str> {
 }
 
 /// A deserializer whose outermost names may be in any case.
-pub struct AnyCase<D>(pub D);
+struct AnyCase<D>(D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for AnyCase<D> {
     type Error = D::Error;
@@ -86,7 +87,12 @@ pub fn query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
     let filled = given.filter(|(name, value)| !value.trim().is_empty() || known(name, &TEXTS).is_some());
     let entries = filled.map(|(name, value)| (name, Value(value)));
     let entries: MapDeserializer<'_, _, serde::de::value::Error> = MapDeserializer::new(entries);
-    serde_path_to_error::deserialize(AnyCase(entries)).map_err(|error| {
+    read(entries)
+}
+
+/// Reads a value whose outermost names may be in any case; the error says which property is wrong.
+pub fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, String> {
+    serde_path_to_error::deserialize(AnyCase(from)).map_err(|error| {
         let (path, cause) = (error.path().to_string(), error.inner());
         if path == "." { cause.to_string() } else { format!("{path}: {cause}") }
     })

@@ -1,29 +1,29 @@
-//! The web pages, and the lists it needs beyond the contract.
+//! The web page, and the lists it needs beyond the contract.
 //!
-//! In: GET for the files; for the lists and for erasing, a token with the permissions of the contract's operations of the
-//! same kind. Out: HTML, style and scripts as they stand in `page/`, and JSON. What the page changes otherwise it changes
-//! through the contract.
+//! In: GET for the files; for the lists and for erasing, a token with the permissions of the contract's operations of
+//! the same kind. Out: HTML, style and scripts as they stand in `page/`, and JSON. What the page changes otherwise it
+//! changes through the contract.
 
 use axum::Json as Answer;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get};
+use axum::routing::{MethodRouter, get};
 use chrono::{DateTime, Utc};
-use identities::wire::PersonTag;
-use serde::{Deserialize, Serialize};
+use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operation, SEARCH_PEOPLE, Verb};
+use serde::Deserialize;
 use uuid::Uuid;
 
-use super::extract::{Guid, Query, Segments};
+use super::extract::{Id, Query};
 use super::openapi::INDEX;
-use super::{Access, RECORD, Route};
-use crate::Engine;
+use super::{Answered, Route};
 use crate::auth::Caller;
-use crate::permission::Permission::*;
+use crate::engine::Engine;
 use crate::refusal::Refusal;
-use crate::store::{browse, people, tags};
+use crate::store::browse::{self, ListedPhoto, ListedSighting, PeopleList, WantedSightings};
+use crate::store::people;
 
 /// Nothing from elsewhere and nothing inline; pictures come as blobs, because they are asked for with a token.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -61,35 +61,10 @@ struct PeopleFilter {
     take: u32,
 }
 
-#[derive(Serialize)]
-struct PeopleList {
-    total: u32,
-    people: Vec<ListedPerson>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListedPerson {
-    person_id: Uuid,
-    name: String,
-    face_id: Option<String>,
-    photos: u32,
-    tags: Vec<PersonTag>,
-    last_seen: Option<DateTime<Utc>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PhotoLine {
-    face_id: String,
-    quality: f32,
-    created: DateTime<Utc>,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct SightFilter {
-    /// Where the page before this one ended.
+struct SightingFilter {
+    /// The time of the last sighting on the page before this one; `before_row` is its row.
     before_ms: Option<i64>,
     before_row: Option<i64>,
     person_id: Option<Uuid>,
@@ -98,33 +73,23 @@ struct SightFilter {
     take: u32,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SightLine {
-    row: i64,
-    detect_id: String,
-    face_id: String,
-    person_id: Option<String>,
-    name: String,
-    detector: String,
-    time: DateTime<Utc>,
-    time_zone: String,
-    /// Of the face.
-    confidence: f32,
-    /// Of the person.
-    match_confidence: Option<f32>,
-    quality: f32,
-}
+/// The page's own operations; each needs what the contract's operation of the same kind needs.
+const LIST_PEOPLE: Operation = Operation { id: "pageListPeople", path: "/page/people", ..SEARCH_PEOPLE };
+const LIST_PHOTOS: Operation =
+    Operation { id: "pageListPhotos", path: "/page/people/{personId}/photos", ..SEARCH_PEOPLE };
+const LIST_SIGHTINGS: Operation = Operation { id: "pageListSights", path: "/page/sights", ..DETECTIONS_OF_PERSON };
+const ERASE_PERSON: Operation =
+    Operation { id: "pageErasePerson", verb: Verb::Delete, path: "/page/people/{personId}", ..CONFIGURE_STRING_FIELD };
+const ERASE_PHOTO: Operation =
+    Operation { id: "pageErasePhoto", verb: Verb::Delete, path: "/page/photos/{faceId}", ..CONFIGURE_STRING_FIELD };
 
 pub fn routes() -> Vec<Route> {
-    let reading = Access::AnyOf(&[ReadAllIdentity]);
-    let erasing = Access::AnyOf(&[MutateAllIdentity]);
     vec![
-        Route::new("pageListPeople", "/page/people", reading, RECORD, get(list_people)),
-        Route::new("pageErasePerson", "/page/people/{personId}", erasing, RECORD, delete(erase_person)),
-        Route::new("pageListPhotos", "/page/people/{personId}/photos", reading, RECORD, get(list_photos)),
-        Route::new("pageErasePhoto", "/page/photos/{faceId}", erasing, RECORD, delete(erase_photo)),
-        Route::new("pageListSights", "/page/sights", Access::AnyOf(&[ReadDetections]), RECORD, get(list_sights)),
+        Route::new(&LIST_PEOPLE, list_people),
+        Route::new(&ERASE_PERSON, erase_person),
+        Route::new(&LIST_PHOTOS, list_photos),
+        Route::new(&ERASE_PHOTO, erase_photo),
+        Route::new(&LIST_SIGHTINGS, list_sightings),
     ]
 }
 
@@ -155,92 +120,40 @@ async fn distrust(request: Request, next: Next) -> Response {
     response
 }
 
-async fn list_people(
-    State(engine): State<Engine>,
-    Query(filter): Query<PeopleFilter>,
-) -> Result<Answer<PeopleList>, Refusal> {
-    let listed = engine.blocking(move |inner| {
-        inner.store.read("list people", |connection| {
-            let now = Utc::now();
-            let page = (filter.skip, filter.take.min(MOST));
-            let (found, total) = browse::people(connection, filter.text.trim(), page, now)?;
-            let line = |listed: browse::Listed| {
-                Ok(ListedPerson {
-                    person_id: listed.person,
-                    name: listed.name,
-                    face_id: listed.face,
-                    photos: listed.photos,
-                    tags: tags::of_person(connection, listed.person, None, now)?,
-                    last_seen: listed.last_seen,
-                })
-            };
-            let people = found.into_iter().map(line).collect::<Result<_, rusqlite::Error>>()?;
-            Ok(PeopleList { total, people })
-        })
+async fn list_people(engine: Engine, Query(filter): Query<PeopleFilter>) -> Answered<PeopleList> {
+    let listed = engine.read("list people", move |connection| {
+        browse::people(connection, filter.text.trim(), filter.skip, filter.take.min(MOST), Utc::now())
     });
     listed.await.map(Answer)
 }
 
-async fn list_photos(
-    State(engine): State<Engine>,
-    Segments(Guid(person)): Segments<Guid>,
-) -> Result<Answer<Vec<PhotoLine>>, Refusal> {
-    let listed = engine.blocking(move |inner| {
-        inner.store.read("list a person's photos", |connection| {
-            people::require(connection, person)?;
-            Ok(browse::photos(connection, person)?)
-        })
+async fn list_photos(engine: Engine, Id(person): Id) -> Answered<Vec<ListedPhoto>> {
+    let listed = engine.read("list a person's photos", move |connection| {
+        people::require(connection, person)?;
+        browse::photos(connection, person)
     });
-    let line = |photo: browse::Photo| PhotoLine { face_id: photo.face, quality: photo.quality, created: photo.created };
-    Ok(Answer(listed.await?.into_iter().map(line).collect()))
+    listed.await.map(Answer)
 }
 
-async fn list_sights(
-    State(engine): State<Engine>,
-    Query(filter): Query<SightFilter>,
-) -> Result<Answer<Vec<SightLine>>, Refusal> {
+async fn list_sightings(engine: Engine, Query(filter): Query<SightingFilter>) -> Answered<Vec<ListedSighting>> {
     let before = filter.before_ms.map(|ms| {
         let time = DateTime::from_timestamp_millis(ms).ok_or_else(|| Refusal::bad_input("beforeMs is no time"))?;
         Ok::<_, Refusal>((time, filter.before_row.unwrap_or(i64::MAX)))
     });
-    let wanted = browse::Sights {
+    let wanted = WantedSightings {
         before: before.transpose()?,
         person: filter.person_id,
         known: filter.known,
         most: filter.take.min(MOST),
     };
-    let listed = engine.blocking(move |inner| {
-        inner.store.read("list who was seen", |connection| Ok(browse::sights(connection, &wanted)?))
-    });
-    let line = |sight: browse::Sight| SightLine {
-        row: sight.row,
-        detect_id: sight.detect_id,
-        face_id: sight.face,
-        person_id: sight.person,
-        name: sight.name,
-        detector: sight.detector,
-        time: sight.time,
-        time_zone: sight.time_zone,
-        confidence: sight.confidence,
-        match_confidence: sight.match_confidence,
-        quality: sight.quality,
-    };
-    Ok(Answer(listed.await?.into_iter().map(line).collect()))
+    engine.read("list who was seen", move |connection| browse::sightings(connection, &wanted)).await.map(Answer)
 }
 
-async fn erase_person(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(person)): Segments<Guid>,
-) -> Result<(), Refusal> {
+async fn erase_person(engine: Engine, caller: Caller, Id(person): Id) -> Result<(), Refusal> {
     engine.erase_person(&caller, person).await
 }
 
-async fn erase_photo(
-    State(engine): State<Engine>,
-    caller: Caller,
-    Segments(Guid(face)): Segments<Guid>,
-) -> Result<(), Refusal> {
+async fn erase_photo(engine: Engine, caller: Caller, Id(face): Id) -> Result<(), Refusal> {
     engine.erase_photo(&caller, face).await
 }
 

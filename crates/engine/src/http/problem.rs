@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use identities::wire::ProblemDetails;
 use tracing::error;
 
+use crate::error::with_causes;
 use crate::refusal::{Refusal, Unauthenticated};
 
 impl IntoResponse for Refusal {
@@ -25,14 +26,12 @@ impl IntoResponse for Refusal {
             Self::BadInput(detail) | Self::TurnedDown(detail) => detail.clone(),
             Self::Unauthenticated(why) => unauthenticated(*why),
             Self::Forbidden(wanted) => {
-                let names: Vec<_> = wanted.iter().map(|permission| permission.to_string()).collect();
+                let names: Vec<_> = wanted.iter().map(|permission| permission.name()).collect();
                 format!("this needs the permission {}", names.join(" or "))
             }
             Self::NotFound(what) => format!("there is no such {what}"),
             Self::Internal(failure) => {
-                let chain = std::iter::successors(std::error::Error::source(failure), |cause| cause.source());
-                let causes: String = chain.map(|cause| format!(": {cause}")).collect();
-                error!("{failure}{causes}");
+                error!("{}", with_causes(failure));
                 "the engine's log says more".into()
             }
         };

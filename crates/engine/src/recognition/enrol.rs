@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::Enrolment;
 use super::picture::Seen;
-use crate::Inner;
 use crate::analyzer::Analyzed;
+use crate::engine::Inner;
 use crate::refusal::Refusal;
 use crate::serving::Serving;
 use crate::store::{Stop, audit, faces, people};
@@ -18,7 +18,8 @@ use crate::store::{Stop, audit, faces, people};
 /// What an enrolled photo must be at least, unless it is forced; a photo is matched against for years.
 const ENROLMENT_GATE: QualityOptions = QualityOptions { min_face_px: 48, min_total: 0.15 };
 
-/// From this confidence on a face is taken for that of a person who is enrolled; photos of one person are mostly surer.
+/// The confidence from which on a face is taken for that of a person who is enrolled; photos of one person are mostly
+/// surer.
 const SURELY: f32 = 0.9;
 
 /// A second face of at least this share of the largest one's area makes it unclear who is being enrolled.
@@ -35,7 +36,7 @@ impl Inner {
     ) -> Result<Uuid, Refusal> {
         let found = acceptable(seen, enrolment.force)?;
         let vector = found.embedding.values.as_slice();
-        serving.gallery().check(vector)?;
+        serving.gallery.read().check(vector)?;
         let now = Utc::now();
         let (face, detect_id) = (Uuid::new_v4(), Uuid::new_v4());
         self.store.write_then(
@@ -84,7 +85,7 @@ impl Inner {
             },
             |(person, new)| {
                 if new {
-                    serving.gallery_mut().insert(face, Some(person), vector)?;
+                    serving.gallery.write().insert(face, Some(person), vector)?;
                 }
                 Ok(person)
             },
@@ -101,7 +102,7 @@ fn nobody_elses(
     vector: &[f32],
     jpeg: &[u8],
 ) -> Result<(), Stop> {
-    let known = serving.gallery().known(vector).map_err(Refusal::from)?;
+    let known = serving.gallery.read().known(vector).map_err(Refusal::from)?;
     let Some(known) = known.filter(|known| Some(known.person) != person) else { return Ok(()) };
     if !people::exists(transaction, known.person)? {
         return Ok(());
@@ -112,8 +113,8 @@ fn nobody_elses(
     }
     let what = if same_photo { "the photo is enrolled" } else { "the face is known" };
     Err(Refusal::TurnedDown(format!(
-        "{what} as person {} already; send that personId to add the photo to them, or forceEnrollment=true if these are \
-         two people",
+        "{what} as person {} already; send that personId to add the photo to them, or forceEnrollment=true if these \
+         are two people",
         known.person
     ))
     .into())

@@ -13,17 +13,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use faces::detect::Rect;
 use faces::embed::Embedding;
 use faces::picture::Picture;
+use identities::Permission::{self, *};
 use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem};
 use uuid::Uuid;
 
 use super::analyzer::{Analyzed, Wanted};
 use super::auth::Caller;
-use super::permission::Permission::{self, *};
+use super::engine::Engine;
+use super::error::EngineError;
 use super::refusal::Refusal;
 use super::serving::Current;
 use super::store::{people, tags};
-use super::{Engine, EngineError};
-use picture::{Keep, analyze, analyze_error, decode, look_at, look_at_photo};
+use picture::{Keep, analyze, decode, look_at, look_at_photo};
 use record::{Recorded, sections};
 
 /// Photos of detections are kept no larger than this, in pixels of the longest side.
@@ -72,7 +73,7 @@ pub struct Probe {
 }
 
 impl Include {
-    /// Without what the caller may not see: left out silently.
+    /// The same sections without those the caller may not see, which are left out silently.
     fn permitted(self, caller: &Caller) -> Self {
         let may = |wanted: &[Permission]| caller.may(&[ReadAllIdentity, MutateAllIdentity]) || caller.may(wanted);
         Self {
@@ -116,8 +117,8 @@ impl Engine {
         .await
     }
 
-    /// When something was seen at the latest: now. The clock of a detector that is ahead would put what it sees at the
-    /// head of the history for as long, and keep it there.
+    /// The time of a sighting, or now where the detector says that it is yet to come. The clock of a detector that is
+    /// ahead would put what it sees at the head of the history for as long, and keep it there.
     fn plausible(&self, time: DateTime<Utc>, detector: &str) -> DateTime<Utc> {
         let now = Utc::now();
         if time <= now + CLOCK_AHEAD {
@@ -141,13 +142,13 @@ impl Engine {
             let crop = decode(&probe.crop)?;
             match own {
                 Some(embedding) => Ok(Some(embedding)),
-                None => analyzer.embed_crop(&crop).map_err(analyze_error),
+                None => Ok(analyzer.embed_crop(&crop)?),
             }
         })
         .await?;
         let embedding = made.ok_or(Refusal::NotFound("face in the picture"))?;
         self.blocking(move |inner| {
-            let found = match serving.gallery().known(&embedding.values) {
+            let found = match serving.gallery.read().known(&embedding.values) {
                 Err(EngineError::Vector(_)) => return Err(Refusal::bad_input("the embedding cannot be compared")),
                 found => found?.ok_or(Refusal::NotFound("person with this face"))?,
             };
@@ -169,9 +170,9 @@ impl Engine {
         .await
     }
 
-    /// Enrols the largest face of the picture, turned to where it stands, and gives the person's id. A photo that has been
-    /// enrolled under its reference before changes nothing, so that a repeated request is harmless; another photo under
-    /// that reference is refused, and unless it is forced, so is a face that is another person's.
+    /// Enrols the largest face of the picture, turned to where it stands, and gives the person's id. A photo that has
+    /// been enrolled under its reference before changes nothing, so that a repeated request is harmless; another photo
+    /// under that reference is refused, and unless it is forced, so is a face that is another person's.
     pub async fn enroll(&self, caller: &Caller, enrolment: Enrolment) -> Result<Uuid, Refusal> {
         let username = caller.username.clone();
         let serving = self.serving().await;
@@ -190,7 +191,7 @@ impl Engine {
         let serving = self.serving().await;
         let seen = look_at(&serving, picture, Wanted::All, Keep::Not).await?;
         self.blocking(move |_| {
-            let gallery = serving.gallery();
+            let gallery = serving.gallery.read();
             let item = |found: &Analyzed| {
                 let vector = &found.embedding.values;
                 let known = gallery.known(vector)?;
@@ -219,13 +220,13 @@ impl Engine {
             // Both must be readable before either may be unusable.
             let (first, second) = (decode(&first)?, decode(&second)?);
             let mut largest = |picture: &Picture, name| {
-                let found = analyzer.analyze(picture, Wanted::Largest).map_err(analyze_error)?.into_iter().next();
+                let found = analyzer.analyze(picture, Wanted::Largest)?.into_iter().next();
                 found.ok_or_else(|| Refusal::TurnedDown(format!("{name} shows no face")))
             };
             Ok((largest(&first, "image1")?, largest(&second, "image2")?))
         })
         .await?;
-        let gallery = serving.gallery();
+        let gallery = serving.gallery.read();
         Ok(gallery.compare(&a.embedding.values, &b.embedding.values))
     }
 }

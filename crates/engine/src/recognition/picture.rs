@@ -7,8 +7,8 @@ use bytes::Bytes;
 use faces::detect::Rect;
 use faces::picture::{Interpolation, MAX_PIXELS, Picture, PictureError};
 
-use crate::EngineError;
-use crate::analyzer::{AnalyzeError, Analyzed, FaceAnalyzer, Upright, Wanted, upright};
+use crate::analyzer::{Analyzed, FaceAnalyzer, Upright, Wanted, upright};
+use crate::error::AnalyzeError;
 use crate::refusal::Refusal;
 use crate::serving::Current;
 
@@ -18,9 +18,9 @@ const JPEG_QUALITY: u8 = 92;
 /// A picture that has been looked at.
 pub struct Seen {
     pub faces: Vec<Analyzed>,
-    /// As it is kept; empty when there is no face in it or it is not kept.
+    /// The picture as it is kept; empty when there is no face in it or it is not kept.
     pub jpeg: Vec<u8>,
-    /// Why it may be the wrong way up, when that was looked into.
+    /// Why the picture may be the wrong way up, when that was looked into.
     pub doubt: Option<&'static str>,
 }
 
@@ -36,7 +36,7 @@ pub enum Keep {
 pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Keep) -> Result<Seen, Refusal> {
     analyze(serving, move |analyzer| {
         let decoded = decode(&picture)?;
-        let mut faces = analyzer.analyze(&decoded, wanted).map_err(analyze_error)?;
+        let mut faces = analyzer.analyze(&decoded, wanted)?;
         for found in &mut faces {
             found.face.bbox = within(found.face.bbox, &decoded);
         }
@@ -52,7 +52,7 @@ pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Ke
 pub async fn look_at_photo(serving: &Current, photo: Bytes) -> Result<Seen, Refusal> {
     analyze(serving, move |analyzer| {
         let decoded = decode(&photo)?;
-        let Upright { faces, turned, doubt } = upright(analyzer, &decoded).map_err(analyze_error)?;
+        let Upright { faces, turned, doubt } = upright(analyzer, &decoded)?;
         let jpeg = match turned {
             _ if faces.is_empty() => Vec::new(),
             Some(turned) => turned.jpeg(JPEG_QUALITY).map_err(picture_error)?,
@@ -108,10 +108,6 @@ fn as_jpeg(encoded: &[u8], decoded: &Picture) -> Result<Vec<u8>, PictureError> {
     if encoded.starts_with(b"\xff\xd8\xff") { Ok(encoded.to_vec()) } else { decoded.jpeg(JPEG_QUALITY) }
 }
 
-pub fn analyze_error(error: AnalyzeError) -> Refusal {
-    Refusal::Internal(EngineError::Analyze(error))
-}
-
 fn picture_error(error: PictureError) -> Refusal {
-    analyze_error(AnalyzeError::Picture(error))
+    AnalyzeError::Picture(error).into()
 }

@@ -13,11 +13,12 @@ use uuid::Uuid;
 use super::picture::Seen;
 use super::{Include, Published};
 use crate::analyzer::Analyzed;
+use crate::engine::Inner;
+use crate::error::EngineError;
 use crate::gallery::{self, KnownMatch};
 use crate::refusal::Refusal;
 use crate::serving::Serving;
 use crate::store::{Stop, detections, faces, people, tags};
-use crate::{EngineError, Inner};
 
 /// A repeated detection within this time of the first is answered but not stored again.
 const DOUBLE_DETECTION: TimeDelta = TimeDelta::seconds(10);
@@ -66,12 +67,12 @@ impl Inner {
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 let cleaned = !recording.strangers.is_empty()
-                    && serving.gallery_mut().cleaning_due(now)
+                    && serving.gallery.write().cleaning_due(now)
                     && gallery::clean(transaction, now)?;
                 Ok((recorded, recording.strangers, cleaned))
             },
             |(recorded, strangers, cleaned)| {
-                let mut gallery = serving.gallery_mut();
+                let mut gallery = serving.gallery.write();
                 if cleaned {
                     gallery.reload_unknown(&self.store)?;
                 } else {
@@ -123,7 +124,7 @@ impl<'a> Recording<'a> {
     /// requests with the same stranger, the second finds the first's.
     fn stranger(&mut self, transaction: &Transaction, found: &'a Analyzed) -> Result<Uuid, Stop> {
         let vector = found.embedding.values.as_slice();
-        if let Some(before) = self.serving.gallery().unknown(vector).map_err(Refusal::from)? {
+        if let Some(before) = self.serving.gallery.read().unknown(vector).map_err(Refusal::from)? {
             faces::seen(transaction, before.face, self.now)?;
             return Ok(before.face);
         }
@@ -141,7 +142,7 @@ impl<'a> Recording<'a> {
         found: &Analyzed,
         face: Uuid,
         known: Option<KnownMatch>,
-    ) -> Result<Uuid, rusqlite::Error> {
+    ) -> Result<Uuid, Stop> {
         let photo = match self.photo {
             Some(photo) => photo,
             None => *self.photo.insert(faces::insert_photo(transaction, self.jpeg)?),
@@ -167,7 +168,7 @@ impl<'a> Recording<'a> {
 }
 
 fn match_known(serving: &Serving, faces: &[Analyzed]) -> Result<Vec<Option<KnownMatch>>, EngineError> {
-    let gallery = serving.gallery();
+    let gallery = serving.gallery.read();
     faces.iter().map(|found| gallery.known(&found.embedding.values)).collect()
 }
 

@@ -12,19 +12,38 @@ use chrono::{DateTime, Datelike, Months, Utc};
 use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::tls::TlsFiles;
-use crate::EngineError;
+use crate::error::EngineError;
 
 const CERTIFICATE: &str = "tls-cert.pem";
 const KEY: &str = "tls-key.pem";
 
-/// How long a certificate is good for, and how much of that must be left at a start for it to be kept.
+/// How long a new certificate is good for.
 const YEARS: u32 = 10;
+/// A certificate that ends sooner than this is replaced at a start.
 const YEARS_LEFT: u32 = 1;
 
+/// Where a certificate and its key are.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// PEM; the engine's own certificate first, then those that lead to its issuer.
+    pub certificate: PathBuf,
+    /// PEM: PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    /// The files of the engine's own certificate in its data folder, good for `names` beside the names this machine is
+    /// likely to be reached by when it listens on `address`; made where need be.
+    pub fn self_made(folder: &Path, address: IpAddr, names: &[String]) -> Result<Self, EngineError> {
+        let mut all = usual_names(address);
+        all.extend(names.iter().filter(|name| !all.contains(name)).cloned().collect::<Vec<_>>());
+        self_made(folder, &all, Utc::now())
+    }
+}
+
 /// The files of a certificate that is good for every one of `names` (host names or addresses), made where they are
-/// missing or do not do.
-pub fn self_made(folder: &Path, names: &[String], now: DateTime<Utc>) -> Result<TlsFiles, EngineError> {
+/// missing or no longer fit.
+fn self_made(folder: &Path, names: &[String], now: DateTime<Utc>) -> Result<TlsFiles, EngineError> {
     let files = TlsFiles { certificate: folder.join(CERTIFICATE), key: folder.join(KEY) };
     let key = match fs::read_to_string(&files.key) {
         Ok(pem) => {
@@ -38,14 +57,14 @@ pub fn self_made(folder: &Path, names: &[String], now: DateTime<Utc>) -> Result<
         Err(source) => return Err(EngineError::Folder { operation: "read", path: files.key, source }),
     };
     let kept = fs::read(&files.certificate).unwrap_or_default();
-    if !does(&kept, &key, names, now) {
+    if !fits(&kept, &key, names, now) {
         write_secret(&files.certificate, &make(&key, names, now).map_err(EngineError::MakeCertificate)?)?;
     }
     Ok(files)
 }
 
 /// The names this machine is likely to be reached by when it listens on `address`.
-pub fn usual_names(address: IpAddr) -> Vec<String> {
+fn usual_names(address: IpAddr) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
     // What is no DNS name cannot be in a certificate either.
@@ -80,7 +99,7 @@ fn make(key: &KeyPair, names: &[String], now: DateTime<Utc>) -> Result<String, r
 }
 
 /// Whether the certificate belongs to the key, knows every name and lasts.
-fn does(pem: &[u8], key: &KeyPair, names: &[String], now: DateTime<Utc>) -> bool {
+fn fits(pem: &[u8], key: &KeyPair, names: &[String], now: DateTime<Utc>) -> bool {
     let Some(der) = x509_parser::pem::Pem::iter_from_buffer(pem).next().and_then(Result::ok) else {
         return false;
     };
@@ -132,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_kept_until_it_does_not_do_and_the_key_stays() {
+    fn it_is_kept_until_it_no_longer_fits_and_the_key_stays() {
         let folder = tempfile::tempdir().unwrap();
         let now = Utc::now();
         let read = |files: &TlsFiles| (fs::read(&files.certificate).unwrap(), fs::read(&files.key).unwrap());

@@ -2,11 +2,10 @@
 //!
 //! In: a listener, an engine, perhaps a certificate, and a future that resolves when it is time to stop. Out: answers;
 //! then, once what was under way is answered or [`DRAIN`] has passed, the end. A client that is slow on purpose holds
-//! one of a bounded number of connections, and not for long: [`Limits`] says how long.
+//! one of a bounded number of connections, and not for long: [`ConnectionLimits`] says how long.
 
 mod certificate;
 mod slots;
-mod stalling;
 mod tls;
 
 use std::net::SocketAddr;
@@ -22,15 +21,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-pub use tls::{Tls, TlsFiles};
+pub use certificate::TlsFiles;
+pub use tls::Tls;
 
-use super::{Engine, EngineError, http, preparation};
+use super::engine::Engine;
+use super::error::EngineError;
+use super::{http, takeover};
 use slots::{Slot, Slots};
-use stalling::Stalling;
 use telemetry::{Metrics, Repeated};
 
 /// How long requests under way are waited for.
@@ -42,23 +44,23 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 /// How often measurements are summed up.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What a client may cost without asking anything.
+/// How much room and time the engine gives to connections: a client that is slow on purpose must not keep others out.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// Connections at once; more wait in the operating system's queue.
+struct ConnectionLimits {
+    /// The connections that are open at once; more wait in the operating system's queue.
     connections: usize,
-    /// Of one address at once; more are closed.
+    /// The connections of one address that are open at once; more are closed.
     of_one_address: usize,
-    /// For the TLS handshake.
+    /// How long a TLS handshake may take.
     handshake: Duration,
-    /// From the first moment of a connection, or from the last answer, to the end of the next request's header: a client
-    /// that trickles, and one that has gone quiet.
+    /// How long the header of a request may take, from the first moment of a connection or from the last answer: it
+    /// ends a client that trickles, and one that has gone quiet.
     header: Duration,
-    /// Without a byte of an answer taken by the client.
+    /// How long a client may take no byte of an answer.
     stall: Duration,
 }
 
-impl Default for Limits {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 512,
@@ -81,7 +83,7 @@ pub async fn serve(
 ) -> Result<(), EngineError> {
     let stopping = CancellationToken::new();
     let aside = TaskTracker::new();
-    aside.spawn(preparation::run(engine.clone(), stopping.clone()));
+    aside.spawn(takeover::run(engine.clone(), stopping.clone()));
     if let Some(tls) = tls.clone() {
         aside.spawn(tls.keep_up_to_date(stopping.clone()));
     }
@@ -89,7 +91,7 @@ pub async fn serve(
         aside.spawn(sum_up(metrics, stopping.clone()));
     }
     let app = http::router(engine, metrics);
-    let served = serve_within(listener, app, tls, Limits::default(), stopping.clone(), shutdown).await;
+    let served = serve_within(listener, app, tls, ConnectionLimits::default(), stopping.clone(), shutdown).await;
     stopping.cancel();
     aside.close();
     aside.wait().await;
@@ -107,7 +109,7 @@ async fn serve_within(
     listener: TcpListener,
     app: Router,
     tls: Option<Tls>,
-    limits: Limits,
+    limits: ConnectionLimits,
     stopping: CancellationToken,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), EngineError> {
@@ -130,7 +132,7 @@ async fn serve_within(
 struct Server {
     app: Router,
     tls: Option<Tls>,
-    limits: Limits,
+    limits: ConnectionLimits,
     stopping: CancellationToken,
 }
 
@@ -159,7 +161,7 @@ impl Server {
         }
     }
 
-    /// One connection from its first byte to its last.
+    /// Serves one connection from its first byte to its last.
     async fn talk(self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
         let _slot = slot;
         // Small answers go out at once; where that cannot be set they go out a moment later.
@@ -187,7 +189,9 @@ impl Server {
             request.extensions_mut().insert(ConnectInfo(peer));
             app.call(request)
         });
-        let stream = TokioIo::new(Stalling::new(stream, self.limits.stall));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.stall));
+        let stream = TokioIo::new(Box::pin(stream));
         // HTTP/1.1 alone: telling HTTP/2 by its first bytes would wait for them without a limit.
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -232,7 +236,7 @@ mod tests {
         ended: JoinHandle<Result<(), EngineError>>,
     }
 
-    async fn start(limits: Limits) -> Running {
+    async fn start(limits: ConnectionLimits) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new()
@@ -246,8 +250,8 @@ mod tests {
         Running { address, stop, ended }
     }
 
-    fn short() -> Limits {
-        Limits { handshake: SHORT, header: SHORT, stall: SHORT, ..Limits::default() }
+    fn short() -> ConnectionLimits {
+        ConnectionLimits { handshake: SHORT, header: SHORT, stall: SHORT, ..ConnectionLimits::default() }
     }
 
     /// What comes back until the server closes.
@@ -265,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn slow_clients_are_let_go_and_make_room() {
         // Two places only: both are taken by clients that never finish their header.
-        let running = start(Limits { connections: 2, ..short() }).await;
+        let running = start(ConnectionLimits { connections: 2, ..short() }).await;
         let mut slow = Vec::new();
         for begun in ["GET / HT", ""] {
             let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -320,7 +324,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_let_go() {
-        let running = start(Limits { connections: 1, ..short() }).await;
+        let running = start(ConnectionLimits { connections: 1, ..short() }).await;
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         // The one place is free again without a byte having been read.
@@ -329,7 +333,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_cannot_take_every_place() {
-        let running = start(Limits { connections: 8, of_one_address: 2, ..Limits::default() }).await;
+        let running =
+            start(ConnectionLimits { connections: 8, of_one_address: 2, ..ConnectionLimits::default() }).await;
         let mut held = Vec::new();
         for _ in 0..2 {
             let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -347,7 +352,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_under_way_is_answered_before_the_end() {
-        let running = start(Limits::default()).await;
+        let running = start(ConnectionLimits::default()).await;
         let mut idle = TcpStream::connect(running.address).await.unwrap();
         idle.write_all(&GET.as_bytes()[..10]).await.unwrap();
         let address = running.address;

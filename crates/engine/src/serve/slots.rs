@@ -5,16 +5,18 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::EngineError;
+use crate::error::EngineError;
 
 /// Places, shared by everybody.
 pub struct Slots {
     free: Arc<Semaphore>,
     of_one_address: usize,
+    /// How many places each address has. Nothing waits under this lock, and no other is held with it.
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -37,7 +39,7 @@ impl Slots {
 
     /// Takes the place for a client; `None` when its address has as many as one may.
     pub fn take(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Slot> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         let count = taken.entry(address).or_default();
         if *count >= self.of_one_address {
             return None;
@@ -50,7 +52,7 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         if let Some(count) = taken.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -77,6 +79,6 @@ mod tests {
         assert!(slots.take(slots.free().await.unwrap(), one).is_some());
         drop(second);
         assert_eq!(slots.free.available_permits(), 3);
-        assert!(slots.taken.lock().unwrap().is_empty());
+        assert!(slots.taken.lock().is_empty());
     }
 }

@@ -5,54 +5,29 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use identities::trust;
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use sha2::{Digest, Sha256};
 use telemetry::Repeated;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::certificate;
-use crate::EngineError;
+use super::certificate::TlsFiles;
+use crate::error::EngineError;
 
 /// How often the files are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
-/// Where a certificate and its key are.
-#[derive(Debug, Clone)]
-pub struct TlsFiles {
-    /// PEM; the engine's own certificate first, then those that lead to its issuer.
-    pub certificate: PathBuf,
-    /// PEM: PKCS#8, SEC1 or PKCS#1.
-    pub key: PathBuf,
-}
-
-impl TlsFiles {
-    /// Those of the engine's own certificate in its data folder, good for `names` beside the names this machine is
-    /// likely to be reached by when it listens on `address`; made where need be.
-    pub fn self_made(
-        folder: &std::path::Path,
-        address: std::net::IpAddr,
-        names: &[String],
-    ) -> Result<Self, EngineError> {
-        let mut all = certificate::usual_names(address);
-        all.extend(names.iter().filter(|name| !all.contains(name)).cloned().collect::<Vec<_>>());
-        certificate::self_made(folder, &all, chrono::Utc::now())
-    }
-}
 
 /// TLS with one certificate; clones are the same one.
 #[derive(Clone)]
@@ -64,6 +39,7 @@ pub struct Tls {
 /// The certificate shown at this moment.
 struct Current {
     files: TlsFiles,
+    /// Nothing waits under this lock, and no other is held with it.
     key: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -82,7 +58,7 @@ impl Tls {
 
     /// Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo: what a client's `pin_sha256` holds.
     pub fn pin(&self) -> Result<String, EngineError> {
-        let key = self.current.key.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let key = self.current.key.read().clone();
         pin(&key).ok_or_else(|| EngineError::UnusableCertificate { path: self.current.files.certificate.clone() })
     }
 
@@ -122,14 +98,14 @@ impl Current {
 
     fn reload(&self) -> Result<(), EngineError> {
         let key = Arc::new(load(&self.files)?);
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+        *self.key.write() = key;
         Ok(())
     }
 }
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.key.read().unwrap_or_else(PoisonError::into_inner).clone())
+        Some(self.key.read().clone())
     }
 }
 
@@ -167,8 +143,7 @@ fn load(files: &TlsFiles) -> Result<CertifiedKey, EngineError> {
 }
 
 fn pin(key: &CertifiedKey) -> Option<String> {
-    let (_, certificate) = X509Certificate::from_der(key.cert.first()?).ok()?;
-    Some(BASE64_STANDARD.encode(Sha256::digest(certificate.public_key().raw)))
+    trust::key_of(key.cert.first()?).ok().map(|pin| pin.to_string())
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use identities::wire::{Base64, DetectionItem, DetectionsQuery};
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::{millis, moment, people};
+use super::statement::{first, id, rows, run};
+use super::{Stop, millis, moment};
 
 /// One sighting of one face.
 pub struct Detection<'a> {
@@ -17,48 +18,46 @@ pub struct Detection<'a> {
     pub detector: &'a str,
     pub time: DateTime<Utc>,
     pub time_zone: &'a str,
-    /// Of the detection, 0 to 1: that this is a face.
+    /// How sure the detector is that this is a face, 0 to 1.
     pub confidence: f32,
-    /// Of the match, 0 to 1: that it is this person's; none for a stranger.
+    /// How sure the match is with this person, 0 to 1; none for a stranger.
     pub match_confidence: Option<f32>,
     pub quality: f32,
-    /// Pixels of the photo: x, y, width, height.
+    /// The face's box in pixels of the photo: x, y, width, height.
     pub bbox: [i32; 4],
     pub photo: i64,
 }
 
 /// Whose sightings are asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum Of<'a> {
-    Face(&'a str),
+#[derive(Debug, Clone)]
+pub enum Of {
+    Face(String),
     Person(Uuid),
 }
 
-pub fn insert(transaction: &Transaction, detection: &Detection) -> Result<(), rusqlite::Error> {
+pub fn insert(transaction: &Transaction, detection: &Detection) -> Result<(), Stop> {
     let Detection { detector, time_zone, confidence, match_confidence, quality, photo, .. } = detection;
     let [x, y, width, height] = detection.bbox;
-    transaction
-        .prepare_cached(
-            "INSERT INTO detections (detect_id, face_id, person_id, detector, time, time_zone, confidence, quality, \
-             x, y, width, height, photo_id, match_confidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute((
-            detection.detect_id.to_string(),
-            detection.face.to_string(),
-            detection.person.map(|person| person.to_string()),
-            detector,
-            millis(detection.time),
-            time_zone,
-            confidence,
-            quality,
-            x,
-            y,
-            width,
-            height,
-            photo,
-            match_confidence,
-        ))
-        .map(drop)
+    let statement = "INSERT INTO detections (detect_id, face_id, person_id, detector, time, time_zone, confidence, \
+                     quality, x, y, width, height, photo_id, match_confidence) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let values = (
+        detection.detect_id.to_string(),
+        detection.face.to_string(),
+        detection.person.map(|person| person.to_string()),
+        detector,
+        millis(detection.time),
+        time_zone,
+        confidence,
+        quality,
+        x,
+        y,
+        width,
+        height,
+        photo,
+        match_confidence,
+    );
+    run(transaction, statement, values).map(drop)
 }
 
 /// The detection of the same person (of the same face, for somebody unknown) at the same detector less than `within`
@@ -70,67 +69,45 @@ pub fn near(
     detector: &str,
     time: DateTime<Utc>,
     within: TimeDelta,
-) -> Result<Option<(Uuid, Uuid)>, rusqlite::Error> {
+) -> Result<Option<(Uuid, Uuid)>, Stop> {
     let column = if person.is_some() { "person_id" } else { "face_id" };
+    let query = format!(
+        "SELECT detect_id, face_id FROM detections WHERE {column} = ? AND detector = ? AND time > ? AND time < ? \
+         ORDER BY abs(time - ?) LIMIT 1"
+    );
     let (time, within) = (millis(time), within.num_milliseconds());
-    connection
-        .prepare_cached(&format!(
-            "SELECT detect_id, face_id FROM detections WHERE {column} = ? AND detector = ? AND time > ? AND time < ? \
-             ORDER BY abs(time - ?) LIMIT 1"
-        ))?
-        .query_row((person.unwrap_or(face).to_string(), detector, time - within, time + within, time), |row| {
-            Ok((people::id(row, 0)?, people::id(row, 1)?))
-        })
-        .optional()
+    let values = (person.unwrap_or(face).to_string(), detector, time - within, time + within, time);
+    first(connection, &query, values, |row| Ok((id(row, 0)?, id(row, 1)?)))
 }
 
-/// One page; at most `most` records whatever was asked for.
-pub fn list(
-    connection: &Connection,
-    of: Of,
-    query: &DetectionsQuery,
-    most: u32,
-) -> Result<Vec<DetectionItem>, rusqlite::Error> {
+/// Reads one page of sightings; at most `most` records whatever was asked for.
+pub fn list(connection: &Connection, of: &Of, query: &DetectionsQuery, most: u32) -> Result<Vec<DetectionItem>, Stop> {
     let (column, id) = match of {
-        Of::Face(face) => ("face_id", face.to_owned()),
+        Of::Face(face) => ("face_id", face.clone()),
         Of::Person(person) => ("person_id", person.to_string()),
     };
     let order = if query.date_ascending { "ASC" } else { "DESC" };
-    connection
-        .prepare_cached(&format!(
-            "SELECT confidence, time, time_zone, detector, jpeg FROM detections JOIN photos USING (photo_id) \
-             WHERE {column} = ? AND time >= ? AND time <= ? \
-             ORDER BY time {order}, detections.rowid {order} LIMIT ? OFFSET ?"
-        ))?
-        .query_map(
-            (
-                id,
-                query.epoch_start_ms.unwrap_or(i64::MIN),
-                query.epoch_end_ms.unwrap_or(i64::MAX),
-                query.take.min(most),
-                query.skip,
-            ),
-            |row| {
-                Ok(DetectionItem {
-                    confidence: row.get(0)?,
-                    date_time_utc: moment(row.get(1)?),
-                    time_zone: row.get(2)?,
-                    detector: row.get(3)?,
-                    image: Some(Base64::from(row.get::<_, Vec<u8>>(4)?)),
-                })
-            },
-        )?
-        .collect()
+    let statement = format!(
+        "SELECT confidence, time, time_zone, detector, jpeg FROM detections JOIN photos USING (photo_id) \
+         WHERE {column} = ? AND time >= ? AND time <= ? \
+         ORDER BY time {order}, detections.rowid {order} LIMIT ? OFFSET ?"
+    );
+    let (start, end) = (query.epoch_start_ms.unwrap_or(i64::MIN), query.epoch_end_ms.unwrap_or(i64::MAX));
+    rows(connection, &statement, (id, start, end, query.take.min(most), query.skip), |row| {
+        Ok(DetectionItem {
+            confidence: row.get(0)?,
+            date_time_utc: moment(row.get(1)?),
+            time_zone: row.get(2)?,
+            detector: row.get(3)?,
+            image: Some(Base64::from(row.get::<_, Vec<u8>>(4)?)),
+        })
+    })
 }
 
 /// The photo of a detection of that face; an enrolment counts as one, its photo is the enrolled one.
-pub fn photo(connection: &Connection, face: &str, detect_id: &str) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-    connection
-        .prepare_cached(
-            "SELECT jpeg FROM photos WHERE photo_id = coalesce( \
-             (SELECT photo_id FROM detections WHERE detect_id = ?1 AND face_id = ?2), \
-             (SELECT photo_id FROM faces WHERE detect_id = ?1 AND face_id = ?2))",
-        )?
-        .query_row((detect_id, face), |row| row.get(0))
-        .optional()
+pub fn photo(connection: &Connection, face: &str, detect_id: &str) -> Result<Option<Vec<u8>>, Stop> {
+    let query = "SELECT jpeg FROM photos WHERE photo_id = coalesce( \
+                 (SELECT photo_id FROM detections WHERE detect_id = ?1 AND face_id = ?2), \
+                 (SELECT photo_id FROM faces WHERE detect_id = ?1 AND face_id = ?2))";
+    first(connection, query, (detect_id, face), |row| row.get(0))
 }

@@ -3,63 +3,51 @@
 //! In: whom, or which photo. Out: a database without it. What is deleted is overwritten with zeros (`secure_delete`); a
 //! photo that also shows somebody else stays until they are erased, too.
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::Transaction;
 use uuid::Uuid;
 
+use super::statement::{first, id, rows, run};
 use super::{Stop, people};
 use crate::refusal::Refusal;
 
 /// Erases a person: record, photos, vectors, documents and everything seen of them.
 pub fn person(transaction: &Transaction, person: Uuid) -> Result<(), Stop> {
     people::require(transaction, person)?;
-    let id = person.to_string();
-    let photos = transaction
-        .prepare(
-            "SELECT photo_id FROM faces WHERE person_id = ?1 AND photo_id IS NOT NULL \
-             UNION SELECT photo_id FROM detections WHERE person_id = ?1",
-        )?
-        .query_map([&id], |row| row.get(0))?
-        .collect::<Result<Vec<i64>, _>>()?;
-    transaction.execute("DELETE FROM people WHERE person_id = ?", [&id])?;
-    Ok(unused(transaction, &photos)?)
+    let owner = person.to_string();
+    let query = "SELECT photo_id FROM faces WHERE person_id = ?1 AND photo_id IS NOT NULL \
+                 UNION SELECT photo_id FROM detections WHERE person_id = ?1";
+    let photos = rows(transaction, query, [&owner], |row| row.get(0))?;
+    run(transaction, "DELETE FROM people WHERE person_id = ?", [&owner])?;
+    erase_unused(transaction, &photos)
 }
 
 /// Erases an enrolled photo and its vector, and gives whose it was. A person's last photo stays: without any, nobody
 /// would be recognised and nobody would know why.
 pub fn photo(transaction: &Transaction, face: Uuid) -> Result<Uuid, Stop> {
     let face = face.to_string();
-    let (person, photo) = transaction
-        .query_row(
-            "SELECT person_id, photo_id FROM faces WHERE face_id = ? AND person_id IS NOT NULL AND photo_id IS NOT NULL",
-            [&face],
-            |row| Ok((people::id(row, 0)?, row.get(1)?)),
-        )
-        .optional()?
-        .ok_or(Refusal::NotFound("photo"))?;
-    let another: Option<String> = transaction
-        .query_row(
-            "SELECT face_id FROM faces WHERE person_id = ? AND photo_id IS NOT NULL AND face_id <> ? ORDER BY rowid",
-            (person.to_string(), &face),
-            |row| row.get(0),
-        )
-        .optional()?;
+    let query = "SELECT person_id, photo_id FROM faces \
+                 WHERE face_id = ? AND person_id IS NOT NULL AND photo_id IS NOT NULL";
+    let found = first(transaction, query, [&face], |row| Ok((id(row, 0)?, row.get(1)?)))?;
+    let (person, photo) = found.ok_or(Refusal::NotFound("photo"))?;
+    let query = "SELECT face_id FROM faces WHERE person_id = ? AND photo_id IS NOT NULL AND face_id <> ? \
+                 ORDER BY rowid";
+    let another: Option<String> = first(transaction, query, (person.to_string(), &face), |row| row.get(0))?;
     let another = another.ok_or_else(|| {
         Refusal::bad_input("it is the person's only photo: add another one first, or erase the person")
     })?;
     // What was seen stays the person's, as seen by another of their photos.
-    transaction.execute("UPDATE detections SET face_id = ? WHERE face_id = ?", (another, &face))?;
-    transaction.execute("DELETE FROM faces WHERE face_id = ?", [&face])?;
-    unused(transaction, &[photo])?;
+    run(transaction, "UPDATE detections SET face_id = ? WHERE face_id = ?", (another, &face))?;
+    run(transaction, "DELETE FROM faces WHERE face_id = ?", [&face])?;
+    erase_unused(transaction, &[photo])?;
     Ok(person)
 }
 
 /// Erases those of the photos that nothing shows any more.
-fn unused(transaction: &Transaction, photos: &[i64]) -> Result<(), rusqlite::Error> {
-    let mut erase = transaction.prepare(
-        "DELETE FROM photos WHERE photo_id = ?1 AND NOT EXISTS (SELECT 1 FROM faces WHERE photo_id = ?1) \
-         AND NOT EXISTS (SELECT 1 FROM detections WHERE photo_id = ?1)",
-    )?;
-    photos.iter().try_for_each(|photo| erase.execute([photo]).map(drop))
+fn erase_unused(transaction: &Transaction, photos: &[i64]) -> Result<(), Stop> {
+    let statement = "DELETE FROM photos WHERE photo_id = ?1 \
+                     AND NOT EXISTS (SELECT 1 FROM faces WHERE photo_id = ?1) \
+                     AND NOT EXISTS (SELECT 1 FROM detections WHERE photo_id = ?1)";
+    photos.iter().try_for_each(|photo| run(transaction, statement, [photo]).map(drop))
 }
 
 #[cfg(test)]
@@ -88,7 +76,7 @@ mod tests {
         Ok((owner, enrolled))
     }
 
-    fn seen(transaction: &Transaction, owner: Uuid, face: Uuid, photo: i64) -> Result<(), rusqlite::Error> {
+    fn seen(transaction: &Transaction, owner: Uuid, face: Uuid, photo: i64) -> Result<(), Stop> {
         let detection = detections::Detection {
             detect_id: Uuid::new_v4(),
             face,

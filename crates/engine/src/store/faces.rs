@@ -4,10 +4,12 @@
 //! Vectors are kept per model, so that a new model can be prepared beside the old one.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::{millis, people};
+use super::statement::{first, id, rows, run, value};
+use super::{Stop, millis};
 
 /// A photo enrolled for a person.
 pub struct Enrolled<'a> {
@@ -25,72 +27,40 @@ pub struct EnrolledPhoto {
     pub reference: Option<String>,
 }
 
-/// Where a photo reference leads.
+/// The enrolled face that a photo reference belongs to.
 pub struct Reference {
     pub face: String,
     pub person: Uuid,
     pub detect_id: Option<String>,
 }
 
-pub fn insert_photo(transaction: &Transaction, jpeg: &[u8]) -> Result<i64, rusqlite::Error> {
-    transaction.prepare_cached("INSERT INTO photos (jpeg) VALUES (?)")?.insert([jpeg])
+pub fn insert_photo(transaction: &Transaction, jpeg: &[u8]) -> Result<i64, Stop> {
+    Ok(transaction.prepare_cached("INSERT INTO photos (jpeg) VALUES (?)")?.insert([jpeg])?)
 }
 
-pub fn insert_enrolled(
-    transaction: &Transaction,
-    enrolled: &Enrolled,
-    now: DateTime<Utc>,
-) -> Result<(), rusqlite::Error> {
+pub fn insert_enrolled(transaction: &Transaction, enrolled: &Enrolled, now: DateTime<Utc>) -> Result<(), Stop> {
     let photo = insert_photo(transaction, enrolled.jpeg)?;
     let Enrolled { face, person, detect_id, photo_reference, quality, .. } = enrolled;
-    transaction
-        .prepare_cached(
-            "INSERT INTO faces (face_id, person_id, detect_id, photo_id, photo_reference, quality, created, last_seen) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
-        )?
-        .execute((
-            face.to_string(),
-            person.to_string(),
-            detect_id.to_string(),
-            photo,
-            photo_reference,
-            quality,
-            millis(now),
-        ))
-        .map(drop)
+    let statement = "INSERT INTO faces (face_id, person_id, detect_id, photo_id, photo_reference, quality, created, \
+                     last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
+    let (face, person, detect_id) = (face.to_string(), person.to_string(), detect_id.to_string());
+    run(transaction, statement, (face, person, detect_id, photo, photo_reference, quality, millis(now))).map(drop)
 }
 
-/// A face nobody knows; it has no photo of its own, its detections have.
-pub fn insert_unknown(
-    transaction: &Transaction,
-    face: Uuid,
-    quality: f32,
-    now: DateTime<Utc>,
-) -> Result<(), rusqlite::Error> {
-    transaction
-        .prepare_cached("INSERT INTO faces (face_id, quality, created, last_seen) VALUES (?1, ?2, ?3, ?3)")?
-        .execute((face.to_string(), quality, millis(now)))
-        .map(drop)
+/// Adds a face nobody knows; it has no photo of its own, its detections have.
+pub fn insert_unknown(transaction: &Transaction, face: Uuid, quality: f32, now: DateTime<Utc>) -> Result<(), Stop> {
+    let statement = "INSERT INTO faces (face_id, quality, created, last_seen) VALUES (?1, ?2, ?3, ?3)";
+    run(transaction, statement, (face.to_string(), quality, millis(now))).map(drop)
 }
 
-pub fn seen(transaction: &Transaction, face: Uuid, now: DateTime<Utc>) -> Result<(), rusqlite::Error> {
-    transaction
-        .prepare_cached("UPDATE faces SET last_seen = ? WHERE face_id = ?")?
-        .execute((millis(now), face.to_string()))
-        .map(drop)
+pub fn seen(transaction: &Transaction, face: Uuid, now: DateTime<Utc>) -> Result<(), Stop> {
+    run(transaction, "UPDATE faces SET last_seen = ? WHERE face_id = ?", (millis(now), face.to_string())).map(drop)
 }
 
-pub fn insert_embedding(
-    transaction: &Transaction,
-    face: Uuid,
-    model: &str,
-    vector: &[f32],
-) -> Result<(), rusqlite::Error> {
+pub fn insert_embedding(transaction: &Transaction, face: Uuid, model: &str, vector: &[f32]) -> Result<(), Stop> {
     let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO embeddings (face_id, model, vector) VALUES (?, ?, ?)")?
-        .execute((face.to_string(), model, bytes))
-        .map(drop)
+    let statement = "INSERT OR REPLACE INTO embeddings (face_id, model, vector) VALUES (?, ?, ?)";
+    run(transaction, statement, (face.to_string(), model, bytes)).map(drop)
 }
 
 /// Every vector of a model with its face and person, in the order the faces came: of the people enrolled (`known`), or
@@ -100,7 +70,7 @@ pub fn each_embedding(
     model: &str,
     known: bool,
     mut each: impl FnMut(Uuid, Option<Uuid>, &[f32]),
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), Stop> {
     let mut statement = connection.prepare(
         "SELECT face_id, person_id, vector FROM faces JOIN embeddings USING (face_id) \
          WHERE model = ? AND (person_id IS NOT NULL) = ? ORDER BY faces.rowid",
@@ -109,95 +79,75 @@ pub fn each_embedding(
     let mut vector = Vec::new();
     while let Some(row) = rows.next()? {
         let person = match row.get_ref(1)? {
-            rusqlite::types::ValueRef::Null => None,
-            _ => Some(people::id(row, 1)?),
+            ValueRef::Null => None,
+            _ => Some(id(row, 1)?),
         };
         vector.clear();
-        let (values, _) = row.get_ref(2)?.as_blob()?.as_chunks::<4>();
+        let (values, _) = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?.as_chunks::<4>();
         vector.extend(values.iter().map(|bytes| f32::from_le_bytes(*bytes)));
-        each(people::id(row, 0)?, person, &vector);
+        each(id(row, 0)?, person, &vector);
     }
     Ok(())
 }
 
 /// Enrolled faces that this model has not seen yet: neither a vector nor the note that it finds none.
-pub fn without_embedding(connection: &Connection, model: &str) -> Result<Vec<Uuid>, rusqlite::Error> {
-    connection
-        .prepare(
-            "SELECT face_id FROM faces WHERE photo_id IS NOT NULL \
-             AND face_id NOT IN (SELECT face_id FROM embeddings WHERE model = ?1) \
-             AND face_id NOT IN (SELECT face_id FROM faceless WHERE model = ?1) ORDER BY rowid",
-        )?
-        .query_map([model], |row| people::id(row, 0))?
-        .collect()
+pub fn without_embedding(connection: &Connection, model: &str) -> Result<Vec<Uuid>, Stop> {
+    let query = "SELECT face_id FROM faces WHERE photo_id IS NOT NULL \
+                 AND face_id NOT IN (SELECT face_id FROM embeddings WHERE model = ?1) \
+                 AND face_id NOT IN (SELECT face_id FROM faceless WHERE model = ?1) ORDER BY rowid";
+    rows(connection, query, [model], |row| id(row, 0))
 }
 
 /// Notes that the model finds no face in an enrolled photo.
-pub fn insert_faceless(transaction: &Transaction, face: Uuid, model: &str) -> Result<(), rusqlite::Error> {
-    transaction
-        .prepare_cached("INSERT OR IGNORE INTO faceless (face_id, model) VALUES (?, ?)")?
-        .execute((face.to_string(), model))
-        .map(drop)
+pub fn insert_faceless(transaction: &Transaction, face: Uuid, model: &str) -> Result<(), Stop> {
+    let statement = "INSERT OR IGNORE INTO faceless (face_id, model) VALUES (?, ?)";
+    run(transaction, statement, (face.to_string(), model)).map(drop)
 }
 
-/// Enrolled photos in which the model finds no face.
-pub fn count_faceless(connection: &Connection, model: &str) -> Result<usize, rusqlite::Error> {
-    let count: i64 =
-        connection.query_row("SELECT count(*) FROM faceless WHERE model = ?", [model], |row| row.get(0))?;
+/// How many enrolled photos the model finds no face in.
+pub fn count_faceless(connection: &Connection, model: &str) -> Result<usize, Stop> {
+    let count: u32 = value(connection, "SELECT count(*) FROM faceless WHERE model = ?", [model])?;
     Ok(count as usize)
 }
 
-pub fn count_enrolled(connection: &Connection) -> Result<usize, rusqlite::Error> {
-    let count: i64 =
-        connection.query_row("SELECT count(*) FROM faces WHERE photo_id IS NOT NULL", [], |row| row.get(0))?;
+pub fn count_enrolled(connection: &Connection) -> Result<usize, Stop> {
+    let count: u32 = value(connection, "SELECT count(*) FROM faces WHERE photo_id IS NOT NULL", [])?;
     Ok(count as usize)
 }
 
 /// The photos of a person, the best one first.
-pub fn photos_of(connection: &Connection, person: Uuid) -> Result<Vec<EnrolledPhoto>, rusqlite::Error> {
-    connection
-        .prepare_cached(
-            "SELECT face_id, photo_reference FROM faces WHERE person_id = ? AND photo_id IS NOT NULL \
-             ORDER BY quality DESC, rowid",
-        )?
-        .query_map([person.to_string()], |row| Ok(EnrolledPhoto { face: row.get(0)?, reference: row.get(1)? }))?
-        .collect()
+pub fn photos_of(connection: &Connection, person: Uuid) -> Result<Vec<EnrolledPhoto>, Stop> {
+    let query = "SELECT face_id, photo_reference FROM faces WHERE person_id = ? AND photo_id IS NOT NULL \
+                 ORDER BY quality DESC, rowid";
+    rows(connection, query, [person.to_string()], |row| Ok(EnrolledPhoto { face: row.get(0)?, reference: row.get(1)? }))
 }
 
 /// Whom a face was enrolled for; `None` when there is no such face, or nobody knows it.
-pub fn person_of(connection: &Connection, face: Uuid) -> Result<Option<Uuid>, rusqlite::Error> {
-    connection
-        .prepare_cached("SELECT person_id FROM faces WHERE face_id = ? AND person_id IS NOT NULL")?
-        .query_row([face.to_string()], |row| people::id(row, 0))
-        .optional()
+pub fn person_of(connection: &Connection, face: Uuid) -> Result<Option<Uuid>, Stop> {
+    let query = "SELECT person_id FROM faces WHERE face_id = ? AND person_id IS NOT NULL";
+    first(connection, query, [face.to_string()], |row| id(row, 0))
 }
 
 /// The photo a face was enrolled from.
-pub fn photo(connection: &Connection, face: &str) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-    connection
-        .prepare_cached("SELECT jpeg FROM faces JOIN photos USING (photo_id) WHERE face_id = ?")?
-        .query_row([face], |row| row.get(0))
-        .optional()
+pub fn photo(connection: &Connection, face: &str) -> Result<Option<Vec<u8>>, Stop> {
+    let query = "SELECT jpeg FROM faces JOIN photos USING (photo_id) WHERE face_id = ?";
+    first(connection, query, [face], |row| row.get(0))
 }
 
 /// Who was enrolled under the caller's own key for a photo.
-pub fn by_reference(connection: &Connection, reference: &str) -> Result<Option<Reference>, rusqlite::Error> {
-    connection
-        .prepare_cached("SELECT face_id, person_id, detect_id FROM faces WHERE photo_reference = ?")?
-        .query_row([reference], |row| {
-            Ok(Reference { face: row.get(0)?, person: people::id(row, 1)?, detect_id: row.get(2)? })
-        })
-        .optional()
+pub fn by_reference(connection: &Connection, reference: &str) -> Result<Option<Reference>, Stop> {
+    let query = "SELECT face_id, person_id, detect_id FROM faces WHERE photo_reference = ?";
+    first(connection, query, [reference], |row| {
+        Ok(Reference { face: row.get(0)?, person: id(row, 1)?, detect_id: row.get(2)? })
+    })
 }
 
 /// Forgets the vectors of unknown faces not seen since `before`, and of all but the `keep` last seen; what was seen of
 /// them stays in the history. Returns how many were forgotten.
-pub fn forget_unknown(transaction: &Transaction, before: DateTime<Utc>, keep: usize) -> Result<usize, rusqlite::Error> {
-    transaction.execute(
-        "DELETE FROM embeddings WHERE face_id IN (SELECT face_id FROM ( \
-            SELECT face_id, last_seen, row_number() OVER (ORDER BY last_seen DESC) AS place \
-            FROM faces WHERE person_id IS NULL AND face_id IN (SELECT face_id FROM embeddings)) \
-         WHERE last_seen < ? OR place > ?)",
-        (millis(before), keep as i64),
-    )
+pub fn forget_unknown(transaction: &Transaction, before: DateTime<Utc>, keep: usize) -> Result<usize, Stop> {
+    let statement = "DELETE FROM embeddings WHERE face_id IN (SELECT face_id FROM ( \
+                        SELECT face_id, last_seen, row_number() OVER (ORDER BY last_seen DESC) AS place \
+                        FROM faces WHERE person_id IS NULL AND face_id IN (SELECT face_id FROM embeddings)) \
+                     WHERE last_seen < ? OR place > ?)";
+    run(transaction, statement, (millis(before), keep as i64))
 }

@@ -12,9 +12,11 @@ pub mod erase;
 pub mod faces;
 mod functions;
 pub mod meta;
+pub mod part;
 pub mod people;
 mod schema;
 pub mod settings;
+mod statement;
 pub mod tags;
 pub mod users;
 
@@ -22,14 +24,14 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::EngineError;
+use super::error::EngineError;
 use super::refusal::Refusal;
 
 const DATABASE: &str = "engine.db";
@@ -38,21 +40,26 @@ const LOCK: &str = "engine.lock";
 /// How long a statement waits for another process (`engine user add`) to finish its transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
+/// Statements that a connection keeps prepared: more than there are in these files.
+const STATEMENTS: usize = 128;
+
 /// An open data folder.
 pub struct Store {
     database: PathBuf,
-    /// SQLite has one writer at a time; so have we, and requests wait here rather than in its busy handler.
+    /// The one connection that writes: SQLite has one writer at a time, and requests wait for this lock rather than in
+    /// its busy handler. Within it the gallery may be locked, and `readers`.
     writer: Mutex<Connection>,
-    /// Idle connections for reading; as many are opened as read at once, which the caller bounds.
+    /// Idle connections for reading; as many are opened as read at once, which the caller bounds. No other lock is
+    /// taken while this one is held.
     readers: Mutex<Vec<Connection>>,
 }
 
-/// Kept by the one process that serves a data folder.
+/// The lock of a data folder, held by the one process that serves it.
 pub struct FolderLock {
     _file: Flock<File>,
 }
 
-/// What ends a closure early: a refusal, or a statement that failed.
+/// Why a closure over the database ended early: the request is refused, or a statement failed.
 pub enum Stop {
     Refused(Refusal),
     Sql(rusqlite::Error),
@@ -61,6 +68,12 @@ pub enum Stop {
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        Self::Refused(error.into())
     }
 }
 
@@ -100,7 +113,7 @@ impl Store {
         operation: &'static str,
         read: impl FnOnce(&Connection) -> Result<T, Stop>,
     ) -> Result<T, Refusal> {
-        let idle = lock(&self.readers).pop();
+        let idle = self.readers.lock().pop();
         let mut connection = match idle {
             Some(connection) => connection,
             None => connect(&self.database)?,
@@ -111,7 +124,7 @@ impl Store {
             .and_then(|transaction| read(&transaction));
         // A connection that failed may be at fault itself: the next reader opens a new one.
         if !matches!(result, Err(Stop::Sql(_))) {
-            lock(&self.readers).push(connection);
+            self.readers.lock().push(connection);
         }
         result.map_err(|stop| stop.into_refusal(operation))
     }
@@ -134,7 +147,7 @@ impl Store {
         write: impl FnOnce(&Transaction) -> Result<T, Stop>,
         then: impl FnOnce(T) -> U,
     ) -> Result<U, Refusal> {
-        let mut connection = lock(&self.writer);
+        let mut connection = self.writer.lock();
         let attempt = || {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = write(&transaction)?;
@@ -164,11 +177,6 @@ pub fn moment(millis: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
 
-/// A lock whose holder panicked is still good: a transaction is rolled back when it is dropped.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn connect(database: &Path) -> Result<Connection, EngineError> {
     let open = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -179,7 +187,7 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         functions::add(&connection)?;
         Ok(connection)
     };

@@ -1,4 +1,4 @@
-//! The tables, and how a database of any earlier version becomes one of this version.
+//! The tables, and how a database of any released version becomes one of this version.
 //!
 //! In: an open database. Out: the same, at version [`VERSION`], or an error that leaves it untouched. A schema that
 //! has been released is never edited; a change is a new entry in [`MIGRATIONS`].
@@ -7,8 +7,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{functions, users};
-use crate::EngineError;
+use super::statement::value;
+use super::{Stop, users};
+use crate::error::EngineError;
 
 /// Tells an engine's database from any other SQLite file: "door" in ASCII.
 const APPLICATION_ID: i32 = 0x646f_6f72;
@@ -20,7 +21,7 @@ const VERSION: i32 = MIGRATIONS.len() as i32;
 ///
 /// Ids are UUIDs in their usual text form; times are milliseconds since 1970 in UTC; vectors are float32, little
 /// endian. `rowid` keeps lists in the order they were made in.
-const MIGRATIONS: [&str; 3] = [FIRST, SECOND, THIRD];
+const MIGRATIONS: [&str; 1] = [FIRST];
 
 const FIRST: &str = "
     CREATE TABLE meta (
@@ -88,6 +89,7 @@ const FIRST: &str = "
     CREATE INDEX entity_fields_by_name ON entity_fields (name, string_value);
     CREATE TABLE tags (
         tag_id TEXT NOT NULL UNIQUE,
+        -- Tidy, and one spelling of each word.
         name TEXT NOT NULL UNIQUE,
         disabled INTEGER NOT NULL,
         description TEXT,
@@ -138,10 +140,17 @@ const FIRST: &str = "
         last_seen INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX faces_of_person ON faces (person_id);
+    CREATE INDEX faces_of_photo ON faces (photo_id) WHERE photo_id IS NOT NULL;
     CREATE TABLE embeddings (
         face_id TEXT NOT NULL REFERENCES faces (face_id) ON DELETE CASCADE,
         model TEXT NOT NULL,
         vector BLOB NOT NULL,
+        PRIMARY KEY (face_id, model)
+    ) STRICT, WITHOUT ROWID;
+    -- Enrolled faces in whose photo a model finds no face.
+    CREATE TABLE faceless (
+        face_id TEXT NOT NULL REFERENCES faces (face_id) ON DELETE CASCADE,
+        model TEXT NOT NULL,
         PRIMARY KEY (face_id, model)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE detections (
@@ -154,130 +163,60 @@ const FIRST: &str = "
         confidence REAL NOT NULL,
         quality REAL NOT NULL,
         x INTEGER NOT NULL, y INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
-        photo_id INTEGER NOT NULL REFERENCES photos
+        photo_id INTEGER NOT NULL REFERENCES photos,
+        -- How sure the match was; NULL for a stranger.
+        match_confidence REAL
     ) STRICT;
     CREATE INDEX detections_of_face ON detections (face_id, time);
     CREATE INDEX detections_of_person ON detections (person_id, time) WHERE person_id IS NOT NULL;
-";
-
-/// Which model answers is remembered, and which photos a model finds no face in; and what is asked for by time or by
-/// photo is found.
-const SECOND: &str = "
-    CREATE TABLE faceless (
-        face_id TEXT NOT NULL REFERENCES faces (face_id) ON DELETE CASCADE,
-        model TEXT NOT NULL,
-        PRIMARY KEY (face_id, model)
-    ) STRICT, WITHOUT ROWID;
-    INSERT INTO meta (key, value)
-        SELECT 'model', CAST(model AS BLOB) FROM embeddings JOIN faces USING (face_id)
-        WHERE person_id IS NOT NULL GROUP BY model ORDER BY count(*) DESC LIMIT 1;
     CREATE INDEX detections_by_time ON detections (time);
     CREATE INDEX detections_of_photo ON detections (photo_id);
-    CREATE INDEX faces_of_photo ON faces (photo_id) WHERE photo_id IS NOT NULL;
-";
-
-/// How sure a match was has a column of its own. Until then `confidence` was that of a person who was recognised, and the
-/// detection's of a stranger; nobody can tell them apart any more, so that neither is taken for the other.
-///
-/// Names are kept tidy, and a tag has one spelling: of several the oldest stays, and whoever carried another carries it.
-/// A person who carried several keeps the one that lasts longest.
-const THIRD: &str = "
-    ALTER TABLE detections ADD COLUMN match_confidence REAL;
-
-    CREATE TEMPORARY TABLE kept AS
-        SELECT tag_id, first_value(tag_id) OVER (PARTITION BY folded(name) ORDER BY rowid) AS into_id FROM tags;
-    DELETE FROM person_tags WHERE rowid NOT IN (
-        SELECT first_value(person_tags.rowid) OVER (
-            PARTITION BY person_id, into_id ORDER BY expires IS NULL DESC, expires DESC, person_tags.rowid
-        ) FROM person_tags JOIN temp.kept USING (tag_id));
-    UPDATE person_tags SET tag_id = (SELECT into_id FROM temp.kept WHERE kept.tag_id = person_tags.tag_id);
-    DELETE FROM tags WHERE tag_id NOT IN (SELECT into_id FROM temp.kept);
-    DROP TABLE temp.kept;
-    UPDATE tags SET name = tidy(name);
-    UPDATE OR IGNORE entity_fields SET name = tidy(name);
 ";
 
 /// Brings the database to [`VERSION`], all steps in one transaction.
 pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), EngineError> {
-    let failed = |source| EngineError::Database { operation: "bring the database up to date", source };
-    functions::add(connection).map_err(failed)?;
-    // Immediate: of two processes that start on a new folder, one waits for the other.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let number = |pragma| transaction.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(failed);
-    let (application, version) = (number("application_id")?, number("user_version")?);
-    let tables: i64 =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
-    let foreign = application != APPLICATION_ID && (application != 0 || tables != 0);
-    if foreign || version < 0 {
-        return Err(EngineError::NotOurDatabase { path: path.to_owned() });
-    }
-    if version > VERSION {
-        return Err(EngineError::NewerDatabase { path: path.to_owned(), found: version, known: VERSION });
-    }
-    for step in &MIGRATIONS[version as usize..] {
-        transaction.execute_batch(step).map_err(failed)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-    transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
-    users::refresh_built_in_roles(&transaction).map_err(failed)?;
-    transaction.commit().map_err(failed)
+    let mut migrate = || {
+        // Immediate: of two processes that start on a new folder, one waits for the other.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let number = |pragma| transaction.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+        let (application, version) = (number("application_id")?, number("user_version")?);
+        let tables: u32 = value(&transaction, "SELECT count(*) FROM sqlite_schema", [])?;
+        let foreign = application != APPLICATION_ID && (application != 0 || tables != 0);
+        if foreign || version < 0 {
+            return Err(EngineError::NotOurDatabase { path: path.to_owned() }.into());
+        }
+        if version > VERSION {
+            let newer = EngineError::NewerDatabase { path: path.to_owned(), found: version, known: VERSION };
+            return Err(newer.into());
+        }
+        for step in &MIGRATIONS[version as usize..] {
+            transaction.execute_batch(step)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        users::refresh_built_in_roles(&transaction)?;
+        Ok(transaction.commit()?)
+    };
+    Ok(migrate().map_err(|stop: Stop| stop.into_refusal("bring the database up to date"))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The objects of a schema and how each is defined.
-    fn objects(connection: &Connection) -> Vec<(String, Option<String>)> {
-        let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
-    }
-
     #[test]
-    fn a_folder_of_the_first_version_keeps_what_is_in_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("engine.db");
-        let mut old = Connection::open(&path).unwrap();
-        old.execute_batch(FIRST).unwrap();
-        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
-        old.execute_batch(
-            "INSERT INTO people VALUES ('p', 1), ('q', 1);
-             INSERT INTO aliases VALUES ('a', 'p', 'Mara', NULL, NULL, NULL);
-             INSERT INTO photos VALUES (1, x'ffd8ff');
-             INSERT INTO faces VALUES ('f', 'p', 'd', 1, NULL, 0.5, 1, 1), ('g', 'q', 'e', 1, NULL, 0.5, 1, 1),
-                 ('u', NULL, NULL, NULL, NULL, 0.5, 1, 1);
-             INSERT INTO tags VALUES ('t', 'VIP', 0, NULL, 0), ('t2', 'vip ', 0, NULL, 0),
-                 ('g', 'Ga' || char(776) || 'ste', 0, NULL, 0);
-             INSERT INTO person_tags VALUES ('1', 'p', 't', 1, 5), ('2', 'p', 't2', 1, NULL), ('3', 'q', 't2', 1, 9),
-                 ('4', 'q', 'g', 1, NULL);
-             INSERT INTO embeddings VALUES ('f', 'new', x'00'), ('f', 'old', x'00'), ('g', 'new', x'00'),
-                 ('u', 'old', x'00');",
-        )
-        .unwrap();
-        migrate(&mut old, &path).unwrap();
-        let text = |query: &str| old.query_row(query, [], |row| row.get::<_, String>(0)).unwrap();
-        assert_eq!(text("SELECT first_name FROM aliases WHERE person_id = 'p'"), "Mara");
-        assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'model'"), "new");
-        assert_eq!(
-            text("SELECT group_concat(name, '|') FROM (SELECT name FROM tags ORDER BY rowid)"),
-            "VIP|Gäste",
-            "one of each spelling"
-        );
-        assert_eq!(
-            text(
-                "SELECT group_concat(person_id || name || ifnull(expires, '-'), ' ') FROM
-                 (SELECT person_id, name, expires FROM person_tags JOIN tags USING (tag_id) ORDER BY person_id, name)"
-            ),
-            "pVIP- qGäste- qVIP9",
-            "nobody loses a tag, and nobody has one twice"
-        );
-        assert_eq!(text("PRAGMA integrity_check"), "ok");
-        // It is the same as one that is made today.
-        let mut fresh = Connection::open_in_memory().unwrap();
-        migrate(&mut fresh, &path).unwrap();
-        assert_eq!(objects(&old), objects(&fresh));
-        migrate(&mut old, &path).unwrap();
+    fn a_database_is_made_once_and_only_its_own_is_opened() {
+        let path = Path::new("engine.db");
+        let mut database = Connection::open_in_memory().unwrap();
+        for _ in 0..2 {
+            migrate(&mut database, path).unwrap();
+        }
+        assert_eq!(value::<String>(&database, "PRAGMA integrity_check", []).unwrap_or_default(), "ok");
+        database.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        let newer = migrate(&mut database, path).unwrap_err();
+        assert!(matches!(newer, EngineError::NewerDatabase { found, .. } if found == VERSION + 1), "{newer}");
+        let mut other = Connection::open_in_memory().unwrap();
+        other.execute_batch("CREATE TABLE somebody_elses (x)").unwrap();
+        assert!(matches!(migrate(&mut other, path), Err(EngineError::NotOurDatabase { .. })));
     }
 }

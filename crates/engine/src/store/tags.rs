@@ -1,16 +1,18 @@
 //! Tag definitions, and the tags people carry.
 //!
-//! In and out: the wire types. A name is kept tidy, and two spellings of a word are one tag. A tag whose time has come is not returned any more; it stays in the table until it is
-//! given again or taken off.
+//! In and out: the wire types. A name is kept tidy, and two spellings of a word are one tag. A tag whose time has come
+//! is not returned any more; it stays in the table until it is given again or taken off.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use identities::text;
 use identities::wire::{PersonTag, PersonTagUpsert, Tag, TagSummary, TagWrite, TimeSpan};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, Row, Transaction};
 use uuid::Uuid;
 
-use super::people::{part_id, put};
+use super::part::{part_id, put};
+use super::statement::{first, id, rows, run, value};
 use super::{Stop, millis, moment};
+use crate::guid::guid;
 use crate::refusal::Refusal;
 
 /// No tag lapses later: the last second that ISO 8601 writes with four digits of year, in milliseconds since 1970.
@@ -19,42 +21,36 @@ const END_OF_TIME: i64 = 253_402_300_799_000;
 const TAG: &str = "SELECT tag_id, name, disabled, description, default_expire_secs FROM tags ";
 
 /// All definitions, or the one of exactly this name, as it is kept.
-pub fn list(connection: &Connection, name: Option<&str>) -> Result<Vec<Tag>, rusqlite::Error> {
-    let name = name.map(text::tidy);
-    connection
-        .prepare_cached(&format!("{TAG} WHERE ?1 IS NULL OR name = ?1 ORDER BY rowid"))?
-        .query_map([name], tag)?
-        .collect()
+pub fn list(connection: &Connection, name: Option<&str>) -> Result<Vec<Tag>, Stop> {
+    rows(connection, &format!("{TAG} WHERE ?1 IS NULL OR name = ?1 ORDER BY rowid"), [name.map(text::tidy)], tag)
 }
 
 pub fn read(connection: &Connection, id: Uuid) -> Result<Tag, Stop> {
-    let found =
-        connection.prepare_cached(&format!("{TAG} WHERE tag_id = ?"))?.query_row([id.to_string()], tag).optional()?;
+    let found = first(connection, &format!("{TAG} WHERE tag_id = ?"), [id.to_string()], tag)?;
     found.ok_or_else(|| Refusal::NotFound("tag").into())
 }
 
 pub fn create(transaction: &Transaction, id: Uuid, write: &TagWrite) -> Result<Tag, Stop> {
     let name = free_name(transaction, &write.tag_name, None)?;
-    transaction.execute(
-        "INSERT INTO tags (tag_id, name, disabled, description, default_expire_secs) VALUES (?, ?, ?, ?, ?)",
-        (id.to_string(), name, write.disabled, &write.description, seconds(&write.default_expire_period)),
-    )?;
+    let statement =
+        "INSERT INTO tags (tag_id, name, disabled, description, default_expire_secs) VALUES (?, ?, ?, ?, ?)";
+    let period = seconds(&write.default_expire_period);
+    run(transaction, statement, (id.to_string(), name, write.disabled, &write.description, period))?;
     read(transaction, id)
 }
 
 /// Replaces everything but the id.
 pub fn update(transaction: &Transaction, id: Uuid, write: &TagWrite) -> Result<Tag, Stop> {
     let name = free_name(transaction, &write.tag_name, Some(id))?;
-    transaction.execute(
-        "UPDATE tags SET name = ?, disabled = ?, description = ?, default_expire_secs = ? WHERE tag_id = ?",
-        (name, write.disabled, &write.description, seconds(&write.default_expire_period), id.to_string()),
-    )?;
+    let statement = "UPDATE tags SET name = ?, disabled = ?, description = ?, default_expire_secs = ? WHERE tag_id = ?";
+    let period = seconds(&write.default_expire_period);
+    run(transaction, statement, (name, write.disabled, &write.description, period, id.to_string()))?;
     read(transaction, id)
 }
 
 /// Takes the definition away, and with it the tag off everybody.
 pub fn delete(transaction: &Transaction, id: Uuid) -> Result<(), Stop> {
-    match transaction.execute("DELETE FROM tags WHERE tag_id = ?", [id.to_string()])? {
+    match run(transaction, "DELETE FROM tags WHERE tag_id = ?", [id.to_string()])? {
         0 => Err(Refusal::NotFound("tag").into()),
         _ => Ok(()),
     }
@@ -66,24 +62,25 @@ pub fn of_person(
     person: Uuid,
     name: Option<&str>,
     now: DateTime<Utc>,
-) -> Result<Vec<PersonTag>, rusqlite::Error> {
-    let name = name.map(text::tidy);
-    connection
-        .prepare_cached(
-            "SELECT person_tag_id, tag_id, created, expires, name FROM person_tags JOIN tags USING (tag_id) \
-             WHERE person_id = ?1 AND (?2 IS NULL OR name = ?2) AND (expires IS NULL OR expires > ?3) \
-             ORDER BY person_tags.rowid",
-        )?
-        .query_map((person.to_string(), name, millis(now)), |row| {
-            Ok(PersonTag {
-                person_tag_id: row.get(0)?,
-                tag_id: row.get(1)?,
-                created: Some(moment(row.get(2)?)),
-                expires: row.get::<_, Option<i64>>(3)?.map(moment),
-                tag: Some(TagSummary { name: row.get(4)? }),
-            })
-        })?
-        .collect()
+) -> Result<Vec<PersonTag>, Stop> {
+    let query = "SELECT person_tag_id, tag_id, created, expires, name FROM person_tags JOIN tags USING (tag_id) \
+                 WHERE person_id = ?1 AND (?2 IS NULL OR name = ?2) AND (expires IS NULL OR expires > ?3) \
+                 ORDER BY person_tags.rowid";
+    rows(connection, query, (person.to_string(), name.map(text::tidy), millis(now)), |row| {
+        Ok(PersonTag {
+            person_tag_id: row.get(0)?,
+            tag_id: row.get(1)?,
+            created: Some(moment(row.get(2)?)),
+            expires: row.get::<_, Option<i64>>(3)?.map(moment),
+            tag: Some(TagSummary { name: row.get(4)? }),
+        })
+    })
+}
+
+/// The id under which a person carries a tag, also one whose time has come; `None` when they do not.
+pub fn carried(connection: &Connection, person: Uuid, tag: &str) -> Result<Option<Uuid>, Stop> {
+    let query = "SELECT person_tag_id FROM person_tags WHERE person_id = ? AND tag_id = ?";
+    first(connection, query, (person.to_string(), tag), |row| id(row, 0))
 }
 
 /// Gives a person a tag or changes its expiry. A person carries a tag once: putting it without an id changes the one
@@ -94,22 +91,14 @@ pub fn put_on_person(
     mut upsert: PersonTagUpsert,
     now: DateTime<Utc>,
 ) -> Result<PersonTag, Stop> {
-    let definition = read(transaction, crate::guid(&upsert.tag_id)?)?;
+    let definition = read(transaction, guid(&upsert.tag_id)?)?;
     let (owner, tag_id) = (person.to_string(), &definition.tag_id);
     if upsert.person_tag_id.is_none() {
-        upsert.person_tag_id = transaction
-            .query_row(
-                "SELECT person_tag_id FROM person_tags WHERE person_id = ? AND tag_id = ?",
-                (&owner, tag_id),
-                |row| row.get(0),
-            )
-            .optional()?;
+        upsert.person_tag_id = carried(transaction, person, tag_id)?.map(|id| id.to_string());
     }
     let id = part_id(&mut upsert.person_tag_id)?;
-    transaction.execute(
-        "DELETE FROM person_tags WHERE person_id = ? AND tag_id = ? AND person_tag_id <> ?",
-        (&owner, tag_id, &id),
-    )?;
+    let others = "DELETE FROM person_tags WHERE person_id = ? AND tag_id = ? AND person_tag_id <> ?";
+    run(transaction, others, (&owner, tag_id, &id))?;
     let period = seconds(&definition.default_expire_period);
     let by_default = || (period > 0).then(|| millis(now).saturating_add(period.saturating_mul(1000)).min(END_OF_TIME));
     let expires = upsert.expires.map(millis).or_else(by_default);
@@ -121,8 +110,7 @@ pub fn put_on_person(
          WHERE person_id = excluded.person_id",
         (&id, &owner, tag_id, millis(now), expires),
     )?;
-    let created: i64 =
-        transaction.query_row("SELECT created FROM person_tags WHERE person_tag_id = ?", [&id], |row| row.get(0))?;
+    let created = value(transaction, "SELECT created FROM person_tags WHERE person_tag_id = ?", [&id])?;
     Ok(PersonTag {
         person_tag_id: Some(id),
         tag_id: definition.tag_id,
@@ -138,13 +126,10 @@ fn free_name(connection: &Connection, name: &str, but: Option<Uuid>) -> Result<S
     if name.is_empty() {
         return Err(Refusal::bad_input("tagName holds nothing but spaces").into());
     }
-    let holder: Option<(String, String)> = connection
-        .query_row("SELECT tag_id, name FROM tags WHERE folded(name) = ?", [text::folded(&name)], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
+    let holder = first(connection, &format!("{TAG} WHERE folded(name) = ?"), [text::folded(&name)], tag)?;
     match holder {
-        Some((id, taken)) if but.is_none_or(|but| but.to_string() != id) => {
+        Some(holder) if but.is_none_or(|but| but.to_string() != holder.tag_id) => {
+            let taken = holder.tag_name;
             Err(Refusal::bad_input(format!("tagName: there is a tag of this name already, written `{taken}`")).into())
         }
         _ => Ok(name),

@@ -1,8 +1,8 @@
 //! Whom we believe over TLS: the system's authorities, an authority of one's own, or a known key.
 //!
-//! In: a `ca_file` and pins of the configuration. Out: a rustls configuration for one endpoint, and when the certificate
-//! it showed last ends. There is no way to turn checking off: without a pin the chain, the name and the dates are
-//! checked, with one the key is.
+//! In: a `ca_file` and pins of the configuration. Out: a rustls configuration for one endpoint, and when the
+//! certificate it showed last ends. There is no way to turn checking off: without a pin the chain, the name and the
+//! dates are checked, with one the key is.
 //!
 //! ```text
 //!             │ no ca_file                     │ ca_file
@@ -31,7 +31,7 @@ pub use pin::KeyPin;
 pub use probe::{Presented, ProbeError, present};
 pub use verifier::key_of;
 
-use verifier::Verifier;
+use verifier::{Endpoint, Judge, Verifier};
 
 /// Why no trust can be set up.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum TrustError {
 /// The trust in one endpoint.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// For HTTP/1.1 and whatever else speaks TLS; without client authentication.
+    /// The configuration of TLS, for HTTP/1.1 and whatever else speaks it; without client authentication.
     pub config: ClientConfig,
     pub shown: Shown,
 }
@@ -79,8 +79,8 @@ impl Trust {
         };
         let chain = authorities.map(|roots| chain_verifier(roots, &provider)).transpose()?;
         let shown = Shown::default();
-        let verifier = Verifier::new(chain, pins, &provider, shown.clone());
-        let mut config = with_verifier(&provider, Arc::new(verifier)).map_err(|source| TrustError::Tls { source })?;
+        let endpoint = Endpoint { chain, pins: pins.to_vec(), shown: shown.clone() };
+        let mut config = judged_by(Arc::new(endpoint), &provider)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { config, shown })
     }
@@ -129,12 +129,12 @@ fn chain_verifier(
     built.map_err(|_| TrustError::NoAuthorities)
 }
 
-fn with_verifier(
-    provider: &Arc<CryptoProvider>,
-    verifier: Arc<dyn rustls::client::danger::ServerCertVerifier>,
-) -> Result<ClientConfig, rustls::Error> {
-    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+/// A configuration in which `judge` decides about certificates.
+fn judged_by(judge: Arc<dyn Judge>, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TrustError> {
+    let verifier = Verifier { judge, algorithms: provider.signature_verification_algorithms };
+    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let config = config.map_err(|source| TrustError::Tls { source })?;
+    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 fn authorities_of(file: &Path) -> Result<RootCertStore, TrustError> {

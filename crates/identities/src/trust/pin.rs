@@ -23,7 +23,8 @@ impl FromStr for KeyPin {
         let encoded = ["sha256//", "sha256/"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
         let bytes = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         bytes.map(Self).ok_or_else(|| {
-            "this is not the SHA-256 of a public key in Base64, 44 characters; `doorward identities trust URL` prints it"
+            "this is not the SHA-256 of a public key in Base64, 44 characters; `doorward identities trust URL` \
+             prints it"
                 .into()
         })
     }

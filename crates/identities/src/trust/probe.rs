@@ -5,21 +5,22 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use parking_lot::Mutex;
+use rustls::CertificateError;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::KeyPin;
-use super::{TrustError, authorities_of, authorities_of_system, chain_verifier, key_of, provider, with_verifier};
+use super::verifier::Judge;
+use super::{TrustError, authorities_of, authorities_of_system, chain_verifier, judged_by, key_of, provider};
 
 /// Connecting and the handshake together.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -107,12 +108,11 @@ async fn shake_hands(
         port,
         source,
     })?;
-    let provider = provider();
-    let watcher = Arc::new(Watcher { provider: provider.clone(), chain: Mutex::default() });
-    let config = with_verifier(&provider, watcher.clone()).map_err(|source| TrustError::Tls { source })?;
+    let watcher = Arc::new(Watcher::default());
+    let config = judged_by(watcher.clone(), &provider())?;
     let connected = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     // The connection goes away with this: nothing is sent over it.
-    let chain = std::mem::take(&mut *watcher.chain.lock().unwrap_or_else(PoisonError::into_inner));
+    let chain = std::mem::take(&mut *watcher.chain.lock());
     match connected {
         Ok(_) => Ok(chain),
         Err(source) => Err(ProbeError::Handshake { host: host_name(), port, source }),
@@ -190,45 +190,23 @@ fn visible(text: &str) -> String {
 }
 
 /// Believes everything and remembers what it saw. For this file alone: no request ever goes over its connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Watcher {
-    provider: Arc<CryptoProvider>,
+    /// The certificates shown. Nothing waits under this lock, and no other is held with it.
     chain: Mutex<Vec<CertificateDer<'static>>>,
 }
 
-impl ServerCertVerifier for Watcher {
-    fn verify_server_cert(
+impl Judge for Watcher {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         let chain = std::iter::once(end_entity).chain(intermediates).map(|shown| shown.clone().into_owned());
-        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = chain.collect();
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        *self.chain.lock() = chain.collect();
+        Ok(())
     }
 }

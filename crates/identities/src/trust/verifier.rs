@@ -1,13 +1,13 @@
 //! The check of one handshake: is this the server we mean?
 //!
-//! In: the certificates a server shows. Out: yes, or why not. A pin is held against the key that rustls itself reads out
-//! of the certificate and then checks the handshake's signature with, so nobody can show one key and use another.
+//! In: the certificates a server shows. Out: yes, or why not. A pin is held against the key that rustls itself reads
+//! out of the certificate and then checks the handshake's signature with, so nobody can show one key and use another.
 
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, Error, OtherError, SignatureScheme};
@@ -17,38 +17,23 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::KeyPin;
 use super::Shown;
 
-/// Whom one endpoint may be.
+/// Who decides about the certificates of a handshake; its signatures are always checked.
+pub(super) trait Judge: std::fmt::Debug + Send + Sync {
+    fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<(), Error>;
+}
+
+/// A [`Judge`] as rustls asks for one.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    /// Chain, name and dates; `None` only where a pin stands for them.
-    chain: Option<Arc<WebPkiServerVerifier>>,
-    /// The server's own key must be one of these; empty where any will do that the chain vouches for.
-    pins: Vec<KeyPin>,
-    algorithms: WebPkiSupportedAlgorithms,
-    shown: Shown,
-}
-
-/// The server has another key than the pinned ones.
-#[derive(Debug, thiserror::Error)]
-#[error("the server's key is {key}, which `pin_sha256` does not name")]
-struct OtherKey {
-    key: KeyPin,
-}
-
-/// There is neither an authority nor a pin to go by.
-#[derive(Debug, thiserror::Error)]
-#[error("nothing says which server to believe")]
-struct NothingToGoBy;
-
-impl Verifier {
-    pub fn new(
-        chain: Option<Arc<WebPkiServerVerifier>>,
-        pins: &[KeyPin],
-        provider: &CryptoProvider,
-        shown: Shown,
-    ) -> Self {
-        Self { chain, pins: pins.to_vec(), algorithms: provider.signature_verification_algorithms, shown }
-    }
+    pub judge: Arc<dyn Judge>,
+    pub algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -60,24 +45,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if !self.pins.is_empty() {
-            let key = key_of(end_entity)?;
-            if !self.pins.contains(&key) {
-                // Not `CertificateError::Other`, which shows itself in Rust's words.
-                return Err(OtherError(Arc::new(OtherKey { key })).into());
-            }
-        }
-        match &self.chain {
-            Some(chain) => {
-                chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-            }
-            // `Trust::new` makes none of these; a mistake there must not become trust in everybody.
-            None if self.pins.is_empty() => return Err(OtherError(Arc::new(NothingToGoBy)).into()),
-            None => {}
-        }
-        if let Ok((_, certificate)) = X509Certificate::from_der(end_entity) {
-            self.shown.note(certificate.validity().not_after.timestamp());
-        }
+        self.judge.judge(end_entity, intermediates, server_name, ocsp_response, now)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -101,6 +69,59 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+/// Whom one endpoint may be.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// Chain, name and dates; `None` only where a pin stands for them.
+    pub chain: Option<Arc<WebPkiServerVerifier>>,
+    /// The server's own key must be one of these; empty where any will do that the chain vouches for.
+    pub pins: Vec<KeyPin>,
+    pub shown: Shown,
+}
+
+/// The server has another key than the pinned ones.
+#[derive(Debug, thiserror::Error)]
+#[error("the server's key is {key}, which `pin_sha256` does not name")]
+struct OtherKey {
+    key: KeyPin,
+}
+
+/// There is neither an authority nor a pin to go by.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing says which server to believe")]
+struct NothingToGoBy;
+
+impl Judge for Endpoint {
+    fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if !self.pins.is_empty() {
+            let key = key_of(end_entity)?;
+            if !self.pins.contains(&key) {
+                // Not `CertificateError::Other`, which shows itself in Rust's words.
+                return Err(OtherError(Arc::new(OtherKey { key })).into());
+            }
+        }
+        match &self.chain {
+            Some(chain) => {
+                chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+            }
+            // `Trust::new` makes none of these; a mistake there must not become trust in everybody.
+            None if self.pins.is_empty() => return Err(OtherError(Arc::new(NothingToGoBy)).into()),
+            None => {}
+        }
+        if let Ok((_, certificate)) = X509Certificate::from_der(end_entity) {
+            self.shown.note(certificate.validity().not_after.timestamp());
+        }
+        Ok(())
     }
 }
 

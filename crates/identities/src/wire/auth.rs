@@ -1,11 +1,9 @@
 //! authenticate, renewToken, user profile.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::scalar::{self, Hidden, null_is_empty};
+use super::scalar::{self, null_is_empty};
 
 /// `POST /api/v1/authenticate`
 #[derive(Clone, Serialize, Deserialize)]
@@ -26,12 +24,10 @@ pub struct AuthenticateResponse {
 /// `GET /auth/v1/user/profile`; the documents name three properties and show no sample.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct UserProfile {
-    #[serde(default)]
     pub email: Option<String>,
     /// Text by assumption; read as whatever they are.
     #[serde(default, deserialize_with = "scalar::list")]
     pub roles: Vec<Value>,
-    #[serde(default)]
     pub token: Option<String>,
 }
 
@@ -50,27 +46,10 @@ impl UserProfile {
     }
 }
 
-impl fmt::Debug for AuthenticateRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthenticateRequest")
-            .field("password", &Hidden(!self.password.is_empty()))
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for AuthenticateResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthenticateResponse").field("token", &Hidden(!self.token.is_empty())).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for UserProfile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserProfile")
-            .field("roles", &self.role_names())
-            .field("token", &Hidden(self.token.is_some()))
-            .finish_non_exhaustive()
-    }
+debug_shows! {
+    AuthenticateRequest { }
+    AuthenticateResponse { }
+    UserProfile { roles }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ pub mod upload_part {
     /// The file, with a file name.
     pub const FILE: &str = "file";
     pub const PERSON_ID: &str = "personId";
-    /// Shown to users.
+    /// The name that users are shown.
     pub const NAME: &str = "name";
     pub const DESCRIPTION: &str = "description";
     /// The caller's own id of the document, by which it is downloaded; without it nobody learns the id.

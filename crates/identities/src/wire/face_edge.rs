@@ -1,12 +1,10 @@
 //! faceEdge: publishWithResponse, publish, recognize, lookup.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::people::{EntityField, PersonAddress, PersonAlias, PersonTag};
-use super::scalar::{self, Base64, BoundingBox, Hidden, null_is_empty};
+use super::scalar::{self, Base64, BoundingBox, null_is_empty};
 
 /// `POST /api/v1/faceEdge/publishWithResponse`
 #[derive(Clone, Serialize, Deserialize)]
@@ -34,11 +32,11 @@ pub struct FaceEdgeRecognizeWithOptions {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub include_fields: bool,
     /// Proprietary, like the two below: left out unless the engine is known to accept it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cropped_aligned: Option<Base64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embeddings: Option<Vec<f32>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recognition_model: Option<String>,
 }
 
@@ -51,11 +49,11 @@ pub struct FaceEdgePublishRequest {
     pub iana_time_zone: String,
     #[serde(with = "scalar::time")]
     pub detect_time_utc: DateTime<Utc>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cropped_aligned: Option<Base64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embeddings: Option<Vec<f32>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recognition_model: Option<String>,
 }
 
@@ -68,9 +66,9 @@ pub struct FaceEdgeRecognizeRequest {
     pub iana_time_zone: String,
     #[serde(with = "scalar::time")]
     pub detect_time_utc: DateTime<Utc>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embeddings: Option<Vec<f32>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recognition_model: Option<String>,
 }
 
@@ -84,8 +82,8 @@ pub mod lookup_part {
     pub const RECOGNITION_MODEL: &str = "RecognitionModel";
 }
 
-/// A header of publishWithResponse's answers by which an engine says what it does where the contract leaves it open: the
-/// promises it keeps, with commas between. Other engines send none.
+/// A header of publishWithResponse's answers by which an engine says what it does where the contract leaves it open:
+/// the promises it keeps, with commas between. Other engines send none.
 pub const PROMISES: &str = "doorward-promises";
 /// A matched face comes with `matchConfidence`.
 pub const MATCH_SCORES: &str = "match-scores";
@@ -113,8 +111,8 @@ pub struct DetectedFace {
     /// How sure the engine is that this is a face, 0 to 1.
     #[serde(default, serialize_with = "scalar::unit_score")]
     pub confidence: Option<f32>,
-    /// How sure it is that the face is this person's, 0 to 1. The vendor documents none; our engine adds it to a matched
-    /// face.
+    /// How sure it is that the face is this person's, 0 to 1. The vendor documents none; our engine adds it to a
+    /// matched face.
     #[serde(default, serialize_with = "scalar::unit_score", skip_serializing_if = "Option::is_none")]
     pub match_confidence: Option<f32>,
     /// 0 to 1.
@@ -123,7 +121,7 @@ pub struct DetectedFace {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub bounding_box: BoundingBox,
     /// Left out for an unmatched face, or when not asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<MatchedPerson>,
 }
 
@@ -134,7 +132,7 @@ pub struct MatchedPerson {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub person_id: String,
     /// Written under the same condition as `aliases`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub friendly_name: Option<String>,
     #[serde(default, deserialize_with = "scalar::optional_list", skip_serializing_if = "Option::is_none")]
     pub aliases: Option<Vec<PersonAlias>>,
@@ -154,10 +152,8 @@ pub struct EdgePerson {
     pub face_id: String,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub person_id: String,
-    /// Of the primary alias.
-    #[serde(default)]
+    /// The first name of the primary alias.
     pub first_name: Option<String>,
-    #[serde(default)]
     pub last_name: Option<String>,
     #[serde(default, deserialize_with = "scalar::list")]
     pub tags: Vec<EdgeTag>,
@@ -178,75 +174,18 @@ impl From<super::people::AnyTag> for EdgeTag {
     }
 }
 
-impl fmt::Debug for FaceEdgeRecognizeWithOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FaceEdgeRecognizeWithOptions")
-            .field("expanded", &self.expanded)
-            .field("detector_name", &self.detector_name)
-            .field("iana_time_zone", &self.iana_time_zone)
-            .field("detect_time_utc", &self.detect_time_utc)
-            .field("largest_face_only", &self.largest_face_only)
-            .field("allow_double_detection", &self.allow_double_detection)
-            .field("include_person", &self.include_person)
-            .field("include_names", &self.include_names)
-            .field("include_addresses", &self.include_addresses)
-            .field("include_tags", &self.include_tags)
-            .field("include_fields", &self.include_fields)
-            .field("cropped_aligned", &self.cropped_aligned)
-            .field("embeddings", &Hidden(self.embeddings.is_some()))
-            .field("recognition_model", &self.recognition_model)
-            .finish()
+debug_shows! {
+    FaceEdgeRecognizeWithOptions {
+        expanded, detector_name, iana_time_zone, detect_time_utc, largest_face_only, allow_double_detection,
+        include_person, include_names, include_addresses, include_tags, include_fields, cropped_aligned,
+        recognition_model
     }
-}
-
-impl fmt::Debug for FaceEdgePublishRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FaceEdgePublishRequest")
-            .field("expanded", &self.expanded)
-            .field("detector_name", &self.detector_name)
-            .field("iana_time_zone", &self.iana_time_zone)
-            .field("detect_time_utc", &self.detect_time_utc)
-            .field("cropped_aligned", &self.cropped_aligned)
-            .field("embeddings", &Hidden(self.embeddings.is_some()))
-            .field("recognition_model", &self.recognition_model)
-            .finish()
+    FaceEdgePublishRequest {
+        expanded, detector_name, iana_time_zone, detect_time_utc, cropped_aligned, recognition_model
     }
-}
-
-impl fmt::Debug for FaceEdgeRecognizeRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FaceEdgeRecognizeRequest")
-            .field("cropped_aligned", &self.cropped_aligned)
-            .field("detector_name", &self.detector_name)
-            .field("iana_time_zone", &self.iana_time_zone)
-            .field("detect_time_utc", &self.detect_time_utc)
-            .field("embeddings", &Hidden(self.embeddings.is_some()))
-            .field("recognition_model", &self.recognition_model)
-            .finish()
-    }
-}
-
-impl fmt::Debug for MatchedPerson {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MatchedPerson")
-            .field("person_id", &self.person_id)
-            .field("names", &Hidden(self.friendly_name.is_some() || self.aliases.is_some()))
-            .field("addresses", &Hidden(self.addresses.is_some()))
-            .field("person_tags", &self.person_tags)
-            .field("entity_fields", &self.entity_fields)
-            .finish()
-    }
-}
-
-impl fmt::Debug for EdgePerson {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EdgePerson")
-            .field("face_id", &self.face_id)
-            .field("person_id", &self.person_id)
-            .field("names", &Hidden(self.first_name.is_some() || self.last_name.is_some()))
-            .field("tags", &self.tags)
-            .finish()
-    }
+    FaceEdgeRecognizeRequest { cropped_aligned, detector_name, iana_time_zone, detect_time_utc, recognition_model }
+    MatchedPerson { person_id, person_tags, entity_fields }
+    EdgePerson { face_id, person_id, tags }
 }
 
 #[cfg(test)]

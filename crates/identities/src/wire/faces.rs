@@ -1,17 +1,15 @@
 //! faces: faceEnroll, faceDetect, faceCompare, checkImageReference.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::scalar::{self, Base64, BoundingBox, Hidden, null_is_empty};
+use super::scalar::{self, Base64, BoundingBox, null_is_empty};
 
 /// The query of `POST /api/v1/faces/faceEnroll`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceEnrollQuery {
     /// The person to add the photo to; without it a new one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub person_id: Option<String>,
     /// Skip the quality gate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -24,7 +22,7 @@ pub struct FaceEnrollQuery {
 pub struct FaceEnrollRequest {
     pub face_image: Base64,
     /// The caller's own key for the photo, for checkImageReference.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub photo_reference_id: Option<String>,
 }
 
@@ -53,7 +51,6 @@ pub struct FaceDetectItem {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub face_id: String,
     /// Written as `null` when the face matches nobody.
-    #[serde(default)]
     pub person_id: Option<String>,
     /// How sure the engine is that this is a face, 0 to 1.
     #[serde(default, serialize_with = "scalar::unit_score")]
@@ -89,20 +86,13 @@ pub struct FaceCompareResponse {
 pub struct CheckImageReferenceResponse {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub exists: bool,
-    #[serde(default)]
     pub face_id: Option<String>,
-    #[serde(default)]
     pub detect_id: Option<String>,
 }
 
-impl fmt::Debug for FaceEnrollRequest {
-    /// A photo reference may be somebody's number or name.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FaceEnrollRequest")
-            .field("face_image", &self.face_image)
-            .field("photo_reference_id", &Hidden(self.photo_reference_id.is_some()))
-            .finish()
-    }
+// A photo reference may be somebody's number or name.
+debug_shows! {
+    FaceEnrollRequest { face_image }
 }
 
 #[cfg(test)]

@@ -1,27 +1,25 @@
 //! people: whole records and their parts: aliases, applied tags, notes, addresses, custom fields.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::scalar::{self, Hidden, null_is_empty};
+use super::scalar::{self, null_is_empty};
 use crate::text;
 
 /// The query of `GET /api/v1/people`: exactly one selector, `tag_id` or `entity_field_name`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeopleQuery {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tag_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_field_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_field_string_value: Option<String>,
 }
 
 /// A person with all parts; the five lists are always written.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityPersonItem {
     pub person_id: String,
@@ -42,15 +40,11 @@ pub struct IdentityPersonItem {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonAlias {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub person_alias_id: Option<String>,
-    #[serde(default)]
     pub first_name: Option<String>,
-    #[serde(default)]
     pub last_name: Option<String>,
-    #[serde(default)]
     pub middle_name: Option<String>,
-    #[serde(default)]
     pub title: Option<String>,
 }
 
@@ -58,19 +52,13 @@ pub struct PersonAlias {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonAddress {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub person_address_id: Option<String>,
-    #[serde(default)]
     pub street: Option<String>,
-    #[serde(default)]
     pub street2: Option<String>,
-    #[serde(default)]
     pub city: Option<String>,
-    #[serde(default)]
     pub state: Option<String>,
-    #[serde(default)]
     pub postal_code: Option<String>,
-    #[serde(default)]
     pub country: Option<String>,
 }
 
@@ -102,10 +90,10 @@ pub struct TagSummary {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonTagUpsert {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub person_tag_id: Option<String>,
     pub tag_id: String,
-    /// Without it the tag's default period applies.
+    /// When the tag lapses; without it the tag's default period applies.
     #[serde(default, with = "scalar::optional_time", skip_serializing_if = "Option::is_none")]
     pub expires: Option<DateTime<Utc>>,
 }
@@ -114,16 +102,13 @@ pub struct PersonTagUpsert {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonNote {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note_id: Option<String>,
-    #[serde(default)]
     pub summary: Option<String>,
-    #[serde(default)]
     pub body: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// Meaning not published: sent back unchanged.
-    #[serde(default)]
     pub shared_id: Option<String>,
 }
 
@@ -131,16 +116,13 @@ pub struct PersonNote {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntityField {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_field_id: Option<String>,
     pub name: String,
-    #[serde(default)]
     pub string_value: Option<String>,
     #[serde(default, with = "scalar::optional_time")]
     pub date_value: Option<DateTime<Utc>>,
-    #[serde(default)]
     pub number_value: Option<f64>,
-    #[serde(default)]
     pub bool_value: Option<bool>,
 }
 
@@ -190,62 +172,32 @@ impl PersonTag {
     }
 }
 
-impl fmt::Debug for PeopleQuery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeopleQuery")
-            .field("tag_id", &self.tag_id)
-            .field("entity_field_name", &self.entity_field_name)
-            .field("entity_field_string_value", &Hidden(self.entity_field_string_value.is_some()))
-            .finish()
-    }
-}
-
-impl fmt::Debug for IdentityPersonItem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdentityPersonItem")
-            .field("person_id", &self.person_id)
-            .field("aliases", &self.aliases)
-            .field("addresses", &self.addresses)
-            .field("entity_fields", &self.entity_fields)
-            .field("tags", &self.tags)
-            .field("notes", &self.notes)
-            .finish()
-    }
-}
-
-impl fmt::Debug for PersonAlias {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersonAlias").field("person_alias_id", &self.person_alias_id).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for PersonAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersonAddress").field("person_address_id", &self.person_address_id).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for PersonNote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersonNote").field("note_id", &self.note_id).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for EntityField {
-    /// The field's name only: its value may be a badge number.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EntityField")
-            .field("entity_field_id", &self.entity_field_id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
+// Of a custom field the name only: its value may be a badge number.
+debug_shows! {
+    PeopleQuery { tag_id, entity_field_name }
+    PersonAlias { person_alias_id }
+    PersonAddress { person_address_id }
+    PersonNote { note_id }
+    EntityField { entity_field_id, name }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FULL: &str = r#"{"personId":"2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10","aliases":[{"personAliasId":"93b1a0de-1c3f-4a52-8f0e-5d2c6a7b8c90","firstName":"Mara","lastName":"Lindqvist","middleName":null,"title":"Ms."}],"addresses":[{"personAddressId":"18273645-aabb-4ccd-8dee-ff0011223344","street":"5 Harbour Row","street2":null,"city":"Turku","state":null,"postalCode":"20100","country":"Finland"}],"entityFields":[{"entityFieldId":"6f5e4d3c-2b1a-4098-8765-43210fedcba9","name":"BadgeNumber","stringValue":"C-1187","dateValue":null,"numberValue":null,"boolValue":null}],"tags":[{"personTagId":"51d0b7a2-3c4e-4f60-9b1a-7c8d9e0f1a2b","tagId":"b6f3e2d1-0c9b-4a88-9f77-665544332211","created":"2026-02-01T09:30:00Z","expires":null,"tag":{"name":"Contractor"}}],"notes":[{"noteId":"c0ffee00-1234-4567-89ab-0123456789ab","summary":"Access","body":"Day shift only","author":"desk@site.example","sharedId":null}]}"#;
+    const FULL: &str = concat!(
+        r#"{"personId":"2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10","#,
+        r#""aliases":[{"personAliasId":"93b1a0de-1c3f-4a52-8f0e-5d2c6a7b8c90","firstName":"Mara","#,
+        r#""lastName":"Lindqvist","middleName":null,"title":"Ms."}],"#,
+        r#""addresses":[{"personAddressId":"18273645-aabb-4ccd-8dee-ff0011223344","street":"5 Harbour Row","#,
+        r#""street2":null,"city":"Turku","state":null,"postalCode":"20100","country":"Finland"}],"#,
+        r#""entityFields":[{"entityFieldId":"6f5e4d3c-2b1a-4098-8765-43210fedcba9","name":"BadgeNumber","#,
+        r#""stringValue":"C-1187","dateValue":null,"numberValue":null,"boolValue":null}],"#,
+        r#""tags":[{"personTagId":"51d0b7a2-3c4e-4f60-9b1a-7c8d9e0f1a2b","#,
+        r#""tagId":"b6f3e2d1-0c9b-4a88-9f77-665544332211","created":"2026-02-01T09:30:00Z","expires":null,"#,
+        r#""tag":{"name":"Contractor"}}],"notes":[{"noteId":"c0ffee00-1234-4567-89ab-0123456789ab","#,
+        r#""summary":"Access","body":"Day shift only","author":"desk@site.example","sharedId":null}]}"#,
+    );
 
     #[test]
     fn the_sample_of_the_contract_survives_the_round_trip_unchanged() {

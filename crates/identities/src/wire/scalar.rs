@@ -272,15 +272,6 @@ pub(super) fn unit_score<S: Serializer>(score: &Option<f32>, serializer: S) -> R
     serializer.serialize_f32(if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) })
 }
 
-/// For `Debug`: tells whether there is something, never what.
-pub(super) struct Hidden(pub bool);
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0 { "(hidden)" } else { "(none)" })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,6 @@ pub struct TagWrite {
     pub tag_name: String,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub disabled: bool,
-    #[serde(default)]
     pub description: Option<String>,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub default_expire_period: TimeSpan,
@@ -62,7 +61,10 @@ mod tests {
 
     #[test]
     fn a_definition_goes_both_ways() {
-        let text = r#"{"tagId":"b6f3","tagName":"Contractor","disabled":false,"description":null,"defaultExpirePeriod":"90.00:00:00"}"#;
+        let text = concat!(
+            r#"{"tagId":"b6f3","tagName":"Contractor","disabled":false,"description":null,"#,
+            r#""defaultExpirePeriod":"90.00:00:00"}"#,
+        );
         assert_eq!(serde_json::to_string(&serde_json::from_str::<Tag>(text).unwrap()).unwrap(), text);
     }
 

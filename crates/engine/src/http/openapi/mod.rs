@@ -1,22 +1,20 @@
 //! The API as an OpenAPI document, to generate a client from, and a page to try it on.
 //!
-//! In: the table of operations, what [`described`] says of each, and the shapes in `schemas.json`. Out: the document at
-//! the vendor's path, `/swagger/v1/swagger.json`, and the page at `/swagger`. Both are for everybody: they hold nothing
-//! of anybody's.
+//! In: the operations that are served, and the shapes in `schemas.json`. Out: the document at the vendor's path,
+//! `/swagger/v1/swagger.json`, and the page at `/swagger`. Both are for everybody: they hold nothing of anybody's.
 
-mod described;
+use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::OriginalUri;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use identities::{OPERATIONS, Operation};
+use axum::{Extension, Router};
+use identities::operation::{Access, Content, Operation, Parameter};
 use serde_json::{Map, Value, json};
 
-use crate::Engine;
-use described::{Answer, Body, DESCRIBED, Described, OWN, Parameter, WITH_500, WITHOUT_400};
+use crate::engine::Engine;
 
 /// Where the document is.
 pub const DOCUMENT: &str = "/swagger/v1/swagger.json";
@@ -30,17 +28,21 @@ const SCHEMAS: &str = include_str!("schemas.json");
 /// Variable segments of paths that are GUIDs; others are any text.
 const GUIDS: [&str; 6] = ["personId", "aliasId", "personTagId", "noteId", "entityId", "tagId"];
 
-pub fn router() -> Router<Engine> {
-    let router = Router::new().route(DOCUMENT, get(serve));
+type Operations = Arc<[&'static Operation]>;
+
+/// The routes of the document, which describes `operations`, and what leads to the page.
+pub fn router(operations: Vec<&'static Operation>) -> Router<Engine> {
+    let operations: Operations = operations.into();
+    let router = Router::new().route(DOCUMENT, get(serve).layer(Extension(operations)));
     PAGE.into_iter().fold(router, |router, path| router.route(path, get(to_page)))
 }
 
 /// The document, for the prefix it was asked for under.
-async fn serve(OriginalUri(uri): OriginalUri) -> Response {
+async fn serve(OriginalUri(uri): OriginalUri, Extension(operations): Extension<Operations>) -> Response {
     // The document's path may have been asked for in any case.
     let path = uri.path();
     let prefix = path.len().checked_sub(DOCUMENT.len()).and_then(|end| path.get(..end)).unwrap_or_default();
-    Json(document(if prefix.is_empty() { "/" } else { prefix })).into_response()
+    Json(document(&operations, if prefix.is_empty() { "/" } else { prefix })).into_response()
 }
 
 /// Relative, so that it leads to the right place under a prefix, too.
@@ -50,16 +52,12 @@ async fn to_page(OriginalUri(uri): OriginalUri) -> Response {
 }
 
 /// The document; `server` is the address of the API as seen from it.
-fn document(server: &str) -> Value {
+fn document(operations: &[&Operation], server: &str) -> Value {
     let mut paths = Map::new();
-    for operation in OPERATIONS {
-        let Some(described) = DESCRIBED.iter().find(|described| described.id == operation.id) else { continue };
+    // What the page has for itself is nobody else's to build on.
+    for operation in operations.iter().filter(|operation| !operation.path.starts_with("/page/")) {
         let verb = operation.verb.method().as_str().to_ascii_lowercase();
-        add(&mut paths, operation.path, &verb, entry(described, operation, operation.path));
-    }
-    for own in OWN {
-        let Some(alike) = OPERATIONS.iter().find(|operation| operation.id == own.permitted_as) else { continue };
-        add(&mut paths, own.path, own.verb, entry(&own.described, alike, own.path));
+        paths.entry(operation.path).or_insert_with(|| json!({}))[verb] = entry(operation);
     }
     json!({
         "openapi": "3.0.3",
@@ -81,37 +79,29 @@ fn document(server: &str) -> Value {
     })
 }
 
-fn add(paths: &mut Map<String, Value>, path: &str, verb: &str, entry: Value) {
-    paths.entry(path).or_insert_with(|| json!({}))[verb] = entry;
-}
-
 /// An operation as the document has it.
-fn entry(described: &Described, operation: &Operation, path: &str) -> Value {
-    let is_anonymous = operation.id == "authenticate";
-    let names: Vec<_> = operation.permissions.iter().map(|one| format!("{} ({})", one.name, one.category)).collect();
-    let needs = match (is_anonymous, names.is_empty()) {
-        (true, _) => "No token is needed.".to_owned(),
-        (false, true) => "Any token will do.".to_owned(),
-        (false, false) => format!("Needs the permission {}.", names.join(" or ")),
+fn entry(operation: &Operation) -> Value {
+    let needs = match operation.access {
+        Access::Anonymous => "No token is needed.".to_owned(),
+        Access::Authenticated => "Any token will do.".to_owned(),
+        Access::AnyOf(permissions) => {
+            let names = permissions.iter().map(|one| format!("{} ({})", one.name(), one.category()));
+            format!("Needs the permission {}.", names.collect::<Vec<_>>().join(" or "))
+        }
     };
-    let parameters = variables(path).chain(described.query.iter().map(parameter)).collect::<Vec<_>>();
+    let parameters = variables(operation.path).chain(operation.query.iter().map(parameter)).collect::<Vec<_>>();
     let mut entry = json!({
-        "operationId": described.id,
-        "tags": [described.group],
-        "summary": described.summary,
+        "operationId": operation.id,
+        "tags": [operation.group],
+        "summary": operation.summary,
         "description": needs,
         "parameters": parameters,
-        "responses": responses(described, operation),
+        "responses": responses(operation),
     });
-    let content = match described.body {
-        Body::None => None,
-        Body::Json(shape) => Some(("application/json", shape)),
-        Body::Form(shape) => Some(("multipart/form-data", shape)),
-    };
-    if let Some((media_type, shape)) = content {
-        entry["requestBody"] = json!({"required": true, "content": {media_type: {"schema": reference(shape)}}});
+    if let Some(content) = content(operation.request) {
+        entry["requestBody"] = json!({"required": true, "content": content});
     }
-    if is_anonymous {
+    if operation.access == Access::Anonymous {
         entry["security"] = json!([]);
     }
     entry
@@ -129,37 +119,40 @@ fn variables(path: &str) -> impl Iterator<Item = Value> {
     })
 }
 
-fn parameter((name, schema): &Parameter) -> Value {
+fn parameter(parameter: &Parameter) -> Value {
     // The texts are constants, which a test reads.
-    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
-    json!({"name": name, "in": "query", "schema": schema})
+    let schema: Value = serde_json::from_str(parameter.schema).unwrap_or_default();
+    json!({"name": parameter.name, "in": "query", "schema": schema})
 }
 
-fn responses(described: &Described, operation: &Operation) -> Value {
-    let content = match described.answer {
-        Answer::Empty => None,
-        Answer::Json(shape) => Some(("application/json", reference(shape))),
-        Answer::List(shape) => Some(("application/json", json!({"type": "array", "items": reference(shape)}))),
-        Answer::Bytes(media_type) => Some((media_type, json!({"type": "string", "format": "binary"}))),
+/// A body by its media type; `None` when there is none.
+fn content(content: Content) -> Option<Value> {
+    let (media_type, schema) = match content {
+        Content::Empty => return None,
+        Content::Json(shape) => ("application/json", reference(shape)),
+        Content::List(shape) => ("application/json", json!({"type": "array", "items": reference(shape)})),
+        Content::Form(shape) => ("multipart/form-data", reference(shape)),
+        Content::Bytes(media_type) => (media_type, json!({"type": "string", "format": "binary"})),
     };
-    let mut responses = match content {
-        None => json!({"200": {"description": "Done; the body is empty."}}),
-        Some((media_type, schema)) => {
-            json!({"200": {"description": "Done.", "content": {media_type: {"schema": schema}}}})
-        }
+    Some(json!({media_type: {"schema": schema}}))
+}
+
+fn responses(operation: &Operation) -> Value {
+    let done = match content(operation.answer) {
+        None => json!({"description": "Done; the body is empty."}),
+        Some(content) => json!({"description": "Done.", "content": content}),
     };
-    let missing = operation.missing.map(|what| format!("There is no such {what}."));
-    for (status, why) in [
-        ("400", (!WITHOUT_400.contains(&operation.id)).then(|| "The input is wrong; `detail` says how.".to_owned())),
-        ("401", Some("There is no valid token, or the password is wrong.".to_owned())),
-        ("403", (!operation.permissions.is_empty()).then(|| "The caller lacks the permission.".to_owned())),
-        ("404", missing),
-        ("500", WITH_500.contains(&operation.id).then(|| "The picture is turned down, or a fault.".to_owned())),
-    ] {
-        if let Some(why) = why {
-            let problem = json!({"application/problem+json": {"schema": reference("ProblemDetails")}});
-            responses[status] = json!({"description": why, "content": problem});
-        }
+    let mut responses = json!({"200": done});
+    for status in operation.statuses().filter(|status| *status != 200) {
+        let why = match status {
+            400 => "The input is wrong; `detail` says how.".to_owned(),
+            401 => "There is no valid token, or the password is wrong.".to_owned(),
+            403 => "The caller lacks the permission.".to_owned(),
+            404 => format!("There is no such {}.", operation.missing.unwrap_or("record")),
+            _ => "The picture is turned down, or a fault.".to_owned(),
+        };
+        let problem = json!({"application/problem+json": {"schema": reference("ProblemDetails")}});
+        responses[status.to_string()] = json!({"description": why, "content": problem});
     }
     responses
 }

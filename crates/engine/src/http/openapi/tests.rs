@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use identities::OPERATIONS;
 use identities::wire::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,23 +10,24 @@ use serde::de::DeserializeOwned;
 use super::super::routes;
 use super::*;
 
+/// The document of everything that is served.
+fn whole() -> Value {
+    let operations: Vec<_> = routes().into_iter().map(|route| route.operation).collect();
+    document(&operations, "/")
+}
+
 fn schemas() -> Value {
-    document("/")["components"]["schemas"].clone()
+    whole()["components"]["schemas"].clone()
 }
 
 #[test]
-fn every_route_is_in_the_document_and_nothing_else_is() {
-    let document = document("/");
-    let mut described: Vec<(String, String)> = Vec::new();
-    for (path, verbs) in document["paths"].as_object().unwrap() {
-        let ids = verbs.as_object().unwrap().values().map(|entry| entry["operationId"].as_str().unwrap());
-        described.extend(ids.map(|id| (id.to_owned(), path.clone())));
-    }
-    let routes = routes().into_iter().filter(|route| !route.operation.starts_with("page"));
-    let mut served: Vec<_> = routes.map(|route| (route.operation.to_owned(), route.path.to_owned())).collect();
-    described.sort();
-    served.sort();
-    assert_eq!(described, served);
+fn the_document_has_the_contract_and_five_operations_more_but_nothing_of_the_page() {
+    let document = whole();
+    let verbs = document["paths"].as_object().unwrap().values().flat_map(|verbs| verbs.as_object().unwrap().values());
+    let ids: BTreeSet<_> = verbs.map(|entry| entry["operationId"].as_str().unwrap()).collect();
+    assert!(OPERATIONS.iter().all(|operation| ids.contains(operation.id)), "{ids:?}");
+    assert_eq!(ids.len(), OPERATIONS.len() + 5, "{ids:?}");
+    assert!(!ids.iter().any(|id| id.starts_with("page")), "{ids:?}");
 }
 
 #[test]
@@ -45,7 +47,7 @@ fn every_shape_that_is_referred_to_is_there_and_no_other() {
         }
     }
     let mut found = BTreeSet::new();
-    references(&document("/"), &mut found);
+    references(&whole(), &mut found);
     let there: BTreeSet<_> = schemas().as_object().unwrap().keys().cloned().collect();
     assert_eq!(found, there);
 }
@@ -103,13 +105,9 @@ fn the_shapes_are_those_of_the_wire_types() {
 }
 
 #[test]
-fn constants_are_json() {
-    let parameters = DESCRIBED.iter().chain(OWN.iter().map(|own| &own.described)).flat_map(|one| one.query);
-    for (name, schema) in parameters {
-        assert!(serde_json::from_str::<Value>(schema).is_ok_and(|schema| schema.is_object()), "{name}");
+fn the_schemas_of_parameters_are_objects() {
+    for parameter in routes().into_iter().flat_map(|route| route.operation.query) {
+        let schema = serde_json::from_str::<Value>(parameter.schema);
+        assert!(schema.is_ok_and(|schema| schema.is_object()), "{}", parameter.name);
     }
-    for id in WITHOUT_400.iter().chain(&WITH_500) {
-        assert!(DESCRIBED.iter().any(|described| described.id == *id), "{id}");
-    }
-    assert!(OWN.iter().all(|own| OPERATIONS.iter().any(|operation| operation.id == own.permitted_as)));
 }

@@ -1,0 +1,186 @@
+//! The engine itself: the open data folder, the models that answer, and the bounds on what they do at once.
+//!
+//! In: a data folder and models. Out: an [`Engine`], whose clones are handed to every request. What it does with people
+//! and faces is written in [`recognition`](crate::recognition) and [`erase`](crate::erase); here is how blocking work
+//! is done.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use faces::models::ModelStore;
+use identities::operation::Operation;
+use rusqlite::{Connection, Transaction};
+use secrecy::SecretString;
+use telemetry::Repeated;
+use tokio::sync::{RwLock, Semaphore};
+
+use super::analyzer::{self, Loader};
+use super::auth::{self, Auth, Caller};
+use super::error::EngineError;
+use super::preparation::{self, ModelState, Preparation};
+use super::refusal::Refusal;
+use super::serving::Serving;
+use super::store::{FolderLock, Stop, Store, audit};
+
+/// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
+/// the threads.
+const BLOCKING: usize = 16;
+
+/// Pictures analysed at once: as many as there are cores, but no more than this. Each has its own copy of the models.
+const MOST_ANALYZERS: usize = 4;
+
+/// A running engine; clones are the same one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all clones of an engine share.
+pub struct Inner {
+    pub store: Store,
+    pub auth: Auth,
+    /// The models and the gallery that answer. Requests about faces hold it to read, and take the store's writer and
+    /// the gallery within it; another model that takes over waits for them.
+    pub serving: Arc<RwLock<Serving>>,
+    pub preparation: Preparation,
+    pub analyzer_count: usize,
+    /// Permits for blocking work.
+    blocking: Arc<Semaphore>,
+    /// The permit to hash a password: one log-in after the other, or many clients at once could guess oftener than the
+    /// throttle allows, and use up every core.
+    pub hashing: Arc<Semaphore>,
+    /// Detectors whose clocks are ahead, told once a minute.
+    pub clocks_ahead: Repeated,
+    /// The folder is ours until the last clone is gone.
+    _lock: FolderLock,
+}
+
+impl Engine {
+    /// Opens the data folder, making it if need be, with the detector and embedding model of the manifest (`auto` or
+    /// a name for the latter). Blocks, for seconds. Enrolled photos the model has not seen are analysed while the
+    /// engine is [served](crate::serve); the model before answers until then.
+    pub fn open(data: &Path, models: &ModelStore, model: &str) -> Result<Self, EngineError> {
+        // The folder first: what is wrong with it is known at once, the models take seconds.
+        let (store, lock) = (Store::open(data)?, Store::lock(data)?);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::assemble(store, lock, analyzer::loader(models.clone()), model, cores.min(MOST_ANALYZERS))
+    }
+
+    /// An engine with these parts; [`Engine::open`] gives it the real models, a test its own.
+    pub(crate) fn assemble(
+        store: Store,
+        lock: FolderLock,
+        load: Loader,
+        model: &str,
+        analyzer_count: usize,
+    ) -> Result<Self, EngineError> {
+        let (serving, preparation) = preparation::begin(&store, load, model, analyzer_count)?;
+        let auth = Auth::new(&store)?;
+        let inner = Inner {
+            store,
+            auth,
+            serving: Arc::new(RwLock::new(serving)),
+            preparation,
+            analyzer_count,
+            blocking: Arc::new(Semaphore::new(BLOCKING)),
+            hashing: Arc::new(Semaphore::new(1)),
+            clocks_ahead: Repeated::default(),
+            _lock: lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Adds a user, or gives an existing one this role and password.
+    pub fn add_user(&self, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
+        Ok(auth::put_user(&self.inner.store, username, role, password)?)
+    }
+
+    /// Makes an administrator with a random password if there is none yet, and gives name and password, which nobody
+    /// will see again.
+    pub fn first_administrator(&self) -> Result<Option<(String, SecretString)>, EngineError> {
+        Ok(auth::first_administrator(&self.inner.store)?)
+    }
+
+    /// A user who may put people in, for as long as the guest is held.
+    pub fn guest(&self) -> Result<Guest, EngineError> {
+        let password = auth::guest(&self.inner.store)?;
+        Ok(Guest { username: auth::GUEST, password, inner: self.inner.clone() })
+    }
+
+    /// Photos enrolled, and unknown faces that are recognised again.
+    pub async fn faces(&self) -> (usize, usize) {
+        self.inner.serving.read().await.gallery.read().sizes()
+    }
+
+    /// Which embedding model answers, and how far the next one is.
+    pub fn model_state(&self) -> ModelState {
+        self.inner.preparation.state()
+    }
+
+    /// Does blocking work on a thread that may block, a bounded number at once. Work once begun is finished even if
+    /// nobody waits for it any more.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.limited(&self.inner.blocking, work).await
+    }
+
+    /// Reads from one snapshot of the data folder. `what` completes "cannot …" should it fail.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.blocking(move |inner| inner.store.read(what, read)).await
+    }
+
+    /// Changes the record `subject` in one transaction, and notes in the audit log that the caller did. `write` is told
+    /// the caller's name; `what` completes "cannot …" should it fail.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        operation: &'static Operation,
+        subject: String,
+        what: &'static str,
+        write: impl FnOnce(&Transaction, &str) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.blocking(move |inner| {
+            inner.store.write(what, |transaction| {
+                let written = write(transaction, &caller.username)?;
+                audit::record(transaction, &caller.username, operation.id, Some(&subject))?;
+                Ok(written)
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn limited<T: Send + 'static>(
+        &self,
+        limit: &Arc<Semaphore>,
+        work: impl FnOnce(&Inner) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let permit = limit.clone().acquire_owned().await.map_err(|_| EngineError::Interrupted)?;
+        let inner = self.inner.clone();
+        let worked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&inner)
+        });
+        worked.await.map_err(|_| EngineError::Interrupted)?
+    }
+}
+
+/// A user of the engine's own process, removed when dropped.
+pub struct Guest {
+    pub username: &'static str,
+    pub password: SecretString,
+    inner: Arc<Inner>,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if let Err(error) = auth::remove_guest(&self.inner.store).map_err(EngineError::from) {
+            tracing::warn!("cannot remove the user {}, whose password nobody knows: {error}", self.username);
+        }
+    }
+}
