@@ -471,8 +471,7 @@ mod tests {
     #[test]
     fn only_a_recording_told_as_fast_as_possible_is_given_up() {
         let replay = |pace| ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None };
-        let url = "rtsp://127.0.0.1:9/x".to_owned().into();
-        let stream = StreamConfig { url, transport: Default::default(), stall_ms: 5000 };
+        let stream = StreamConfig::new("rtsp://127.0.0.1:9/x");
         for (config, again) in [
             (CameraConfig::Replay(replay(Pace::Fast)), false),
             (CameraConfig::Replay(replay(Pace::Recorded)), true),

@@ -50,7 +50,8 @@ pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } } }
 /// ```
 ///
-/// `confidence` is the engine's for the face, `match_confidence` its for the person. Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since` when they came.
+/// `confidence` is the engine's for the face, `match_confidence` its for the person. Of somebody who has left `event`
+/// is `"left"`, `seen_at` when they were last seen, `since` when they came.
 pub fn document(occasion: &Occasion, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let Occasion { recognition, now, since, .. } = occasion;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
@@ -144,7 +145,8 @@ pub struct UnknownName {
     has: &'static [&'static str],
 }
 
-/// Every name a template or an `if` uses must be one an event has; names are as `person.name`, or `person.fields.Badge`.
+/// Every name a template or an `if` uses must be one an event has; names are as `person.name`, or
+/// `person.fields.Badge`.
 pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), UnknownName> {
     let mut names: Vec<_> = names.collect();
     names.sort();
@@ -156,9 +158,8 @@ pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Un
             Some(second) if first == "person" && !PERSON_KEYS.contains(&second) => (&PERSON_KEYS, second),
             _ => continue,
         };
-        let near = has.iter().map(|key| (strsim::jaro_winkler(key, wrong), *key));
-        let near = near.filter(|(similarity, _)| *similarity > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
-        return Err(UnknownName { name: name.clone(), nearest: near.map(|(_, key)| key), has });
+        let nearest = wording::nearest(wrong, has.iter().copied(), 0.6);
+        return Err(UnknownName { name: name.clone(), nearest, has });
     }
     Ok(())
 }

@@ -139,14 +139,7 @@ impl Manifest {
     pub fn unknown(&self, role: Option<Role>, wanted: &str) -> ModelError {
         let known: Vec<&str> =
             self.entries.iter().filter(|e| role.is_none_or(|role| e.role == role)).map(|e| e.name.as_str()).collect();
-        // Below 0.7 the names have little more in common than a few letters. Of two as near the first one counts.
-        let nearest = known
-            .iter()
-            .rev()
-            .map(|name| (strsim::jaro_winkler(&wanted.to_lowercase(), name), *name))
-            .filter(|(likeness, _)| *likeness >= 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, name)| name.to_owned());
+        let nearest = wording::nearest(wanted, known.iter().copied(), 0.5).map(str::to_owned);
         let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let known = match role {
             Some(Role::Detector | Role::Embedder) => format!("`auto`, {known}"),
