@@ -68,12 +68,7 @@ const MOST_ABANDONED: usize = 4;
 
 impl Limits {
     fn of(config: &CameraConfig) -> Self {
-        let stall = match config {
-            CameraConfig::V4l2(config) => Some(config.stall_ms),
-            CameraConfig::Stream(config) => Some(config.stall_ms),
-            CameraConfig::Replay(_) => None,
-        }
-        .map(super::stall_limit);
+        let stall = config.stall_ms().map(super::stall_limit);
         Self {
             // The source has the same limits and should strike first: it can put its camera away in order. A stream
             // may also wait for its transport before, and look for the reason afterwards.

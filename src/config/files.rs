@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use wording::nearest;
 
+use super::Settings;
 use super::actions::ActionConfig;
 use super::camera::CameraConfig;
 use super::detector::{
-    CropConfig, DetectConfig, EmbedConfig, IdentifyConfig, PresenceConfig, QualityConfig, TrackConfig,
+    CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, PresenceConfig, QualityConfig, TrackConfig,
 };
 use super::mqtt::MqttConfig;
 use super::name::DetectorName;
@@ -53,6 +54,14 @@ section! {
         pub identify: IdentifyConfig = IdentifyConfig::default();
         pub presence: PresenceConfig = PresenceConfig::default();
         pub rule: Vec<NumberedRule> = Vec::new();
+    }
+}
+
+impl MainFile {
+    /// The settings of the box, with its detectors.
+    pub(super) fn into_settings(self, detectors: Vec<DetectorConfig>) -> Settings {
+        let Self { state_dir, log, models, identities, outbox, status, mqtt, dry_run, action: actions, .. } = self;
+        Settings { state_dir, log, models, identities, outbox, status, mqtt, dry_run, detectors, actions }
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) struct Places(Vec<Place>);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     pub values: Map<String, Value>,
-    /// Where each table stands, by its path: its header, or else the first key below it.
+    /// Where each table stands, by its path: its header, or else the first key below it, or else the variable that holds
+    /// it.
     pub tables: BTreeMap<Vec<String>, Place>,
 }
 
@@ -87,8 +88,10 @@ impl Layer {
                 found.unwrap_or_else(|| part.to_lowercase())
             };
             let mut table = &mut layer.values;
+            let mut path = Vec::new();
             for section in sections {
                 let key = key_of(known, section);
+                path.push(key.clone());
                 known = known.and_then(|known| as_table(known.get(&key)?));
                 let entry = table.entry(key).or_insert_with(empty_table);
                 if as_table(entry).is_none() {
@@ -97,7 +100,10 @@ impl Layer {
                 let ValueKind::Table(inner) = &mut entry.kind else { unreachable!("it was made a table just above") };
                 table = inner;
             }
-            table.insert(key_of(known, last), typed(value, &place, places));
+            let key = key_of(known, last);
+            path.push(key.clone());
+            table.insert(key, typed(value, &place, places));
+            layer.tables.insert(path, place);
         }
         layer
     }

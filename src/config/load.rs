@@ -1,4 +1,4 @@
-//! Reads the configuration: files, variables and credentials become one [`Settings`].
+//! Reads the configuration: files, variables and credentials become one [`Settings`](super::Settings).
 //!
 //! In: the main file, `detectors/*.toml` beside it, the environment. Out: [`Loaded`], or every mistake found. Later
 //! layers win:
@@ -26,7 +26,7 @@ use super::sources::Sources;
 use super::time_zone;
 use super::tree::Node;
 use super::value::Value;
-use super::{ActionConfig, DetectorConfig, DetectorName, RuleConfig, Settings};
+use super::{ActionConfig, DetectorConfig, DetectorName, RuleConfig};
 
 /// The main file when none is named. The working folder is never searched: a program started as root in somebody else's
 /// folder must not take that person's word for what to run.
@@ -106,7 +106,7 @@ impl Loader<'_> {
         if sources.detectors.is_empty() {
             self.check_defaults(defaults.clone(), places);
         }
-        let mut branches = vec![self.kept(branch, &main.rule)];
+        let mut branches = vec![LoadedBranch::new(branch, &main.rule)];
 
         let mut detectors = Vec::new();
         for source in sources.detectors {
@@ -124,7 +124,7 @@ impl Loader<'_> {
                 check_rule_names(&rules, &branch.at(&self.notes), &mut seen);
                 detectors.extend(self.detector(source.name, detector, &main, &branch));
             }
-            branches.push(self.kept(branch, &rules));
+            branches.push(LoadedBranch::new(branch, &rules));
         }
         detectors.sort_by(|a, b| a.name.cmp(&b.name));
         if self.notes.borrow().mistakes.is_empty() {
@@ -138,20 +138,13 @@ impl Loader<'_> {
             *shown = super::show::shown(&branch.root, &self.secrets);
             branch.forget();
         }
-        let MainFile { state_dir, log, models, identities, outbox, status, mqtt, dry_run, action: actions, .. } = main;
-        let settings =
-            Settings { state_dir, log, models, identities, outbox, status, mqtt, dry_run, detectors, actions };
+        let settings = main.into_settings(detectors);
         Some(Loaded { settings, warnings, files: sources.files, branches })
     }
 
     fn branch(&mut self, detector_file: Option<PathBuf>, layer: &Layer, places: &Places) -> Branch {
         let scope = Scope { main_file: self.main_file.clone(), detector_file };
         Branch::fill(scope, layer, places, self.surroundings, &mut self.secrets, &self.notes)
-    }
-
-    fn kept(&self, branch: Branch, rules: &[NumberedRule]) -> LoadedBranch {
-        let rules = rules.iter().map(|numbered| (numbered.rule.name.clone(), numbered.number.clone())).collect();
-        LoadedBranch { branch, rules, shown: String::new() }
     }
 
     /// Takes `[detector]` out of the main layer. A name or rules there would be everyone's.

@@ -6,6 +6,7 @@ use super::Settings;
 use super::branch::Branch;
 use super::name::DetectorName;
 use super::place::Mistake;
+use super::rules::NumberedRule;
 
 /// A configuration that can be run.
 #[derive(Debug)]
@@ -27,6 +28,14 @@ pub(super) struct LoadedBranch {
     pub rules: Vec<(String, String)>,
     /// The branch as TOML, without secrets.
     pub shown: String,
+}
+
+impl LoadedBranch {
+    /// A branch that was read, with its rules; its text is still to come.
+    pub fn new(branch: Branch, rules: &[NumberedRule]) -> Self {
+        let rules = rules.iter().map(|numbered| (numbered.rule.name.clone(), numbered.number.clone())).collect();
+        Self { branch, rules, shown: String::new() }
+    }
 }
 
 impl Loaded {

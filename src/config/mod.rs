@@ -42,7 +42,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use actions::*;
-pub use camera::{CameraConfig, Pace, PixelFormat, ReplayConfig, RtspTransport, StreamConfig, V4l2Config};
+pub use camera::*;
 pub use detector::{
     Call, CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, PresenceConfig, QualityConfig,
     Subject, TrackConfig,
@@ -91,19 +91,6 @@ impl Settings {
 impl Default for Settings {
     /// What an empty `doorward.toml` says: no detector, no engine, no action.
     fn default() -> Self {
-        let files::MainFile { state_dir, log, models, identities, outbox, status, mqtt, dry_run, .. } =
-            files::MainFile::default();
-        Self {
-            state_dir,
-            log,
-            models,
-            identities,
-            outbox,
-            status,
-            mqtt,
-            dry_run,
-            detectors: Vec::new(),
-            actions: BTreeMap::new(),
-        }
+        files::MainFile::default().into_settings(Vec::new())
     }
 }

@@ -374,6 +374,14 @@ fn variables_for_no_detector_are_mistakes() {
 }
 
 #[test]
+fn what_is_missing_in_a_table_of_a_variable_is_told_at_the_variable() {
+    let (_folder, main) = write(&[("doorward.toml", "")]);
+    let error = load_in(Some(&main), &with(&[("DOORWARD__ACTION__X", "{ type = \"exec\" }")])).unwrap_err().to_string();
+    let told = "environment variable DOORWARD__ACTION__X: `action.x.program`: this is missing; write `program = ";
+    assert!(error.contains(told), "{error}");
+}
+
+#[test]
 fn names_of_detectors() {
     let cases = BTreeMap::from([
         ("front-door", true),
