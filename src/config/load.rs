@@ -69,14 +69,15 @@ fn look_in(file: Option<&Path>, surroundings: &Surroundings) -> (Option<Loaded>,
     (loaded, mistakes)
 }
 
-/// Reads one section from TOML text, as it stands in a file; for tests and for settings built in code.
+/// Reads one section from TOML text, as it stands in a file; for tests and for settings built in code, whose values may
+/// be out of the range that a file has.
 pub fn from_toml<T: Value>(text: &str) -> Result<T, ConfigErrors> {
     let mut places = Places::default();
     let main_file = PathBuf::from("text");
     let layer =
         Layer::toml(&main_file, text, &mut places).map_err(|mistake| ConfigErrors { mistakes: vec![mistake] })?;
     let scope = Scope { main_file, detector_file: None };
-    let notes = RefCell::default();
+    let notes = RefCell::new(Notes { unjudged: true, ..Notes::default() });
     let branch = Branch { detector: None, root: Node::from_layer(&layer, &places), scope };
     let value = branch.read(&notes);
     match (value, notes.into_inner().mistakes) {

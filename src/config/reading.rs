@@ -34,6 +34,8 @@ pub(super) struct Notes {
     /// What is allowed, and worth telling.
     pub warnings: Vec<Mistake>,
     pub strays: Vec<StrayKey>,
+    /// Values are only read; whether they are within their ranges and make sense together is not asked.
+    pub unjudged: bool,
 }
 
 /// A key that nobody knows where it stands. What it may have meant is told by who knows every section.
@@ -91,6 +93,11 @@ impl<'a> At<'a> {
     /// The same point, once its `type` has been read.
     pub(super) fn typed(&self) -> At<'a> {
         At { path: self.path.clone(), typed: true, ..*self }
+    }
+
+    /// Whether what was read is held against its ranges, and checked for sense.
+    pub(super) fn is_judged(&self) -> bool {
+        !self.notes.borrow().unjudged
     }
 
     /// What stands here, or stood here until its mistake was told.

@@ -104,8 +104,10 @@ macro_rules! section {
                     section!(@reader $type $(, $read)?),
                 );)*
                 let section = Self { $($field: $field?),* };
-                $(section! { @range at, section!(@key $field $($key)?), section.$field $(, $range)? })*
-                section.check(at);
+                if at.is_judged() {
+                    $(section! { @range at, section!(@key $field $($key)?), section.$field $(, $range)? })*
+                    section.check(at);
+                }
                 Some(section)
             }
         }
@@ -194,7 +196,9 @@ macro_rules! kinds {
                     $($tag => Self::$kind(<$section as $crate::config::value::Value>::read(&at.typed())?),)*
                     _ => return None,
                 };
-                $crate::config::section::Sensible::check(&kind, at);
+                if at.is_judged() {
+                    $crate::config::section::Sensible::check(&kind, at);
+                }
                 Some(kind)
             }
         }
