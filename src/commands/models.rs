@@ -184,7 +184,7 @@ impl Display {
         }
     }
 
-    /// pip and npm tell nothing while they work, an address tells how much has come.
+    /// Shows that a source is being tried; how much has come is shown once the first bytes have.
     fn start(&mut self, name: &str, origin: &str, bytes: u64) {
         self.clear();
         if !std::io::stderr().is_terminal() {

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{ParseError, Url};
 
 /// How every mistake about an address starts; such a text holds nothing of the address and may be shown.
@@ -39,9 +39,10 @@ pub(super) fn doubt(url: &Url) -> Option<&'static str> {
     )
 }
 
-/// `#[serde(deserialize_with = "address::deserialize")]`
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
-    parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+/// Scheme, host and port: what may be shown of an address, because the rest may hold an account.
+pub(super) fn server(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 /// Where the account of an address stands, before its `@`, in a text whose `${…}` are not filled in yet.
@@ -64,15 +65,12 @@ pub(super) fn account(text: &str) -> Option<Range<usize>> {
     end.map(|end| start..end)
 }
 
+/// What stays as it is in a user name or password; everything else is percent-encoded.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A user name or password as it may stand in an address.
 pub(super) fn encoded(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            true => encoded.push(byte.into()),
-            false => encoded.push_str(&format!("%{byte:02X}")),
-        }
-        encoded
-    })
+    utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 /// `name:password` as it may stand in an address: the first colon separates them.

@@ -3,9 +3,10 @@
 //! In: TOML texts and environment variables. Out: one merged table whose values know where they were written. It does
 //! not know which keys exist.
 //!
-//! The `config` crate carries one text per value, its origin; ours is an index into [`Places`]. It drops the origin of
-//! a table when merging, so a table keeps its own under [`HERE`].
+//! The `config` crate carries one text per value, its origin; ours is a number in [`Places`]. It drops the origin of a
+//! table when it merges two, so those of tables stand beside the values.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,16 +16,27 @@ use toml_edit::{Document, Item, TableLike};
 
 use super::place::{Mistake, Place};
 
-/// The key a table's own place is kept under; no name in a file is empty of letters like this one.
-pub(super) const HERE: &str = "\0";
-
 /// Every place a value was read from, in the order of reading.
 #[derive(Debug, Default)]
 pub(super) struct Places(Vec<Place>);
 
-/// One layer: a table, ready to be merged.
+/// One layer, ready to be merged.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Layer(pub Map<String, Value>);
+pub(super) struct Layer {
+    pub values: Map<String, Value>,
+    /// Where each table stands, by its path: its header, or else the first key below it, or else the variable that holds
+    /// it.
+    pub tables: BTreeMap<Vec<String>, Place>,
+}
+
+/// A variable of the environment that sets a key.
+#[derive(Debug)]
+pub(super) struct Variable {
+    /// The way to the key, in capitals.
+    pub keys: Vec<String>,
+    pub name: String,
+    pub value: String,
+}
 
 impl Places {
     fn add(&mut self, place: Place) -> String {
@@ -44,7 +56,7 @@ impl Source for Layer {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(self.0.clone())
+        Ok(self.values.clone())
     }
 }
 
@@ -57,57 +69,67 @@ impl Layer {
             let problem = format!("this is not TOML: {}", error.message().replace('\n', "; "));
             Mistake::new(Some(Place::File { file: file.clone(), line }), "", problem)
         })?;
-        let mut reader = Reader { file, text, places };
-        let whole = Place::File { file: reader.file.clone(), line: None };
-        Ok(Self(reader.table(document.as_table(), whole)))
+        let whole = Place::File { file: file.clone(), line: None };
+        let mut reader = Reader { file, text, places, path: Vec::new(), tables: BTreeMap::new() };
+        let values = reader.table(document.as_table(), whole);
+        Ok(Self { values, tables: reader.tables })
     }
 
-    /// Variables, each with the keys it stands for. Keys are found whatever their case and punctuation among those
-    /// `below` has, so that `FRONT_DOOR` is `front-door`; new ones are taken in lower case.
-    pub fn variables(variables: &[(Vec<String>, String, String)], below: &Layer, places: &mut Places) -> Self {
+    /// Variables as a layer over the one `below`. Keys are found whatever their case and punctuation among those that
+    /// layer has, so that `FRONT_DOOR` is `front-door`; new ones are taken in lower case.
+    pub fn variables(variables: &[Variable], below: &Layer, places: &mut Places) -> Self {
         let mut layer = Self::default();
-        for (keys, name, value) in variables {
+        for Variable { keys, name, value } in variables {
+            let Some((last, sections)) = keys.split_last() else { continue };
             let place = Place::Variable(name.clone());
-            let mut table = &mut layer.0;
-            let mut known = Some(&below.0);
-            for (depth, key) in keys.iter().enumerate() {
-                let key = known
-                    .and_then(|known| known.keys().find(|k| *k != HERE && same_name(k, key)).cloned())
-                    .unwrap_or_else(|| key.to_lowercase());
+            let mut known = Some(&below.values);
+            let key_of = |known: Option<&Map<String, Value>>, part: &String| {
+                let found = known.and_then(|known| known.keys().find(|key| same_name(key, part)).cloned());
+                found.unwrap_or_else(|| part.to_lowercase())
+            };
+            let mut table = &mut layer.values;
+            let mut path = Vec::new();
+            for section in sections {
+                let key = key_of(known, section);
+                path.push(key.clone());
                 known = known.and_then(|known| as_table(known.get(&key)?));
-                if depth + 1 == keys.len() {
-                    table.insert(key, typed(value, &place, places));
-                    break;
-                }
-                let fresh = || Value::new(None, ValueKind::Table(Map::new()));
-                let entry = table.entry(key).or_insert_with(fresh);
+                let entry = table.entry(key).or_insert_with(empty_table);
                 if as_table(entry).is_none() {
-                    *entry = fresh();
+                    *entry = empty_table();
                 }
                 let ValueKind::Table(inner) = &mut entry.kind else { unreachable!("it was made a table just above") };
                 table = inner;
             }
+            let key = key_of(known, last);
+            path.push(key.clone());
+            table.insert(key, typed(value, &place, places));
+            layer.tables.insert(path, place);
         }
         layer
     }
 
-    /// The named table of this layer as a layer of its own; empty when there is none.
-    pub fn section(&self, key: &str) -> Self {
-        Self(self.0.get(key).and_then(as_table).cloned().unwrap_or_default())
+    /// Takes the named table out, as a layer of its own; an empty one when there is none.
+    pub fn take(&mut self, key: &str) -> Self {
+        let values = self.values.remove(key).as_ref().and_then(as_table).cloned().unwrap_or_default();
+        let below = self.tables.iter().filter(|(path, _)| path.first().is_some_and(|first| first == key));
+        let tables = below.filter(|(path, _)| path.len() > 1).map(|(path, place)| (path[1..].to_vec(), place.clone()));
+        Self { values, tables: tables.collect() }
     }
 
     /// `upper` over `self`. A camera of another type replaces the one below as a whole.
     pub fn under(mut self, upper: Self) -> Self {
-        let camera_type = |layer: &Self| Some(layer.section("camera").0.get("type")?.to_string());
+        let camera_type = |layer: &Self| Some(as_table(layer.values.get("camera")?)?.get("type")?.to_string());
         if let (Some(lower_type), Some(upper_type)) = (camera_type(&self), camera_type(&upper))
             && lower_type != upper_type
         {
-            self.0.remove("camera");
+            self.values.remove("camera");
         }
+        let tables = self.tables.iter().chain(&upper.tables).map(|(path, place)| (path.clone(), place.clone()));
+        let tables = tables.collect();
         let merged = Config::builder().add_source(self).add_source(upper).build();
         // Both sources are in memory and give no error, and without a fallible default nothing else can.
         let cache = merged.map(|config| config.cache).unwrap_or_default();
-        Self(as_table(&cache).cloned().unwrap_or_default())
+        Self { values: as_table(&cache).cloned().unwrap_or_default(), tables }
     }
 }
 
@@ -116,6 +138,9 @@ struct Reader<'a> {
     file: Arc<Path>,
     text: &'a str,
     places: &'a mut Places,
+    /// The way to the table that is being read.
+    path: Vec<String>,
+    tables: BTreeMap<Vec<String>, Place>,
 }
 
 impl Reader<'_> {
@@ -139,10 +164,12 @@ impl Reader<'_> {
                 _ => self.at(table.get_key_value(key).and_then(|(key, item)| key.span().or(item.span())), &place),
             };
             // A name in quotes may be typed in two ways, and what refers to it in the other.
-            map.insert(text::composed(key).into_owned(), self.item(item, place));
+            let key = text::composed(key).into_owned();
+            self.path.push(key.clone());
+            map.insert(key, self.item(item, place));
+            self.path.pop();
         }
-        let here = self.value(ValueKind::Nil, place);
-        map.insert(HERE.into(), here);
+        self.tables.insert(self.path.clone(), place);
         map
     }
 
@@ -193,7 +220,8 @@ fn typed(text: &str, place: &Place, places: &mut Places) -> Value {
     let structured = text.trim_start().starts_with(['[', '{']).then(|| text.parse::<toml_edit::Value>().ok()).flatten();
     match structured {
         Some(value) => {
-            let mut reader = Reader { file: Path::new("").into(), text: "", places };
+            let (path, tables) = (Vec::new(), BTreeMap::new());
+            let mut reader = Reader { file: Path::new("").into(), text: "", places, path, tables };
             relocate(reader.scalar(&value, place.clone()), &reader.places.add(place.clone()))
         }
         None => Value::new(Some(&places.add(place.clone())), ValueKind::String(text.to_owned())),
@@ -212,7 +240,11 @@ fn relocate(value: Value, origin: &String) -> Value {
     Value::new(Some(origin), kind)
 }
 
-fn as_table(value: &Value) -> Option<&Map<String, Value>> {
+fn empty_table() -> Value {
+    Value::new(None, ValueKind::Table(Map::new()))
+}
+
+pub(super) fn as_table(value: &Value) -> Option<&Map<String, Value>> {
     match &value.kind {
         ValueKind::Table(map) => Some(map),
         _ => None,

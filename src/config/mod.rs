@@ -2,57 +2,64 @@
 //!
 //! In: `doorward.toml`, one file per detector, the environment, credentials. Out: [`Settings`], or a list of
 //! mistakes that name file, line and key. Rooms see their own section and nothing else.
+//!
+//! ```text
+//! files, variables ─ sources ─ layers ─▶ tree ─ branch ─▶ sections of files ─ load ─▶ Settings
+//!                                merged    credentials       value, section
+//!                                          filled in         check, advice
+//! ```
 
 mod actions;
 mod address;
+mod advice;
+mod branch;
+mod camera;
 mod detector;
-mod diagnose;
+mod examples;
+mod fields;
+mod files;
 mod layers;
 mod load;
+mod loaded;
 mod mqtt;
+mod name;
 mod place;
+mod reading;
 mod rules;
 mod secrets;
+mod section;
 mod settings;
 mod show;
+mod sources;
 #[cfg(test)]
 mod tests;
+mod time;
 mod time_zone;
 mod tree;
-mod validate;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use identities::text;
-use serde::{Deserialize, Serialize};
-
-pub use actions::{
-    ActionConfig, Bias, BodyFormat, Drive, EmailConfig, ExecConfig, Facility, GuardConfig, JournalConfig, LineName,
-    LogTarget, MqttActionConfig, NtfyPreset, Overlap, PictureIn, Preset, PushoverPreset, RelayConfig, Security,
-    Severity, SwitchPreset, SyslogConfig, WebhookConfig, WriteBackConfig,
-};
+pub use actions::*;
+pub use camera::*;
 pub use detector::{
-    Call, CameraConfig, CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, Pace, PixelFormat,
-    PresenceConfig, QualityConfig, ReplayConfig, RtspTransport, StreamConfig, Subject, TrackConfig, V4l2Config,
+    Call, CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, PresenceConfig, QualityConfig,
+    Subject, TrackConfig,
 };
-pub use load::{Loaded, MAIN_FILE, from_toml, load, load_in, look};
+pub use fields::{Bound, FieldCompare, FieldEquals, FieldTest};
+pub use load::{MAIN_FILE, from_toml, load, load_in, look};
+pub use loaded::Loaded;
 pub use mqtt::MqttConfig;
+pub use name::DetectorName;
 pub use place::{ConfigErrors, Mistake, Place};
-pub use rules::{
-    Bound, Days, EventKind, FieldCompare, FieldEquals, FieldTest, OutcomeKind, RuleConfig, TimeWindow, VisitCount,
-    Weekday, WhenConfig,
-};
+pub use reading::At;
+pub use rules::{EventKind, OutcomeKind, RuleConfig, VisitCount, WhenConfig};
 pub use secrets::Surroundings;
 pub use settings::{Drain, DryRun, IdentitiesConfig, LogConfig, LogFormat, ModelsConfig, OutboxConfig, StatusConfig};
+pub use time::{Days, TimeWindow, Weekday};
 pub use time_zone::parse as parse_time_zone;
-
-/// A camera position's name; the API's `detectorName`. 1 to 64 letters, digits, spaces, dots, dashes and
-/// underscores, the first one a letter or digit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct DetectorName(Arc<str>);
+pub use value::Value;
 
 /// The whole checked configuration.
 #[derive(Debug, Clone)]
@@ -84,51 +91,6 @@ impl Settings {
 impl Default for Settings {
     /// What an empty `doorward.toml` says: no detector, no engine, no action.
     fn default() -> Self {
-        Self {
-            state_dir: "/var/lib/doorward".into(),
-            log: LogConfig::default(),
-            models: ModelsConfig::default(),
-            identities: None,
-            outbox: OutboxConfig::default(),
-            status: StatusConfig::default(),
-            mqtt: None,
-            dry_run: DryRun::default(),
-            detectors: Vec::new(),
-            actions: BTreeMap::new(),
-        }
-    }
-}
-
-impl DetectorName {
-    /// Checks the name; the error says what is allowed. However it is typed, or its file is named, it is the same name:
-    /// it is kept composed.
-    pub fn new(name: &str) -> Result<Self, String> {
-        let name = &*text::composed(name);
-        let allowed = |c: char| text::is_of_a_word(c) || " ._-".contains(c);
-        let first = name.chars().next().is_some_and(char::is_alphanumeric);
-        if first && name.chars().count() <= 64 && name.chars().all(allowed) && !name.ends_with(' ') {
-            Ok(Self(name.into()))
-        } else {
-            Err(format!(
-                "`{name}` is not a detector name: 1 to 64 letters, digits, spaces, dots, dashes or underscores, \
-                 starting with a letter or digit"
-            ))
-        }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for DetectorName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for DetectorName {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        files::MainFile::default().into_settings(Vec::new())
     }
 }

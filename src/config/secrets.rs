@@ -1,8 +1,8 @@
 //! `${NAME:default}` in the texts of the configuration.
 //!
 //! In: a text and where names are looked up: systemd's credentials, then the environment, then the default; a name that
-//! starts with `/` is a file. Out: the text with every name filled in. `$$` is a dollar sign. It does not know which keys
-//! are secret; what was filled in is treated as if it were.
+//! starts with `/` is a file. Out: the text with every name filled in. `$$` is a dollar sign. It does not know which
+//! keys are secret; what was filled in is treated as if it were.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -45,8 +45,8 @@ impl Surroundings {
         }
     }
 
-    /// Fills in every `${NAME}`, `${NAME:default}` and `${/file}`; the error says how to provide what is missing. In the
-    /// account of an address it is percent-encoded.
+    /// Fills in every `${NAME}`, `${NAME:default}` and `${/file}`; the error says how to provide what is missing. In
+    /// the account of an address it is percent-encoded.
     pub(super) fn fill(&self, text: &str) -> Result<Filled, String> {
         let mut filled = Filled {
             text: String::with_capacity(text.len()),
@@ -132,7 +132,8 @@ impl std::fmt::Debug for Surroundings {
 fn nowhere(name: &str) -> String {
     format!(
         "`{name}` is set neither as a credential nor in the environment; add `LoadCredential={name}:/path/to/file` to \
-         the unit, set the variable {name}, name a file as `${{/path/to/file}}`, or give a default: `${{{name}:default}}`"
+         the unit, set the variable {name}, name a file as `${{/path/to/file}}`, or give a default: \
+         `${{{name}:default}}`"
     )
 }
 

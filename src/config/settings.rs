@@ -1,7 +1,7 @@
 //! The sections of `doorward.toml` that hold for the whole box.
 //!
-//! In: what the file says. Out: one struct per section, with its defaults. Detectors, rules and actions have files of
-//! their own beside this one.
+//! In: what the file says. Out: one struct per section, with its defaults. Detectors, rules, actions and the broker
+//! have files of their own beside this one.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use identities::ClientOptions;
-use identities::text;
 use identities::trust::KeyPin;
+use identities::{ClientOptions, is_loopback};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::address;
+use super::reading::At;
+use super::section::{Sensible, section};
+use super::tree::Body;
+use super::value::{Value, names, words};
 
 /// `dry_run`: which actions are decided and recorded, and not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,15 +31,16 @@ pub enum DryRun {
     Actions(Vec<String>),
 }
 
-/// `[log]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// What is logged: `info`, or per module, `info,doorward::capture=debug`.
-    pub filter: String,
-    pub format: LogFormat,
+section! {
+    /// `[log]`
+    pub struct LogConfig: Default {
+        /// What is logged: `info`, or per module, `info,doorward::capture=debug`.
+        pub filter: String = "info".into();
+        pub format: LogFormat = LogFormat::Text;
+    }
 }
 
+/// The form of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -47,76 +49,70 @@ pub enum LogFormat {
     Json,
 }
 
-/// `[models]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelsConfig {
-    /// Where the model files are; `DOORWARD_MODELS_DIR` wins over it, and without either it is the usual places.
-    pub dir: Option<PathBuf>,
-    /// Threads of one inference; 1 leaves the other cores to the other detectors.
-    pub threads: u16,
+section! {
+    /// `[models]`
+    pub struct ModelsConfig: Default {
+        /// Where the model files are; `DOORWARD_MODELS_DIR` wins over it, and without either it is the usual places.
+        pub dir: Option<PathBuf> = None;
+        /// Threads of one inference; 1 leaves the other cores to the other detectors.
+        pub threads: u16 = 1, in 1..=64;
+    }
 }
 
-/// `[identities]`
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdentitiesConfig {
-    /// `https://customer.econnectcloud.com/identities` or `https://host:5009`.
-    #[serde(deserialize_with = "address::deserialize")]
-    pub url: Url,
-    pub username: String,
-    pub password: SecretString,
-    /// One request from the first byte sent to the last received.
-    #[serde(default = "default::timeout_ms")]
-    pub timeout_ms: u64,
-    #[serde(default = "default::connect_timeout_ms")]
-    pub connect_timeout_ms: u64,
-    /// The longest pause between two tries.
-    #[serde(default = "default::retry_max_ms")]
-    pub retry_max_ms: u64,
-    /// Sightings under way at once.
-    #[serde(default = "default::concurrency")]
-    pub concurrency: u16,
-    /// A PEM file with the certificates an on-premise server is signed by; then no others are believed.
-    #[serde(default)]
-    pub ca_file: Option<PathBuf>,
-    /// The server's key must be one of these; without `ca_file` that is all that is asked of its certificate.
-    #[serde(default)]
-    pub pin_sha256: Vec<KeyPin>,
-    /// `http://` to another machine is meant: passwords and faces travel unencrypted.
-    #[serde(default)]
-    pub allow_plain_http: bool,
+section! {
+    /// `[identities]`
+    pub struct IdentitiesConfig: new(url: Url, username: impl Into<String>, password: impl Into<SecretString>) {
+        /// `https://customer.econnectcloud.com/identities` or `https://host:5009`. It may hold an account, which is a
+        /// mistake and still not shown.
+        pub url: Url, shown as address::server;
+        pub username: String;
+        pub password: SecretString;
+        /// One request from the first byte sent to the last received.
+        pub timeout_ms: u64 = 10_000, in 100..=600_000;
+        pub connect_timeout_ms: u64 = 3_000, in 100..=60_000;
+        /// The longest pause between two tries.
+        pub retry_max_ms: u64 = 30_000, in 100..=3_600_000;
+        /// Sightings under way at once.
+        pub concurrency: u16 = 2, in 1..=32;
+        /// A PEM file with the certificates an on-premise server is signed by; then no others are believed.
+        pub ca_file: Option<PathBuf> = None;
+        /// The server's key must be one of these; without `ca_file` that is all that is asked of its certificate.
+        pub pin_sha256: Vec<KeyPin> = Vec::new();
+        /// `http://` to another machine is meant: passwords and faces travel unencrypted.
+        pub allow_plain_http: bool = false;
+    }
 }
 
-/// `[outbox]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OutboxConfig {
-    /// What is stored of faces and people is encrypted with this: 32 bytes, written as hexadecimal digits or Base64.
-    /// Without it a key is made once and kept in the state folder.
-    pub key: Option<SecretString>,
-    /// When the stored sightings exceed this, the least valuable go first, counted.
-    pub max_bytes: u64,
-    /// The same by their number.
-    pub max_sightings: u32,
-    /// Sightings older than this are not sent any more, counted.
-    pub max_age_hours: u32,
-    /// An answer later than this after the face was seen never reaches an actuator.
-    pub late_after_ms: u64,
-    /// Sightings of the backlog sent in a second after an outage; 0 is without limit. Whoever stands at the door goes first.
-    pub drain_per_sec: u32,
-    /// How long the record of visits and actions is kept (without pictures).
-    pub history_days: u32,
-    /// In which order the backlog of an outage is sent; whoever stands in front of a camera always goes first.
-    pub drain: Drain,
-    /// How long the picture of a recognised person is kept, encrypted, once it has been answered.
-    pub keep_known_hours: u32,
-    /// The same for somebody the engine does not know.
-    pub keep_unknown_hours: u32,
-    /// The same for every other answer: accepted without a name, no face found, refused.
-    pub keep_other_hours: u32,
-    /// When the kept pictures exceed this, the oldest go first.
-    pub keep_max_bytes: u64,
+section! {
+    /// `[outbox]`
+    pub struct OutboxConfig: Default {
+        /// What is stored of faces and people is encrypted with this: 32 bytes, written as hexadecimal digits or
+        /// Base64. Without it a key is made once and kept in the state folder.
+        pub key: Option<SecretString> = None;
+        /// When the stored sightings exceed this, the least valuable go first, counted.
+        pub max_bytes: u64 = 256 << 20, in 1 << 20..=1 << 44;
+        /// The same by their number.
+        pub max_sightings: u32 = 50_000, in 10..=1_000_000;
+        /// Sightings older than this are not sent any more, counted.
+        pub max_age_hours: u32 = 72, in 1..=8_760;
+        /// An answer later than this after the face was seen never reaches an actuator.
+        pub late_after_ms: u64 = 5_000, in 100..=60_000;
+        /// Sightings of the backlog sent in a second after an outage; 0 is without limit. Whoever stands at the door
+        /// goes first.
+        pub drain_per_sec: u32 = 10, in 0..=1_000;
+        /// How long the record of visits and actions is kept (without pictures).
+        pub history_days: u32 = 7, in 1..=366;
+        /// In which order the backlog of an outage is sent; whoever stands in front of a camera always goes first.
+        pub drain: Drain = Drain::InOrder;
+        /// How long the picture of a recognised person is kept, encrypted, once it has been answered.
+        pub keep_known_hours: u32 = 0, in 0..=8_760;
+        /// The same for somebody the engine does not know.
+        pub keep_unknown_hours: u32 = 0, in 0..=8_760;
+        /// The same for every other answer: accepted without a name, no face found, refused.
+        pub keep_other_hours: u32 = 0, in 0..=8_760;
+        /// When the kept pictures exceed this, the oldest go first.
+        pub keep_max_bytes: u64 = 64 << 20, in 1 << 20..=1 << 44;
+    }
 }
 
 /// The order in which a backlog is sent.
@@ -129,29 +125,73 @@ pub enum Drain {
     NewestFirst,
 }
 
-/// `[status]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StatusConfig {
-    /// Where health, metrics and the live page are served; `off` for nowhere.
-    #[serde(deserialize_with = "listen_or_off")]
-    pub listen: Option<SocketAddr>,
+section! {
+    /// `[status]`
+    pub struct StatusConfig: Default {
+        /// Where health, metrics and the live page are served; `off` for nowhere.
+        pub listen: Option<SocketAddr> = Some(SocketAddr::from(([127, 0, 0, 1], 8780))), read by listen_or_off;
+    }
 }
 
-impl IdentitiesConfig {
-    /// Everything but the address and the account at its default.
-    pub fn new(url: Url, username: impl Into<String>, password: impl Into<SecretString>) -> Self {
-        Self {
-            url,
-            username: username.into(),
-            password: password.into(),
-            timeout_ms: default::timeout_ms(),
-            connect_timeout_ms: default::connect_timeout_ms(),
-            retry_max_ms: default::retry_max_ms(),
-            concurrency: default::concurrency(),
-            ca_file: None,
-            pin_sha256: Vec::new(),
-            allow_plain_http: false,
+words!(LogFormat, Drain);
+
+impl Sensible for ModelsConfig {}
+
+impl Sensible for LogConfig {
+    fn check(&self, at: &At<'_>) {
+        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&self.filter) {
+            at.wrong(&["filter"], format!("it is not like `info,doorward::capture=debug`: {error}"));
+        }
+    }
+}
+
+impl Sensible for IdentitiesConfig {
+    fn check(&self, at: &At<'_>) {
+        let url = &self.url;
+        let path = ["url"];
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(url) => {}
+            "http" if self.allow_plain_http => {
+                at.unwise(&path, "passwords and faces travel unencrypted, as `allow_plain_http` says; use https");
+            }
+            "http" => at.wrong(
+                &path,
+                "passwords and faces would travel unencrypted; use https, or say `allow_plain_http = true` beside it",
+            ),
+            scheme => at.wrong(&path, format!("`{scheme}` is not a way to reach an engine; use https or http")),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            at.wrong(&path, "it holds an account; write that as `username` and `password`");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            at.wrong(&path, "it ends in a query or fragment; write the address without `?` and `#`");
+        }
+        if url.scheme() == "http" && (self.ca_file.is_some() || !self.pin_sha256.is_empty()) {
+            let key = if self.ca_file.is_some() { "ca_file" } else { "pin_sha256" };
+            at.wrong(&[key], "there is no certificate to check over http; use https");
+        }
+        if self.username.is_empty() {
+            at.wrong(&["username"], "it is empty; write the account doorward logs in with");
+        }
+        if self.password.expose_secret().is_empty() {
+            at.wrong(&["password"], "it is empty; provide it as a credential or variable");
+        }
+    }
+}
+
+impl Sensible for OutboxConfig {
+    fn check(&self, at: &At<'_>) {
+        if let Err(problem) = self.key_bytes() {
+            at.wrong(&["key"], problem);
+        }
+    }
+}
+
+impl Sensible for StatusConfig {
+    fn check(&self, at: &At<'_>) {
+        if self.listen.is_some_and(|address| !address.ip().is_loopback()) {
+            at.unwise(&["listen"], "everyone who reaches this address can read the status page");
         }
     }
 }
@@ -173,21 +213,6 @@ impl IdentitiesConfig {
     }
 }
 
-impl std::fmt::Debug for IdentitiesConfig {
-    /// Of the address the scheme and host only: the rest may hold an account.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IdentitiesConfig")
-            .field("scheme", &self.url.scheme())
-            .field("host", &self.url.host_str())
-            .field("port", &self.url.port_or_known_default())
-            .field("ca_file", &self.ca_file)
-            .field("pin_sha256", &self.pin_sha256)
-            .field("timeout_ms", &self.timeout_ms)
-            .field("concurrency", &self.concurrency)
-            .finish_non_exhaustive()
-    }
-}
-
 impl DryRun {
     /// Whether the action of this name is not done.
     pub fn covers(&self, action: &str) -> bool {
@@ -204,34 +229,13 @@ impl Default for DryRun {
     }
 }
 
-impl<'de> Deserialize<'de> for DryRun {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AllOrSome;
-
-        impl<'de> Visitor<'de> for AllOrSome {
-            type Value = DryRun;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("true, false, or a list of names of actions")
-            }
-
-            fn visit_bool<E: Error>(self, all: bool) -> Result<DryRun, E> {
-                Ok(DryRun::All(all))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<DryRun, A::Error> {
-                let names = Vec::<String>::deserialize(SeqAccessDeserializer::new(names))?;
-                Ok(DryRun::Actions(names.iter().map(|name| text::composed(name).into_owned()).collect()))
-            }
+impl Value for DryRun {
+    fn read(at: &At<'_>) -> Option<Self> {
+        match &at.node()?.body {
+            Body::Bool(all) => Some(Self::All(*all)),
+            Body::List(_) => names(at).map(Self::Actions),
+            _ => at.refuse("true, false, or a list of names of actions"),
         }
-
-        deserializer.deserialize_any(AllOrSome)
-    }
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { filter: "info".into(), format: LogFormat::Text }
     }
 }
 
@@ -243,31 +247,6 @@ impl LogConfig {
             LogFormat::Json => telemetry::LogFormat::Json,
         };
         telemetry::LogOptions { filter: self.filter.clone(), format }
-    }
-}
-
-impl Default for ModelsConfig {
-    fn default() -> Self {
-        Self { dir: None, threads: 1 }
-    }
-}
-
-impl Default for OutboxConfig {
-    fn default() -> Self {
-        Self {
-            key: None,
-            max_bytes: 256 << 20,
-            max_sightings: 50_000,
-            max_age_hours: 72,
-            late_after_ms: 5000,
-            drain_per_sec: 10,
-            history_days: 7,
-            drain: Drain::InOrder,
-            keep_known_hours: 0,
-            keep_unknown_hours: 0,
-            keep_other_hours: 0,
-            keep_max_bytes: 64 << 20,
-        }
     }
 }
 
@@ -286,33 +265,12 @@ impl OutboxConfig {
     }
 }
 
-impl Default for StatusConfig {
-    fn default() -> Self {
-        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8780))) }
-    }
-}
-
-fn listen_or_off<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
+fn listen_or_off(at: &At<'_>) -> Option<Option<SocketAddr>> {
+    at.parsed(|text| match text {
         "off" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| {
-            serde::de::Error::custom(format!("`{text}` is neither an address like \"127.0.0.1:8780\" nor \"off\""))
-        }),
-    }
-}
-
-/// Defaults of keys in sections that have required ones.
-mod default {
-    pub fn timeout_ms() -> u64 {
-        10_000
-    }
-    pub fn connect_timeout_ms() -> u64 {
-        3_000
-    }
-    pub fn retry_max_ms() -> u64 {
-        30_000
-    }
-    pub fn concurrency() -> u16 {
-        2
-    }
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|_| format!("`{text}` is neither an address like \"127.0.0.1:8780\" nor \"off\"")),
+    })
 }

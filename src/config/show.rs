@@ -1,8 +1,8 @@
 //! The merged configuration as TOML again, for an operator to look at, without its secrets.
 //!
-//! In: a branch, before its values are gone. Out: text. What came from a credential, a file or the environment is hidden
-//! whatever key it stands under, and so is every text that could be a secret by its place. Keys that nobody wrote are not
-//! there; they have their defaults.
+//! In: a branch, before its values are gone. Out: text. What came from a credential, a file or the environment is
+//! hidden whatever key it stands under, and so is every text that could be a secret by its place. Keys that nobody
+//! wrote are not there; they have their defaults.
 
 use super::secrets::is_secret;
 use super::tree::{Body, Node};

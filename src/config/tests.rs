@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 
-use super::diagnose::sections;
+use super::advice::sections;
 use super::*;
 
 const SHIPPED: &str = include_str!("../../config/doorward.toml");
@@ -126,12 +126,12 @@ fn the_manual_has_every_key_and_its_optional_keys_show_their_defaults() {
     let relay = RelayConfig::new(Some("gpiochip0"), LineName::Offset(17));
     assert_eq!(shown(&action("action.door")), shown(&ActionConfig::Relay(relay)));
     let ActionConfig::Email(email) = action("action.mail") else { panic!("another type") };
-    let mut defaults = EmailConfig::new("smtp.site.example", "", "");
+    let mut defaults = EmailConfig::new("smtp.site.example", "", Vec::new());
     assert_eq!((&email.subject, &email.body, email.port()), (&defaults.subject, &defaults.body, defaults.port()));
     (defaults.ca_file, defaults.username) = (email.ca_file.clone(), email.username.clone());
-    defaults.to = email.to.clone();
+    (defaults.to, defaults.port, defaults.password) = (email.to.clone(), email.port, email.password.clone());
     assert_eq!(shown(&email), shown(&defaults));
-    let syslog = SyslogConfig::new(LogTarget::default());
+    let syslog = SyslogConfig::default();
     assert_eq!(shown(&action("action.audit")), shown(&ActionConfig::Syslog(syslog)));
     let ActionConfig::Identities(mark) = action("action.mark") else { panic!("another type") };
     let defaults: ActionConfig = from_toml("type = 'identities'\nnote = 'x'").unwrap();
@@ -153,7 +153,7 @@ fn the_manual_has_every_key_and_its_optional_keys_show_their_defaults() {
     let mqtt: MqttConfig = from_toml(&uncommented("mqtt", None)).unwrap();
     let mut defaults = MqttConfig::new(mqtt.url.clone());
     (defaults.username, defaults.ca_file) = (mqtt.username.clone(), mqtt.ca_file.clone());
-    defaults.client_id = mqtt.client_id.clone();
+    (defaults.client_id, defaults.password) = (mqtt.client_id.clone(), mqtt.password.clone());
     assert_eq!(shown(&mqtt), shown(&defaults));
     let ActionConfig::Mqtt(message) = action("action.lamp") else { panic!("another type") };
     let defaults = MqttActionConfig { payload: message.payload.clone(), ..MqttActionConfig::new(&message.topic) };
@@ -324,7 +324,8 @@ fn secrets_do_not_show() {
 #[test]
 fn secrets_written_into_open_files_and_unencrypted_engines_are_warned_of() {
     use std::os::unix::fs::PermissionsExt;
-    let main_text = "[identities]\nurl = \"http://engine.example\"\nallow_plain_http = true\nusername = \"box\"\npassword = \"hunter2\"\n";
+    let main_text = "[identities]\nurl = \"http://engine.example\"\nallow_plain_http = true\nusername = \"box\"\n\
+                     password = \"hunter2\"\n";
     let (_folder, main) = write(&[("doorward.toml", main_text)]);
     for (mode, count) in [(0o644, 2), (0o640, 1)] {
         std::fs::set_permissions(&main, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -370,6 +371,14 @@ fn variables_for_no_detector_are_mistakes() {
         let text = error.to_string();
         assert!(text.contains(name) && text.contains(expected) && !text.contains("xyzzy"), "{text}");
     }
+}
+
+#[test]
+fn what_is_missing_in_a_table_of_a_variable_is_told_at_the_variable() {
+    let (_folder, main) = write(&[("doorward.toml", "")]);
+    let error = load_in(Some(&main), &with(&[("DOORWARD__ACTION__X", "{ type = \"exec\" }")])).unwrap_err().to_string();
+    let told = "environment variable DOORWARD__ACTION__X: `action.x.program`: this is missing; write `program = ";
+    assert!(error.contains(told), "{error}");
 }
 
 #[test]

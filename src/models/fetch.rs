@@ -28,8 +28,6 @@ pub struct Patience {
     pub silence: Duration,
     /// For one download.
     pub download: Duration,
-    /// For one run of pip or npm.
-    pub tool: Duration,
 }
 
 impl Default for Patience {
@@ -39,7 +37,6 @@ impl Default for Patience {
             silence: Duration::from_secs(20),
             // 30 MB at 500 kbit/s.
             download: Duration::from_secs(600),
-            tool: Duration::from_secs(600),
         }
     }
 }

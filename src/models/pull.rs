@@ -1,13 +1,12 @@
 //! Bringing the files of the manifest into the models folder.
 //!
 //! In: which entries, local folders to look in first, and the manifest's sources. Out: per entry what became of it.
-//! A file appears under its name only complete, hashed, prepared and on the disk; what is there and right is never
-//! touched. Everything else happens in a scratch folder beside it that the next pull removes if this one is killed:
+//! A file appears under its name only complete, hashed and on the disk; what is there and right is never touched.
+//! Everything else happens in a scratch folder beside it that the next pull removes if this one is killed:
 //!
 //! ```text
-//! local folder ┐
-//! addresses    ├─▶ .pull-XXXXXX/raw0…  ─ sha256 ─ prepare ─ sha256 ─▶ .pull-XXXXXX/ready ─ rename ─▶ yunet_n.onnx
-//! packages     ┘
+//! local folder ┬─▶ .pull-XXXXXX/ready ─ length, sha256 ─ rename ─▶ yunet_n.onnx
+//! addresses    ┘
 //! ```
 
 use std::collections::HashMap;
@@ -15,13 +14,12 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use faces::models::{Digest, Entry, ModelStore, Preparation, Role, Source, hash_file};
-use sha2::{Digest as _, Sha256};
+use faces::models::{Digest, Entry, ModelStore, Role, hash_file};
+use url::Url;
 
+use super::FetchError;
 use super::error::file;
 use super::fetch::{Checked, Downloads, Patience};
-use super::packages::Packages;
-use super::{FetchError, prepare};
 
 /// Held by the one pull that may write; the file stays, empty.
 const LOCK: &str = ".lock";
@@ -118,7 +116,6 @@ struct Scene {
     local: HashMap<Digest, PathBuf>,
     /// Made when an address is first tried.
     downloads: Option<Downloads>,
-    packages: Packages,
     patience: Patience,
     /// Let go last, when the scratch folder is gone.
     _lock: Option<File>,
@@ -134,8 +131,7 @@ impl Scene {
         }
         let local = search(store, from)?;
         let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir).map_err(file("write to", dir))?;
-        let packages = Packages::new(scratch.path().to_owned(), patience);
-        Ok(Self { scratch, local, downloads: None, packages, patience, _lock: lock })
+        Ok(Self { scratch, local, downloads: None, patience, _lock: lock })
     }
 
     async fn bring(&mut self, store: &ModelStore, entry: &Entry, watcher: Watcher<'_>) -> Outcome {
@@ -149,85 +145,46 @@ impl Scene {
             Ok(None) => {}
             Err(error) => reasons.push(error),
         }
-        for source in &entry.sources {
-            let origin = source.origin();
-            let bytes = entry.raw.iter().map(|raw| raw.bytes).sum();
-            watcher(Step::Trying { name: &entry.name, origin: &origin, bytes });
-            match self.bring_remote(store, entry, source, watcher).await {
+        for url in &entry.urls {
+            let origin = url.host_str().unwrap_or("an address").to_owned();
+            watcher(Step::Trying { name: &entry.name, origin: &origin, bytes: entry.digest.bytes });
+            match self.bring_remote(store, entry, url, watcher).await {
                 Ok(()) => return Outcome::Fetched { origin },
                 Err(error) => reasons.push(error),
             }
         }
+        let packaged = |package: &String| FetchError::Packaged { name: entry.name.clone(), package: package.clone() };
+        reasons.extend(entry.packages.iter().map(packaged));
         Outcome::Missed { reasons }
     }
 
-    /// The folder a file was found in, if there was one.
+    /// The folder the file was found in, if there was one.
     fn bring_local(&self, store: &ModelStore, entry: &Entry) -> Result<Option<String>, FetchError> {
-        let origin = |path: &Path| path.parent().unwrap_or(path).display().to_string();
-        if let Some(path) = self.local.get(&entry.digest) {
-            let ready = self.scratch.path().join("ready");
-            copy(path, entry.digest, &ready)?;
-            install(store, entry, &ready)?;
-            return Ok(Some(origin(path)));
-        }
-        let found: Option<Vec<&PathBuf>> = entry.raw.iter().map(|raw| self.local.get(raw)).collect();
-        let Some(found) = found else { return Ok(None) };
-        let raw = self.raw(entry);
-        for (from, (digest, to)) in found.iter().zip(&raw) {
-            copy(from, *digest, to)?;
-        }
-        self.finish(store, entry, &raw)?;
-        Ok(found.first().map(|path| origin(path)))
+        let Some(path) = self.local.get(&entry.digest) else { return Ok(None) };
+        copy(path, entry.digest, &self.ready())?;
+        install(store, entry, &self.ready())?;
+        Ok(Some(path.parent().unwrap_or(path).display().to_string()))
     }
 
     async fn bring_remote(
         &mut self,
         store: &ModelStore,
         entry: &Entry,
-        source: &Source,
+        url: &Url,
         watcher: Watcher<'_>,
     ) -> Result<(), FetchError> {
-        let raw = self.raw(entry);
-        if let Source::Urls(urls) = source {
-            let downloads = match &mut self.downloads {
-                Some(downloads) => downloads,
-                None => self.downloads.insert(Downloads::new(self.patience)?),
-            };
-            let mut before = 0;
-            for (url, (digest, to)) in urls.iter().zip(&raw) {
-                downloads.fetch(url, *digest, to, &mut |bytes| watcher(Step::Received(before + bytes))).await?;
-                before += digest.bytes;
-            }
-        } else {
-            self.packages.extract(source, &raw).await?;
-        }
-        self.finish(store, entry, &raw)
-    }
-
-    /// Where the raw files of an entry go.
-    fn raw(&self, entry: &Entry) -> Vec<(Digest, PathBuf)> {
-        let place = |at: usize| self.scratch.path().join(format!("raw{at}"));
-        entry.raw.iter().enumerate().map(|(at, digest)| (*digest, place(at))).collect()
-    }
-
-    /// From right raw files to the file in its place.
-    fn finish(&self, store: &ModelStore, entry: &Entry, raw: &[(Digest, PathBuf)]) -> Result<(), FetchError> {
-        if let (Preparation::None, [(_, path)]) = (entry.preparation, raw) {
-            return install(store, entry, path);
-        }
-        let read = |(_, path): &(Digest, PathBuf)| fs::read(path).map_err(file("read", path));
-        let files = raw.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let bytes = prepare(entry.preparation, &files)?;
-        let found: [u8; 32] = Sha256::digest(&bytes).into();
-        if found != entry.digest.sha256 {
-            let (expected, found) = (entry.digest.hex(), hex::encode(found));
-            return Err(FetchError::PreparedDifferently { name: entry.name.clone(), expected, found });
-        }
-        let ready = self.scratch.path().join("ready");
-        let mut output = Checked::create(&ready, entry.digest, entry.name.clone())?;
-        output.write(&bytes)?;
-        output.finish()?;
+        let ready = self.ready();
+        let downloads = match &mut self.downloads {
+            Some(downloads) => downloads,
+            None => self.downloads.insert(Downloads::new(self.patience)?),
+        };
+        downloads.fetch(url, entry.digest, &ready, &mut |bytes| watcher(Step::Received(bytes))).await?;
         install(store, entry, &ready)
+    }
+
+    /// Where a file is until it is complete.
+    fn ready(&self) -> PathBuf {
+        self.scratch.path().join("ready")
     }
 }
 
@@ -281,8 +238,7 @@ fn clean(dir: &Path) {
 
 /// Every file under the folders whose length and hash the manifest knows.
 fn search(store: &ModelStore, from: &[PathBuf]) -> Result<HashMap<Digest, PathBuf>, FetchError> {
-    let wanted: Vec<Digest> =
-        store.manifest().entries().iter().flat_map(|entry| entry.raw.iter().chain([&entry.digest]).copied()).collect();
+    let wanted: Vec<Digest> = store.manifest().entries().iter().map(|entry| entry.digest).collect();
     let mut found = HashMap::new();
     let mut folders = from.to_vec();
     while let Some(folder) = folders.pop() {

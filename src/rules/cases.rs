@@ -1,14 +1,14 @@
 //! The table of matcher cases (`cases.txt`) and what reads it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Check, Decision, RuleClock, Rules};
-use crate::config::{DetectorName, GuardConfig, RuleConfig};
+use crate::config::{DetectorName, GuardConfig, RuleConfig, from_toml};
 use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::track::VisitId;
 
@@ -106,12 +106,8 @@ impl Case {
 /// Rules from `[[rule]]` blocks; actions called `door…` are actuators nothing guards, those called `gate…` actuators at
 /// their defaults.
 pub fn rules(toml: &str, zone: Tz) -> Rules {
-    #[derive(Deserialize)]
-    struct File {
-        rule: Vec<RuleConfig>,
-    }
-    let file: File = toml::from_str(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
-    let holidays = ["12-25", "2026-06-10"].map(|days| serde_json::from_value(days.into()).unwrap());
+    let mut file: BTreeMap<String, Vec<RuleConfig>> = from_toml(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
+    let holidays = ["12-25", "2026-06-10"].map(|days| days.parse().unwrap());
     let open = GuardConfig {
         sightings: 1,
         min_confidence: 0.0,
@@ -127,7 +123,7 @@ pub fn rules(toml: &str, zone: Tz) -> Rules {
         name if name.starts_with("gate") => Some(GuardConfig::default()),
         _ => None,
     };
-    let rules = Rules::new(file.rule, zone, Duration::from_secs(5), guard);
+    let rules = Rules::new(file.remove("rule").unwrap_or_default(), zone, Duration::from_secs(5), guard);
     rules.unwrap().with_holidays(holidays.into())
 }
 

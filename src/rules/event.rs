@@ -135,9 +135,8 @@ pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Un
             Some(second) if first == "person" && !PERSON_KEYS.contains(&second) => (&PERSON_KEYS, second),
             _ => continue,
         };
-        let near = has.iter().map(|key| (strsim::jaro_winkler(key, wrong), *key));
-        let near = near.filter(|(similarity, _)| *similarity > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
-        return Err(UnknownName { name: name.clone(), nearest: near.map(|(_, key)| key), has });
+        let nearest = wording::nearest(wrong, has.iter().copied(), 0.6);
+        return Err(UnknownName { name: name.clone(), nearest, has });
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! Actions against the real thing: receivers with faults, programs that misbehave, files that fill up or vanish, a mail server,
-//! a log server, the embedded engine. What is true of every action stands here; each has a file of its own beside this one.
+//! Actions against the real thing: receivers with faults, programs that misbehave, files that fill up or vanish, a mail
+//! server, a log server, the embedded engine. What is true of every action stands here; each has a file of its own
+//! beside this one.
 
 mod command;
 mod email;
@@ -40,12 +41,9 @@ fn actions(toml: &str) -> Result<Actions, String> {
 fn actions_with(toml: &str, client: Option<&Client>) -> Result<Actions, String> {
     static RUSTLS: Once = Once::new();
     RUSTLS.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
-    #[derive(serde::Deserialize)]
-    struct File {
-        action: BTreeMap<String, ActionConfig>,
-    }
-    let file: File = config::from_toml(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
-    Actions::new(&file.action, client).map_err(|error| {
+    let file: BTreeMap<String, BTreeMap<String, ActionConfig>> =
+        config::from_toml(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
+    Actions::new(&file["action"], client).map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
         format!("{error}{}", source.unwrap_or_default())
     })

@@ -19,13 +19,10 @@ use crate::{Ours, name, settings};
 
 /// One action `a` with these keys.
 fn actions(toml: &str, broker: &Broker) -> Actions {
-    #[derive(serde::Deserialize)]
-    struct File {
-        action: BTreeMap<String, ActionConfig>,
-    }
     let toml = format!("[action.a]\ntype = 'mqtt'\n{toml}");
-    let file: File = config::from_toml(&toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
-    Actions::new(&file.action, None).unwrap().with_broker(broker)
+    let file: BTreeMap<String, BTreeMap<String, ActionConfig>> =
+        config::from_toml(&toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
+    Actions::new(&file["action"], None).unwrap().with_broker(broker)
 }
 
 fn request(person: &str) -> ActionRequest {

@@ -1,14 +1,10 @@
 //! Actions that look as if they opened a door, and are not marked as actuators.
 //!
 //! In: a program, a request or a message, with its name. Out: the word or address that gives it away. An action that is
-//! no actuator is performed however late its answer comes; for a door that is a fault nobody sees until it opens an hour
-//! after the visitor has left. It knows no receiver beyond the addresses that switch a relay.
+//! no actuator is performed however late its answer comes; for a door that is a fault nobody sees until it opens an
+//! hour after the visitor has left. It knows no receiver beyond the addresses that switch a relay.
 
 use std::path::Path;
-
-use secrecy::ExposeSecret;
-
-use super::{ActionConfig, ExecConfig, MqttActionConfig, WebhookConfig};
 
 /// Words of names, programs, addresses and topics that are about opening something.
 const WORDS: [&str; 14] = [
@@ -33,46 +29,26 @@ const PARTS: [&str; 6] = ["unlock", "opendoor", "dooropen", "opengate", "gateope
 const RELAYS: [&str; 9] =
     ["/relay/", "/rpc/switch.", "/rpc/cover.", "/cm?", "cmnd=power", "cmnd/", "/rpc/script.", "/switch/", "/cover/"];
 
-/// What makes the action look like one that opens something; `None` for an actuator, which is guarded, and for what looks
-/// like something else.
-pub(super) fn looks_like_a_door(name: &str, action: &ActionConfig) -> Option<String> {
-    if action.is_actuator() {
-        return None;
-    }
-    match action {
-        ActionConfig::Exec(exec) => in_words(name).or_else(|| of_program(exec)),
-        ActionConfig::Webhook(webhook) if webhook.preset.is_none() => in_words(name).or_else(|| of_request(webhook)),
-        ActionConfig::Mqtt(mqtt) => in_words(name).or_else(|| of_message(mqtt)),
-        _ => None,
-    }
-}
-
-fn of_program(exec: &ExecConfig) -> Option<String> {
+/// The word that gives a program or its arguments away.
+pub(super) fn in_program(program: &Path, args: &[String]) -> Option<String> {
     // Of a path the last part says what it does; those before only say where it is.
     let last = |path: &str| Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
-    let words = std::iter::once(exec.program.to_string_lossy().into_owned()).chain(exec.args.iter().cloned());
+    let words = std::iter::once(program.to_string_lossy().into_owned()).chain(args.iter().cloned());
     words
         .filter_map(|word| if word.contains("://") { Some(word) } else { last(&word) })
         .find_map(|word| in_address(&word))
 }
 
-fn of_request(webhook: &WebhookConfig) -> Option<String> {
-    let secrets = webhook.url.iter().chain(webhook.query.values());
-    secrets.map(ExposeSecret::expose_secret).chain(webhook.body.as_deref()).find_map(in_address)
-}
-
-fn of_message(mqtt: &MqttActionConfig) -> Option<String> {
-    in_address(&mqtt.topic).or_else(|| in_words(mqtt.payload.as_deref()?))
-}
-
-fn in_address(text: &str) -> Option<String> {
+/// The word, or the part of a relay's address, that gives an address or a topic away.
+pub(super) fn in_address(text: &str) -> Option<String> {
     let lower = text.to_lowercase();
     let relay = RELAYS.iter().find(|relay| lower.contains(**relay)).map(|relay| (*relay).to_owned());
     relay.or_else(|| in_words(text))
 }
 
-/// What a template fills in says nothing of what it is for: `{{ detector }}` may well be called a door.
-fn in_words(text: &str) -> Option<String> {
+/// The word that gives a text away. What a template fills in says nothing of what it is for: `{{ detector }}` may well
+/// be called a door.
+pub(super) fn in_words(text: &str) -> Option<String> {
     let literal: String = text
         .split("{{")
         .enumerate()
@@ -89,8 +65,7 @@ fn in_words(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::from_toml;
+    use crate::config::{ActionConfig, from_toml};
 
     #[test]
     fn what_looks_like_a_door() {
@@ -117,7 +92,7 @@ mod tests {
             ("open", "type = 'journal'\npath = '/tmp/x'", None),
         ] {
             let action: ActionConfig = from_toml(action).unwrap();
-            assert_eq!(looks_like_a_door(name, &action).as_deref(), found, "{name}: {action:?}");
+            assert_eq!(action.looks_like_a_door(name).as_deref(), found, "{name}: {action:?}");
         }
     }
 }

@@ -2,43 +2,36 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use super::CommonOfActions;
+use crate::config::reading::At;
+use crate::config::section::{Sensible, section};
 
-use crate::config::validate::ActionChecker;
-
-/// `type = "journal"`: one JSON line per event.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JournalConfig {
-    pub path: PathBuf,
-    /// The file is rotated at this size.
-    #[serde(default = "default::max_bytes")]
-    pub max_bytes: u64,
-    /// Rotated files kept.
-    #[serde(default = "default::keep")]
-    pub keep: u32,
+section! {
+    /// `type = "journal"`: one JSON line per event.
+    pub struct JournalConfig: new(path: impl Into<PathBuf>) {
+        pub path: PathBuf;
+        /// The file is rotated at this size.
+        pub max_bytes: u64 = 10 << 20, in 4_096..=1 << 44;
+        /// Rotated files kept.
+        pub keep: u32 = 5, in 0..=1_000;
+    }
 }
 
-impl JournalConfig {
-    /// Rotated at the default size.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), max_bytes: default::max_bytes(), keep: default::keep() }
+impl CommonOfActions for JournalConfig {
+    /// A file and its rotation are one writer's.
+    fn concurrency(&self) -> u16 {
+        1
     }
 
-    pub(super) fn check(&self, checker: &mut ActionChecker<'_, '_>) {
+    fn only_records(&self) -> bool {
+        true
+    }
+}
+
+impl Sensible for JournalConfig {
+    fn check(&self, at: &At<'_>) {
         if self.path.as_os_str().is_empty() {
-            checker.wrong(&["path"], "it must name a file");
+            at.wrong(&["path"], "it must name a file");
         }
-        checker.range("max_bytes", self.max_bytes, 4096..=1 << 44);
-        checker.range("keep", self.keep, 0..=1000);
-    }
-}
-
-mod default {
-    pub fn max_bytes() -> u64 {
-        10 << 20
-    }
-    pub fn keep() -> u32 {
-        5
     }
 }

@@ -1,4 +1,5 @@
-//! Actions: what to do. One file per kind, each with its keys, their defaults and what makes no sense.
+//! Actions: what to do. One file per kind, each with its keys, their defaults and ranges, and what makes no sense; and
+//! one row in [`ActionConfig`].
 //!
 //! In: `[action.NAME]`. Out: [`ActionConfig`]. Templates stand here as they were written; the actions room reads them.
 
@@ -9,11 +10,10 @@ mod guard;
 mod identities;
 mod journal;
 mod mqtt;
+mod preset;
 mod relay;
 mod syslog;
 mod webhook;
-
-use serde::Deserialize;
 
 pub use email::{EmailConfig, PictureIn, Security};
 pub use exec::ExecConfig;
@@ -21,140 +21,118 @@ pub use guard::GuardConfig;
 pub use identities::WriteBackConfig;
 pub use journal::JournalConfig;
 pub use mqtt::MqttActionConfig;
+pub use preset::{NtfyPreset, Preset, PushoverPreset, SwitchPreset};
 pub use relay::{Bias, Drive, LineName, Overlap, RelayConfig};
 pub use syslog::{Facility, LogTarget, Severity, SyslogConfig};
-pub use webhook::{BodyFormat, NtfyPreset, Preset, PushoverPreset, SwitchPreset, WebhookConfig};
+pub use webhook::{BodyFormat, WebhookConfig};
 
-use super::diagnose::keys_of;
-use super::validate::ActionChecker;
+use super::reading::At;
+use super::section::{Sensible, kinds};
 
-/// `[action.NAME]`: the kind its `type` names; read like [`CameraConfig`](super::CameraConfig).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(clippy::large_enum_variant)] // a handful of them, read once
-pub enum ActionConfig {
-    Journal(JournalConfig),
-    Webhook(WebhookConfig),
-    Exec(ExecConfig),
-    Relay(RelayConfig),
-    Email(EmailConfig),
-    Syslog(SyslogConfig),
-    Identities(WriteBackConfig),
-    Mqtt(MqttActionConfig),
+kinds! {
+    /// `[action.NAME]`: the kind of action its `type` names.
+    pub enum ActionConfig as dyn CommonOfActions {
+        "journal" => Journal(JournalConfig),
+        "webhook" => Webhook(WebhookConfig),
+        "exec" => Exec(ExecConfig),
+        "relay" => Relay(RelayConfig),
+        "email" => Email(EmailConfig),
+        "syslog" => Syslog(SyslogConfig),
+        "identities" => Identities(WriteBackConfig),
+        "mqtt" => Mqtt(MqttActionConfig),
+    }
+}
+
+/// What every kind of action says of itself.
+trait CommonOfActions {
+    /// How many are performed at once; what more comes waits its turn.
+    fn concurrency(&self) -> u16;
+
+    /// It moves something in the world.
+    fn is_actuator(&self) -> bool {
+        false
+    }
+
+    /// It keeps a record and disturbs nobody.
+    fn only_records(&self) -> bool {
+        false
+    }
+
+    /// The guard of what is, or could be, an actuator.
+    fn written_guard(&self) -> Option<&GuardConfig> {
+        None
+    }
+
+    /// It writes to the engine of `[identities]`.
+    fn needs_engine(&self) -> bool {
+        false
+    }
+
+    /// It publishes at the broker of `[mqtt]`.
+    fn needs_broker(&self) -> bool {
+        false
+    }
+
+    /// The word, of its name or of what it does, that looks as if this opened a door.
+    fn looks_like_a_door(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 impl ActionConfig {
     /// It moves something in the world.
     pub fn is_actuator(&self) -> bool {
-        match self {
-            Self::Relay(_) => true,
-            Self::Webhook(webhook) => webhook.is_actuator(),
-            Self::Exec(exec) => exec.actuator,
-            Self::Mqtt(mqtt) => mqtt.actuator,
-            Self::Journal(_) | Self::Email(_) | Self::Syslog(_) | Self::Identities(_) => false,
-        }
+        self.common().is_actuator()
     }
 
     /// It keeps a record and disturbs nobody.
     pub fn only_records(&self) -> bool {
-        matches!(self, Self::Journal(_) | Self::Syslog(_))
+        self.common().only_records()
     }
 
-    /// Performed at once; what more comes waits its turn.
+    /// How many are performed at once; what more comes waits its turn.
     pub fn concurrency(&self) -> u16 {
-        match self {
-            Self::Webhook(webhook) => webhook.concurrency,
-            Self::Exec(exec) => exec.concurrency,
-            Self::Email(email) => email.concurrency,
-            Self::Syslog(syslog) => syslog.concurrency,
-            Self::Identities(write_back) => write_back.concurrency,
-            Self::Mqtt(mqtt) => mqtt.concurrency,
-            // A file and its rotation are one writer's.
-            Self::Journal(_) => 1,
-            // Requests meet at the line, which says what becomes of those that overlap.
-            Self::Relay(_) => u16::MAX,
-        }
+        self.common().concurrency()
     }
 
     /// What must hold before it moves; `None` for what is no actuator.
     pub fn guard(&self) -> Option<&GuardConfig> {
-        self.written_guard().filter(|_| self.is_actuator())
+        self.common().written_guard().filter(|_| self.is_actuator())
     }
 
-    /// Also of what could be an actuator and is none.
-    fn written_guard(&self) -> Option<&GuardConfig> {
-        match self {
-            Self::Relay(relay) => Some(&relay.guard),
-            Self::Webhook(webhook) => Some(&webhook.guard),
-            Self::Exec(exec) => Some(&exec.guard),
-            Self::Mqtt(mqtt) => Some(&mqtt.guard),
-            Self::Journal(_) | Self::Email(_) | Self::Syslog(_) | Self::Identities(_) => None,
-        }
+    /// The word that looks as if this opened a door; `None` for an actuator, which is guarded.
+    fn looks_like_a_door(&self, name: &str) -> Option<String> {
+        self.common().looks_like_a_door(name).filter(|_| !self.is_actuator())
     }
 
-    /// Notes values that make no sense.
-    pub(super) fn check(&self, checker: &mut ActionChecker<'_, '_>) {
-        if let Some(guard) = self.written_guard() {
-            guard.check(self.is_actuator(), checker);
+    /// Notes a connection that this needs and that is not configured. `at` is the root of the main file.
+    pub(super) fn check_connections(&self, name: &str, engine: bool, broker: bool, at: &At<'_>) {
+        if self.common().needs_engine() && !engine {
+            at.wrong(&["action", name], "it writes to the engine, and none is configured: add `[identities]`");
         }
+        if self.common().needs_broker() && !broker {
+            at.wrong(&["action", name], "it needs a broker, and none is configured: add `[mqtt]` with its `url`");
+        }
+    }
+}
+
+impl Sensible for ActionConfig {
+    fn check(&self, at: &At<'_>) {
+        let guard = self.common().written_guard();
+        if !self.is_actuator() && guard.is_some_and(|guard| *guard != GuardConfig::default()) {
+            at.unwise(&["guard"], "it has no effect: only an actuator is guarded; write `actuator = true`");
+        }
+        let name = at.path.last().map(String::as_str).unwrap_or_default();
         // Who writes `actuator = false` has thought of it.
-        if let Some(word) = door::looks_like_a_door(checker.name(), self).filter(|_| !checker.is_written("actuator")) {
-            checker.unwise(
+        if let Some(word) = self.looks_like_a_door(name).filter(|_| !at.is_written("actuator")) {
+            at.unwise(
                 &["actuator"],
                 format!(
-                    "`{word}` looks as if this opened something, and nothing guards it: it is performed for one picture, \
-                     without a tag, and also when the answer comes an hour late; write `actuator = true`, or \
+                    "`{word}` looks as if this opened something, and nothing guards it: it is performed for one \
+                     picture, without a tag, and also when the answer comes an hour late; write `actuator = true`, or \
                      `actuator = false` if nothing moves"
                 ),
             );
         }
-        match self {
-            Self::Journal(journal) => journal.check(checker),
-            Self::Webhook(webhook) => webhook.check(checker),
-            Self::Exec(exec) => exec.check(checker),
-            Self::Relay(relay) => relay.check(checker),
-            Self::Email(email) => email.check(checker),
-            Self::Syslog(syslog) => syslog.check(checker),
-            Self::Identities(write_back) => write_back.check(checker),
-            Self::Mqtt(mqtt) => mqtt.check(checker),
-        }
     }
-}
-
-/// Every `type` and its keys.
-pub(super) fn kinds() -> Vec<(&'static str, &'static [&'static str])> {
-    vec![
-        ("journal", keys_of::<JournalConfig>()),
-        ("webhook", keys_of::<WebhookConfig>()),
-        ("exec", keys_of::<ExecConfig>()),
-        ("relay", keys_of::<RelayConfig>()),
-        ("email", keys_of::<EmailConfig>()),
-        ("syslog", keys_of::<SyslogConfig>()),
-        ("identities", keys_of::<WriteBackConfig>()),
-        ("mqtt", keys_of::<MqttActionConfig>()),
-    ]
-}
-
-/// What the kinds that talk to somebody have in common.
-mod default {
-    pub fn timeout_ms() -> u64 {
-        5_000
-    }
-    pub fn tries() -> u32 {
-        4
-    }
-    pub fn within_ms() -> u64 {
-        60_000
-    }
-    pub fn concurrency() -> u16 {
-        4
-    }
-}
-
-/// The ranges of the keys that [`default`] is for.
-fn check_tries(checker: &mut ActionChecker<'_, '_>, timeout_ms: u64, tries: u32, within_ms: u64, concurrency: u16) {
-    checker.range("timeout_ms", timeout_ms, 100..=60_000);
-    checker.range("tries", tries, 1..=20);
-    checker.range("within_ms", within_ms, 100..=3_600_000);
-    checker.range("concurrency", concurrency, 1..=64);
 }

@@ -3,36 +3,29 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde::de::Error;
 
-use super::{check_tries, default};
-use crate::config::validate::ActionChecker;
+use super::CommonOfActions;
+use crate::config::reading::At;
+use crate::config::section::{Sensible, section};
+use crate::config::value::{Value, words};
 
-/// `type = "syslog"`: a line in a log.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SyslogConfig {
-    #[serde(default)]
-    pub to: LogTarget,
-    #[serde(default)]
-    pub facility: Facility,
-    #[serde(default)]
-    pub severity: Severity,
-    /// A template. What it holds is in a log afterwards: ids rather than names.
-    #[serde(default = "default_message")]
-    pub message: String,
-    /// One try.
-    #[serde(default = "default::timeout_ms")]
-    pub timeout_ms: u64,
-    /// Tries in all.
-    #[serde(default = "default::tries")]
-    pub tries: u32,
-    /// All tries and the pauses between them; no try starts after it.
-    #[serde(default = "default::within_ms")]
-    pub within_ms: u64,
-    /// Lines under way at once.
-    #[serde(default = "default::concurrency")]
-    pub concurrency: u16,
+section! {
+    /// `type = "syslog"`: a line in a log.
+    pub struct SyslogConfig: Default {
+        pub to: LogTarget = LogTarget::default();
+        pub facility: Facility = Facility::Daemon;
+        pub severity: Severity = Severity::Info;
+        /// A template. What it holds is in a log afterwards: ids rather than names.
+        pub message: String = "{{ rule }}: {{ person.id if person else outcome }} at {{ detector }}".into();
+        /// One try.
+        pub timeout_ms: u64 = 5_000, in 100..=60_000;
+        /// Tries in all.
+        pub tries: u32 = 4, in 1..=20;
+        /// All tries and the pauses between them; no try starts after it.
+        pub within_ms: u64 = 60_000, in 100..=3_600_000;
+        /// Lines under way at once.
+        pub concurrency: u16 = 4, in 1..=64;
+    }
 }
 
 /// Where the lines go.
@@ -49,11 +42,10 @@ pub enum LogTarget {
 }
 
 /// Whose kind of line it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Facility {
     User = 1,
-    #[default]
     Daemon = 3,
     Auth = 4,
     Authpriv = 10,
@@ -68,7 +60,7 @@ pub enum Facility {
 }
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Alert = 1,
@@ -76,7 +68,6 @@ pub enum Severity {
     Error,
     Warning,
     Notice,
-    #[default]
     Info,
     Debug,
 }
@@ -84,26 +75,23 @@ pub enum Severity {
 const DEV_LOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
-impl SyslogConfig {
-    /// To the system's log, at the defaults.
-    pub fn new(to: LogTarget) -> Self {
-        Self {
-            to,
-            facility: Facility::default(),
-            severity: Severity::default(),
-            message: default_message(),
-            timeout_ms: default::timeout_ms(),
-            tries: default::tries(),
-            within_ms: default::within_ms(),
-            concurrency: default::concurrency(),
-        }
+words!(Facility, Severity);
+
+impl CommonOfActions for SyslogConfig {
+    fn concurrency(&self) -> u16 {
+        self.concurrency
     }
 
-    pub(super) fn check(&self, checker: &mut ActionChecker<'_, '_>) {
+    fn only_records(&self) -> bool {
+        true
+    }
+}
+
+impl Sensible for SyslogConfig {
+    fn check(&self, at: &At<'_>) {
         if self.message.trim().is_empty() {
-            checker.wrong(&["message"], "it is empty; write a template, or leave it out");
+            at.wrong(&["message"], "it is empty; write a template, or leave it out");
         }
-        check_tries(checker, self.timeout_ms, self.tries, self.within_ms, self.concurrency);
     }
 }
 
@@ -145,20 +133,17 @@ impl std::fmt::Display for LogTarget {
     }
 }
 
-impl<'de> Deserialize<'de> for LogTarget {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format!(
-                "`{text}` is none of \"local\", \"unix:/dev/log\", \"journald\", \"udp://log.example:514\" and \
-                 \"tcp://log.example:601\""
-            ))
+impl Value for LogTarget {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.parsed(|text| {
+            Self::parse(text).ok_or_else(|| {
+                format!(
+                    "`{text}` is none of \"local\", \"unix:/dev/log\", \"journald\", \"udp://log.example:514\" and \
+                     \"tcp://log.example:601\""
+                )
+            })
         })
     }
-}
-
-fn default_message() -> String {
-    "{{ rule }}: {{ person.id if person else outcome }} at {{ detector }}".into()
 }
 
 #[cfg(test)]

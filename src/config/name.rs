@@ -1,0 +1,49 @@
+//! The name of a detector, as everybody types it.
+
+use std::sync::Arc;
+
+use identities::text;
+use serde::Serialize;
+
+use super::reading::At;
+use super::value::Value;
+
+/// A camera position's name; the API's `detectorName`. 1 to 64 letters, digits, spaces, dots, dashes and
+/// underscores, the first one a letter or digit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DetectorName(Arc<str>);
+
+impl DetectorName {
+    /// Checks the name; the error says what is allowed. However it is typed, or its file is named, it is the same name:
+    /// it is kept composed.
+    pub fn new(name: &str) -> Result<Self, String> {
+        let name = &*text::composed(name);
+        let allowed = |c: char| text::is_of_a_word(c) || " ._-".contains(c);
+        let first = name.chars().next().is_some_and(char::is_alphanumeric);
+        if first && name.chars().count() <= 64 && name.chars().all(allowed) && !name.ends_with(' ') {
+            Ok(Self(name.into()))
+        } else {
+            Err(format!(
+                "`{name}` is not a detector name: 1 to 64 letters, digits, spaces, dots, dashes or underscores, \
+                 starting with a letter or digit"
+            ))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for DetectorName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Value for DetectorName {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.parsed(Self::new)
+    }
+}

@@ -1,0 +1,226 @@
+//! Where a branch of the configuration is being read, and what is found wrong with it.
+//!
+//! In: a [`Node`] and the files it comes from. Out: [`At`], which every section and value is read from, and [`Notes`]:
+//! all mistakes of the branch, not only the first. It does not know which keys exist.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use wording::{listed, nearest};
+
+use super::address::NO_ADDRESS;
+use super::examples::example;
+use super::place::{Mistake, Place};
+use super::tree::{Body, Node};
+
+/// What is wanted where a text is.
+pub(super) const TEXT: &str = "text in quotes";
+
+/// The files a branch comes from, for the names of keys and the advice.
+#[derive(Debug)]
+pub(super) struct Scope {
+    pub main_file: PathBuf,
+    /// The detector's file; `None` while the main file is read.
+    pub detector_file: Option<PathBuf>,
+}
+
+/// What was found in a branch.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    pub mistakes: Vec<Mistake>,
+    /// What is allowed, and worth telling.
+    pub warnings: Vec<Mistake>,
+    pub strays: Vec<StrayKey>,
+    /// Values are only read; whether they are within their ranges and make sense together is not asked.
+    pub unjudged: bool,
+}
+
+/// A key that nobody knows where it stands. What it may have meant is told by who knows every section.
+#[derive(Debug)]
+pub(super) struct StrayKey {
+    /// The way to it, with the key itself.
+    pub path: Vec<String>,
+    /// The keys that are known there.
+    pub known: &'static [&'static str],
+}
+
+/// A point of the tree while it is read. Whatever is wrong there is noted through it.
+pub struct At<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) root: &'a Node,
+    pub(super) notes: &'a RefCell<Notes>,
+    /// Keys, and the numbers of list items, from the root to here.
+    pub(super) path: Vec<String>,
+    /// The `type` of the table here has been read, and said which section the rest is.
+    typed: bool,
+}
+
+impl Scope {
+    /// A mistake at a path of the branch that is being read.
+    pub fn mistake<S: AsRef<str>>(&self, root: &Node, path: &[S], problem: impl Into<String>) -> Mistake {
+        let place = root.place_of(path).unwrap_or_else(|| self.file());
+        Mistake::new(Some(place.clone()), self.key(path, &place), problem)
+    }
+
+    /// The file as a whole.
+    fn file(&self) -> Place {
+        Place::file(self.detector_file.as_ref().unwrap_or(&self.main_file))
+    }
+
+    /// The key as the file writes it, without the numbers of list items, which the line tells better.
+    fn key<S: AsRef<str>>(&self, path: &[S], place: &Place) -> String {
+        let default_of_all =
+            self.detector_file.is_some() && matches!(place, Place::File { file, .. } if **file == *self.main_file);
+        let steps = path.iter().map(AsRef::as_ref).filter(|step| step.parse::<usize>().is_err());
+        default_of_all.then_some("detector").into_iter().chain(steps).collect::<Vec<_>>().join(".")
+    }
+}
+
+impl<'a> At<'a> {
+    pub(super) fn new(scope: &'a Scope, root: &'a Node, notes: &'a RefCell<Notes>) -> Self {
+        Self { scope, root, notes, path: Vec::new(), typed: false }
+    }
+
+    /// The point below this one.
+    pub(super) fn below(&self, key: &str) -> At<'a> {
+        let path = self.path.iter().cloned().chain([key.to_owned()]).collect();
+        At { path, typed: false, ..*self }
+    }
+
+    /// The same point, once its `type` has been read.
+    pub(super) fn typed(&self) -> At<'a> {
+        At { path: self.path.clone(), typed: true, ..*self }
+    }
+
+    /// Whether what was read is held against its ranges, and checked for sense.
+    pub(super) fn is_judged(&self) -> bool {
+        !self.notes.borrow().unjudged
+    }
+
+    /// What stands here, or stood here until its mistake was told.
+    pub(super) fn node(&self) -> Option<&'a Node> {
+        self.root.get(&self.path)
+    }
+
+    /// Whether a key of this table is written, whatever its value.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.below(key).node().is_some()
+    }
+
+    /// Notes a mistake at a path below this point.
+    pub(super) fn wrong(&self, path: &[&str], problem: impl Into<String>) {
+        let mistake = self.mistake(path, problem);
+        self.notes.borrow_mut().mistakes.push(mistake);
+    }
+
+    /// Notes a warning at a path below this point.
+    pub(super) fn unwise(&self, path: &[&str], problem: impl Into<String>) {
+        let warning = self.mistake(path, problem);
+        self.notes.borrow_mut().warnings.push(warning);
+    }
+
+    fn mistake(&self, path: &[&str], problem: impl Into<String>) -> Mistake {
+        let whole: Vec<&str> = self.path.iter().map(String::as_str).chain(path.iter().copied()).collect();
+        self.scope.mistake(self.root, &whole, problem)
+    }
+
+    /// Notes that a key is missing, where the table that should have it stands.
+    pub(super) fn missing(&self, key: &str, choices: &[&str]) {
+        let mut mistake = self.mistake(&[], "");
+        let path: Vec<&str> = self.path.iter().map(String::as_str).chain([key]).collect();
+        mistake.problem = format!("this is missing; {}", example(&path, choices));
+        mistake.key = if mistake.key.is_empty() { key.to_owned() } else { format!("{}.{key}", mistake.key) };
+        self.notes.borrow_mut().mistakes.push(mistake);
+    }
+
+    /// Notes that a key is missing in the file as a whole.
+    pub(super) fn missing_in_file(&self, key: &str) {
+        let problem = format!("this is missing; {}", example(&[key], &[]));
+        self.notes.borrow_mut().mistakes.push(Mistake::new(Some(self.scope.file()), key, problem));
+    }
+
+    /// Notes that a value of another kind is wanted here.
+    pub(super) fn refuse<T>(&self, wanted: &str) -> Option<T> {
+        let node = self.node().filter(|node| !node.is_removed())?;
+        // Where a text is wanted it may be a password, also when its quotes were forgotten.
+        let found = if wanted == TEXT { node.kind().to_owned() } else { node.shown() };
+        self.wrong(&[], format!("it is {found}; it must be {wanted}"));
+        None
+    }
+
+    /// Notes what is wrong with the text that stands here. Of one that was filled in nothing is shown.
+    pub(super) fn refuse_text<T>(&self, problem: String) -> Option<T> {
+        let filled = self.node().is_some_and(|node| node.filled);
+        let problem = match problem {
+            // What is said of an address shows nothing of it.
+            problem if !filled || problem.starts_with(NO_ADDRESS) => problem,
+            _ => "the text filled in does not have the form wanted here".into(),
+        };
+        self.wrong(&[], problem);
+        None
+    }
+
+    /// Notes that the text here is none of the words that are known.
+    pub(super) fn no_such_word<T>(&self, text: &str, known: &[&str]) -> Option<T> {
+        let all = listed(known);
+        let filled = self.node().is_some_and(|node| node.filled);
+        let problem = match nearest(text, known.iter().copied(), 0.5) {
+            _ if filled => format!("it must be one of {all}"),
+            Some(near) => format!("`{text}` is not one of {all}; did you mean `{near}`?"),
+            None => format!("`{text}` is not one of {all}"),
+        };
+        self.wrong(&[], problem);
+        None
+    }
+
+    /// The text that stands here.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.node()?.text().or_else(|| self.refuse(TEXT))
+    }
+
+    /// What the text here means.
+    pub(super) fn parsed<T>(&self, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        parse(self.text()?).map_or_else(|problem| self.refuse_text(problem), Some)
+    }
+
+    /// The number or flag that a filled-in text here spells.
+    pub(super) fn spelt<T: FromStr>(&self) -> Option<T> {
+        let node = self.node().filter(|node| node.filled)?;
+        node.text()?.trim().parse().ok()
+    }
+
+    /// The points of the items of the list here, without those whose mistakes have been told.
+    pub(super) fn items(&self) -> Option<Vec<At<'a>>> {
+        let Body::List(list) = &self.node()?.body else { return self.refuse("a list in square brackets") };
+        let present = list.iter().enumerate().filter(|(_, node)| !node.is_removed());
+        Some(present.map(|(index, _)| self.below(&index.to_string())).collect())
+    }
+
+    /// The keys of the table here, without those whose mistakes have been told.
+    pub(super) fn keys(&self) -> Option<Vec<&'a str>> {
+        let Body::Table(map) = &self.node()?.body else { return self.refuse("a table") };
+        Some(map.iter().filter(|(_, node)| !node.is_removed()).map(|(key, _)| key.as_str()).collect())
+    }
+
+    /// Sees that a table stands here, and notes the keys it should not have.
+    pub(super) fn table(&self, known: &'static [&'static str]) -> Option<()> {
+        for key in self.keys()? {
+            let belongs_here = known.contains(&key) || (self.typed && key == "type");
+            if !belongs_here {
+                self.notes.borrow_mut().strays.push(StrayKey { path: self.below(key).path, known });
+            }
+        }
+        Some(())
+    }
+
+    /// Notes a number below this point that is out of its range.
+    pub(super) fn range<T: PartialOrd + Display>(&self, key: &str, value: T, allowed: &RangeInclusive<T>) {
+        if !allowed.contains(&value) {
+            let (low, high) = (allowed.start(), allowed.end());
+            self.wrong(&[key], format!("{value} is out of range; it must be from {low} to {high}"));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! How values are read: numbers, texts, lists, words of a list.
+//!
+//! In: the point of the tree where a value stands. Out: the value, or nothing after noting what is wrong with it. What
+//! comes from a variable or a credential is text, and is read as the number or flag it spells.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use identities::text;
+use identities::trust::KeyPin;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
+use url::Url;
+
+use super::address;
+use super::reading::At;
+use super::tree::Body;
+
+/// What a key of the configuration can hold.
+pub trait Value: Sized {
+    /// Reads what stands here. `None` when it makes no sense; the reason has been noted then.
+    fn read(at: &At<'_>) -> Option<Self>;
+}
+
+/// What may be a number, to be held against a range.
+pub(super) trait Figure {
+    type Number: PartialOrd + Display;
+
+    fn figure(&self) -> Option<Self::Number>;
+}
+
+impl<T: Figure> Figure for Option<T> {
+    type Number = T::Number;
+
+    fn figure(&self) -> Option<T::Number> {
+        self.as_ref().and_then(T::figure)
+    }
+}
+
+macro_rules! numbers {
+    ($($type:ty, $wanted:expr, $convert:expr;)*) => {$(
+        impl Value for $type {
+            fn read(at: &At<'_>) -> Option<Self> {
+                let convert: fn(Number) -> Option<Self> = $convert;
+                number(at).and_then(convert).or_else(|| at.refuse(&$wanted))
+            }
+        }
+
+        impl Figure for $type {
+            type Number = Self;
+
+            fn figure(&self) -> Option<Self> {
+                Some(*self)
+            }
+        }
+    )*};
+}
+
+/// A number as it is written.
+enum Number {
+    Whole(i64),
+    Decimal(f64),
+}
+
+impl Number {
+    fn whole<T: TryFrom<i64>>(self) -> Option<T> {
+        match self {
+            Self::Whole(number) => number.try_into().ok(),
+            Self::Decimal(_) => None,
+        }
+    }
+
+    fn decimal(self) -> f64 {
+        match self {
+            Self::Whole(number) => number as f64,
+            Self::Decimal(number) => number,
+        }
+    }
+}
+
+fn number(at: &At<'_>) -> Option<Number> {
+    match at.node()?.body {
+        Body::Integer(number) => Some(Number::Whole(number)),
+        Body::Float(number) => Some(Number::Decimal(number)),
+        _ => at.spelt().map(Number::Whole).or_else(|| at.spelt().map(Number::Decimal)),
+    }
+}
+
+fn from_to(low: impl Display, high: impl Display) -> String {
+    format!("a whole number from {low} to {high}")
+}
+
+numbers! {
+    i8, from_to(i8::MIN, i8::MAX), Number::whole;
+    u8, from_to(0, u8::MAX), Number::whole;
+    u16, from_to(0, u16::MAX), Number::whole;
+    u32, from_to(0, u32::MAX), Number::whole;
+    u64, "a whole number, 0 or more", Number::whole;
+    f32, "a number", |number| Some(number.decimal() as f32);
+    f64, "a number", |number| Some(number.decimal());
+}
+
+impl Value for bool {
+    fn read(at: &At<'_>) -> Option<Self> {
+        match at.node()?.body {
+            Body::Bool(flag) => Some(flag),
+            _ => at.spelt().or_else(|| at.refuse("true or false")),
+        }
+    }
+}
+
+impl Value for String {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.text().map(str::to_owned)
+    }
+}
+
+impl Value for SecretString {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.text().map(Self::from)
+    }
+}
+
+impl Value for PathBuf {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.node()?.text().map(Self::from).or_else(|| at.refuse("a path in quotes"))
+    }
+}
+
+impl Value for Url {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.parsed(address::parse)
+    }
+}
+
+impl Value for KeyPin {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.parsed(str::parse)
+    }
+}
+
+impl Value for DateTime<Utc> {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.parsed(|text| text.parse().map_err(|_| format!("`{text}` is not a moment like \"2026-12-31T12:00:00Z\"")))
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn read(at: &At<'_>) -> Option<Self> {
+        T::read(at).map(Some)
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    /// Items that make no sense are left out.
+    fn read(at: &At<'_>) -> Option<Self> {
+        Some(at.items()?.iter().filter_map(T::read).collect())
+    }
+}
+
+impl<T: Value> Value for BTreeMap<String, T> {
+    /// Entries that make no sense are left out.
+    fn read(at: &At<'_>) -> Option<Self> {
+        let entry = |key: &str| Some((key.to_owned(), T::read(&at.below(key))?));
+        Some(at.keys()?.into_iter().filter_map(entry).collect())
+    }
+}
+
+/// Reads a name that others refer to: composed, as the keys of sections are.
+pub(super) fn name(at: &At<'_>) -> Option<String> {
+    at.text().map(|name| text::composed(name).into_owned())
+}
+
+/// Reads a list of such names.
+pub(super) fn names(at: &At<'_>) -> Option<Vec<String>> {
+    Some(at.items()?.iter().filter_map(name).collect())
+}
+
+/// Reads a word that serde knows as a variant of `T`.
+pub(super) fn word<T: for<'de> Deserialize<'de>>(at: &At<'_>) -> Option<T> {
+    let Some(text) = at.node()?.text() else { return at.refuse("one of its words, in quotes") };
+    let word: StrDeserializer<'_, NoSuchWord> = text.into_deserializer();
+    T::deserialize(word).map_or_else(|NoSuchWord(known)| at.no_such_word(text, known), Some)
+}
+
+/// Makes values of enums whose variants are words.
+macro_rules! words {
+    ($($type:ty),* $(,)?) => {$(
+        impl $crate::config::value::Value for $type {
+            fn read(at: &$crate::config::reading::At<'_>) -> Option<Self> {
+                $crate::config::value::word(at)
+            }
+        }
+    )*};
+}
+pub(super) use words;
+
+/// serde's words for a text that is no variant: the variants there are.
+#[derive(Debug, thiserror::Error)]
+#[error("no such word")]
+struct NoSuchWord(&'static [&'static str]);
+
+impl serde::de::Error for NoSuchWord {
+    fn custom<T: Display>(_: T) -> Self {
+        Self(&[])
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        Self(known)
+    }
+}
