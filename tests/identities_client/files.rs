@@ -67,7 +67,8 @@ async fn a_large_document_comes_and_goes_without_being_in_memory() {
     let mut to = Counted(0);
     let bytes = client(&fake).download_document("p", "d", &mut to).await.unwrap();
     assert_eq!((bytes as usize, to.0), (LARGE, LARGE));
-    let grown = peak_memory() - before;
+    // The kernel counts in batches, so that a later figure may be a little less.
+    let grown = peak_memory().saturating_sub(before);
     assert!(grown < LARGE / 4, "{grown} bytes more memory for a document of {LARGE}");
 }
 
