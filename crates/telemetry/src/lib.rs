@@ -345,7 +345,7 @@ mod tests {
         std::panic::set_hook(before);
         assert!(outcome.is_err());
         let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("panicked at src/telemetry.rs:") && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("telemetry/src/lib.rs:") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]
