@@ -16,6 +16,12 @@ use super::wire;
 const LONGEST_TEXT: usize = 4000;
 const STATUSES: [u16; 10] = [200, 200, 200, 400, 401, 403, 404, 429, 500, 503];
 
+/// What became of an engine's answer, and how many bytes its body had.
+pub struct Heard {
+    pub read: Result<Read, ClientError>,
+    pub size: usize,
+}
+
 /// An answer that was read, with the time it was said.
 pub enum Read {
     Published(wire::FaceEdgePublishResponse, DateTime<Utc>),
@@ -25,7 +31,7 @@ pub enum Read {
 
 /// The first byte chooses the call, the second the status, the rest of the line is the engine's date and what it wants
 /// to be waited for; then comes the body.
-pub fn answer(data: &[u8]) -> Option<Read> {
+pub fn answer(data: &[u8]) -> Option<Heard> {
     let [call, status, rest @ ..] = data else { return None };
     let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
     let (line, body) = (&rest[..end], &rest[(end + 1).min(rest.len())..]);
@@ -55,7 +61,7 @@ pub fn answer(data: &[u8]) -> Option<Read> {
         6 => read::<wire::FaceDetectResponse>(reply),
         _ => read::<wire::UserProfile>(reply),
     };
-    heard.map_err(told).ok()
+    Some(Heard { read: heard.inspect_err(told), size: body.len() })
 }
 
 fn read<T: DeserializeOwned + std::fmt::Debug>(reply: Reply) -> Result<Read> {
@@ -64,9 +70,9 @@ fn read<T: DeserializeOwned + std::fmt::Debug>(reply: Reply) -> Result<Read> {
     Ok(Read::Other)
 }
 
-fn told(error: ClientError) {
+fn told(error: &ClientError) {
     let mut text = format!("{error} {error:?} {:?}", error.verdict());
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
         text += &next.to_string();
         cause = next.source();

@@ -119,7 +119,8 @@ pub fn panic_hook() {
             tracing::error!(thread, location, "the thread {thread} panicked at {location}; please report this");
         } else {
             // Standard error may be gone; then there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "the thread {thread} panicked at {location}; please report this");
+            let _ =
+                writeln!(std::io::stderr(), "doorward: the thread {thread} panicked at {location}; please report this");
         }
     }));
 }
@@ -345,7 +346,7 @@ mod tests {
         std::panic::set_hook(before);
         assert!(outcome.is_err());
         let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("panicked at src/telemetry.rs:") && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("panicked at crates/telemetry/src/lib.rs:") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]
