@@ -50,9 +50,6 @@ pub struct Outcome {
     pub said: Option<String>,
 }
 
-    },
-}
-
 /// Every configured action, ready to be performed.
 pub struct Actions {
     by_name: BTreeMap<String, Action>,
@@ -202,9 +199,6 @@ impl Action {
             Some(moment) => clock::now() >= moment || (self.actuator && request.late),
             None => self.actuator,
         }
-    }
-}
-
     }
 }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::stay::Stay;
 use super::{Firing, RuleClock};
 use crate::config::{EventKind, OutcomeKind};
-use crate::recognition::{Answer, Recognition, Tag};
+use crate::recognition::{Recognition, Tag};
 
 /// One thing that happened to one visitor.
 pub struct VisitorEvent<'a> {

@@ -19,7 +19,7 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
     telemetry::logs(&telemetry::LogOptions::default())?;
     let metrics = telemetry::metrics()?;
     // Before the rest, so that a stop during the start is heeded too; a second signal ends the process at once.
-    let stop = agent::stop_on_signal();
+    let stop = agent::stop_on_signal()?;
     // The port before the models: a port in use is known at once, not after seconds.
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr().context("cannot tell the port")?;

@@ -70,7 +70,7 @@ pub async fn run(args: ImportArgs) -> CommandResult {
 
 async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Report) -> anyhow::Result<()> {
     let cut = Cut::default();
-    let (stop, stopped) = (agent::stop_on_signal(), cut.clone());
+    let (stop, stopped) = (agent::stop_on_signal()?, cut.clone());
     tokio::spawn(async move {
         stop.cancelled().await;
         stopped.stop(anyhow!("it was told to stop"));
