@@ -12,6 +12,7 @@
 //!
 //! Each step of stopping has a deadline, 14 s in all: whatever hangs is named and left behind.
 
+mod cameras;
 mod delivery;
 mod events;
 mod heartbeat;
@@ -19,33 +20,28 @@ mod listeners;
 mod mqtt;
 mod pipeline;
 mod presence;
+mod rooms;
 mod supervisor;
 mod warnings;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use chrono::{TimeDelta, Utc};
 use faces::models::ModelStore;
 use faces::{detect, embed};
-use identities::Client;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use telemetry::Metrics;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::actions::Actions;
-use crate::actions::mqtt::{Broker, Home};
-use crate::capture::{CameraState, Losses};
-use crate::config::{ActionConfig, DetectorConfig, DetectorName, DryRun, Settings};
-use crate::outbox::Outbox;
-use crate::rules::Rules;
+use crate::capture::Losses;
+use crate::config::{DetectorConfig, DryRun, Settings};
 use crate::status::{self, Board, EngineState, StatusView};
 use crate::{recognition, terminal};
 pub use delivery::{Delivery, DeliveryOptions, Detector, Parts};
@@ -54,13 +50,14 @@ pub use listeners::History;
 pub use pipeline::Handover;
 pub use presence::{PresenceChange, PresenceNews, Presences};
 
+use cameras::THREADS_END_WITHIN;
 use listeners::{BrokerNews, Counts, Page, Runner, Trackers};
 use pipeline::{End, Models, Pipeline};
+use rooms::Rooms;
 use supervisor::Supervisor;
 
-/// Once told to stop: how long the detectors' threads may take to run empty,
-const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
-/// then sightings and actions under way (what is not sent by then is in the outbox),
+/// Once the detectors' threads have ended: how long sightings and actions under way may take (what is not sent by then is in
+/// the outbox),
 const DELIVERY_ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// then the events that are not handed on yet, and last the status page and the goodbye to the broker. The outbox takes two
 /// seconds more at most.
@@ -68,14 +65,6 @@ const EVENTS_END_WITHIN: Duration = Duration::from_secs(1);
 const PAGE_ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// How long the sightings of a recording may take after its end.
 const RECORDING_GRACE: Duration = Duration::from_secs(60);
-/// How often it is looked whether the detectors' threads have ended, while they run and while they are to end.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-const LOOK_OFTEN: Duration = Duration::from_millis(10);
-
-/// How far back the rules' memory is filled after a restart, at least and at most. In between, as far as a rule rests.
-const REMEMBERED: (TimeDelta, TimeDelta) = (TimeDelta::days(1), TimeDelta::days(366));
-/// How far back a rule can ask who was seen (`absent_secs`), as far as the history goes.
-const SEEN: TimeDelta = TimeDelta::days(30);
 
 /// How the agent is run, beside its settings.
 #[derive(Default)]
@@ -112,7 +101,8 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     if rooms.is_some() {
         board.engine(EngineState::Unknown, "", Instant::now());
     }
-    let (outbox, broker) = (rooms.as_ref().map(|rooms| rooms.outbox.clone()), rooms.as_ref().and_then(Rooms::broker));
+    let (outbox, broker) =
+        (rooms.as_ref().map(|rooms| rooms.outbox.clone()), rooms.as_ref().and_then(|rooms| rooms.broker.clone()));
     let home = rooms.as_ref().and_then(|rooms| rooms.home.clone());
     let presences = rooms.as_ref().map(|rooms| rooms.presences.clone()).unwrap_or_default();
     let wake = Arc::new(Notify::new());
@@ -150,14 +140,15 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     });
     let delivering = delivery.clone().map(|delivery| tokio::spawn(delivery.run(delivered.clone())));
 
-    let cameras = stop.child_token();
+    let cameras_end = stop.child_token();
     let handover = Handover { outbox: outbox.clone(), events: events.clone(), presences, board: board.clone(), wake };
     let mut pipelines = Vec::new();
     for ((config, models), wanted) in settings.detectors.iter().zip(models).zip(wanted) {
         let (config, name) = (Arc::new(config.clone()), config.name.clone());
-        let pipeline = Pipeline::start(config, models, handover.clone(), wanted, &supervisor, cameras.clone())
+        let pipeline = Pipeline::start(config, models, handover.clone(), wanted, &supervisor, cameras_end.clone())
             .context("cannot start a detector's threads")?;
-        tokio::spawn(watch_camera(name, pipeline.camera(), events.clone()));
+        let connections = supervisor.watch(format!("camera:{name}"), pipeline::HANGS_AFTER);
+        tokio::spawn(cameras::watch_camera(name, pipeline.camera(), events.clone(), connections));
         pipelines.push(pipeline);
     }
     drop(handover);
@@ -167,7 +158,7 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     tracing::info!(detectors = pipelines.len(), "watching");
     let heartbeat = tokio::spawn(heartbeat::beat(supervisor, board, options.metrics, ending.clone()));
 
-    let ends = watch_over(pipelines, options.ends_with_recording, &stop, &cameras).await;
+    let ends = cameras::watch_over(pipelines, options.ends_with_recording, &stop, &cameras_end).await;
     heartbeat::stopping();
     for thread in ends.iter().flat_map(|end| &end.hanging) {
         tracing::warn!(thread, "{thread} hangs and is left behind");
@@ -213,50 +204,6 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     Ok(Report { frames: sum(|end| end.frames), losses, camera_fault })
 }
 
-/// Waits for the detectors' threads. They end when the cameras are told to stop, or with their recordings; a service whose
-/// recordings are over stays. A thread that broke stops everything, so that the service manager starts anew: a door nobody
-/// watches must not look like one where nobody comes.
-async fn watch_over(
-    mut running: Vec<Pipeline>,
-    ends_with_recording: bool,
-    stop: &CancellationToken,
-    cameras: &CancellationToken,
-) -> Vec<End> {
-    let mut ends: Vec<End> = Vec::new();
-    let mut deadline = None;
-    loop {
-        let now = Instant::now();
-        let out_of_time = deadline.is_some_and(|deadline| now >= deadline);
-        let ended: Vec<_> = running.extract_if(.., |pipeline| out_of_time || pipeline.has_ended()).collect();
-        ends.extend(ended.into_iter().map(|pipeline| pipeline.join_until(now)));
-        if ends.iter().any(|end| end.broken) {
-            cameras.cancel();
-        }
-        if running.is_empty() && (ends_with_recording || cameras.is_cancelled()) {
-            return ends;
-        }
-        if cameras.is_cancelled() {
-            deadline.get_or_insert(now + THREADS_END_WITHIN);
-            tokio::time::sleep(LOOK_OFTEN).await;
-        } else {
-            // A recording that is over is waited for by somebody.
-            let pause = if ends_with_recording { LOOK_OFTEN } else { LOOK_EVERY };
-            let _ = tokio::time::timeout(pause, stop.cancelled()).await;
-        }
-    }
-}
-
-/// Reports what a camera is doing, whenever that changes.
-async fn watch_camera(detector: DetectorName, mut camera: watch::Receiver<CameraState>, events: Events) {
-    loop {
-        let state = camera.borrow_and_update().clone();
-        events.tell(Event::Camera { detector: detector.clone(), state });
-        if camera.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
 /// Cancelled by the first SIGTERM or SIGINT; a second one ends the process at once, whatever hangs: nothing of the program is
 /// needed for it but a thread of its own.
 pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
@@ -292,78 +239,6 @@ async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec
         settings.detectors.iter().map(load).collect()
     });
     loaded.await.context("loading the models ended badly")?
-}
-
-/// The rooms after the trackers.
-struct Rooms {
-    outbox: Outbox,
-    client: Client,
-    actions: Actions,
-    broker: Option<Broker>,
-    /// What the broker is told of the doors; `None` where that is not wanted.
-    home: Option<Arc<Home>>,
-    presences: Presences,
-    detectors: HashMap<DetectorName, Detector>,
-}
-
-impl Rooms {
-    /// Opens them, with what the disk remembers from before a restart.
-    async fn open(settings: Arc<Settings>) -> Result<Self> {
-        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&settings)).await;
-        opened.context("opening the outbox ended badly")?
-    }
-
-    fn open_blocking(settings: &Settings) -> Result<Self> {
-        let identities = settings.identities.as_ref().context("no engine is configured: add [identities]")?;
-        let client = Client::new(&identities.client())?;
-        let broker = settings.mqtt.as_ref().map(Broker::new).transpose()?;
-        let actions = Actions::new(&settings.actions, Some(&client))?.with_dry_run(settings.dry_run.clone());
-        let actions = broker.iter().fold(actions, |actions, broker| actions.with_broker(broker));
-        for (action, problem) in actions.hold_lines() {
-            tracing::warn!(action, problem, "a relay's line cannot be had; it is tried again when the relay is needed");
-        }
-        let outbox = Outbox::open(&settings.state_dir, &settings.outbox)?;
-        let presences = Presences::open(settings, &outbox)?;
-        let home = broker.as_ref().map(|broker| mqtt::home(settings, broker, &outbox)).transpose()?.flatten();
-        let detectors = settings.detectors.iter().map(|config| {
-            let rules = Mutex::new(rules(settings, config, &outbox)?);
-            Ok((config.name.clone(), Detector { config: Arc::new(config.clone()), rules }))
-        });
-        let detectors = detectors.collect::<Result<_>>()?;
-        Ok(Self { outbox, client, actions, broker, home, presences, detectors })
-    }
-
-    fn broker(&self) -> Option<Broker> {
-        self.broker.clone()
-    }
-
-    fn into_delivery(self, settings: &Settings, events: &Events, board: &Board, wake: &Arc<Notify>) -> Arc<Delivery> {
-        let options = DeliveryOptions {
-            late_after: Duration::from_millis(settings.outbox.late_after_ms),
-            concurrency: settings.identities.as_ref().map_or(1, |identities| identities.concurrency),
-            drain_per_sec: settings.outbox.drain_per_sec,
-        };
-        let Self { outbox, client, actions, presences, detectors, .. } = self;
-        let (events, board, wake) = (events.clone(), board.clone(), Arc::clone(wake));
-        Delivery::new(Parts { outbox, client, actions, detectors, presences, events, board, wake }, options)
-    }
-}
-
-/// A detector's rules, with what they fired and whom they saw before a restart.
-fn rules(settings: &Settings, config: &DetectorConfig, outbox: &Outbox) -> Result<Rules> {
-    let late_after = Duration::from_millis(settings.outbox.late_after_ms);
-    let guard = |name: &str| settings.actions.get(name).and_then(ActionConfig::guard).cloned();
-    let mut rules = Rules::new(config.rules.clone(), config.time_zone, late_after, guard)?;
-    rules = rules.with_holidays(config.holidays.clone());
-    let longest = config.rules.iter().filter_map(|rule| rule.cooldown_secs).max().unwrap_or_default();
-    let rests = i64::try_from(longest).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
-    let mut fired = outbox.recent_firings(Utc::now() - rests.clamp(REMEMBERED.0, REMEMBERED.1)).wait()?;
-    fired.retain(|(firing, _)| firing.detector == config.name);
-    rules.restore(fired);
-    let mut seen = outbox.recently_seen(Utc::now() - SEEN).wait()?;
-    seen.retain(|seen| seen.detector == config.name);
-    rules.restore_seen(seen);
-    Ok(rules)
 }
 
 async fn open_page(

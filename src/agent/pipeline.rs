@@ -33,7 +33,7 @@ const DETECTIONS_WAITING: usize = 1;
 const CANARY_EVERY: Duration = Duration::from_secs(30);
 
 /// A detector that searches one frame for this long hangs, and so does a tracker that waits this long for the outbox.
-const HANGS_AFTER: Duration = Duration::from_secs(25);
+pub const HANGS_AFTER: Duration = Duration::from_secs(25);
 /// How long the tracker waits for a frame before it looks at the clock: a shot that is due must not wait for a camera that is
 /// gone.
 const TICK: Duration = Duration::from_millis(100);

@@ -11,21 +11,13 @@ use super::VideoError;
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     #[error("cannot read the recording {}: check that it is there and that this user may read it", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the folder {} holds no picture (JPEG, PNG, WebP or BMP)", path.display())]
     NoPictures { path: PathBuf },
     #[error("none of the {count} pictures in {} can be decoded", path.display())]
     OnlyBadPictures { path: PathBuf, count: usize },
     #[error("{} is not a video that FFmpeg can decode", path.display())]
-    NotAVideo {
-        path: PathBuf,
-        #[source]
-        source: VideoError,
-    },
+    NotAVideo { path: PathBuf, source: VideoError },
     #[error("no frame of {} can be decoded ({lost} are lost): the file is damaged or empty", path.display())]
     NothingDecoded { path: PathBuf, lost: u64 },
     #[error("the name of the recording {} is not UTF-8: rename it", path.display())]
@@ -36,7 +28,6 @@ pub enum CaptureError {
     NoAnswer {
         /// Redacted, as everywhere.
         address: String,
-        #[source]
         source: std::io::Error,
     },
     #[error("{address} answers but gives no video: check the path, the user name and the password")]
@@ -55,12 +46,7 @@ pub enum CaptureError {
         "cannot {operation} the camera {device}: check that it is plugged in, that no other program uses it, \
          and that this user is in the group `video`"
     )]
-    Device {
-        operation: &'static str,
-        device: String,
-        #[source]
-        source: std::io::Error,
-    },
+    Device { operation: &'static str, device: String, source: std::io::Error },
     #[error("the camera sends frames of {width}x{height}; at most {limit} pixels are accepted")]
     TooLarge { width: u32, height: u32, limit: u64 },
     #[error("no frame for {waited_ms} ms")]
@@ -82,10 +68,4 @@ pub enum CaptureError {
     Panicked { what: String },
     #[error("cannot start a thread for the camera")]
     Thread(#[source] std::io::Error),
-}
-
-/// An error and its causes in one line, as the state and the log show it.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use chrono::Utc;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
+use wording::with_causes;
 
-use super::error::chain;
 use super::tally::Complaints;
 use super::{CameraState, CaptureError, Lens};
 
@@ -58,7 +58,7 @@ impl News {
 
     /// Publishes and logs a fault; the same trouble is told once a minute.
     pub fn failed(&mut self, fault: &CaptureError) {
-        let reason = chain(fault);
+        let reason = with_causes(fault);
         let (since, tries) = match &*self.state.borrow() {
             CameraState::Failed { since, tries, .. } => (*since, tries + 1),
             _ => (Utc::now(), 1),
@@ -68,7 +68,8 @@ impl News {
             Some(kept) => warn!(tries, "the camera failed {} times since the last message, now: {reason}", kept + 1),
             None => debug!(tries, "the camera gives no frames: {reason}"),
         }
-        self.state.send_replace(CameraState::Failed { reason, since, tries });
+        let hanging = matches!(fault, CaptureError::Stuck { .. });
+        self.state.send_replace(CameraState::Failed { reason, since, tries, hanging });
     }
 
     pub fn ended(&mut self) {
@@ -97,7 +98,7 @@ mod tests {
         let failed = |news: &mut News| {
             news.failed(&CaptureError::Stalled { waited_ms: 5000 });
             match &*seen.borrow() {
-                CameraState::Failed { reason, since, tries } => (reason.clone(), *since, *tries),
+                CameraState::Failed { reason, since, tries, .. } => (reason.clone(), *since, *tries),
                 other => panic!("{other:?}"),
             }
         };

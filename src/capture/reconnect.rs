@@ -416,9 +416,12 @@ mod tests {
         for fault in [Step::Fault, Step::Panic, Step::Hang, Step::RubbishForEver] {
             let scripts = vec![Some(vec![Step::Shot, fault]), None, None, Some(vec![Step::Shot])];
             let mut rig = rig(false, scripts);
-            let failed = |wanted: u32| move |state: &CameraState| matches!(state, CameraState::Failed { tries, .. } if *tries == wanted);
-            rig.wait_for(failed(3));
-            rig.wait_for(|state| matches!(state, CameraState::Failed { tries: 1, reason, .. } if reason.contains("scripted fault")));
+            let failed = |state: &CameraState| match state {
+                CameraState::Failed { tries, reason, .. } => Some((*tries, reason.contains("scripted fault"))),
+                _ => None,
+            };
+            rig.wait_for(|state| failed(state).is_some_and(|(tries, _)| tries == 3));
+            rig.wait_for(|state| failed(state) == Some((1, true)));
             let last = rig.frames.recv().map(|frame| frame.seq);
             assert_eq!(last, Some(1), "{fault:?}: numbers go on across connections");
             rig.cancel.cancel();
@@ -432,7 +435,8 @@ mod tests {
         let mut rig = rig(false, vec![]);
         let state =
             rig.wait_for(|state| matches!(state, CameraState::Failed { reason, .. } if reason.contains("hang in")));
-        let CameraState::Failed { tries, reason, .. } = state else { unreachable!() };
+        let CameraState::Failed { tries, reason, hanging, .. } = state else { unreachable!() };
+        assert!(hanging, "the watchdog is told by this");
         assert!(tries > MOST_ABANDONED as u32 && reason.contains("restart doorward"), "{reason}");
         assert_eq!(*rig.opened.lock().unwrap(), MOST_ABANDONED);
         // When the driver lets go again, so does the limit.

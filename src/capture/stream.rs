@@ -133,7 +133,7 @@ mod tests {
             let url = format!("http://admin:hunter2@127.0.0.1:{port}/video?token=hunter2").into();
             let config = StreamConfig { url, transport: RtspTransport::Tcp, stall_ms: 200 };
             let error = Stream::open(&config).err().unwrap();
-            let text = super::super::error::chain(&error);
+            let text = wording::with_causes(&error);
             assert!(text.contains(hint) && text.contains(&format!("127.0.0.1:{port}")), "{text}");
             assert!(!text.contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}");
         }

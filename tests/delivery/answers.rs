@@ -56,7 +56,7 @@ async fn bad_answers_cost_bounded_memory_and_end_in_an_outcome() {
     .await;
     let more = "timeout_ms = 1500\nretry_max_ms = 100\nconcurrency = 4\n[outbox]\ndrain_per_sec = 0";
     let site = Site::empty(&identities(&fake.url(), more));
-    site.store(8);
+    site.store(8).await;
     let agent = site.agent();
     support::until("the good answers", || site.settled() == 8).await;
     // A model takes its memory when it first runs, tens of megabytes of it: that is not what answers cost.
@@ -66,7 +66,7 @@ async fn bad_answers_cost_bounded_memory_and_end_in_an_outcome() {
 
     // Three rounds of every kind, then good ones again.
     bad_until.store(8 + 3 * KINDS, SeqCst);
-    site.store(60);
+    site.store(60).await;
     let agent = site.agent();
     support::until("every sighting to be settled", || site.settled() == 60).await;
     support::until("the recording to be searched", || site.has_searched(&agent, 2)).await;

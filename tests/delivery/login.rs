@@ -34,7 +34,7 @@ async fn a_changed_password_is_tried_once_a_step_and_uses_up_no_sighting() {
     })
     .await;
     let site = Site::empty(&identities(&fake.url(), MANY_AT_ONCE));
-    site.store(60);
+    site.store(60).await;
     let agent = site.agent();
     support::until("the third refused login", || logins.lock().unwrap().len() >= 3).await;
     let settled = site.settled();
@@ -68,7 +68,7 @@ async fn a_token_revoked_with_everything_under_way_costs_one_login() {
     })
     .await;
     let site = Site::empty(&identities(&fake.url(), MANY_AT_ONCE));
-    site.store(80);
+    site.store(80).await;
     let agent = site.agent();
     support::until("every sighting to be answered", || site.settled() == 80).await;
     assert!(agent.stop().success());
@@ -102,7 +102,7 @@ async fn an_engine_that_comes_back_is_asked_by_one_first() {
     .await;
     let site =
         Site::empty(&identities(&fake.url(), "concurrency = 32\nretry_max_ms = 300\n[outbox]\ndrain_per_sec = 0"));
-    site.store(100);
+    site.store(100).await;
     let agent = site.agent();
     support::until("a dozen probes", || asked.lock().unwrap().len() > 32 + 12).await;
     assert_eq!(most.load(SeqCst), 1, "one at a time while the engine fails");

@@ -72,11 +72,11 @@ impl Site {
     }
 
     /// Stores so many sightings, as an outage before a restart would have left them.
-    fn store(&self, sightings: u64) {
+    async fn store(&self, sightings: u64) {
         let outbox = Outbox::open(&self.path("state"), &OutboxConfig::default()).unwrap();
         for n in 0..sightings {
             let seen_at = Utc::now() - Duration::from_secs(60 * (sightings - n));
-            outbox.accept(&sighting(n, seen_at, 2000)).wait().unwrap();
+            outbox.accept(&sighting(n, seen_at, 2000)).await.unwrap();
         }
     }
 

@@ -49,7 +49,7 @@ fn an_answer_counts_once_and_takes_the_picture_off_the_disk() {
     assert_eq!((outbox.figures().sightings, outbox.figures().bytes), (0, 0));
 
     outbox.tidy(Utc::now()).wait().unwrap();
-    assert_eq!(pictures(dir.path()), 0);
+    wait_for("the picture to leave the disk", || (pictures(dir.path()) == 0).then_some(()));
 }
 
 #[test]

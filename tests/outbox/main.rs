@@ -13,6 +13,8 @@ mod power;
 mod purge;
 mod restart;
 mod sealed;
+#[path = "../support/mod.rs"]
+mod support;
 mod vfs;
 
 use std::path::Path;
@@ -29,6 +31,7 @@ use doorward::visits::{Visit, VisitOutcome};
 use faces::detect::Rect;
 use faces::embed::Embedding;
 use serde_json::Value;
+use support::wait_for;
 use uuid::Uuid;
 
 fn open(dir: &Path) -> Outbox {

@@ -1,6 +1,15 @@
-//! What messages about a mistyped name have in common: the name that was meant, and the list of those there are.
+//! What messages have in common: an error with its causes, the name that was meant by a mistyped one, a list of names.
 //!
-//! In: the name as it was typed, and the known ones. Out: parts of a sentence. It does not know what the names are for.
+//! In: errors; a name as it was typed, and the known ones. Out: parts of a sentence. It does not know what they are about.
+
+use std::error::Error;
+use std::iter::successors;
+
+/// An error and its causes in a line, each after a colon.
+pub fn with_causes(error: &dyn Error) -> String {
+    let causes = successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
 
 /// The known name most like the typed one, when they are at least this alike (0: nothing in common, 1: the same). Case,
 /// dashes, spaces and underscores make no difference. Of several that are equally alike it is the first.

@@ -201,7 +201,8 @@ impl Drop for Switch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::LineName;
+    use crate::config::{DetectorName, LineName, OutboxConfig};
+    use crate::outbox::{Outbox, Presence};
 
     /// What happened to a line, and when.
     #[derive(Default)]
@@ -288,6 +289,30 @@ mod tests {
         // 150 + 200, cut to 300.
         assert!(wire.length() >= Duration::from_millis(300), "{:?}", wire.length());
         assert_eq!(perform(&relay).await, Ok(()), "after a break it may be on again");
+    }
+
+    /// More callers wait for the outbox's disk than there are threads to run tasks.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_pulse_ends_in_time_while_the_outbox_waits_for_its_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::open(dir.path(), &OutboxConfig::default()).unwrap();
+        let disk = rusqlite::Connection::open(dir.path().join("outbox/outbox.sqlite")).unwrap();
+        disk.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let writing = (0..4).map(|_| {
+            let (outbox, detector) = (outbox.clone(), DetectorName::new("door").unwrap());
+            let presence = Presence { detector, stays: Vec::new(), requests: Vec::new(), judged: Vec::new() };
+            tokio::spawn(async move { outbox.presence(presence).await })
+        });
+        let writing: Vec<_> = writing.collect();
+        let (relay, wire) = relay(|config| config.pulse_ms = 500);
+        assert_eq!(perform(&relay).await, Ok(()));
+        assert_eq!(wire.levels(), [true, false]);
+        assert!(writing.iter().all(|task| !task.is_finished()), "the pulse ended while they waited");
+        println!("a pulse of 500 ms was {} ms", wire.length().as_millis());
+        disk.execute_batch("COMMIT").unwrap();
+        for task in writing {
+            task.await.unwrap().unwrap();
+        }
     }
 
     #[test]
