@@ -107,21 +107,20 @@ async fn no_clock_opens_a_door_late() {
     let watched = cases.map(|case| {
         let engine = engine.url.clone();
         tokio::spawn(async move {
-            let asked = Arc::new(AtomicUsize::new(0));
-            let (count, pause) = (Arc::clone(&asked), case.answer_after);
+            let folder = tempfile::tempdir().unwrap();
+            let clocks = Clocks::new(folder.path().join("clocks"));
+            let variables = clocks.variables();
             let proxy = Proxy::before(&engine, move |request| match request.is("/publishWithResponse") {
                 true => {
-                    count.fetch_add(1, SeqCst);
-                    Fault::Delay(pause)
+                    // Once the visitor is asked about, and before the answer.
+                    clocks.set(case.moved);
+                    Fault::Delay(case.answer_after)
                 }
                 false => Fault::Delay(Duration::ZERO),
             })
             .await;
             let site = visitor(&proxy.url, case.late_after_ms);
-            let clocks = Clocks::new(site.path("clocks"));
-            let agent = Running(site.command().envs(clocks.variables()).spawn().unwrap());
-            support::until("the visitor to be asked about", || asked.load(SeqCst) > 0).await;
-            clocks.set(case.moved);
+            let agent = Running(site.command().envs(variables).spawn().unwrap());
             let line = told(&site).await;
             assert!(agent.stop().success(), "{}", case.what);
             assert_eq!(line["late"], !case.opens, "{}: {line}", case.what);
