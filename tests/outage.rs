@@ -108,7 +108,8 @@ impl Station {
             from_toml("name = 'everybody'\nwhen = { outcome = ['unknown'] }\nactions = ['log']").unwrap();
         let rules = Rules::new(vec![rule], chrono_tz::UTC, LATE_AFTER, |_| None).unwrap();
         let camera = CameraConfig::Replay(ReplayConfig::new("nowhere"));
-        let detector = Detector { config: Arc::new(DetectorConfig::new(door(), camera)), rules: Mutex::new(rules) };
+        let detector =
+            Detector { config: Arc::new(DetectorConfig::new(door(), camera)), rules: parking_lot::Mutex::new(rules) };
         let parts = Parts {
             outbox: outbox.clone(),
             client: Client::new(&identities.client()).unwrap(),

@@ -4,11 +4,12 @@
 //! asks the rules and writes down who is still there. What presence means is the rules' to say.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -102,7 +103,7 @@ impl Presences {
         let news = |(detector, at): (&DetectorName, &Mutex<AtDetector>)| PresenceNews {
             detector: detector.clone(),
             change: PresenceChange::Started,
-            present: lock(at).presence.present(),
+            present: at.lock().presence.present(),
         };
         self.0.detectors.iter().map(news).collect()
     }
@@ -110,7 +111,7 @@ impl Presences {
     /// These visits are in the newest frame.
     pub fn in_view(&self, detector: &DetectorName, time: CaptureTime, visits: impl Iterator<Item = VisitId>) {
         let Some(at) = self.0.detectors.get(detector) else { return };
-        let mut at = lock(at);
+        let mut at = at.lock();
         for visit in visits {
             at.newest = time;
             at.seen |= at.presence.in_view(visit, time.utc, time.offset);
@@ -119,7 +120,7 @@ impl Presences {
 
     /// The engine answered.
     pub fn recognised(&self, recognition: &Recognition, quality: f32, clock: RuleClock) -> Option<PresenceNews> {
-        let mut at = lock(self.0.detectors.get(&recognition.detector)?);
+        let mut at = self.0.detectors.get(&recognition.detector)?.lock();
         let now = at.now();
         let stay = at.presence.recognised(recognition, quality, clock, now)?;
         at.changed = true;
@@ -132,7 +133,7 @@ impl Presences {
 
     /// Who is at a detector.
     pub fn present(&self, detector: &DetectorName) -> Vec<Stay> {
-        self.0.detectors.get(detector).map_or_else(Vec::new, |at| lock(at).presence.present())
+        self.0.detectors.get(detector).map_or_else(Vec::new, |at| at.lock().presence.present())
     }
 
     /// Resolves when somebody has come.
@@ -144,7 +145,7 @@ impl Presences {
     pub fn departures(&self, all: bool) -> Vec<Departures> {
         let mut found = Vec::new();
         for (detector, at) in &self.0.detectors {
-            let mut at = lock(at);
+            let mut at = at.lock();
             let now = at.now();
             let left = at.presence.left(now);
             let old = all || at.written.elapsed() >= WRITE_EVERY;
@@ -181,11 +182,6 @@ impl AtDetector {
 fn absent(config: &DetectorConfig) -> Duration {
     let waits = Duration::from_millis(config.track.lost_after_ms) + Duration::from_secs(1);
     Duration::from_secs(config.presence.absent_secs).max(waits)
-}
-
-/// A thread that panicked while it held the lock left nothing half-done that the next could not go on with.
-fn lock(at: &Mutex<AtDetector>) -> MutexGuard<'_, AtDetector> {
-    at.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! crash left on is switched off.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::{TimeDelta, Utc};
 use identities::Client;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::delivery::{Delivery, DeliveryOptions, Detector, Parts};

@@ -8,12 +8,15 @@
 //!                                      └── longer than it may take ──▶ hangs: named on the page, the watchdog is not fed
 //! ```
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// All that is watched; cheap to clone.
+use parking_lot::Mutex;
+
+/// All that is watched; cheap to clone. Its lock guards the list alone; a beat's is only taken within it to look at the beat,
+/// and nothing waits under either.
 #[derive(Clone, Default)]
 pub struct Supervisor(Arc<Mutex<Vec<Watched>>>);
 
@@ -81,35 +84,30 @@ impl Supervisor {
     /// Watches something that is no thread of its own.
     pub fn watch(&self, name: String, limit: Duration) -> Beat {
         let beat = Beat(Arc::default());
-        self.watched().push(Watched { name, beat: beat.clone(), limit });
+        self.0.lock().push(Watched { name, beat: beat.clone(), limit });
         beat
     }
 
     /// Who hangs at this moment.
     pub fn hangs(&self, now: Instant) -> Vec<Hang> {
         let hangs = |watched: &Watched| {
-            let busy = (*watched.beat.lock())?;
+            let busy = (*watched.beat.0.lock())?;
             let too_long = now.saturating_duration_since(busy.since) > watched.limit;
             too_long.then(|| Hang { name: watched.name.clone(), with: busy.with, since: busy.since })
         };
-        self.watched().iter().filter_map(hangs).collect()
-    }
-
-    fn watched(&self) -> MutexGuard<'_, Vec<Watched>> {
-        // It guards the list alone; a beat's own lock is only taken within it here, and nothing waits under either.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().iter().filter_map(hangs).collect()
     }
 }
 
 impl Beat {
     /// Busy with this from now on.
     pub fn busy(&self, with: &'static str) {
-        *self.lock() = Some(Busy { with, since: Instant::now() });
+        *self.0.lock() = Some(Busy { with, since: Instant::now() });
     }
 
     /// Done with it; waiting for the next thing may take any time.
     pub fn idle(&self) {
-        *self.lock() = None;
+        *self.0.lock() = None;
     }
 
     /// Does something while the beat shows it.
@@ -118,10 +116,6 @@ impl Beat {
         let done = work();
         self.idle();
         done
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Busy>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

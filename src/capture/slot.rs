@@ -9,7 +9,9 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
 
 use super::Frame;
 use crate::config::{CameraConfig, Pace};
@@ -52,6 +54,7 @@ enum WhenFull {
 #[derive(Debug)]
 struct Slot {
     when_full: WhenFull,
+    /// No other lock is taken with it.
     inside: Mutex<Inside>,
     changed: Condvar,
 }
@@ -67,10 +70,10 @@ struct Inside {
 impl FrameSender {
     /// Hands a frame over. Never waits when the newest wins; waits for room when lossless.
     pub fn send(&self, frame: Frame) -> Sent {
-        let mut inside = self.0.lock();
+        let mut inside = self.0.inside.lock();
         if self.0.when_full == WhenFull::Wait {
             while inside.frames.len() >= LOSSLESS_FRAMES && !inside.receiver_gone {
-                inside = self.0.wait(inside);
+                self.0.changed.wait(&mut inside);
             }
         }
         if inside.receiver_gone {
@@ -87,7 +90,7 @@ impl FrameSender {
 impl FrameReceiver {
     /// Waits for the next frame; `None` once the sender is gone and nothing is waiting.
     pub fn recv(&self) -> Option<Frame> {
-        let mut inside = self.0.lock();
+        let mut inside = self.0.inside.lock();
         loop {
             if let Some(frame) = inside.frames.pop_front() {
                 self.0.changed.notify_all();
@@ -96,40 +99,29 @@ impl FrameReceiver {
             if inside.sender_gone {
                 return None;
             }
-            inside = self.0.wait(inside);
+            self.0.changed.wait(&mut inside);
         }
     }
 
     /// Frames that a newer one replaced before they were taken, since the beginning.
     pub fn dropped(&self) -> u64 {
-        self.0.lock().dropped
+        self.0.inside.lock().dropped
     }
 }
 
 impl Drop for FrameSender {
     fn drop(&mut self) {
-        self.0.lock().sender_gone = true;
+        self.0.inside.lock().sender_gone = true;
         self.0.changed.notify_all();
     }
 }
 
 impl Drop for FrameReceiver {
     fn drop(&mut self) {
-        let mut inside = self.0.lock();
+        let mut inside = self.0.inside.lock();
         inside.receiver_gone = true;
         inside.frames.clear();
         self.0.changed.notify_all();
-    }
-}
-
-impl Slot {
-    /// A thread that panicked while it held the lock leaves frames and flags that are still true.
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, inside: MutexGuard<'a, Inside>) -> MutexGuard<'a, Inside> {
-        self.changed.wait(inside).unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -3,8 +3,9 @@
 //! In: the wanted transport. Out: the environment as OpenCV has to find it, for as long as it takes to open. Only a camera configured for UDP makes
 //! it change at all: OpenCV's own choice is TCP first, and UDP when the camera insists on it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::config::RtspTransport;
 
@@ -39,11 +40,10 @@ pub unsafe fn prepare_decoders() {
 
 /// Makes `transport` the one that streams opened while this guard lives will use.
 pub(super) fn choose(transport: RtspTransport) -> Choice {
-    let mut openings = lock();
+    let mut openings = OPENINGS.lock();
     let until = Instant::now() + LONGEST_WAIT;
     while openings.count > 0 && openings.transport != transport && Instant::now() < until {
-        let left = until.saturating_duration_since(Instant::now());
-        openings = OVER.wait_timeout(openings, left).unwrap_or_else(PoisonError::into_inner).0;
+        OVER.wait_until(&mut openings, until);
     }
     if openings.transport != transport {
         // Those that are still at it have been waited for long enough.
@@ -67,21 +67,18 @@ struct Openings {
     turn: u64,
 }
 
+/// No other lock is taken with it.
 static OPENINGS: Mutex<Openings> = Mutex::new(Openings { transport: RtspTransport::Tcp, count: 0, turn: 0 });
 static OVER: Condvar = Condvar::new();
 
 impl Drop for Choice {
     fn drop(&mut self) {
-        let mut openings = lock();
+        let mut openings = OPENINGS.lock();
         if openings.turn == self.turn {
             openings.count -= 1;
             OVER.notify_all();
         }
     }
-}
-
-fn lock() -> MutexGuard<'static, Openings> {
-    OPENINGS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn set(transport: RtspTransport) {
@@ -129,8 +126,8 @@ mod tests {
         let hangs = choose(RtspTransport::Udp);
         let tcp = choose(RtspTransport::Tcp);
         drop(hangs);
-        assert_eq!(lock().count, 1);
+        assert_eq!(OPENINGS.lock().count, 1);
         drop(tcp);
-        assert_eq!(lock().count, 0);
+        assert_eq!(OPENINGS.lock().count, 0);
     }
 }

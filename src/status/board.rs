@@ -3,161 +3,29 @@
 //! In: what happened, from every part of the agent, with the moment it happened. Out: one [`Snapshot`], with the health
 //! it implies. It holds ids and tags, never names or pictures, and asks no clock.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::health::{self, Health};
 use super::lines::{ActionLine, VisitLine};
-use super::rate::Rate;
+use super::state::{
+    BreakerState, BrokerState, BrokerView, CameraPhase, Detector, EngineState, EngineView, Hanging, OutboxLine, Since,
+    State, Warning,
+};
 use crate::capture::{CameraState, Lens};
 use crate::config::DetectorName;
 
 /// Visits and actions shown, newest first; older ones are for `doorward explain`.
 const LINES: usize = 50;
 
-/// A cheap handle; all clones are the same board.
+/// A cheap handle; all clones are the same board. Nothing waits under its lock, and no other is taken with it.
 #[derive(Clone)]
 pub struct Board(Arc<Mutex<State>>);
-
-/// Everything on the board.
-#[derive(Debug)]
-pub(super) struct State {
-    pub started: Instant,
-    pub detectors: BTreeMap<DetectorName, Detector>,
-    pub engine: Engine,
-    /// `None` when no broker is configured.
-    pub broker: Option<Broker>,
-    pub outbox: OutboxLine,
-    pub outbox_fault: Option<Since>,
-    /// Threads that hang now.
-    pub hangs: Vec<Hanging>,
-    warnings: Vec<Warning>,
-    visits: VecDeque<VisitLine>,
-    actions: VecDeque<ActionLine>,
-}
-
-/// One detector, by the monotonic clock.
-#[derive(Debug)]
-pub(super) struct Detector {
-    pub phase: CameraPhase,
-    pub phase_since: Since,
-    pub last_frame: Option<Instant>,
-    pub last_searched: Option<Instant>,
-    /// Dark, frozen or covered.
-    pub lens: Option<Since>,
-    /// The built-in face is no longer found.
-    pub canary: Option<Since>,
-    received: Rate,
-    searched: Rate,
-    dropped: Rate,
-}
-
-/// The engine, by the monotonic clock.
-#[derive(Debug)]
-pub(super) struct Engine {
-    pub state: EngineState,
-    pub since: Since,
-    pub last_answer: Option<Instant>,
-    breaker: BreakerState,
-    /// When the engine is asked again, while the breaker is open.
-    next_try: Option<Instant>,
-}
-
-/// The MQTT broker, by the monotonic clock.
-#[derive(Debug)]
-pub(super) struct Broker {
-    pub state: BrokerState,
-    pub since: Since,
-    waiting: u64,
-}
-
-/// Since when, and why.
-#[derive(Debug, Clone)]
-pub(super) struct Since {
-    pub at: Instant,
-    pub reason: String,
-}
-
-/// Where a camera is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CameraPhase {
-    /// Not opened yet.
-    Starting,
-    /// Frames come.
-    Live,
-    /// It is gone, and tried again.
-    Lost,
-    /// A recording that has come to its end; nothing more is expected of it.
-    Ended,
-}
-
-/// Whether the engine answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EngineState {
-    /// None is configured, or nothing is expected of it (a dry run).
-    None,
-    /// It has not been asked yet.
-    Unknown,
-    /// It answered the last time; an answer that refuses is an answer.
-    Answering,
-    /// It did not answer the last time.
-    Silent,
-}
-
-/// Whether the MQTT broker is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BrokerState {
-    /// It has not been tried yet.
-    Unknown,
-    Connected,
-    /// It cannot be reached, or does not let us in; it is tried again.
-    Away,
-}
-
-/// Whether sightings are sent to the engine: a circuit breaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerState {
-    /// All that is due.
-    Closed,
-    /// None for a while: the engine failed.
-    Open,
-    /// One, to see whether it answers again.
-    HalfOpen,
-}
-
-/// What waits to be sent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct OutboxLine {
-    pub pending: u64,
-    pub bytes: u64,
-    /// When the oldest waiting face was seen.
-    pub oldest: Option<DateTime<Utc>>,
-}
-
-/// A thread that has been busy with one thing for too long.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hanging {
-    /// Its name: what it does, a colon, and for which detector; or what it does alone.
-    pub thread: String,
-    pub with: &'static str,
-    pub since: Instant,
-}
-
-/// Something that works and should not stay as it is; never a fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    /// `engine` or `action`.
-    pub part: &'static str,
-    pub reason: String,
-}
 
 /// The whole board at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -197,49 +65,16 @@ pub struct DetectorView {
     pub dropped_fps: f64,
 }
 
-/// The engine as it is shown.
-#[derive(Debug, Clone, Serialize)]
-pub struct EngineView {
-    pub state: EngineState,
-    pub since: DateTime<Utc>,
-    pub reason: String,
-    pub last_answer: Option<DateTime<Utc>>,
-    pub breaker: BreakerState,
-    /// When the engine is asked again, while the breaker is open.
-    pub next_try: Option<DateTime<Utc>>,
-}
-
-impl BreakerState {
-    /// For the metric: the more, the less is sent.
-    pub fn number(self) -> f64 {
-        match self {
-            Self::Closed => 0.0,
-            Self::HalfOpen => 1.0,
-            Self::Open => 2.0,
-        }
-    }
-}
-
-/// The MQTT broker as it is shown.
-#[derive(Debug, Clone, Serialize)]
-pub struct BrokerView {
-    pub state: BrokerState,
-    pub since: DateTime<Utc>,
-    pub reason: String,
-    /// Messages that wait for it.
-    pub waiting: u64,
-}
-
 impl Board {
     /// A board with these detectors, whose cameras are about to be opened.
     pub fn new(now: Instant, detectors: impl IntoIterator<Item = DetectorName>) -> Self {
-        let since = Since { at: now, reason: String::new() };
         Self(Arc::new(Mutex::new(State {
             started: now,
             detectors: detectors.into_iter().map(|name| (name, Detector::new(now))).collect(),
-            engine: Engine {
+            engine: EngineView {
                 state: EngineState::None,
-                since,
+                since: now,
+                reason: String::new(),
                 last_answer: None,
                 breaker: BreakerState::Closed,
                 next_try: None,
@@ -313,11 +148,12 @@ impl Board {
     /// Whether the engine answers. With an engine configured: `Unknown` at the start, then the result of every request,
     /// and of a probe when there was none for half a minute.
     pub fn engine(&self, state: EngineState, reason: impl Into<String>, at: Instant) {
-        let mut board = self.lock();
+        let mut board = self.0.lock();
         let engine = &mut board.engine;
-        let since = if engine.state == state { engine.since.at } else { at };
-        engine.since = Since { at: since, reason: reason.into() };
-        engine.state = state;
+        if engine.state != state {
+            (engine.state, engine.since) = (state, at);
+        }
+        engine.reason = reason.into();
         if state == EngineState::Answering {
             engine.last_answer = Some(at);
         }
@@ -325,40 +161,40 @@ impl Board {
 
     /// Whether the MQTT broker is connected, and how many messages wait for it; from the start when one is configured.
     pub fn broker(&self, state: BrokerState, reason: impl Into<String>, waiting: u64, at: Instant) {
-        let mut board = self.lock();
-        let since = board.broker.as_ref().filter(|broker| broker.state == state).map_or(at, |broker| broker.since.at);
-        board.broker = Some(Broker { state, since: Since { at: since, reason: reason.into() }, waiting });
+        let mut board = self.0.lock();
+        let since = board.broker.as_ref().filter(|broker| broker.state == state).map_or(at, |broker| broker.since);
+        board.broker = Some(BrokerView { state, since, reason: reason.into(), waiting });
     }
 
     /// Whether sightings are sent, and when the engine is asked again where they are not.
     pub fn breaker(&self, state: BreakerState, next_try: Option<Instant>) {
-        let mut board = self.lock();
+        let mut board = self.0.lock();
         (board.engine.breaker, board.engine.next_try) = (state, next_try);
     }
 
     pub fn outbox(&self, line: OutboxLine) {
-        self.lock().outbox = line;
+        self.0.lock().outbox = line;
     }
 
     /// The outbox cannot write, or `None` when it can again.
     pub fn outbox_problem(&self, problem: Option<String>, at: Instant) {
-        set_problem(&mut self.lock().outbox_fault, problem, at);
+        set_problem(&mut self.0.lock().outbox_fault, problem, at);
     }
 
     /// The threads that hang now.
     pub fn hangs(&self, hangs: impl Iterator<Item = Hanging>) {
-        self.lock().hangs = hangs.collect();
+        self.0.lock().hangs = hangs.collect();
     }
 
     /// All that is to be warned of now.
     pub fn warnings(&self, warnings: Vec<Warning>) {
-        self.lock().warnings = warnings;
+        self.0.lock().warnings = warnings;
     }
 
     /// A new visit, or the new state of one that is shown.
     pub fn visit(&self, visit: impl Into<VisitLine>) {
         let line = visit.into();
-        let mut board = self.lock();
+        let mut board = self.0.lock();
         match board.visits.iter_mut().find(|shown| shown.visit == line.visit) {
             Some(shown) => *shown = line,
             None => push(&mut board.visits, line),
@@ -367,7 +203,7 @@ impl Board {
 
     /// An action that ended. One that was refused and is let through after all, or refused for another reason, is one line.
     pub fn action(&self, line: ActionLine) {
-        let mut board = self.lock();
+        let mut board = self.0.lock();
         let same = |a: &ActionLine| (&a.visit, &a.rule, &a.action) == (&line.visit, &line.rule, &line.action);
         board.actions.retain(|shown| !(shown.result == "refused" && same(shown)));
         push(&mut board.actions, line);
@@ -375,13 +211,13 @@ impl Board {
 
     /// Whether all is well, at this moment of the monotonic clock.
     pub fn health(&self, now: Instant) -> Health {
-        health::judge(&self.lock(), now)
+        health::judge(&self.0.lock(), now)
     }
 
     /// Everything, at this moment by both clocks.
     pub fn snapshot(&self, now: Instant, utc: DateTime<Utc>) -> Snapshot {
-        let board = self.lock();
-        let date = |at: Instant| utc - now.saturating_duration_since(at);
+        let board = self.0.lock();
+        let date = |at: Instant| utc - now.saturating_duration_since(at) + at.saturating_duration_since(now);
         let detectors = board.detectors.iter().map(|(name, detector)| DetectorView {
             name: name.clone(),
             camera: detector.phase,
@@ -401,20 +237,8 @@ impl Board {
             up_secs: now.saturating_duration_since(board.started).as_secs(),
             health: health::judge(&board, now),
             detectors: detectors.collect(),
-            engine: EngineView {
-                state: board.engine.state,
-                since: date(board.engine.since.at),
-                reason: board.engine.since.reason.clone(),
-                last_answer: board.engine.last_answer.map(date),
-                breaker: board.engine.breaker,
-                next_try: board.engine.next_try.map(|at| utc + at.saturating_duration_since(now)),
-            },
-            broker: board.broker.as_ref().map(|broker| BrokerView {
-                state: broker.state,
-                since: date(broker.since.at),
-                reason: broker.since.reason.clone(),
-                waiting: broker.waiting,
-            }),
+            engine: board.engine.dated(date),
+            broker: board.broker.as_ref().map(|broker| broker.dated(date)),
             outbox: board.outbox.clone(),
             warnings: board.warnings.clone(),
             visits: board.visits.iter().cloned().collect(),
@@ -423,40 +247,13 @@ impl Board {
     }
 
     fn detector(&self, name: &DetectorName, now: Instant, change: impl FnOnce(&mut Detector)) {
-        change(self.lock().detectors.entry(name.clone()).or_insert_with(|| Detector::new(now)));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves every line whole: the board is still worth reading.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        change(self.0.lock().detectors.entry(name.clone()).or_insert_with(|| Detector::new(now)));
     }
 }
 
 impl std::fmt::Debug for Board {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Board")
-    }
-}
-
-impl Detector {
-    fn new(now: Instant) -> Self {
-        Self {
-            phase: CameraPhase::Starting,
-            phase_since: Since { at: now, reason: String::new() },
-            last_frame: None,
-            last_searched: None,
-            lens: None,
-            canary: None,
-            received: Rate::new(now),
-            searched: Rate::new(now),
-            dropped: Rate::new(now),
-        }
-    }
-}
-
-impl Since {
-    pub fn lasts(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.at)
     }
 }
 
@@ -481,6 +278,8 @@ fn push<T>(lines: &mut VecDeque<T>, line: T) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     pub fn visit(id: &str, outcome: Option<&str>) -> VisitLine {

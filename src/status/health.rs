@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::board::{BrokerState, CameraPhase, Detector, EngineState, State};
+use super::state::{BrokerState, CameraPhase, Detector, EngineState, State};
 
 /// No frame, or none searched, for this long is a fault; also while a camera is opened for the first time.
 const NO_FRAMES: Duration = Duration::from_secs(30);
@@ -64,17 +64,17 @@ pub(super) fn judge(board: &State, now: Instant) -> Health {
         }
         faults.extend(found.into_iter().map(|fault| Fault { detector: Some(name.to_string()), ..fault }));
     }
-    let silent = board.engine.since.lasts(now);
+    let silent = now.saturating_duration_since(board.engine.since);
     match board.engine.state {
         EngineState::Silent if silent >= NO_ANSWER => {
-            faults.push(fault("engine", or(&board.engine.since.reason, "the engine does not answer"), silent));
+            faults.push(fault("engine", or(&board.engine.reason, "the engine does not answer"), silent));
         }
         EngineState::Unknown if silent >= NO_ANSWER => {
             faults.push(fault("engine", "the engine has not answered since the start", silent));
         }
         // Nobody has asked it for so long that nobody knows.
         EngineState::Answering => {
-            let last = board.engine.last_answer.unwrap_or(board.engine.since.at);
+            let last = board.engine.last_answer.unwrap_or(board.engine.since);
             let unheard = now.saturating_duration_since(last);
             if unheard >= NO_ANSWER {
                 faults.push(fault("engine", "nothing was heard of the engine", unheard));
@@ -83,9 +83,9 @@ pub(super) fn judge(board: &State, now: Instant) -> Health {
         _ => {}
     }
     if let Some(broker) = board.broker.as_ref().filter(|broker| broker.state != BrokerState::Connected) {
-        let away = broker.since.lasts(now);
+        let away = now.saturating_duration_since(broker.since);
         if away >= NO_ANSWER {
-            faults.push(fault("broker", or(&broker.since.reason, "the MQTT broker does not answer"), away));
+            faults.push(fault("broker", or(&broker.reason, "the MQTT broker does not answer"), away));
         }
     }
     if let Some(problem) = &board.outbox_fault {

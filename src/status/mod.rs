@@ -8,11 +8,12 @@ mod health;
 mod lines;
 mod rate;
 mod server;
+mod state;
 
-pub use board::{
-    Board, BreakerState, BrokerState, BrokerView, CameraPhase, DetectorView, EngineState, EngineView, Hanging,
-    OutboxLine, Snapshot, Warning,
-};
+pub use board::{Board, DetectorView, Snapshot};
 pub use health::{BAD_PICTURE, Fault, Health};
 pub use lines::{ActionLine, VisitLine};
 pub use server::{StatusView, serve};
+pub use state::{
+    BreakerState, BrokerState, BrokerView, CameraPhase, EngineState, EngineView, Hanging, OutboxLine, Warning,
+};

@@ -16,12 +16,13 @@ mod settle;
 mod steps;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use identities::Client;
+use parking_lot::Mutex;
 use telemetry::Repeated;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -221,21 +222,21 @@ impl Delivery {
     }
 
     fn admits(&self, now: Instant) -> Admits {
-        let flow = self.flow();
+        let flow = self.flow.lock();
         let acting = self.backlog_actions.load(std::sync::atomic::Ordering::Relaxed);
         flow.breaker.admits(now).min(flow.pace.admits(now, acting))
     }
 
     /// When more may be admitted than now, by the clock alone.
     fn next_change(&self, now: Instant) -> Option<Instant> {
-        let flow = self.flow();
+        let flow = self.flow.lock();
         [flow.breaker.until(), flow.pace.due(now)].into_iter().flatten().filter(|moment| *moment > now).min()
     }
 
     /// The next sighting to send, or when the next that waits is due.
     async fn take(&self, admits: Admits, now: Instant) -> Result<Queued, Option<Instant>> {
         let which = match admits {
-            Admits::All if self.flow().breaker.is_closed() => Next::Any,
+            Admits::All if self.flow.lock().breaker.is_closed() => Next::Any,
             Admits::All => Next::LeastTried,
             Admits::Live | Admits::Nobody => Next::Live,
         };
@@ -250,7 +251,7 @@ impl Delivery {
 
     fn turn(self: &Arc<Self>, live: bool) -> Turn {
         let now = clock::now();
-        let mut flow = self.flow();
+        let mut flow = self.flow.lock();
         flow.pace.started(live, now);
         let probe = flow.breaker.asked(now);
         drop(flow);
@@ -291,7 +292,7 @@ impl Delivery {
     fn ask_if_idle(self: &Arc<Self>) {
         let now = clock::now();
         let idle = {
-            let flow = self.flow();
+            let flow = self.flow.lock();
             flow.breaker.idle_for(now, ASK_EVERY) && flow.pace.is_idle() && flow.breaker.admits(now) == Admits::All
         };
         if !idle {
@@ -311,7 +312,7 @@ impl Delivery {
 
     fn engine_answered(&self, turn: &mut Turn, reason: &str) {
         turn.probe = false;
-        let failures = self.flow().breaker.answered();
+        let failures = self.flow.lock().breaker.answered();
         if failures > 0 {
             tracing::info!(failures, "the engine answers again");
             self.show_breaker();
@@ -324,7 +325,7 @@ impl Delivery {
         metrics::counter!("doorward_identities_failures_total", "kind" => error.kind()).increment(1);
         let (now, reason) = (clock::now(), error.reason());
         let (opened, failures, until) = {
-            let mut flow = self.flow();
+            let mut flow = self.flow.lock();
             let pause = self.client.backoff().pause(flow.breaker.failures() + 1, error.after(), rand::random());
             let probe = std::mem::take(&mut turn.probe);
             let opened = flow.breaker.failed(now, probe, pause, error.after().is_some());
@@ -356,15 +357,10 @@ impl Delivery {
     }
 
     fn look_at_clocks(&self) {
-        if self.flow().steps.look(clock::now(), Utc::now()) {
+        if self.flow.lock().steps.look(clock::now(), Utc::now()) {
             tracing::warn!("the date of this machine was changed; answers for whoever was seen before open nothing");
             metrics::counter!("doorward_agent_clock_steps_total").increment(1);
         }
-    }
-
-    fn flow(&self) -> MutexGuard<'_, Flow> {
-        // What it guards is a handful of numbers, never half-written.
-        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show_outbox(&self) {
@@ -372,14 +368,14 @@ impl Delivery {
         let (pending, bytes, oldest) = (figures.sightings as u64, figures.bytes, figures.oldest);
         self.board.outbox(OutboxLine { pending, bytes, oldest });
         let now = Instant::now();
-        let mistake = self.outbox_mistake.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mistake = self.outbox_mistake.lock().clone();
         let mistake = mistake.filter(|(at, _)| now.saturating_duration_since(*at) < MISTAKE_SHOWN);
         self.board.outbox_problem(figures.problem.or(mistake.map(|(_, problem)| problem)), now);
     }
 
     fn show_breaker(&self) {
         let (state, until) = {
-            let flow = self.flow();
+            let flow = self.flow.lock();
             (flow.breaker.state(), flow.breaker.until())
         };
         metrics::gauge!("doorward_agent_breaker_state").set(state.number());
@@ -398,7 +394,7 @@ impl Delivery {
             Err(error) => error,
         };
         let now = Instant::now();
-        *self.outbox_mistake.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, error.to_string()));
+        *self.outbox_mistake.lock() = Some((now, error.to_string()));
         if let Some(line) = self.outbox_mistakes.note(now, &error) {
             tracing::error!("the outbox does not work, going on without it: {line}");
         }
@@ -408,7 +404,7 @@ impl Delivery {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut flow = self.delivery.flow();
+        let mut flow = self.delivery.flow.lock();
         flow.pace.ended(self.live);
         if self.probe {
             flow.breaker.abandoned(clock::now());

@@ -3,8 +3,8 @@
 //! In: a recognition, or what a former life of the process left undone. Out: actions performed, each key at most once, none
 //! of an actuator's late. What follows from an answer is stored with it in one step before any of it is done.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use chrono::{TimeDelta, Utc};
@@ -55,7 +55,7 @@ impl Delivery {
         }
         let judged = self.detectors.get(&recognition.detector).map(|detector| {
             let present = self.presences.present(&recognition.detector);
-            let mut rules = detector.rules.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rules = detector.rules.lock();
             rules.judge(&recognition, sighting.quality, clock, &present)
         });
         let mut judged = judged.unwrap_or_default();
@@ -88,7 +88,7 @@ impl Delivery {
         let Departures { detector, left, records, present, clock } = departures;
         let (mut requests, mut judged) = (Vec::new(), Vec::new());
         if let Some(of_detector) = self.detectors.get(&detector) {
-            let mut rules = of_detector.rules.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rules = of_detector.rules.lock();
             for stay in &left {
                 let (it, judgement) = (&stay.recognition, rules.left(stay, clock));
                 judged.extend(Judged::of(it.visit, it.sighting, EventKind::Left, &judgement.verdicts));
@@ -121,7 +121,7 @@ impl Delivery {
                 let age = clock::now().saturating_duration_since(arrived);
                 RuleClock {
                     utc: recognition.seen_at + TimeDelta::from_std(age).unwrap_or(TimeDelta::zero()),
-                    late: age > self.late_after || self.flow().steps.since(arrived),
+                    late: age > self.late_after || self.flow.lock().steps.since(arrived),
                 }
             }
             None => RuleClock { utc: Utc::now(), late: true },
