@@ -78,8 +78,9 @@ bench: models $(VENV)/.ready ## Run every benchmark
 load: models test-packages ## 64 clients at the engine for a minute: how fast, and that nothing is lost
 	DOORWARD_LOAD_SECS=60 $(CARGO) test --release --locked --test engine load:: -- --nocapture
 
-soak: models ## Kill the agent 10,000 times among faults, and see that nothing is lost or done twice (about an hour)
+soak: models ## Kill the agent 10,000 times among faults, stop it 200 times under load, and see that nothing is lost or done twice (about an hour)
 	DOORWARD_TEST_KILLS=$${DOORWARD_TEST_KILLS:-10000} $(CARGO) test --locked --test delivery -- --nocapture faults
+	DOORWARD_TEST_STOPS=$${DOORWARD_TEST_STOPS:-200} $(CARGO) test --locked --test stopping -- --nocapture at_any_moment
 
 test-vm: build-tested ## Test cameras and relays against the kernel's own drivers in a virtual machine
 	tests/vm/test-vm.sh

@@ -16,7 +16,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
 use doorward::actions::Actions;
-use doorward::agent::{Delivery, DeliveryOptions, Detector, Event, Events, Handover, History, Parts, Presences};
+use doorward::agent::{Beat, Delivery, DeliveryOptions, Detector, Event, Events, Handover, History, Parts, Presences};
 use doorward::capture::{CaptureTime, Frame};
 use doorward::clock;
 use doorward::config::{
@@ -97,7 +97,7 @@ impl Station {
         let config = OutboxConfig { max_bytes, max_age_hours: 24 * 30, ..OutboxConfig::default() };
         let outbox = Outbox::open(folder.path(), &config).unwrap();
         let (events, stream) = Events::stream(vec![Box::new(History(outbox.clone()))]);
-        let told = std::thread::spawn(|| stream.run());
+        let told = std::thread::spawn(|| stream.run(&Beat::default()));
         let board = Board::new(Instant::now(), [door()]);
         let (presences, wake) = (Presences::default(), Arc::new(Notify::new()));
         let mut identities = IdentitiesConfig::new(format!("http://{engine}").parse().unwrap(), "box", "password");
@@ -123,7 +123,7 @@ impl Station {
         let delivery = Delivery::new(parts, DeliveryOptions { late_after: LATE_AFTER, concurrency, drain_per_sec: 0 });
         let handover = Handover { outbox: Some(outbox.clone()), events, presences, board, wake };
         let stop = CancellationToken::new();
-        let running = tokio::spawn(delivery.run(stop.clone()));
+        let running = tokio::spawn(delivery.run(stop.clone(), Beat::default()));
         let picture = Arc::new(Picture::filled(8, 8, [0; 3]));
         let frame = Arc::new(Frame { detector: door(), seq: 0, time: now(Utc::now()), picture, damaged: false });
         Self { folder, outbox, handover, told, stop, running, frame }

@@ -6,8 +6,11 @@ use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -24,28 +27,29 @@ struct Agent {
 }
 
 impl Agent {
-    /// `recorded` makes the recording; `main` is the rest of the main file.
-    fn start(recorded: fn(&Path), main: &str) -> Self {
+    /// `recorded` makes the recording.
+    fn start(recorded: fn(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         recorded(&folder.path().join("recording"));
-        Self::start_in(folder, main)
+        Self::start_in(folder, "fps = 10.0", NOBODY)
     }
 
-    fn start_in(folder: tempfile::TempDir, main: &str) -> Self {
+    /// `pace` is that of the recording; `main` is the rest of the main file.
+    fn start_in(folder: tempfile::TempDir, pace: &str, main: &str) -> Self {
         let main = format!(
             "state_dir = '{0}/state'\n[detector]\ntime_zone = 'UTC'\n[status]\nlisten = '127.0.0.1:0'\n{main}",
             folder.path().display()
         );
         std::fs::write(folder.path().join("doorward.toml"), main).unwrap();
         std::fs::create_dir_all(folder.path().join("detectors")).unwrap();
-        let camera = format!(
-            "[camera]\ntype = 'replay'\npath = '{}/recording'\nfps = 10.0\nloop = true\n",
-            folder.path().display()
-        );
+        let camera =
+            format!("[camera]\ntype = 'replay'\npath = '{}/recording'\n{pace}\nloop = true\n", folder.path().display());
         std::fs::write(folder.path().join("detectors/door.toml"), camera).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = doorward();
         command.args(["run", "--config"]).arg(folder.path().join("doorward.toml"));
+        // As a service manager starts it.
+        command.env("NOTIFY_SOCKET", folder.path().join("notify")).env("WATCHDOG_USEC", "2000000");
         let child = command.env("NO_COLOR", "1").stderr(log).stdout(Stdio::null()).spawn().unwrap();
         let mut agent = Self { child, folder };
         wait_for("the agent to watch", || {
@@ -127,7 +131,7 @@ fn ends_in_time(mut start: impl FnMut() -> (Agent, Option<Hang>), named: &[&str]
 #[test]
 fn a_detector_that_hangs_in_inference_does_not_hold_it_up() {
     let start = || {
-        let agent = Agent::start(recording::nobody, NOBODY);
+        let agent = Agent::start(recording::nobody);
         let hang = Hang::thread(agent.child.id(), "detect:door");
         (agent, Some(hang))
     };
@@ -138,7 +142,7 @@ fn a_detector_that_hangs_in_inference_does_not_hold_it_up() {
 fn a_request_that_is_never_finished_does_not_hold_it_up() {
     let mut requests = Vec::new();
     let start = || {
-        let agent = Agent::start(recording::nobody, NOBODY);
+        let agent = Agent::start(recording::nobody);
         let mut half = TcpStream::connect(agent.page()).unwrap();
         half.write_all(b"GET /health HTTP/1.1\r\nhost: ").unwrap();
         requests.push(half);
@@ -169,7 +173,7 @@ fn a_journal_on_a_dead_disk_does_not_hold_it_up() {
             engine.section(&engine.url),
             journal.display()
         );
-        let agent = Agent::start_in(folder, &main);
+        let agent = Agent::start_in(folder, "fps = 10.0", &main);
         wait_for("an answer", || {
             let visits = agent.ask("/status.json")["visits"].clone();
             visits.as_array().unwrap().iter().any(|visit| visit["outcome"] == "unknown").then_some(())
@@ -178,4 +182,85 @@ fn a_journal_on_a_dead_disk_does_not_hold_it_up() {
     };
     // Whichever limit strikes first: the journal's for one line, or the one for all that is under way.
     ends_in_time(start, &["the file system did not answer", "still under way"]);
+}
+
+/// What a service manager hears from the agent.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn of(folder: &Path) -> Self {
+        let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self(socket)
+    }
+
+    fn next(&self) -> String {
+        let mut message = [0; 4096];
+        let length = self.0.recv(&mut message).expect("the agent goes on telling how it is");
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    }
+}
+
+/// Whoever hangs is named on the page and to the service manager, which is not told any more that all goes on.
+fn is_named(hung: &str, pace: &str, reason: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let manager = Manager::of(folder.path());
+    recording::nobody(&folder.path().join("recording"));
+    let agent = Agent::start_in(folder, pace, NOBODY);
+    let _hang = Hang::thread(agent.child.id(), hung);
+    let fault = wait_for("the fault", || {
+        let faults = agent.ask("/health")["faults"].clone();
+        faults.as_array().unwrap().iter().find(|fault| fault["part"] == "program").cloned()
+    });
+    assert!(fault["reason"].as_str().unwrap().contains(reason), "{fault}");
+    // It tells its state about every second.
+    let mut without_watchdog = 0;
+    let mut named = false;
+    while without_watchdog < 5 {
+        let message = manager.next();
+        named |= message.starts_with("STATUS=") && message.contains(reason);
+        match message.trim_end() {
+            "WATCHDOG=1" => without_watchdog = 0,
+            _ => without_watchdog += 1,
+        }
+    }
+    assert!(named, "the manager was told no name");
+    assert!(agent.log().contains(reason), "{}", agent.log());
+}
+
+#[test]
+fn a_detector_that_hangs_in_inference_is_named() {
+    // As fast as it can go, so that it is busy when it is stopped.
+    is_named("detect:door", "pace = 'fast'", "detect:door has been searching a frame");
+}
+
+#[test]
+fn an_outbox_that_hangs_is_named_by_who_waits_for_it() {
+    is_named("outbox", "fps = 10.0", "delivery has been waiting for the outbox");
+}
+
+/// `DOORWARD_TEST_STOPS` says how often; a soak of hundreds is `make soak`.
+#[test]
+fn ended_at_any_moment_under_load_it_has_nothing_to_complain_about() {
+    let times = std::env::var("DOORWARD_TEST_STOPS").map_or(8, |times| times.parse().expect("a number of stops"));
+    let engine = Engine::start();
+    let over = Arc::new(AtomicBool::new(false));
+    let load = [(); 2].map(|()| {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || while !over.load(Ordering::Relaxed) {})
+    });
+    for n in 0..times {
+        let folder = tempfile::tempdir().unwrap();
+        recording::visit(&folder.path().join("recording"));
+        let mut agent = Agent::start_in(folder, "pace = 'fast'", &engine.section(&engine.url));
+        std::thread::sleep(Duration::from_millis(n * 37 % 400));
+        agent.signal();
+        agent.ends(None);
+        let log = agent.log();
+        assert!(agent.child.wait().unwrap().success(), "{log}");
+        assert!(!log.contains(" ERROR ") && !log.contains("panicked"), "{log}");
+        assert!(log.lines().last().unwrap().contains("stopped"), "{log}");
+    }
+    over.store(true, Ordering::Relaxed);
+    load.into_iter().for_each(|load| load.join().unwrap());
 }

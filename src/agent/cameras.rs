@@ -15,7 +15,7 @@ use crate::capture::CameraState;
 use crate::config::DetectorName;
 
 /// Once told to stop: how long the detectors' threads may take to run empty.
-pub const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
+const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether the detectors' threads have ended, while they run and while they are to end.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const LOOK_OFTEN: Duration = Duration::from_millis(10);

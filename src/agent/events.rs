@@ -111,11 +111,13 @@ impl Events {
 
 impl Stream {
     /// Hands on what happens until the [end](Events::end).
-    pub fn run(mut self) {
+    pub fn run(mut self, beat: &Beat) {
         while let Ok(Message::Happened(event)) = self.messages.recv() {
-            let consequences = self.follow(&event);
-            self.hand_on(&event);
-            consequences.iter().for_each(|event| self.hand_on(event));
+            beat.during("handing on what happened", || {
+                let consequences = self.follow(&event);
+                self.hand_on(&event);
+                consequences.iter().for_each(|event| self.hand_on(event));
+            });
         }
         for visit in self.book.close_all() {
             self.hand_on(&Event::Closed(Arc::new(visit)));

@@ -49,10 +49,10 @@ pub use events::{Answered, Event, Events, Listener, Stream};
 pub use listeners::History;
 pub use pipeline::Handover;
 pub use presence::{PresenceChange, PresenceNews, Presences};
+pub use supervisor::Beat;
 
-use cameras::THREADS_END_WITHIN;
 use listeners::{BrokerNews, Counts, Page, Runner, Trackers};
-use pipeline::{End, Models, Pipeline};
+use pipeline::{End, HANGS_AFTER, Models, Pipeline};
 use rooms::Rooms;
 use supervisor::Supervisor;
 
@@ -121,7 +121,7 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     listeners.extend(home.clone().map(|home| Box::new(BrokerNews(home)) as Box<dyn Listener>));
     listeners.extend(options.events.map(|events| Box::new(Runner(events)) as Box<dyn Listener>));
     let (events, stream) = Events::stream(listeners);
-    let stream = supervisor.thread("events".into(), THREADS_END_WITHIN, |_| stream.run());
+    let stream = supervisor.thread("events".into(), HANGS_AFTER, move |beat| stream.run(&beat));
     let stream = stream.context("cannot start the thread of the events")?;
     presences.started().into_iter().for_each(|news| events.tell(Event::Presence(Box::new(news))));
 
@@ -138,7 +138,10 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
         tokio::spawn(warnings::watch(settings.clone(), rooms.client.clone(), board.clone(), ending.clone()));
         rooms.into_delivery(&settings, &events, &board, &wake)
     });
-    let delivering = delivery.clone().map(|delivery| tokio::spawn(delivery.run(delivered.clone())));
+    let delivering = delivery.clone().map(|delivery| {
+        let beat = supervisor.watch("delivery".into(), HANGS_AFTER);
+        tokio::spawn(delivery.run(delivered.clone(), beat))
+    });
 
     let cameras_end = stop.child_token();
     let handover = Handover { outbox: outbox.clone(), events: events.clone(), presences, board: board.clone(), wake };
@@ -147,7 +150,7 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
         let (config, name) = (Arc::new(config.clone()), config.name.clone());
         let pipeline = Pipeline::start(config, models, handover.clone(), wanted, &supervisor, cameras_end.clone())
             .context("cannot start a detector's threads")?;
-        let connections = supervisor.watch(format!("camera:{name}"), pipeline::HANGS_AFTER);
+        let connections = supervisor.watch(format!("camera:{name}"), HANGS_AFTER);
         tokio::spawn(cameras::watch_camera(name, pipeline.camera(), events.clone(), connections));
         pipelines.push(pipeline);
     }

@@ -20,8 +20,8 @@ use parking_lot::Mutex;
 #[derive(Clone, Default)]
 pub struct Supervisor(Arc<Mutex<Vec<Watched>>>);
 
-/// How a thread shows what it is at; clones show the same.
-#[derive(Clone)]
+/// How a thread or task shows what it is at; clones show the same. One that nobody watches is shown to nobody.
+#[derive(Clone, Default)]
 pub struct Beat(Arc<Mutex<Option<Busy>>>);
 
 struct Watched {
@@ -83,7 +83,7 @@ impl Supervisor {
 
     /// Watches something that is no thread of its own.
     pub fn watch(&self, name: String, limit: Duration) -> Beat {
-        let beat = Beat(Arc::default());
+        let beat = Beat::default();
         self.0.lock().push(Watched { name, beat: beat.clone(), limit });
         beat
     }

@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use super::events::{Event, Events};
 use super::presence::Presences;
+use super::supervisor::Beat;
 use crate::actions::Actions;
 use crate::clock;
 use crate::config::{DetectorConfig, DetectorName, IdentifyConfig};
@@ -159,15 +160,18 @@ impl Delivery {
         })
     }
 
-    /// Sends what is due, and notices who has left, until `stop`; then until nothing is under way. What is not sent by then
+    /// Sends what is due, and notices who has left, until `stop`; then until nothing is under way. The beat shows that it hangs
+    /// because the outbox does. What is not sent by then
     /// stays in the outbox.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken, beat: Beat) {
         self.resume().await;
         self.show_breaker();
         let mut tidied = Instant::now();
         while !stop.is_cancelled() {
             self.look_at_clocks();
+            beat.busy("waiting for the outbox");
             let next = self.send_due().await;
+            beat.idle();
             let pause = next.map_or(LOOK_EVERY, |next| next.saturating_duration_since(clock::now()).min(LOOK_EVERY));
             tokio::select! {
                 () = self.wake.notified() => {}
@@ -175,6 +179,7 @@ impl Delivery {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => break,
             }
+            beat.busy("waiting for the outbox");
             self.departures(false).await;
             self.show_outbox();
             self.ask_if_idle();
@@ -183,6 +188,7 @@ impl Delivery {
                 self.tidy().await;
             }
         }
+        beat.idle();
         // Whoever has left by now is told of, and the actions for that are waited for like the others.
         self.departures(true).await;
         self.tasks.close();
