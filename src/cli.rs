@@ -71,10 +71,10 @@ pub enum Command {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
     /// The main file; detectors are read from `detectors/*.toml` beside it [default: /etc/doorward/doorward.toml]
-    #[arg(long, value_name = "FILE", env = "DOORWARD_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "DOORWARD_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
@@ -123,7 +123,7 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Which visits are sent, whatever the configuration says
-    #[arg(long, value_parser = Subject::parse, value_name = "largest|each")]
+    #[arg(long, value_parser = parse_subject, value_name = "largest|each")]
     pub subject: Option<Subject>,
     /// Needs no engine and fires nothing: what would be sent
     #[arg(long)]
@@ -301,16 +301,6 @@ pub enum ModelsCommand {
     },
 }
 
-impl Subject {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "largest" => Ok(Self::Largest),
-            "each" => Ok(Self::Each),
-            _ => Err("it is `largest` or `each`".into()),
-        }
-    }
-}
-
 /// A detector's name as it stands, or as systemd-escape(1) writes it into the name of a unit (`Loading\x20bay`). A dash
 /// stays a dash, unlike in systemd's own unescaping: `doorward@front-door` is the detector `front-door`.
 fn detector_of_unit(text: &str) -> Result<DetectorName, String> {
@@ -332,6 +322,10 @@ fn detector_of_unit(text: &str) -> Result<DetectorName, String> {
         }
     }
     DetectorName::new(&String::from_utf8_lossy(&name))
+}
+
+fn parse_subject(text: &str) -> Result<Subject, String> {
+    text.parse().map_err(|_| "it is `largest` or `each`".into())
 }
 
 fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {

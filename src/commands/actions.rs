@@ -48,8 +48,7 @@ async fn test(args: ActionsTestArgs) -> CommandResult {
             "`{}` publishes through the running service's connection, which this command has not; `doorward check \
              --online` asks the broker",
             args.name
-        )
-        .into());
+        ));
     }
     let client = settings.identities.as_ref().map(|identities| Client::new(&identities.client())).transpose()?;
     let actions = Actions::new(&BTreeMap::from([(args.name.clone(), config.clone())]), client.as_ref())?;
@@ -65,7 +64,7 @@ async fn test(args: ActionsTestArgs) -> CommandResult {
     // Dropped when told to stop: a relay is switched off, a program killed.
     let outcome = tokio::select! {
         outcome = actions.perform(request) => outcome,
-        () = stop.cancelled() => return Err(anyhow!("stopped before `{}` was done", args.name).into()),
+        () = stop.cancelled() => bail!("stopped before `{}` was done", args.name),
     };
     tell(&outcome, args.json);
     Ok(if outcome.result == ActionResult::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -4,9 +4,10 @@
 //! their quality, what the engine said, which actions followed and how each ended, from the history of the state
 //! directory, whether the service is running or not.
 
+use anyhow::bail;
 use serde_json::Value;
 
-use super::{CommandResult, Failure, print_line};
+use super::{CommandResult, print_line};
 use crate::cli::ExplainArgs;
 use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
 use crate::terminal::ExitCode;
@@ -27,14 +28,12 @@ pub fn run(args: ExplainArgs) -> CommandResult {
 }
 
 /// The visits on record whose id starts as asked for; there is one at least.
-pub(super) fn visits(args: &ExplainArgs) -> Result<Vec<VisitRecord>, Failure> {
+pub(super) fn visits(args: &ExplainArgs) -> anyhow::Result<Vec<VisitRecord>> {
     let settings = super::load_config(&args.config)?.settings;
     let visits = outbox::explain(&settings.state_dir, &settings.outbox, &args.visit)?;
     if visits.is_empty() {
         let days = settings.outbox.history_days;
-        return Err(
-            anyhow::anyhow!("no visit of the last {days} days has an id that starts with `{}`", args.visit).into()
-        );
+        bail!("no visit of the last {days} days has an id that starts with `{}`", args.visit);
     }
     Ok(visits)
 }

@@ -44,7 +44,7 @@ pub fn run(command: PicturesCommand) -> CommandResult {
     }
 }
 
-fn find(which: &PicturesArgs) -> Result<(Pictures, Vec<KeptPicture>), super::Failure> {
+fn find(which: &PicturesArgs) -> Result<(Pictures, Vec<KeptPicture>)> {
     let settings = super::load_config(&which.config)?.settings;
     let pictures = Pictures::open(&settings.state_dir, &settings.outbox)?;
     let found = pictures.list(which.visit.as_deref(), which.person.as_deref())?;

@@ -1,14 +1,9 @@
-//! How far a command is: a bar on standard error, when that is a terminal.
-
-use std::io::IsTerminal;
+//! How far a command is: a bar on standard error, which indicatif draws when that is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar of this look (indicatif's templates), whose length is not known yet.
 pub fn bar(template: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }

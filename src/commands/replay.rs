@@ -7,10 +7,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use super::{CommandResult, Failure};
+use super::CommandResult;
 use crate::actions::mqtt::client_id;
 use crate::agent::{self, Event};
 use crate::capture::Losses;
@@ -52,7 +52,7 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
     }
     let report = agent.await.context("the agent ended badly")??;
     if let Some(fault) = report.camera_fault.filter(|_| read) {
-        return Err(anyhow::anyhow!("{}: {fault}", args.input.display()).into());
+        bail!("{}: {fault}", args.input.display());
     }
     let Losses { lost, damaged } = report.losses;
     let whole = lost == 0 && damaged == 0;
@@ -69,13 +69,12 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
 }
 
 /// The configured detector, or one of defaults in a dry run, watching the recording.
-fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
+fn settings(args: &ReplayArgs) -> anyhow::Result<Settings> {
     let configured = args.config.config.is_some() || Path::new(config::MAIN_FILE).exists();
     if !configured && !args.dry_run {
-        return Err(Failure::BadConfiguration(anyhow::anyhow!(
-            "a replay sends to the configured engine and there is no configuration: name one with --config, or see \
-             what would be sent with --dry-run"
-        )));
+        let message = "a replay sends to the configured engine and there is no configuration: name one with --config, \
+                       or see what would be sent with --dry-run";
+        bail!(super::Unconfigured(message.into()));
     }
     let mut settings = if configured { super::load_config(&args.config)?.settings } else { Settings::default() };
     let mut detector = pick(&settings, args)?;
@@ -100,25 +99,21 @@ fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
 }
 
 /// The detector asked for; without a name the only one, or one of defaults when none is configured.
-fn pick(settings: &Settings, args: &ReplayArgs) -> Result<DetectorConfig, Failure> {
+fn pick(settings: &Settings, args: &ReplayArgs) -> anyhow::Result<DetectorConfig> {
     let all = &settings.detectors;
-    let there = || all.iter().map(|detector| format!("`{}`", detector.name)).collect::<Vec<_>>().join(", ");
-    let found = match &args.detector {
-        Some(name) => all.iter().find(|detector| detector.name == *name),
-        None => all.first().filter(|_| all.len() == 1),
-    };
-    match (found, &args.detector) {
-        (Some(detector), _) => Ok(detector.clone()),
-        (None, wanted) if all.is_empty() => {
+    match (&all[..], &args.detector) {
+        ([], wanted) => {
             let name = wanted.clone().map_or_else(|| DetectorName::new(NAME), Ok).map_err(anyhow::Error::msg)?;
             Ok(DetectorConfig::new(name, CameraConfig::Replay(ReplayConfig::new(&args.input))))
         }
-        (None, Some(name)) => {
-            Err(Failure::BadConfiguration(anyhow::anyhow!("no detector is named `{name}`; there are {}", there())))
-        }
-        (None, None) => Err(Failure::BadConfiguration(anyhow::anyhow!(
+        ([only], None) => Ok(only.clone()),
+        (_, Some(name)) => match settings.detector(name.as_str()) {
+            Some(detector) => Ok(detector.clone()),
+            None => bail!(super::no_detector(name, settings)),
+        },
+        (_, None) => bail!(super::Unconfigured(format!(
             "several detectors are configured: say whose settings apply with --detector ({})",
-            there()
+            super::detectors(settings)
         ))),
     }
 }
@@ -175,7 +170,6 @@ fn rounded(value: f32) -> f64 {
 }
 
 fn visit_text(visit: &Visit) -> String {
-    let seconds = |ms: u64| ms as f64 / 1000.0;
     let who = match &visit.known {
         Some(known) => format!("known as {}", known.person.name.as_deref().unwrap_or(&known.person.id)),
         None => match visit.outcome.reason() {
@@ -186,8 +180,8 @@ fn visit_text(visit: &Visit) -> String {
     let actions: Vec<_> = visit.actions.iter().map(|line| format!("{} {}", line.action, line.result_label())).collect();
     format!(
         "{:7.2} s to {:7.2} s  {} sent  {who}  {}",
-        seconds(visit.first_seen_ms),
-        seconds(visit.last_seen_ms),
+        visit.first_seen_ms as f64 / 1e3,
+        visit.last_seen_ms as f64 / 1e3,
         visit.shots.len(),
         actions.join(", ")
     )

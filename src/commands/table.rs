@@ -6,24 +6,16 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::terminal::{is_obeyed, print_line, print_lines};
 
-/// A table with these columns, as wide as the terminal at most.
-pub fn table(columns: &[&str]) -> Table {
+/// Prints a table with these columns, as wide as the terminal at most; the word `none` where there is no row.
+pub fn print<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>, none: &str) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(columns.iter().map(|column| column.to_uppercase()));
-    table
-}
-
-/// Prints a table of rows that are plain already.
-#[cfg(feature = "engine")]
-pub fn print_rows(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) {
-    let mut table = table(columns);
-    table.add_rows(rows);
-    print(&table);
-}
-
-pub fn print(table: &Table) {
-    print_lines(&table.trim_fmt());
+    table.set_header(columns.map(str::to_uppercase));
+    table.add_rows(rows.into_iter().map(|row| row.map(|cell| plain(&cell))));
+    match table.is_empty() {
+        true => print_line(none),
+        false => print_lines(&table.trim_fmt()),
+    }
 }
 
 /// `label       value`; nothing for an empty value.

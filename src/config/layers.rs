@@ -75,9 +75,14 @@ impl Layer {
         Ok(Self { values, tables: reader.tables })
     }
 
-    /// Variables as a layer over the one `below`. Keys are found whatever their case and punctuation among those that
-    /// layer has, so that `FRONT_DOOR` is `front-door`; new ones are taken in lower case.
-    pub fn variables(variables: &[Variable], below: &Layer, places: &mut Places) -> Self {
+    /// This layer under variables. Keys are found whatever their case and punctuation among those that it has, so that
+    /// `FRONT_DOOR` is `front-door`; new ones are taken in lower case.
+    pub fn under_variables(self, variables: &[Variable], places: &mut Places) -> Self {
+        let upper = Self::variables(variables, &self, places);
+        self.under(upper)
+    }
+
+    fn variables(variables: &[Variable], below: &Layer, places: &mut Places) -> Self {
         let mut layer = Self::default();
         for Variable { keys, name, value } in variables {
             let Some((last, sections)) = keys.split_last() else { continue };
@@ -106,6 +111,12 @@ impl Layer {
             layer.tables.insert(path, place);
         }
         layer
+    }
+
+    /// Has a key say this unless it says something itself.
+    pub fn say(&mut self, key: &str, text: &str, place: Place, places: &mut Places) {
+        let origin = places.add(place);
+        self.values.entry(key.to_owned()).or_insert_with(|| Value::new(Some(&origin), text));
     }
 
     /// Takes the named table out, as a layer of its own; an empty one when there is none.
@@ -222,22 +233,11 @@ fn typed(text: &str, place: &Place, places: &mut Places) -> Value {
         Some(value) => {
             let (path, tables) = (Vec::new(), BTreeMap::new());
             let mut reader = Reader { file: Path::new("").into(), text: "", places, path, tables };
-            relocate(reader.scalar(&value, place.clone()), &reader.places.add(place.clone()))
+            // It has no lines of its own: every part of it stands at this place.
+            reader.scalar(&value, place.clone())
         }
         None => Value::new(Some(&places.add(place.clone())), ValueKind::String(text.to_owned())),
     }
-}
-
-/// The same value with every part at one place.
-fn relocate(value: Value, origin: &String) -> Value {
-    let kind = match value.kind {
-        ValueKind::Array(list) => ValueKind::Array(list.into_iter().map(|value| relocate(value, origin)).collect()),
-        ValueKind::Table(map) => {
-            ValueKind::Table(map.into_iter().map(|(key, value)| (key, relocate(value, origin))).collect())
-        }
-        kind => kind,
-    };
-    Value::new(Some(origin), kind)
 }
 
 fn empty_table() -> Value {

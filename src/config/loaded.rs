@@ -6,7 +6,6 @@ use super::Settings;
 use super::branch::Branch;
 use super::name::DetectorName;
 use super::place::Mistake;
-use super::rules::NumberedRule;
 
 /// A configuration that can be run.
 #[derive(Debug)]
@@ -17,35 +16,16 @@ pub struct Loaded {
     /// Every file that was read, the main one first.
     pub files: Vec<PathBuf>,
     /// The main file's branch and each detector's; the texts are gone.
-    pub(super) branches: Vec<LoadedBranch>,
-}
-
-/// A branch as it is kept.
-#[derive(Debug)]
-pub(super) struct LoadedBranch {
-    pub branch: Branch,
-    /// The names of its rules, and their numbers in the file.
-    pub rules: Vec<(String, String)>,
-    /// The branch as TOML, without secrets.
-    pub shown: String,
-}
-
-impl LoadedBranch {
-    /// A branch that was read, with its rules; its text is still to come.
-    pub fn new(branch: Branch, rules: &[NumberedRule]) -> Self {
-        let rules = rules.iter().map(|numbered| (numbered.rule.name.clone(), numbered.number.clone())).collect();
-        Self { branch, rules, shown: String::new() }
-    }
+    pub(super) branches: Vec<Branch>,
 }
 
 impl Loaded {
     /// What the files and the environment come to, without secrets: the box's part, then each detector's.
     pub fn to_text(&self) -> String {
-        let part = |LoadedBranch { branch, shown, .. }: &LoadedBranch| match &branch.detector {
-            None => format!(
-                "# The box, from {}; keys that are not here have their defaults.\n{shown}",
-                branch.scope.main_file.display()
-            ),
+        let part = |Branch { detector, main_file, shown, .. }: &Branch| match detector {
+            None => {
+                format!("# The box, from {}; keys that are not here have their defaults.\n{shown}", main_file.display())
+            }
             Some(name) => format!("\n# The detector {name}, with the defaults of all detectors.\n{shown}"),
         };
         self.branches.iter().map(part).collect()
@@ -55,8 +35,8 @@ impl Loaded {
     /// `action.open.args[1]` of the box.
     pub fn mistake(&self, detector: Option<&DetectorName>, key: &str, problem: impl Into<String>) -> Mistake {
         let path: Vec<&str> = key.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
-        match self.branches.iter().find(|kept| kept.branch.detector.as_ref() == detector) {
-            Some(LoadedBranch { branch, .. }) => branch.scope.mistake(&branch.root, &path, problem),
+        match self.branches.iter().find(|branch| branch.detector.as_ref() == detector) {
+            Some(branch) => branch.mistake(&path, problem),
             None => Mistake::new(None, key, problem),
         }
     }
@@ -64,11 +44,9 @@ impl Loaded {
     /// A mistake in a rule of a detector, found later: where the rule of this name stands, in the detector's file or in
     /// the main one.
     pub fn rule_mistake(&self, detector: &DetectorName, rule: &str, key: &str, problem: impl Into<String>) -> Mistake {
-        let mine =
-            self.branches.iter().filter(|kept| kept.branch.detector.as_ref().is_none_or(|name| name == detector));
-        let mut places = mine.flat_map(|kept| kept.rules.iter().map(|(name, number)| (&kept.branch, name, number)));
-        match places.find(|(_, name, _)| *name == rule) {
-            Some((branch, _, number)) => branch.scope.mistake(&branch.root, &["rule", number.as_str(), key], problem),
+        let mut mine = self.branches.iter().filter(|kept| kept.detector.as_ref().is_none_or(|name| name == detector));
+        match mine.find_map(|branch| Some((branch, branch.rule_number(rule)?))) {
+            Some((branch, number)) => branch.mistake(&["rule", number.as_str(), key], problem),
             None => Mistake::new(None, format!("rule.{key}"), problem),
         }
     }

@@ -17,7 +17,6 @@ mod camera;
 mod detector;
 mod examples;
 mod fields;
-mod files;
 mod layers;
 mod load;
 mod loaded;
@@ -41,6 +40,9 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use section::{Sensible, section};
+use wording::nearest;
+
 pub use actions::*;
 pub use camera::*;
 pub use detector::{
@@ -61,24 +63,29 @@ pub use time::{Days, TimeWindow, Weekday};
 pub use time_zone::parse as parse_time_zone;
 pub use value::Value;
 
-/// The whole checked configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub state_dir: PathBuf,
-    pub log: LogConfig,
-    pub models: ModelsConfig,
-    /// `None` when no engine is configured: only commands that need none will run.
-    pub identities: Option<IdentitiesConfig>,
-    pub outbox: OutboxConfig,
-    pub status: StatusConfig,
-    /// `None` when no broker is configured.
-    pub mqtt: Option<MqttConfig>,
-    /// What is decided and recorded, and not done.
-    pub dry_run: DryRun,
-    /// At least one for `run`; in the order of their names.
-    pub detectors: Vec<DetectorConfig>,
-    /// By name.
-    pub actions: BTreeMap<String, ActionConfig>,
+section! {
+    /// The whole checked configuration: `doorward.toml` with the detectors beside it. The default is what an empty file
+    /// says: no detector, no engine, no action.
+    pub struct Settings: Default {
+        pub state_dir: PathBuf = "/var/lib/doorward".into();
+        pub log: LogConfig = LogConfig::default();
+        pub models: ModelsConfig = ModelsConfig::default();
+        /// `None` when no engine is configured: only commands that need none will run.
+        pub identities: Option<IdentitiesConfig> = None;
+        pub outbox: OutboxConfig = OutboxConfig::default();
+        pub status: StatusConfig = StatusConfig::default();
+        /// `None` when no broker is configured.
+        pub mqtt: Option<MqttConfig> = None;
+        /// What is decided and recorded, and not done.
+        pub dry_run: DryRun = DryRun::default();
+        /// At least one for `run`; in the order of their names. What `[detector]` says for all of them is read together
+        /// with the file of each.
+        pub detectors named "detector": Vec<DetectorConfig> = Vec::new(), read by elsewhere;
+        /// By name.
+        pub actions named "action": BTreeMap<String, ActionConfig> = BTreeMap::new();
+        /// The rules of `doorward.toml`; each detector has those of them that apply to it.
+        pub rules named "rule": Vec<RuleConfig> = Vec::new();
+    }
 }
 
 impl Settings {
@@ -88,9 +95,26 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
-    /// What an empty `doorward.toml` says: no detector, no engine, no action.
-    fn default() -> Self {
-        files::MainFile::default().into_settings(Vec::new())
+fn elsewhere(_: &At<'_>) -> Option<Vec<DetectorConfig>> {
+    Some(Vec::new())
+}
+
+impl Sensible for Settings {
+    fn check(&self, at: &At<'_>) {
+        if self.state_dir.as_os_str().is_empty() {
+            at.wrong(&["state_dir"], "it must name a folder");
+        }
+        if let DryRun::Actions(names) = &self.dry_run {
+            for name in names.iter().filter(|name| !self.actions.contains_key(*name)) {
+                let help = match nearest(name, self.actions.keys().map(String::as_str), 0.5) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "for every action write `dry_run = true`".into(),
+                };
+                at.wrong(&["dry_run"], format!("there is no action `{name}`; {help}"));
+            }
+        }
+        for (name, action) in &self.actions {
+            action.check_needs(name, at);
+        }
     }
 }

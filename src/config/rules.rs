@@ -14,7 +14,7 @@ use super::name::DetectorName;
 use super::reading::At;
 use super::section::{Sensible, section};
 use super::time::{Days, TimeWindow, Weekday};
-use super::value::{Value, name, names, words};
+use super::value::{name, names, words};
 
 section! {
     /// `[[rule]]`
@@ -85,40 +85,26 @@ section! {
     }
 }
 
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// The engine answered.
-    Recognition,
-    /// Somebody who was present has not been seen for `presence.absent_secs`.
-    Left,
-}
+words! {
+    /// What happened.
+    #[derive(Deserialize, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum EventKind {
+        /// The engine answered.
+        Recognition,
+        /// Somebody who was present has not been seen for `presence.absent_secs`.
+        Left,
+    }
 
-/// What the engine answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutcomeKind {
-    Known,
-    Unknown,
-    NoFace,
-    Refused,
-    Accepted,
-}
-
-words!(EventKind, OutcomeKind);
-
-/// A rule and where it stands in its list: rules that make no sense are left out of the list, and leave a gap.
-#[derive(Debug, Clone)]
-pub(super) struct NumberedRule {
-    pub number: String,
-    pub rule: RuleConfig,
-}
-
-impl Value for NumberedRule {
-    fn read(at: &At<'_>) -> Option<Self> {
-        let number = at.path.last().cloned().unwrap_or_default();
-        RuleConfig::read(at).map(|rule| Self { number, rule })
+    /// What the engine answered.
+    #[derive(Deserialize, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum OutcomeKind {
+        Known,
+        Unknown,
+        NoFace,
+        Refused,
+        Accepted,
     }
 }
 
@@ -174,7 +160,7 @@ impl RuleConfig {
     ) {
         for action in self.actions.iter().filter(|name| !actions.contains_key(*name)) {
             // An action that is there and wrong has been told of already.
-            if at.root.get(&["action", action]).is_some() {
+            if at.branch.root.get(&["action", action]).is_some() {
                 continue;
             }
             let help = match nearest(action, actions.keys().map(String::as_str), 0.5) {
@@ -208,16 +194,6 @@ impl RuleConfig {
                 };
                 at.wrong(&path, format!("there is no detector `{name}`; {help}"));
             }
-        }
-    }
-}
-
-impl EventKind {
-    /// As the configuration and the event say it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Recognition => "recognition",
-            Self::Left => "left",
         }
     }
 }

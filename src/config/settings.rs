@@ -12,7 +12,6 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use identities::trust::KeyPin;
 use identities::{ClientOptions, is_loopback};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -40,13 +39,13 @@ section! {
     }
 }
 
-/// The form of a line of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// One line per event for people; no time stamp under systemd, whose journal has its own.
-    Text,
-    Json,
+words! {
+    /// The form of a line of the log.
+    pub enum LogFormat {
+        /// One line per event for people; no time stamp under systemd, whose journal has its own.
+        Text,
+        Json,
+    }
 }
 
 section! {
@@ -115,14 +114,14 @@ section! {
     }
 }
 
-/// The order in which a backlog is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Drain {
-    /// As it was seen: the engine's history fills up in order.
-    InOrder,
-    /// What is most likely to matter still goes first.
-    NewestFirst,
+words! {
+    /// The order in which a backlog is sent.
+    pub enum Drain {
+        /// As it was seen: the engine's history fills up in order.
+        InOrder,
+        /// What is most likely to matter still goes first.
+        NewestFirst,
+    }
 }
 
 section! {
@@ -132,8 +131,6 @@ section! {
         pub listen: Option<SocketAddr> = Some(SocketAddr::from(([127, 0, 0, 1], 8780))), read by listen_or_off;
     }
 }
-
-words!(LogFormat, Drain);
 
 impl Sensible for ModelsConfig {}
 

@@ -6,7 +6,6 @@
 use std::str::FromStr;
 
 use chrono::{Datelike, NaiveDate, NaiveTime};
-use serde::Deserialize;
 
 use super::reading::At;
 use super::value::{Value, words};
@@ -32,20 +31,18 @@ pub enum Days {
     },
 }
 
-/// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weekday {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
+words! {
+    /// A day of the week.
+    pub enum Weekday {
+        Mon,
+        Tue,
+        Wed,
+        Thu,
+        Fri,
+        Sat,
+        Sun,
+    }
 }
-
-words!(Weekday);
 
 impl TimeWindow {
     /// The end of a day, `24:00`: after every time there is, also after a leap second.

@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use identities::text;
 use identities::trust::KeyPin;
 use secrecy::SecretString;
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::StrDeserializer;
+use strum::VariantNames;
 use url::Url;
 
 use super::address;
+use super::name::DetectorName;
 use super::reading::At;
 use super::tree::Body;
 
@@ -143,6 +143,12 @@ impl Value for KeyPin {
     }
 }
 
+impl Value for DetectorName {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.parsed(Self::new)
+    }
+}
+
 impl Value for DateTime<Utc> {
     fn read(at: &At<'_>) -> Option<Self> {
         at.parsed(|text| text.parse().map_err(|_| format!("`{text}` is not a moment like \"2026-12-31T12:00:00Z\"")))
@@ -180,17 +186,36 @@ pub(super) fn names(at: &At<'_>) -> Option<Vec<String>> {
     Some(at.items()?.iter().filter_map(name).collect())
 }
 
-/// Reads a word that serde knows as a variant of `T`.
-pub(super) fn word<T: for<'de> Deserialize<'de>>(at: &At<'_>) -> Option<T> {
+/// Reads a word that is a variant of `T`.
+pub(super) fn word<T: FromStr + VariantNames>(at: &At<'_>) -> Option<T> {
     let Some(text) = at.node()?.text() else { return at.refuse("one of its words, in quotes") };
-    let word: StrDeserializer<'_, NoSuchWord> = text.into_deserializer();
-    T::deserialize(word).map_or_else(|NoSuchWord(known)| at.no_such_word(text, known), Some)
+    text.parse().ok().or_else(|| at.no_such_word(text, T::VARIANTS))
 }
 
-/// Makes values of enums whose variants are words.
+/// Makes enums whose variants are words: `Tls` is `"tls"` and `InOrder` is `"in_order"` where one is written.
 macro_rules! words {
-    ($($type:ty),* $(,)?) => {$(
-        impl $crate::config::value::Value for $type {
+    ($(
+        $(#[$about:meta])*
+        pub enum $name:ident {
+            $($(#[$doc:meta])* $variant:ident $(= $number:literal)?,)*
+        }
+    )*) => {$(
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+        #[strum(serialize_all = "snake_case")]
+        pub enum $name {
+            $($(#[$doc])* $variant $(= $number)?,)*
+        }
+
+        impl $name {
+            /// As the configuration writes it.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+        }
+
+        impl $crate::config::value::Value for $name {
             fn read(at: &$crate::config::reading::At<'_>) -> Option<Self> {
                 $crate::config::value::word(at)
             }
@@ -198,18 +223,3 @@ macro_rules! words {
     )*};
 }
 pub(super) use words;
-
-/// serde's words for a text that is no variant: the variants there are.
-#[derive(Debug, thiserror::Error)]
-#[error("no such word")]
-struct NoSuchWord(&'static [&'static str]);
-
-impl serde::de::Error for NoSuchWord {
-    fn custom<T: Display>(_: T) -> Self {
-        Self(&[])
-    }
-
-    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
-        Self(known)
-    }
-}

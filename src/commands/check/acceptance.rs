@@ -10,7 +10,6 @@ use faces::picture::Picture;
 use identities::{Client, Heard, Right};
 use uuid::Uuid;
 
-use super::doors::call_name;
 use super::report::{Report, Verdict};
 use crate::config::{Call, DetectorConfig, GuardConfig, Settings};
 use crate::crop::Sighting;
@@ -53,7 +52,7 @@ pub(super) async fn run(settings: &Settings, client: &Client, report: &mut Repor
 
 /// The detector's own call, with a picture that shows nobody.
 async fn call(detector: &DetectorConfig, client: &Client, report: &mut Report) {
-    let check = format!("detector {}: {}", detector.name, call_name(detector.identify.call));
+    let check = format!("detector {}: {}", detector.name, detector.identify.call.as_str());
     let sighting = match without_a_face(detector) {
         Ok(sighting) => sighting,
         Err(error) => return report.error(check, format!("the picture to try it with could not be made: {error}")),

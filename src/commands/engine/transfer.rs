@@ -4,7 +4,7 @@
 //! long as it takes: what is there already, what is turned down and why, are the same for every engine.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use chrono::Utc;
@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{ConfigArgs, EngineAccess, EngineImportArgs, ImportArgs};
+use crate::cli::{EngineAccess, EngineImportArgs, ImportArgs};
 use crate::commands::{CommandResult, identities, print_line, progress};
 use crate::terminal::ExitCode;
 
@@ -46,25 +46,14 @@ pub async fn import(args: EngineImportArgs) -> CommandResult {
 
     let stop = CancellationToken::new();
     let serving = tokio::spawn(engine::serve(listener, engine.clone(), None, None, stop.clone().cancelled_owned()));
-    let imported = identities::import(ImportArgs {
-        access: access(&url, guest.username, password.path())?,
-        dry_run: false,
-        what: args.what,
-    })
-    .await;
+    let access = EngineAccess {
+        url: Some(url.parse().context("the address of this machine makes no URL")?),
+        username: Some(guest.username.to_owned()),
+        password_file: Some(password.path().to_owned()),
+        ..EngineAccess::default()
+    };
+    let imported = identities::import(ImportArgs { access, dry_run: false, what: args.what }).await;
     stop.cancel();
     serving.await??;
     imported
-}
-
-fn access(url: &str, username: &str, password_file: &Path) -> anyhow::Result<EngineAccess> {
-    Ok(EngineAccess {
-        config: ConfigArgs { config: None },
-        url: Some(url.parse().context("the address of this machine makes no URL")?),
-        username: Some(username.to_owned()),
-        password_file: Some(PathBuf::from(password_file)),
-        ca_file: None,
-        pin: Vec::new(),
-        allow_plain_http: false,
-    })
 }

@@ -10,18 +10,18 @@ use identities::Client;
 use secrecy::SecretString;
 
 use crate::cli::EngineAccess;
-use crate::commands::{Failure, load_config, password};
+use crate::commands::{load_config, password};
 use crate::config::IdentitiesConfig;
 
 /// The credential or variable that holds the password; the configuration's example calls it the same.
 const PASSWORD: &str = "IDENTITIES_PASSWORD";
 
 /// A client for the engine that was named, or the configured one.
-pub fn connect(access: &EngineAccess) -> Result<Client, Failure> {
+pub fn connect(access: &EngineAccess) -> anyhow::Result<Client> {
     Ok(Client::new(&engine(access)?.client())?)
 }
 
-fn engine(access: &EngineAccess) -> Result<IdentitiesConfig, Failure> {
+fn engine(access: &EngineAccess) -> anyhow::Result<IdentitiesConfig> {
     match (&access.url, &access.username) {
         (Some(url), Some(username)) => {
             let password = match &access.password_file {

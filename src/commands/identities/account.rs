@@ -5,54 +5,50 @@
 
 use std::time::Duration;
 
-use identities::{Permission, Right};
+use identities::wire::UserProfile;
+use identities::{Client, Right};
 use serde_json::json;
 
 use super::access;
 use crate::cli::Asking;
-use crate::commands::{CommandResult, print_json, print_line, table};
-use crate::terminal::ExitCode;
+use crate::commands::{CommandResult, print_either, print_line, table};
 
-pub async fn login(args: Asking) -> CommandResult {
-    let client = access::connect(&args.access)?;
+pub async fn login(asking: Asking) -> CommandResult {
+    let client = access::connect(&asking.access)?;
     client.authenticate().await?;
     let (profile, rights) = (client.user_profile().await?, client.rights().await?);
-    let names = |held: bool| -> Vec<String> {
-        let wanted = |right: &&Right| right.held == held;
-        rights.iter().filter(wanted).map(|right| name(right.permission)).collect()
-    };
+    let (may, may_not): (Vec<_>, Vec<_>) = rights.into_iter().partition(|right| right.held);
+    let [may, may_not] = [may, may_not].map(|rights| rights.iter().map(name).collect::<Vec<_>>());
     let left = client.token_left();
-    if args.json {
-        return print_json(&json!({
-            "engine": client.host(), "email": profile.email, "roles": profile.role_names(),
-            "tokenSeconds": left.map(|left| left.as_secs()), "may": names(true), "mayNot": names(false),
-        }));
-    }
-    table::line("engine", &client.host());
-    table::line("email", profile.email.as_deref().unwrap_or_default());
-    table::line("roles", &profile.role_names().join(", "));
-    table::line("token", &lasts(left));
-    table::line("may", &names(true).join(", "));
-    table::line("may not", &names(false).join(", "));
-    print_line("Rights to change and delete were not tried out. Nothing is kept on this machine.");
-    Ok(ExitCode::SUCCESS)
+    let answer = json!({
+        "engine": client.host(), "email": profile.email, "roles": profile.role_names(),
+        "tokenSeconds": left.map(|left| left.as_secs()), "may": may, "mayNot": may_not,
+    });
+    print_either(asking.json, &answer, || {
+        show_profile(&client, &profile);
+        table::line("token", &lasts(left));
+        table::line("may", &may.join(", "));
+        table::line("may not", &may_not.join(", "));
+        print_line("Rights to change and delete were not tried out. Nothing is kept on this machine.");
+    })
 }
 
-pub async fn whoami(args: Asking) -> CommandResult {
-    let client = access::connect(&args.access)?;
+pub async fn whoami(asking: Asking) -> CommandResult {
+    let client = access::connect(&asking.access)?;
     let profile = client.user_profile().await?;
-    if args.json {
-        return print_json(&json!({ "engine": client.host(), "email": profile.email, "roles": profile.roles }));
-    }
+    let answer = json!({ "engine": client.host(), "email": profile.email, "roles": profile.roles });
+    print_either(asking.json, &answer, || show_profile(&client, &profile))
+}
+
+fn show_profile(client: &Client, profile: &UserProfile) {
     table::line("engine", &client.host());
     table::line("email", profile.email.as_deref().unwrap_or_default());
     table::line("roles", &profile.role_names().join(", "));
-    Ok(ExitCode::SUCCESS)
 }
 
 /// `Read Tags` exists twice: for the tags people carry, and for the definitions.
-fn name(permission: Permission) -> String {
-    let (category, name) = (permission.category(), permission.name());
+fn name(right: &Right) -> String {
+    let (category, name) = (right.permission.category(), right.permission.name());
     if category == "Tags" { format!("{name} ({category})") } else { name.into() }
 }
 

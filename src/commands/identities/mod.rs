@@ -16,6 +16,8 @@ mod tags;
 mod trust;
 
 pub use import::run as import;
+#[cfg(feature = "engine")]
+pub use people::give_tag;
 
 use crate::cli::IdentitiesCommand;
 use crate::commands::CommandResult;

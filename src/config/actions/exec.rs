@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{CommonOfActions, GuardConfig, door};
+use super::{CommonOfActions, GuardConfig, Nature, door};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, hidden, section};
 
@@ -26,16 +26,13 @@ section! {
 }
 
 impl CommonOfActions for ExecConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
-    }
-
-    fn is_actuator(&self) -> bool {
-        self.actuator
-    }
-
-    fn written_guard(&self) -> Option<&GuardConfig> {
-        Some(&self.guard)
+    fn nature(&self) -> Nature<'_> {
+        Nature {
+            concurrency: self.concurrency,
+            is_actuator: self.actuator,
+            guard: Some(&self.guard),
+            ..Nature::default()
+        }
     }
 
     fn looks_like_a_door(&self, name: &str) -> Option<String> {

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
-
-use super::CommonOfActions;
+use super::{CommonOfActions, Nature};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, section};
 use crate::config::value::{Value, words};
@@ -41,49 +39,41 @@ pub enum LogTarget {
     Tcp(String),
 }
 
-/// Whose kind of line it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Facility {
-    User = 1,
-    Daemon = 3,
-    Auth = 4,
-    Authpriv = 10,
-    Local0 = 16,
-    Local1,
-    Local2,
-    Local3,
-    Local4,
-    Local5,
-    Local6,
-    Local7,
-}
+words! {
+    /// Whose kind of line it is.
+    pub enum Facility {
+        User = 1,
+        Daemon = 3,
+        Auth = 4,
+        Authpriv = 10,
+        Local0 = 16,
+        Local1,
+        Local2,
+        Local3,
+        Local4,
+        Local5,
+        Local6,
+        Local7,
+    }
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    Alert = 1,
-    Critical,
-    Error,
-    Warning,
-    Notice,
-    Info,
-    Debug,
+    /// How bad it is.
+    pub enum Severity {
+        Alert = 1,
+        Critical,
+        Error,
+        Warning,
+        Notice,
+        Info,
+        Debug,
+    }
 }
 
 const DEV_LOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
-words!(Facility, Severity);
-
 impl CommonOfActions for SyslogConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
-    }
-
-    fn only_records(&self) -> bool {
-        true
+    fn nature(&self) -> Nature<'_> {
+        Nature { concurrency: self.concurrency, only_records: true, ..Nature::default() }
     }
 }
 

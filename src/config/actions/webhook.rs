@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use identities::stays_private;
 use identities::trust::KeyPin;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use url::Url;
 use wording::listed;
 
 use super::preset::{Preset, check_url};
-use super::{CommonOfActions, GuardConfig, door};
+use super::{CommonOfActions, GuardConfig, Nature, door};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, hidden, section};
 use crate::config::value::words;
@@ -58,19 +57,17 @@ section! {
     }
 }
 
-/// What is sent where no template says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BodyFormat {
-    /// The whole event.
-    Event,
-    /// The face webhook of eConnect's Events Bridge.
-    EventsBridge,
-    /// The JPEG itself.
-    Picture,
+words! {
+    /// What is sent where no template says it.
+    pub enum BodyFormat {
+        /// The whole event.
+        Event,
+        /// The face webhook of eConnect's Events Bridge.
+        EventsBridge,
+        /// The JPEG itself.
+        Picture,
+    }
 }
-
-words!(BodyFormat);
 
 impl WebhookConfig {
     /// Posts the event as JSON.
@@ -115,16 +112,13 @@ impl WebhookConfig {
 }
 
 impl CommonOfActions for WebhookConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
-    }
-
-    fn is_actuator(&self) -> bool {
-        Self::is_actuator(self)
-    }
-
-    fn written_guard(&self) -> Option<&GuardConfig> {
-        Some(&self.guard)
+    fn nature(&self) -> Nature<'_> {
+        Nature {
+            concurrency: self.concurrency,
+            is_actuator: self.is_actuator(),
+            guard: Some(&self.guard),
+            ..Nature::default()
+        }
     }
 
     fn looks_like_a_door(&self, name: &str) -> Option<String> {

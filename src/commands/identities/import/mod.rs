@@ -19,6 +19,7 @@ mod sheet;
 mod source;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::anyhow;
 use futures_util::{StreamExt, stream};
@@ -35,8 +36,8 @@ use crate::commands::progress::bar;
 use crate::terminal::ExitCode;
 use cut::Cut;
 use person::Importer;
-use plan::Plan;
 use report::Report;
+use source::Plan;
 
 pub async fn run(args: ImportArgs) -> CommandResult {
     let source = args.what.source.clone();
@@ -50,7 +51,7 @@ pub async fn run(args: ImportArgs) -> CommandResult {
     }
     let mut report = Report::new(&plan);
     if args.dry_run {
-        report.dry_run();
+        report.dry_run = true;
     } else {
         let client = access::connect(&args.access)?;
         // Wrong addresses and passwords are known before anything begins.
@@ -62,8 +63,8 @@ pub async fn run(args: ImportArgs) -> CommandResult {
         report.write(file)?;
     }
     report.print(args.what.json);
-    if let Some(error) = report.take_stop() {
-        return Err(error.context("the import stopped before its end; run it again, and it goes on from there").into());
+    if let Some(error) = report.stop {
+        return Err(error.context("the import stopped before its end; run it again, and it goes on from there"));
     }
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -78,7 +79,7 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
     let tags = match define_tags(&client, plan, &cut).await {
         Ok(tags) => tags,
         Err(error) => {
-            report.stopped(anyhow!(error).context("the tags could not be defined"));
+            report.stop = Some(anyhow!(error).context("the tags could not be defined"));
             return Ok(());
         }
     };
@@ -97,27 +98,19 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
     }
     bar.finish_and_clear();
     drop(outcomes);
-    if let Some(error) = cut.reason() {
-        report.stopped(error);
-    }
+    report.stop = cut.reason();
     Ok(())
 }
 
 /// The id of every tag that is given to anybody, defined if need be, by its folded name.
 async fn define_tags(client: &Client, plan: &Plan, cut: &Cut) -> Result<BTreeMap<String, String>, ClientError> {
-    let carried = plan.people.iter().flat_map(|person| &person.record.tags).map(|tag| tag.name.as_str());
-    // A definition's spelling before a carrier's: the first of a word counts.
-    let defined = plan.tags.iter().map(|tag| tag.tag_name.as_str());
-    let mut names: BTreeMap<String, &str> = BTreeMap::new();
-    for name in defined.chain(carried) {
-        names.entry(text::folded(name)).or_insert(name);
-    }
+    let carried = plan.people.iter().flat_map(|person| &person.record.tags).map(|tag| TagWrite::named(&tag.name));
     let mut ids = BTreeMap::new();
-    for (folded, name) in names {
-        let defined = plan.tags.iter().find(|tag| tag.tag_name == name).cloned();
-        let wanted = defined.unwrap_or_else(|| TagWrite::named(name));
-        let id = cut.patiently(client, || client.ensure_tag(&wanted)).await?;
-        ids.insert(folded, id);
+    // A definition before a carrier's spelling: the first of a word counts.
+    for wanted in plan.tags.iter().cloned().chain(carried) {
+        if let Entry::Vacant(entry) = ids.entry(text::folded(&wanted.tag_name)) {
+            entry.insert(cut.patiently(client, async || client.ensure_tag(&wanted).await).await?);
+        }
     }
     Ok(ids)
 }

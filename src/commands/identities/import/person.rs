@@ -11,12 +11,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::anyhow;
 use identities::wire::{Base64, CheckImageReferenceResponse, FaceEnrollQuery, FaceEnrollRequest, IdentityPersonItem};
 use identities::{Client, ClientError};
 
-use super::cut::{Cut, Tries, is_of_one};
-use super::record::{Record, same_name};
+use super::cut::{Cut, is_of_one};
+use super::record::{Record, share_a_name};
 use super::source::{Photo, Planned};
 use crate::terminal::with_causes;
 
@@ -56,16 +55,13 @@ pub enum Fate {
 }
 
 /// Why a person cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
 enum Trouble {
-    /// The others can.
+    /// It is this person's own: the others can be gone on with.
+    #[error("{0}")]
     Own(String),
-    Engine(ClientError),
-}
-
-impl From<ClientError> for Trouble {
-    fn from(error: ClientError) -> Self {
-        Self::Engine(error)
-    }
+    #[error("{}", with_causes(.0))]
+    Engine(#[from] ClientError),
 }
 
 impl Importer {
@@ -75,7 +71,12 @@ impl Importer {
         if !self.cut.is_stopped()
             && let Err(trouble) = self.steps(wanted, &mut outcome, photo_done).await
         {
-            outcome.failure = Some(self.told(trouble));
+            outcome.failure = Some(trouble.to_string());
+            match trouble {
+                // One that everybody would have stops everything.
+                Trouble::Engine(error) if !is_of_one(&error) => self.cut.stop(error.into()),
+                _ => {}
+            }
         }
         for _ in outcome.photos.len()..wanted.photos.len() {
             photo_done();
@@ -88,58 +89,50 @@ impl Importer {
         for photo in &wanted.photos {
             known.push(self.known(photo).await?);
         }
-        let mut person = self.owner_of_known(wanted, &known).await?;
+        outcome.person_id = self.owner_of_known(wanted, &known).await?;
         for (photo, known) in wanted.photos.iter().zip(&known) {
             if self.cut.is_stopped() {
                 return Ok(());
             }
-            let fate = if known.exists {
-                Fate::Present
-            } else {
-                match self.enroll(photo, person.as_deref()).await {
-                    Ok(id) => {
-                        outcome.new |= person.is_none();
-                        person = Some(id);
-                        Fate::Enrolled
-                    }
-                    Err(Trouble::Engine(error)) if is_of_one(&error) => match person {
-                        Some(_) => Fate::Rejected(with_causes(&error)),
-                        // The engine may know them already, by a photo of another reference.
-                        None => match self.namesake(photo, wanted).await? {
-                            None => Fate::Rejected(with_causes(&error)),
-                            Some(id) => {
-                                let joined = self.enroll(photo, Some(&id)).await;
-                                person = joined.is_ok().then_some(id);
-                                match joined {
-                                    Ok(_) => Fate::Enrolled,
-                                    Err(Trouble::Engine(error)) if is_of_one(&error) => {
-                                        Fate::Rejected(with_causes(&error))
-                                    }
-                                    Err(trouble) => return Err(trouble),
-                                }
-                            }
-                        },
-                    },
-                    Err(trouble) => {
-                        outcome.person_id = person;
-                        return Err(trouble);
-                    }
-                }
-            };
+            let fate = if known.exists { Fate::Present } else { self.bring(photo, wanted, outcome).await? };
             outcome.photos.push(fate);
             photo_done();
-            outcome.person_id.clone_from(&person);
         }
-        let Some(person) = person else {
+        let Some(person) = &outcome.person_id else {
             return Err(Trouble::Own("nobody was enrolled: every photo was turned down".into()));
         };
-        outcome.person_id = Some(person.clone());
-        let stored = self.person(&person).await?;
+        let stored = self.person(person).await?;
         let record = Record { client: &self.client, cut: &self.cut, tags: &self.tags, stored };
         record.complete(wanted).await.map_err(|error| match is_of_one(&error) {
             true => Trouble::Own(format!("the record is not complete: {}", with_causes(&error))),
             false => Trouble::Engine(error),
         })
+    }
+
+    /// Enrols a photo the engine does not have: for the person so far, else for a new one, else, where it turns that
+    /// down, for the one it knows in the photo, whom it may have by a photo of another reference.
+    async fn bring(&self, photo: &Photo, wanted: &Planned, outcome: &mut Outcome) -> Result<Fate, Trouble> {
+        let so_far = outcome.person_id.as_deref();
+        let enrolled = match self.enroll(photo, so_far).await {
+            Err(Trouble::Engine(error)) if so_far.is_none() && is_of_one(&error) => {
+                match self.namesake(photo, wanted).await? {
+                    Some(id) => self.enroll(photo, Some(&id)).await,
+                    None => Err(Trouble::Engine(error)),
+                }
+            }
+            enrolled => {
+                outcome.new |= so_far.is_none() && enrolled.is_ok();
+                enrolled
+            }
+        };
+        match enrolled {
+            Ok(id) => {
+                outcome.person_id = Some(id);
+                Ok(Fate::Enrolled)
+            }
+            Err(Trouble::Engine(error)) if is_of_one(&error) => Ok(Fate::Rejected(with_causes(&error))),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Who has the photos that the engine has; nobody when it has none. Somebody of another name is a conflict: adding
@@ -155,7 +148,12 @@ impl Importer {
             None => None,
         };
         let stated = match (&wanted.person_id, &wanted.record.person_id) {
-            (Some(id), _) => Some(self.person(id).await.map_err(|error| nobody(error, id))?.person_id),
+            (Some(id), _) => match self.person(id).await {
+                Err(ClientError::NotFound { .. }) => {
+                    return Err(Trouble::Own(format!("the engine knows nobody of person_id {id}")));
+                }
+                person => Some(person?.person_id),
+            },
             // Of the engine the record came from; this may be another.
             (None, Some(id)) => match self.person(id).await {
                 Ok(person) => Some(person.person_id),
@@ -173,11 +171,9 @@ impl Importer {
             ))),
             (Some(_), Some(owner)) => Ok(Some(owner.person.person_id)),
             (None, Some(owner)) => {
-                let stored = &owner.person.aliases;
-                let names = &wanted.record.aliases;
-                let shared = names.iter().any(|name| stored.iter().any(|known| same_name(known, name)));
+                let (stored, names) = (&owner.person.aliases, &wanted.record.aliases);
                 let id = owner.person.person_id;
-                match (names.is_empty() || stored.is_empty(), shared, owner.certain) {
+                match (names.is_empty() || stored.is_empty(), share_a_name(names, stored), owner.certain) {
                     (_, true, _) | (true, _, true) => Ok(Some(id)),
                     (true, false, false) => Err(Trouble::Own(format!(
                         "their photo is enrolled, but the engine does not tell for certain whose it is; it may be \
@@ -195,7 +191,8 @@ impl Importer {
     /// Whose a photo is that the engine has: it is shown to the engine again.
     async fn owner(&self, photo: &Photo, known: &CheckImageReferenceResponse) -> Result<Owner, Trouble> {
         let picture = read(photo).await?;
-        let faces = self.cut.patiently(&self.client, || self.client.face_detect(picture.clone())).await?.detections;
+        let faces =
+            self.cut.patiently(&self.client, async || self.client.face_detect(picture.clone()).await).await?.detections;
         let enrolled = faces.iter().find(|face| known.face_id.as_ref() == Some(&face.face_id));
         let certain = enrolled.is_some_and(|face| face.person_id.is_some());
         let mut people = faces.iter().filter_map(|face| face.person_id.as_ref());
@@ -214,17 +211,16 @@ impl Importer {
     /// The only person the engine knows in a photo, if they are called as the source has it.
     async fn namesake(&self, photo: &Photo, wanted: &Planned) -> Result<Option<String>, Trouble> {
         let picture = read(photo).await?;
-        let faces = match self.cut.patiently(&self.client, || self.client.face_detect(picture.clone())).await {
-            Ok(found) => found.detections,
-            Err(error) if is_of_one(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let faces =
+            match self.cut.patiently(&self.client, async || self.client.face_detect(picture.clone()).await).await {
+                Ok(found) => found.detections,
+                Err(error) if is_of_one(&error) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
         let mut people = faces.into_iter().filter_map(|face| face.person_id);
         let (Some(id), None) = (people.next(), people.next()) else { return Ok(None) };
         let known = self.person(&id).await?;
-        let names = &wanted.record.aliases;
-        let shared = names.iter().any(|name| known.aliases.iter().any(|alias| same_name(alias, name)));
-        Ok(shared.then_some(id))
+        Ok(share_a_name(&wanted.record.aliases, &known.aliases).then_some(id))
     }
 
     /// Enrols a photo the engine does not have; gives the person's id.
@@ -232,44 +228,28 @@ impl Importer {
         let query = FaceEnrollQuery { person_id: person.map(str::to_owned), force_enrollment: self.force };
         let picture = read(photo).await?;
         let request = FaceEnrollRequest { face_image: picture, photo_reference_id: Some(photo.reference.clone()) };
-        let mut tries = Tries::default();
-        loop {
-            let error = match self.client.face_enroll(&query, &request).await {
-                Ok(enrolled) => return Ok(enrolled.person_id),
-                Err(error) => error,
-            };
-            self.cut.wait(&self.client, &mut tries, error).await?;
-            // It may have happened all the same.
-            let known = self.known(photo).await?;
-            if known.exists {
-                return match person {
-                    Some(person) => Ok(person.to_owned()),
-                    None => Ok(self.owner(photo, &known).await?.person.person_id),
-                };
+        let mut tried = false;
+        let enrolled = self.cut.patiently(&self.client, async || {
+            // A try that failed may have been heard all the same.
+            let again = std::mem::replace(&mut tried, true);
+            if again && self.client.check_image_reference(&photo.reference).await?.exists {
+                return Ok(None);
             }
+            self.client.face_enroll(&query, &request).await.map(|enrolled| Some(enrolled.person_id))
+        });
+        match (enrolled.await?, person) {
+            (Some(id), _) => Ok(id),
+            (None, Some(person)) => Ok(person.to_owned()),
+            (None, None) => Ok(self.owner(photo, &self.known(photo).await?).await?.person.person_id),
         }
     }
 
     async fn known(&self, photo: &Photo) -> Result<CheckImageReferenceResponse, ClientError> {
-        self.cut.patiently(&self.client, || self.client.check_image_reference(&photo.reference)).await
+        self.cut.patiently(&self.client, async || self.client.check_image_reference(&photo.reference).await).await
     }
 
     async fn person(&self, id: &str) -> Result<IdentityPersonItem, ClientError> {
-        self.cut.patiently(&self.client, || self.client.person(id)).await
-    }
-
-    /// The trouble in words. One that everybody would have stops everything.
-    fn told(&self, trouble: Trouble) -> String {
-        match trouble {
-            Trouble::Own(text) => text,
-            Trouble::Engine(error) => {
-                let text = with_causes(&error);
-                if !is_of_one(&error) {
-                    self.cut.stop(anyhow!(error));
-                }
-                text
-            }
-        }
+        self.cut.patiently(&self.client, async || self.client.person(id).await).await
     }
 }
 
@@ -278,13 +258,6 @@ struct Owner {
     person: IdentityPersonItem,
     /// The engine named the very face that was enrolled, not only somebody who looks like it.
     certain: bool,
-}
-
-fn nobody(error: ClientError, id: &str) -> Trouble {
-    match error {
-        ClientError::NotFound { .. } => Trouble::Own(format!("the engine knows nobody of person_id {id}")),
-        error => Trouble::Engine(error),
-    }
 }
 
 async fn read(photo: &Photo) -> Result<Base64, ClientError> {
