@@ -1,7 +1,8 @@
 //! No core files: the memory of this process holds faces, tokens and passwords.
 //!
 //! In: nothing. Out: a process that leaves no core file however it ends, whose memory no other process of the same user
-//! can read, and of which even a core forced by root holds no memory. What root reads out of a running process it reads.
+//! can read, and of which even a core forced by root holds no memory. What root reads out of a running process it
+//! reads.
 //!
 //! ```text
 //! RLIMIT_CORE 0       the kernel writes no core file            also for what this process starts

@@ -34,7 +34,7 @@ fn main() {
         Command::Purge(args) => block_on(commands::purge::run(args)),
         Command::Pictures(command) => commands::pictures::run(command),
         Command::Rules(command) => commands::rules::run(command),
-        Command::Models(command) => commands::models::run(command),
+        Command::Models(command) => block_on(commands::models::run(command)),
         #[cfg(feature = "engine")]
         Command::Engine(command) => block_on(commands::engine::run(command)),
         Command::Identities(command) => block_on(commands::identities::run(*command)),

@@ -11,7 +11,7 @@ use super::ConfigArgs;
 use crate::config::parse_time_zone;
 
 /// How to reach and enter an engine: from the configuration, unless said here.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineAccess {
     #[command(flatten)]
@@ -39,11 +39,11 @@ pub struct EngineAccess {
 /// What every command that talks to an engine takes.
 #[derive(Debug, Clone, Args)]
 pub struct Asking {
-    #[command(flatten)]
-    pub access: EngineAccess,
     /// Print JSON; what an engine answers has the API's own names there
     #[arg(long, global = true)]
     pub json: bool,
+    #[command(flatten)]
+    pub access: EngineAccess,
 }
 
 /// A group of commands that talk to an engine, and what each of them takes.

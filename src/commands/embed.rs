@@ -54,12 +54,8 @@ fn look(
         embedding: &embedding.values,
     };
     let [x, y, width, height] = line.bbox;
-    let text = format!(
-        "{width:.0}x{height:.0} at {x:.0},{y:.0}: {} values of {}, {} threshold {}",
-        embedding.values.len(),
-        line.model,
-        line.metric,
-        line.threshold
-    );
+    let Line { model, metric, threshold, embedding, .. } = &line;
+    let vector = format!("{} values of {model}, {metric} threshold {threshold}", embedding.len());
+    let text = format!("{width:.0}x{height:.0} at {x:.0},{y:.0}: {vector}");
     Ok((text, serde_json::to_string(&line)?))
 }

@@ -52,12 +52,8 @@ fn list(visits: &[VisitRecord], asked: &str) {
 }
 
 fn tell(visit: &VisitRecord) {
-    print_line(&format!(
-        "visit {} at {}: {}",
-        visit.visit,
-        visit.detector,
-        with_reason(&visit.outcome, visit.reason.as_deref())
-    ));
+    let outcome = with_reason(&visit.outcome, visit.reason.as_deref());
+    print_line(&format!("visit {} at {}: {outcome}", visit.visit, visit.detector));
     print_line(&format!("  seen      {} to {}", visit.first_seen, visit.last_seen));
     if let Some(px) = visit.detail["largest_px"].as_f64() {
         print_line(&format!("  face      {px:.0} px at its largest"));
@@ -74,12 +70,8 @@ fn tell(visit: &VisitRecord) {
 }
 
 fn tell_shot(shot: &ShotRecord, detail: &Value) {
-    print_line(&format!(
-        "  shot {}    {} at {}",
-        shot.shot,
-        with_reason(&shot.outcome, shot.reason.as_deref()),
-        shot.seen_at
-    ));
+    let outcome = with_reason(&shot.outcome, shot.reason.as_deref());
+    print_line(&format!("  shot {}    {outcome} at {}", shot.shot, shot.seen_at));
     let sent = detail["sent"].as_array().into_iter().flatten().find(|sent| sent["sighting"] == *shot.sighting);
     if let Some(sent) = sent {
         print_line(&format!("    quality {}", parts(&sent["quality"])));

@@ -18,7 +18,6 @@ mod lines;
 pub mod models;
 mod password;
 pub mod pictures;
-mod progress;
 pub mod purge;
 pub mod replay;
 pub mod rules;
@@ -41,10 +40,8 @@ pub struct Unconfigured(String);
 
 /// The exit code of a command that ended with this error.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    match error.is::<ConfigErrors>() || error.is::<Unconfigured>() {
-        true => ExitCode::BAD_CONFIGURATION,
-        false => ExitCode::FAILURE,
-    }
+    let configuration = error.is::<ConfigErrors>() || error.is::<Unconfigured>();
+    if configuration { ExitCode::BAD_CONFIGURATION } else { ExitCode::FAILURE }
 }
 
 /// Reads and checks the configuration.
@@ -68,7 +65,8 @@ fn print_json(value: &impl Serialize) -> CommandResult {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a value as a line of JSON where JSON is asked for; else `for_people` prints it. With it the command has done its work.
+/// Prints a value as a line of JSON where JSON is asked for; else `for_people` prints it. With it the command has done
+/// its work.
 fn print_either(json: bool, value: &impl Serialize, for_people: impl FnOnce()) -> CommandResult {
     if json {
         return print_json(value);

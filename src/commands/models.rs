@@ -6,38 +6,30 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use faces::models::{Entry, ModelError, ModelStore, Presence, Role};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{CommandResult, complain, print_either, print_json, print_line, progress, table};
+use super::{CommandResult, complain, print_either, print_json, print_line, table};
 use crate::cli::ModelsCommand;
 use crate::models::{FetchError, Outcome, Patience, Pulled, Step, pull};
 use crate::terminal::{ExitCode, with_causes};
 
-/// Works in the folder [`ModelStore::locate`] finds.
-pub fn run(command: ModelsCommand) -> CommandResult {
-    run_in(&ModelStore::locate(None), command)
-}
-
-/// Works in the folder given.
-pub fn run_in(store: &ModelStore, command: ModelsCommand) -> CommandResult {
+/// Works in the folder that [`ModelStore::locate`] finds.
+pub async fn run(command: ModelsCommand) -> CommandResult {
+    let store = ModelStore::locate(None);
     match command {
-        ModelsCommand::Pull { names, from } => pull_files(store, &names, &from),
-        ModelsCommand::List { json } => list(store, json),
-        ModelsCommand::Verify { json } => verify(store, json),
+        ModelsCommand::Pull { names, from } => pull_files(&store, &names, &from).await,
+        ModelsCommand::List { json } => list(&store, json),
+        ModelsCommand::Verify { json } => verify(&store, json),
     }
 }
 
 /// Without names it is enough that every role has a file; with names each of them must be there.
-fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> CommandResult {
-    // One download after the other: one thread is enough.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> CommandResult {
     let mut bar = ProgressBar::hidden();
-    let pulled = runtime.block_on(pull(store, names, from, Patience::default(), &mut |step| show(&mut bar, step)));
-    // A name that is still being looked up must not hold us up.
-    runtime.shutdown_background();
+    let pulled = pull(store, names, from, Patience::default(), &mut |step| show(&mut bar, step)).await;
     bar.finish_and_clear();
     let pulled = pulled.map_err(|error| {
         let denied = matches!(&error, FetchError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied);
@@ -154,7 +146,7 @@ fn show(bar: &mut ProgressBar, step: Step<'_>) {
         Step::Waiting => complain("another pull is writing to the folder; waiting for it to end"),
         Step::Trying { name, origin, bytes } => {
             bar.finish_and_clear();
-            *bar = progress::bar("{prefix:<19} {spinner} {bytes:>10} of {total_bytes:<10} {bar:24} from {msg}")
+            *bar = table::bar("{prefix:<19} {spinner} {bytes:>10} of {total_bytes:<10} {bar:24} from {msg}")
                 .with_prefix(name.to_owned())
                 .with_message(origin.to_owned());
             bar.set_length(bytes);

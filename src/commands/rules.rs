@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use identities::text;
 use serde_json::{Value, json};
 use wording::listed;
@@ -16,6 +16,7 @@ use super::test_event::{TestEvent, read};
 use super::{CommandResult, print_json, print_line};
 use crate::cli::{ExplainArgs, RulesCommand, RulesTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, Settings};
+use crate::outbox::ShotRecord;
 use crate::recognition::Recognition;
 use crate::rules::{RuleClock, Rules, Stay, Verdict};
 use crate::terminal::ExitCode;
@@ -65,9 +66,7 @@ fn test(args: RulesTestArgs) -> CommandResult {
             }
         }
     }
-    if unmet > 0 {
-        bail!("{unmet} of the events did not go as expected");
-    }
+    ensure!(unmet == 0, "{unmet} of the events did not go as expected");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,14 +82,11 @@ fn explain(args: ExplainArgs) -> CommandResult {
             let shot = visit.shots.iter().find(|shot| shot.sighting == judged.sighting);
             print_line(&match (judged.event.as_str(), shot) {
                 ("left", _) => format!("  left, told at {}", judged.judged_at),
-                (_, Some(shot)) => format!(
-                    "  shot {} at {}: {}{}{}",
-                    shot.shot,
-                    shot.seen_at,
-                    shot.outcome,
-                    shot.person.as_ref().map(|person| format!(" {person}")).unwrap_or_default(),
-                    if shot.late { ", late" } else { "" },
-                ),
+                (_, Some(ShotRecord { shot, seen_at, outcome, person, late, .. })) => {
+                    let person = person.as_ref().map(|person| format!(" {person}")).unwrap_or_default();
+                    let late = if *late { ", late" } else { "" };
+                    format!("  shot {shot} at {seen_at}: {outcome}{person}{late}")
+                }
                 (_, None) => format!("  an answer at {}", judged.judged_at),
             });
             let verdicts = judged.rules.as_array().into_iter().flatten();

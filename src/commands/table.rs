@@ -1,8 +1,9 @@
-//! What people read: tables, and lines of a label and a value.
+//! What people read: tables, lines of a label and a value, and how far a command is.
 //!
 //! In: texts of an engine, which may hold anything. Out: standard output, on which no text moves the cursor.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::terminal::{is_obeyed, print_line, print_lines};
 
@@ -12,10 +13,7 @@ pub fn print<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = 
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.map(str::to_uppercase));
     table.add_rows(rows.into_iter().map(|row| row.map(|cell| plain(&cell))));
-    match table.is_empty() {
-        true => print_line(none),
-        false => print_lines(&table.trim_fmt()),
-    }
+    if table.is_empty() { print_line(none) } else { print_lines(&table.trim_fmt()) }
 }
 
 /// `label       value`; nothing for an empty value.
@@ -39,6 +37,13 @@ pub fn joined<'a>(texts: impl IntoIterator<Item = &'a Option<String>>, between: 
 /// To the second, UTC.
 pub fn time(time: chrono::DateTime<chrono::Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+/// A progress bar on standard error, which indicatif draws on terminals alone, of this look (indicatif's templates),
+/// whose length is not known yet.
+pub fn bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use super::detector::{
 use super::mqtt::MqttConfig;
 use super::reading::At;
 use super::rules::{RuleConfig, WhenConfig};
-use super::section::{Kinds, Section};
 use super::settings::{IdentitiesConfig, LogConfig, ModelsConfig, OutboxConfig, StatusConfig};
 use super::tree::Node;
 

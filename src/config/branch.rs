@@ -107,8 +107,8 @@ impl Branch {
     /// found.
     pub fn forget(&mut self) {
         self.root.texts(&mut Vec::new(), &mut |path, node| {
-            let [.., list, _, key] = path else { return node.body = Body::Removed };
-            if (list.as_str(), key.as_str()) != ("rule", "name") {
+            let names_a_rule = matches!(path, [list, _, key] if list == "rule" && key == "name");
+            if !names_a_rule {
                 node.body = Body::Removed;
             }
         });

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use super::advice::tell_strays;
 use super::branch::{Branch, Notes};
 use super::layers::{Layer, Places};
-use super::loaded::Loaded;
 use super::place::{ConfigErrors, Mistake, Place};
 use super::reading::At;
 use super::secrets::Surroundings;
@@ -38,7 +37,7 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigErrors> {
 
 /// [`load`] with the given variables and credentials instead of the process's.
 pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, ConfigErrors> {
-    match look_in(file, surroundings) {
+    match look(file, surroundings) {
         (Some(loaded), mistakes) if mistakes.is_empty() => Ok(loaded),
         (_, mistakes) => Err(ConfigErrors { mistakes }),
     }
@@ -46,16 +45,11 @@ pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loade
 
 /// Every mistake of the configuration, and what is left of it without them: not to be run, but what it holds can be
 /// looked at for mistakes of other kinds. There is nothing left where a file cannot be read as a whole.
-pub fn look(file: Option<&Path>) -> (Option<Loaded>, Vec<Mistake>) {
-    look_in(file, &Surroundings::of_process())
-}
-
-fn look_in(file: Option<&Path>, surroundings: &Surroundings) -> (Option<Loaded>, Vec<Mistake>) {
-    let found = match file {
-        Some(file) => Some(file.to_owned()),
-        None => Some(PathBuf::from(MAIN_FILE)).filter(|path| path.exists()),
-    };
-    let Some(main_file) = found else { return (None, vec![nowhere()]) };
+pub fn look(file: Option<&Path>, surroundings: &Surroundings) -> (Option<Loaded>, Vec<Mistake>) {
+    let main_file = file.unwrap_or(Path::new(MAIN_FILE)).to_owned();
+    if file.is_none() && !main_file.exists() {
+        return (None, vec![nowhere()]);
+    }
     let mut sources = Sources::read(&main_file, &surroundings.variables);
     let notes = Notes { mistakes: std::mem::take(&mut sources.mistakes), ..Notes::default() };
     let mut loader = Loader { surroundings, main_file, notes: notes.into(), secrets: Vec::new() };
@@ -81,12 +75,57 @@ pub fn from_toml<T: Value>(text: &str) -> Result<T, ConfigErrors> {
     }
 }
 
+/// A configuration that can be run.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// What is allowed, but worth telling.
+    pub warnings: Vec<Mistake>,
+    /// Every file that was read, the main one first.
+    pub files: Vec<PathBuf>,
+    /// The main file's branch and each detector's; the texts are gone.
+    pub(super) branches: Vec<Branch>,
+}
+
 struct Loader<'a> {
     surroundings: &'a Surroundings,
     main_file: PathBuf,
     notes: RefCell<Notes>,
     /// What came from credentials, variables and files.
     secrets: Vec<String>,
+}
+
+impl Loaded {
+    /// What the files and the environment come to, without secrets: the box's part, then each detector's.
+    pub fn to_text(&self) -> String {
+        let part = |Branch { detector, main_file, shown, .. }: &Branch| match detector {
+            None => {
+                format!("# The box, from {}; keys that are not here have their defaults.\n{shown}", main_file.display())
+            }
+            Some(name) => format!("\n# The detector {name}, with the defaults of all detectors.\n{shown}"),
+        };
+        self.branches.iter().map(part).collect()
+    }
+
+    /// A mistake found later, at the place of this key: `detect.model` of a detector, `state_dir` or
+    /// `action.open.args[1]` of the box.
+    pub fn mistake(&self, detector: Option<&DetectorName>, key: &str, problem: impl Into<String>) -> Mistake {
+        let path: Vec<&str> = key.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+        match self.branches.iter().find(|branch| branch.detector.as_ref() == detector) {
+            Some(branch) => branch.mistake(&path, problem),
+            None => Mistake::new(None, key, problem),
+        }
+    }
+
+    /// A mistake in a rule of a detector, found later: where the rule of this name stands, in the detector's file or in
+    /// the main one.
+    pub fn rule_mistake(&self, detector: &DetectorName, rule: &str, key: &str, problem: impl Into<String>) -> Mistake {
+        let mut mine = self.branches.iter().filter(|kept| kept.detector.as_ref().is_none_or(|name| name == detector));
+        match mine.find_map(|branch| Some((branch, branch.rule_number(rule)?))) {
+            Some((branch, number)) => branch.mistake(&["rule", number.as_str(), key], problem),
+            None => Mistake::new(None, format!("rule.{key}"), problem),
+        }
+    }
 }
 
 impl Loader<'_> {
@@ -97,9 +136,10 @@ impl Loader<'_> {
         let branch = self.branch(None, None, &main, places);
         let mut settings: Settings = read(&branch, &self.notes)?;
         let detector_names: Vec<DetectorName> = sources.detectors.iter().map(|source| source.name.clone()).collect();
-        check_rules(&settings.rules, &branch, &settings.actions, Some(&detector_names), &self.notes);
+        let at = At::new(&branch, &self.notes);
+        check_rules(&settings.rules, &at, &settings.actions, Some(&detector_names));
         let mut names_of_all = BTreeMap::new();
-        check_rule_names(&At::new(&branch, &self.notes), &mut names_of_all);
+        check_rule_names(&at, &mut names_of_all);
         if sources.detectors.is_empty() {
             self.check_defaults(defaults.clone(), places);
         }
@@ -114,7 +154,7 @@ impl Loader<'_> {
             }
             check_rule_names(&at, &mut names_of_all.clone());
             if let Some(mut detector) = detector {
-                check_rules(&detector.rules, &branch, &settings.actions, None, &self.notes);
+                check_rules(&detector.rules, &at, &settings.actions, None);
                 let applies = |when: &WhenConfig| when.detectors.is_empty() || when.detectors.contains(&source.name);
                 let of_all = settings.rules.iter().filter(|rule| applies(&rule.when)).cloned();
                 detector.rules.splice(..0, of_all);
@@ -186,15 +226,14 @@ fn read<T: Value>(branch: &Branch, notes: &RefCell<Notes>) -> Option<T> {
 
 fn check_rules(
     rules: &[RuleConfig],
-    branch: &Branch,
+    at: &At<'_>,
     actions: &BTreeMap<String, ActionConfig>,
     detectors: Option<&[DetectorName]>,
-    notes: &RefCell<Notes>,
 ) {
     for rule in rules {
         // Every rule that was read has its name in the tree.
-        let number = branch.rule_number(&rule.name).unwrap_or_default();
-        rule.check_names(&At::new(branch, notes).below("rule").below(&number), actions, detectors);
+        let number = at.branch.rule_number(&rule.name).unwrap_or_default();
+        rule.check_names(&at.below("rule").below(&number), actions, detectors);
     }
 }
 

@@ -4,9 +4,9 @@
 //! mistakes that name file, line and key. Rooms see their own section and nothing else.
 //!
 //! ```text
-//! files, variables ─ sources ─ layers ─▶ tree ─ branch ─▶ sections of files ─ load ─▶ Settings
-//!                                merged    credentials       value, section
-//!                                          filled in         check, advice
+//! files, variables ─ sources ─ layers ─▶ tree ─ branch ─▶ sections ─ load ─▶ Settings
+//!                                merged    credentials    value, section
+//!                                          filled in      check, advice
 //! ```
 
 mod actions;
@@ -15,11 +15,9 @@ mod advice;
 mod branch;
 mod camera;
 mod detector;
-mod examples;
 mod fields;
 mod layers;
 mod load;
-mod loaded;
 mod mqtt;
 mod name;
 mod place;
@@ -40,8 +38,8 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use reading::did_you_mean;
 use section::{Sensible, section};
-use wording::nearest;
 
 pub use actions::*;
 pub use camera::*;
@@ -50,8 +48,7 @@ pub use detector::{
     Subject, TrackConfig,
 };
 pub use fields::{Bound, FieldCompare, FieldEquals, FieldTest};
-pub use load::{MAIN_FILE, from_toml, load, load_in, look};
-pub use loaded::Loaded;
+pub use load::{Loaded, MAIN_FILE, from_toml, load, load_in, look};
 pub use mqtt::MqttConfig;
 pub use name::DetectorName;
 pub use place::{ConfigErrors, Mistake, Place};
@@ -77,7 +74,7 @@ section! {
         /// `None` when no broker is configured.
         pub mqtt: Option<MqttConfig> = None;
         /// What is decided and recorded, and not done.
-        pub dry_run: DryRun = DryRun::default();
+        pub dry_run: DryRun = DryRun::All(false);
         /// At least one for `run`; in the order of their names. What `[detector]` says for all of them is read together
         /// with the file of each.
         pub detectors named "detector": Vec<DetectorConfig> = Vec::new(), read by elsewhere;
@@ -101,15 +98,11 @@ fn elsewhere(_: &At<'_>) -> Option<Vec<DetectorConfig>> {
 
 impl Sensible for Settings {
     fn check(&self, at: &At<'_>) {
-        if self.state_dir.as_os_str().is_empty() {
-            at.wrong(&["state_dir"], "it must name a folder");
-        }
+        at.wrong_if(self.state_dir.as_os_str().is_empty(), &["state_dir"], "it must name a folder");
         if let DryRun::Actions(names) = &self.dry_run {
             for name in names.iter().filter(|name| !self.actions.contains_key(*name)) {
-                let help = match nearest(name, self.actions.keys().map(String::as_str), 0.5) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "for every action write `dry_run = true`".into(),
-                };
+                let known = self.actions.keys().map(String::as_str);
+                let help = did_you_mean(name, known, || "for every action write `dry_run = true`".into());
                 at.wrong(&["dry_run"], format!("there is no action `{name}`; {help}"));
             }
         }

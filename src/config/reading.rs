@@ -6,18 +6,25 @@
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use wording::{listed, nearest};
 
 use super::address::NO_ADDRESS;
 use super::branch::{Branch, Notes, StrayKey};
-use super::examples::example;
 use super::place::Mistake;
 use super::tree::{Body, Node};
 
 /// What is wanted where a text is.
 pub(super) const TEXT: &str = "text in quotes";
+
+/// The name that a mistyped one was meant to be, as a question; else what `otherwise` says.
+pub(super) fn did_you_mean<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    nearest(name, known, 0.5).map_or_else(otherwise, |near| format!("did you mean `{near}`?"))
+}
 
 /// A point of the tree while it is read. Whatever is wrong there is noted through it.
 pub struct At<'a> {
@@ -65,6 +72,13 @@ impl<'a> At<'a> {
     pub(super) fn wrong(&self, path: &[&str], problem: impl Into<String>) {
         let mistake = self.mistake(path, problem);
         self.notes.borrow_mut().mistakes.push(mistake);
+    }
+
+    /// Notes a mistake at a path below this point, where there is one.
+    pub(super) fn wrong_if(&self, is_wrong: bool, path: &[&str], problem: impl Into<String>) {
+        if is_wrong {
+            self.wrong(path, problem);
+        }
     }
 
     /// Notes a warning at a path below this point.
@@ -134,12 +148,6 @@ impl<'a> At<'a> {
         parse(self.text()?).map_or_else(|problem| self.refuse_text(problem), Some)
     }
 
-    /// The number or flag that a filled-in text here spells.
-    pub(super) fn spelt<T: FromStr>(&self) -> Option<T> {
-        let node = self.node().filter(|node| node.filled)?;
-        node.text()?.trim().parse().ok()
-    }
-
     /// The points of the items of the list here, without those whose mistakes have been told.
     pub(super) fn items(&self) -> Option<Vec<At<'a>>> {
         let Body::List(list) = &self.node()?.body else { return self.refuse("a list in square brackets") };
@@ -170,5 +178,35 @@ impl<'a> At<'a> {
             let (low, high) = (allowed.start(), allowed.end());
             self.wrong(&[key], format!("{value} is out of range; it must be from {low} to {high}"));
         }
+    }
+}
+
+/// What to write for the key at the end of this path; `choices` are the words it may be, where it is one of some.
+fn example(path: &[&str], choices: &[&str]) -> String {
+    match path {
+        ["camera"] => {
+            "add a `[camera]` section, for example with `type = \"v4l2\"` and `device = \"/dev/video0\"`".into()
+        }
+        [.., "time_zone"] => "write where the door is, for example `time_zone = \"Europe/Stockholm\"`, here or as \
+             `detector.time_zone` in the main file"
+            .into(),
+        [.., "type"] => format!("write `type = \"KIND\"`, where KIND is one of {}", listed(choices)),
+        [.., "device"] => "write `device = \"/dev/video0\"`, or a name under /dev/v4l/by-id".into(),
+        ["camera", "url"] => "write `url = \"rtsp://camera.example/stream\"`".into(),
+        ["camera", "path"] => "write `path = \"/path/to/recording.mp4\"`, or a folder of pictures".into(),
+        ["identities", "url"] => "write `url = \"https://customer.econnectcloud.com/identities\"`".into(),
+        ["identities", "username"] => "write the name of the account doorward logs in with".into(),
+        ["identities", "password"] => {
+            "write `password = \"${IDENTITIES_PASSWORD}\"` and provide it as a credential or variable".into()
+        }
+        ["mqtt", "url"] => "write `url = \"mqtt://broker.example:1883\"`".into(),
+        ["action", _, "topic"] => "write `topic = \"house/door/{{ detector }}\"`".into(),
+        [.., "url"] => "write `url = \"https://host.example/path\"`".into(),
+        [.., "path"] => "write `path = \"/var/log/doorward/events.jsonl\"`".into(),
+        [.., "program"] => "write `program = \"/path/to/program\"`".into(),
+        [.., "name"] => "give it a name of its own".into(),
+        [.., "actions"] => "write `actions = [\"NAME\"]` with the names of `[action.NAME]` sections".into(),
+        [.., key] => format!("write `{key} = …`"),
+        [] => "write it".into(),
     }
 }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wording::{listed, nearest};
+use wording::listed;
 
 use super::actions::ActionConfig;
 use super::fields::FieldTest;
 use super::name::DetectorName;
-use super::reading::At;
+use super::reading::{At, did_you_mean};
 use super::section::{Sensible, section};
 use super::time::{Days, TimeWindow, Weekday};
 use super::value::{name, names, words};
@@ -118,9 +118,7 @@ impl Sensible for WhenConfig {
 
 impl Sensible for RuleConfig {
     fn check(&self, at: &At<'_>) {
-        if self.name.trim().is_empty() {
-            at.wrong(&["name"], "it is empty; give the rule a name of its own");
-        }
+        at.wrong_if(self.name.trim().is_empty(), &["name"], "it is empty; give the rule a name of its own");
         if at.below("actions").items().is_some_and(|items| items.is_empty()) {
             at.wrong(&["actions"], "it is empty; write the names of `[action.NAME]` sections");
         }
@@ -163,11 +161,10 @@ impl RuleConfig {
             if at.branch.root.get(&["action", action]).is_some() {
                 continue;
             }
-            let help = match nearest(action, actions.keys().map(String::as_str), 0.5) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if actions.is_empty() => format!("there is none; add a section `[action.{action}]`"),
-                None => format!("there are {}", listed(&actions.keys().collect::<Vec<_>>())),
-            };
+            let help = did_you_mean(action, actions.keys().map(String::as_str), || match actions.is_empty() {
+                true => format!("there is none; add a section `[action.{action}]`"),
+                false => format!("there are {}", listed(&actions.keys().collect::<Vec<_>>())),
+            });
             at.wrong(&["actions"], format!("there is no action `{action}`; {help}"));
         }
         if self.when.event == [EventKind::Left] {
@@ -188,10 +185,8 @@ impl RuleConfig {
             };
             for name in named.iter().filter(|name| !detectors.contains(name)) {
                 let there_are: Vec<&str> = detectors.iter().map(DetectorName::as_str).collect();
-                let help = match nearest(name.as_str(), there_are.iter().copied(), 0.5) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("there are {}", listed(&there_are)),
-                };
+                let known = there_are.iter().copied();
+                let help = did_you_mean(name.as_str(), known, || format!("there are {}", listed(&there_are)));
                 at.wrong(&path, format!("there is no detector `{name}`; {help}"));
             }
         }

@@ -158,19 +158,12 @@ impl Sensible for IdentitiesConfig {
             ),
             scheme => at.wrong(&path, format!("`{scheme}` is not a way to reach an engine; use https or http")),
         }
-        if !url.username().is_empty() || url.password().is_some() {
-            at.wrong(&path, "it holds an account; write that as `username` and `password`");
-        }
+        check_no_account(url, at);
         if url.query().is_some() || url.fragment().is_some() {
             at.wrong(&path, "it ends in a query or fragment; write the address without `?` and `#`");
         }
-        if url.scheme() == "http" && (self.ca_file.is_some() || !self.pin_sha256.is_empty()) {
-            let key = if self.ca_file.is_some() { "ca_file" } else { "pin_sha256" };
-            at.wrong(&[key], "there is no certificate to check over http; use https");
-        }
-        if self.username.is_empty() {
-            at.wrong(&["username"], "it is empty; write the account doorward logs in with");
-        }
+        check_no_certificates(url, self.ca_file.is_some(), &self.pin_sha256, at);
+        at.wrong_if(self.username.is_empty(), &["username"], "it is empty; write the account doorward logs in with");
         if self.password.expose_secret().is_empty() {
             at.wrong(&["password"], "it is empty; provide it as a credential or variable");
         }
@@ -220,12 +213,6 @@ impl DryRun {
     }
 }
 
-impl Default for DryRun {
-    fn default() -> Self {
-        Self::All(false)
-    }
-}
-
 impl Value for DryRun {
     fn read(at: &At<'_>) -> Option<Self> {
         match &at.node()?.body {
@@ -260,6 +247,19 @@ impl OutboxConfig {
         let wrong = "it must be 32 bytes in hexadecimal digits or Base64; `openssl rand -hex 32` makes one";
         key.map(|key| Some(Zeroizing::new(key))).map_err(|_| wrong)
     }
+}
+
+/// Notes an account in the address of something that has keys of their own for it.
+pub(super) fn check_no_account(url: &Url, at: &At<'_>) {
+    let account = !url.username().is_empty() || url.password().is_some();
+    at.wrong_if(account, &["url"], "it holds an account; write that as `username` and `password`");
+}
+
+/// Notes what is said of certificates where the server shows none.
+pub(super) fn check_no_certificates(url: &Url, ca_file: bool, pins: &[KeyPin], at: &At<'_>) {
+    let key = if ca_file { "ca_file" } else { "pin_sha256" };
+    let in_vain = url.scheme() == "http" && (ca_file || !pins.is_empty());
+    at.wrong_if(in_vain, &[key], "there is no certificate to check over http; use https");
 }
 
 fn listen_or_off(at: &At<'_>) -> Option<Option<SocketAddr>> {

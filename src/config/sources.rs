@@ -87,11 +87,9 @@ impl Sources {
             let Some(mut layer) = self.file(&file) else { continue };
             let written = layer.values.get("name");
             let place = written.and_then(|name| self.places.of(name)).unwrap_or_else(|| Place::file(&file));
-            let name = match written.map(|name| name.clone().into_string()) {
-                Some(Ok(name)) => name,
-                // Another type than text: its reading will tell.
-                Some(Err(_)) | None => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            };
+            // Of a name that is no text its reading will tell.
+            let name = written.and_then(|name| name.clone().into_string().ok());
+            let name = name.unwrap_or_else(|| file.file_stem().unwrap_or_default().to_string_lossy().into_owned());
             match DetectorName::new(&name) {
                 Ok(name) => match self.detectors.iter().find(|other| other.name == name) {
                     Some(other) => {

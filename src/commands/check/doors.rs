@@ -162,12 +162,14 @@ impl Door<'_> {
 /// A rule that waits for something that answers to this call never hold.
 fn rule_never_matches(loaded: &Loaded, detector: &DetectorConfig, rule: &RuleConfig, report: &mut Report) {
     let (when, identify) = (&rule.when, &detector.identify);
+    let mut warn = |problem| {
+        let mistake = loaded.rule_mistake(&detector.name, &rule.name, "when", problem);
+        report.warning(format!("rule {}", rule.name), mistake);
+    };
     let about_known = when.outcome.is_empty() || when.outcome.contains(&OutcomeKind::Known);
     if let Some(never) = nobody_is_known(identify) {
         if about_known && when.outcome.len() < 2 {
-            let problem = format!("the rule never fires: {never}");
-            let mistake = loaded.rule_mistake(&detector.name, &rule.name, "when", problem);
-            report.add(format!("rule {}", rule.name), Verdict::Warning, mistake);
+            warn(format!("the rule never fires: {never}"));
         }
         return;
     }
@@ -194,9 +196,7 @@ fn rule_never_matches(loaded: &Loaded, detector: &DetectorConfig, rule: &RuleCon
     ];
     for (_, key, why) in lacking.iter().filter(|(lacks, ..)| *lacks) {
         let end = if *key == "tags_none" { "it keeps nobody out" } else { "the rule never fires" };
-        let problem = format!("`{key}`: {why}; {end}");
-        let mistake = loaded.rule_mistake(&detector.name, &rule.name, "when", problem);
-        report.add(format!("rule {}", rule.name), Verdict::Warning, mistake);
+        warn(format!("`{key}`: {why}; {end}"));
     }
 }
 

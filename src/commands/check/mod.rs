@@ -15,12 +15,12 @@ use faces::models::{ModelStore, Role};
 use faces::{detect, embed, onnx};
 use identities::{Client, ClientError, Heard};
 
-use self::report::{Report, Verdict};
+use self::report::Report;
 use super::CommandResult;
 use crate::actions::mqtt::Broker;
 use crate::actions::{ActionError, Actions, WrongKey, look_at_line};
 use crate::cli::CheckArgs;
-use crate::config::{self, ActionConfig, DetectorConfig, Loaded, Settings};
+use crate::config::{self, ActionConfig, DetectorConfig, Loaded, Settings, Surroundings};
 use crate::outbox;
 use crate::rules::{RuleError, Rules};
 use crate::terminal::{self, ExitCode, with_causes};
@@ -32,7 +32,7 @@ pub async fn run(args: CheckArgs) -> CommandResult {
         return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::default();
-    match config::look(args.config.config.as_deref()) {
+    match config::look(args.config.config.as_deref(), &Surroundings::of_process()) {
         (Some(loaded), mistakes) if mistakes.is_empty() => everything(&loaded, args.online, &mut report).await,
         (rest, mistakes) => {
             report.mistakes("configuration", mistakes);
@@ -100,7 +100,7 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
     let files: Vec<_> = loaded.files.iter().map(|file| file.to_string_lossy()).collect();
     report.ok("configuration", format!("read from {}", files.join(", ")));
     for warning in &loaded.warnings {
-        report.add("configuration", Verdict::Warning, warning.to_string());
+        report.warning("configuration", warning.to_string());
     }
     let missing = |key, problem| loaded.mistake(None, key, problem);
     if loaded.settings.detectors.is_empty() {

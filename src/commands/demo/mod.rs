@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -27,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::walk::Walk;
 use super::CommandResult;
 use super::identities::give_tag;
+use super::replay::play;
 use crate::agent::{self, Event};
 use crate::cli::DemoArgs;
 use crate::config::{
@@ -65,30 +65,20 @@ pub async fn run(args: DemoArgs) -> CommandResult {
     let (folder, pictures) = (scratch.path().join("recording"), store.clone());
     let frames = tokio::task::spawn_blocking(move || record(&pictures, &photo, &folder).map(|n| (n, folder)));
     let (frames, folder) = frames.await??;
-    tell.note(
-        "recorded",
-        &format!(
-            "{frames} frames: {} walks up, then a stranger, then {} again, mirrored in dim light",
-            KNOWN.0, KNOWN.0
-        ),
-    );
+    let who = KNOWN.0;
+    let text = format!("{frames} frames: {who} walks up, then a stranger, then {who} again, mirrored in dim light");
+    tell.note("recorded", &text);
     let desk = front_desk(stop.child_token()).await?;
     configure(&mut settings, engine, scratch.path(), folder, desk, !args.once)?;
 
-    let (events, mut happened) = tokio::sync::mpsc::unbounded_channel();
-    let options = agent::Options { events: Some(events), dry_run: false, ends_with_recording: true, metrics: None };
-    let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop.clone()));
     tell.note("watching", "press Ctrl-C to stop");
     let mut summary = Summary::default();
-    while let Some(event) = happened.recv().await {
+    let played = play(settings, false, stop.clone(), |event| {
         summary.note(&event);
         tell.event(&event);
-        if !tell.read.get() {
-            // Everything ends in order, and the throw-away folder goes.
-            stop.cancel();
-        }
-    }
-    agent.await.context("the agent ended badly")??;
+        tell.read.get()
+    });
+    played.await?;
     stop.cancel();
     tell.summary(&summary);
     Ok(if summary.visits > 0 || !tell.read.get() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -331,16 +321,11 @@ impl Teller {
             self.json(&line);
             return;
         }
-        let milliseconds = |time: Option<u64>| time.map_or("none".to_string(), |ms| format!("{ms} ms"));
-        let text = format!(
-            "{} visits: {} recognised, {} unknown; {} actions fired; first face to action p50 {}, max {}",
-            summary.visits,
-            summary.recognised,
-            summary.unknown,
-            summary.actions,
-            milliseconds(p50),
-            milliseconds(max)
-        );
+        let [p50, max] = [p50, max].map(|time| time.map_or("none".to_string(), |ms| format!("{ms} ms")));
+        let Summary { visits, recognised, unknown, actions, .. } = summary;
+        let times = format!("first face to action p50 {p50}, max {max}");
+        let text =
+            format!("{visits} visits: {recognised} recognised, {unknown} unknown; {actions} actions fired; {times}");
         self.line("summary", &text, "1");
     }
 

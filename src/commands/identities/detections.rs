@@ -4,14 +4,13 @@ use std::path::Path;
 use std::pin::pin;
 
 use anyhow::Context;
-use futures_util::{Stream, StreamExt, TryStreamExt};
-use identities::ClientError;
+use futures_util::{StreamExt, TryStreamExt};
 use identities::wire::{DetectionItem, DetectionsQuery};
 use serde_json::json;
 
 use super::access;
 use super::faces::score;
-use crate::cli::{Asked, DetectionsCommand, DetectionsRange};
+use crate::cli::{Asked, DetectionsCommand};
 use crate::commands::{CommandResult, print_line, table};
 use crate::terminal::ExitCode;
 
@@ -36,14 +35,7 @@ pub async fn run(Asked { command, asking }: Asked<DetectionsCommand>) -> Command
     if let Some(folder) = &range.images {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    print(pin!(detections.take(limit)), range, asking.json).await
-}
-
-async fn print(
-    mut detections: impl Stream<Item = Result<DetectionItem, ClientError>> + Unpin,
-    range: &DetectionsRange,
-    json: bool,
-) -> CommandResult {
+    let mut detections = pin!(detections.take(limit));
     let mut rows = Vec::new();
     let mut numbers = 1..;
     while let Some((detection, number)) = detections.try_next().await?.zip(numbers.next()) {
@@ -51,7 +43,7 @@ async fn print(
             (Some(folder), Some(image)) => Some(save(folder, number, &detection, &image.0)?),
             _ => None,
         };
-        if json {
+        if asking.json {
             let line = json!({
                 "dateTimeUtc": table::time(detection.date_time_utc), "detector": detection.detector,
                 "confidence": detection.confidence, "timeZone": detection.time_zone,
@@ -68,7 +60,7 @@ async fn print(
             picture.unwrap_or_else(|| if detection.image.is_some() { "yes" } else { "none" }.into()),
         ]);
     }
-    if !json {
+    if !asking.json {
         table::print(["time (UTC)", "detector", "face confidence", "time zone", "picture"], rows, "none");
     }
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use identities::{Client, ClientError, DocumentUpload};
 use serde_json::json;
 use tokio::io::AsyncWrite;
@@ -38,9 +38,7 @@ pub async fn document(Asked { command, asking }: Asked<DocumentCommand>) -> Comm
             download(document, &output, &asking).await
         }
         DocumentCommand::Upload { person, file, name, description, id, media_type } => {
-            if !file.is_file() {
-                bail!("{} is not a file", file.display());
-            }
+            ensure!(file.is_file(), "{} is not a file", file.display());
             let own_name = || file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let id = id.unwrap_or_else(|| Uuid::new_v4().to_string());
             let upload = DocumentUpload {

@@ -1,6 +1,6 @@
 //! `doorward identities person` and `search`: records, read and changed part by part.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use identities::text;
 use identities::wire::{
@@ -66,14 +66,16 @@ pub async fn run(Asked { command, asking }: Asked<PersonCommand>) -> CommandResu
 
 pub async fn search(args: SearchArgs) -> CommandResult {
     let client = access::connect(&args.asking.access)?;
-    let people = match (&args.tag, &args.field) {
-        (Some(tag), _) => client.people_with_tag(&tags::find(&client, tag).await?.tag_id).await?,
-        (None, Some(field)) => client.people_with_field(field, args.value.as_deref()).await?,
-        (None, None) => bail!("give --tag or --field"),
+    let people = match &args.tag {
+        Some(tag) => client.people_with_tag(&tags::find(&client, tag).await?.tag_id).await?,
+        // Without a tag the command line has a field.
+        None => client.people_with_field(&args.field.unwrap_or_default(), args.value.as_deref()).await?,
     };
     let row = |person: &IdentityPersonItem| {
         let name = person.aliases.first().map(full_name).unwrap_or_default();
-        [person.person_id.clone(), name, tag_names(&person.tags), fields(&person.entity_fields)]
+        let tags = person.tags.iter().map(|tag| tag.name().unwrap_or(&tag.tag_id)).collect::<Vec<_>>().join(", ");
+        let fields = person.entity_fields.iter().map(|field| format!("{}={}", field.name, value(field)));
+        [person.person_id.clone(), name, tags, fields.collect::<Vec<_>>().join(", ")]
     };
     print_either(args.asking.json, &people, || {
         table::print(["person", "name", "tags", "fields"], people.iter().map(row), "nobody");
@@ -110,9 +112,7 @@ pub async fn give_tag(
     expires: Option<DateTime<Utc>>,
 ) -> anyhow::Result<PersonTag> {
     let now = Utc::now();
-    if expires.is_some_and(|expires| expires <= now) {
-        bail!("a tag cannot end in the past");
-    }
+    ensure!(expires.is_none_or(|expires| expires > now), "a tag cannot end in the past");
     let valid = |tag: &PersonTag| tag.is_called(name) && tag.expires.is_none_or(|expires| expires > now);
     let carried = carried.into_iter().find(valid);
     if let Some(carried) = carried.clone().filter(|carried| expires.is_none() || carried.expires == expires) {
@@ -161,14 +161,6 @@ fn show(person: &IdentityPersonItem) {
 
 pub fn full_name(alias: &PersonAlias) -> String {
     table::joined([&alias.title, &alias.first_name, &alias.middle_name, &alias.last_name], " ")
-}
-
-fn tag_names(tags: &[PersonTag]) -> String {
-    tags.iter().map(|tag| tag.name().unwrap_or(&tag.tag_id)).collect::<Vec<_>>().join(", ")
-}
-
-fn fields(fields: &[EntityField]) -> String {
-    fields.iter().map(|field| format!("{}={}", field.name, value(field))).collect::<Vec<_>>().join(", ")
 }
 
 fn value(field: &EntityField) -> String {

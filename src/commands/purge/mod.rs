@@ -162,13 +162,11 @@ impl Purged {
             print_line(&format!("erased     {topic} at the MQTT broker"));
         }
         let (marks, count, bytes) = (purge.marks(), searched.files, searched.bytes);
-        print_line(&format!(
-            "searched   {count} files, {bytes} bytes, for {marks} marks of it: {}",
-            match searched.found.len() {
-                0 => "none is left".into(),
-                left => format!("they are still in {left}"),
-            }
-        ));
+        let left = match searched.found.len() {
+            0 => "none is left".into(),
+            left => format!("they are still in {left}"),
+        };
+        print_line(&format!("searched   {count} files, {bytes} bytes, for {marks} marks of it: {left}"));
         for file in &searched.found {
             print_line(&format!("STILL IN   {}", file.display()));
         }

@@ -42,9 +42,7 @@ impl CommonOfActions for ExecConfig {
 
 impl Sensible for ExecConfig {
     fn check(&self, at: &At<'_>) {
-        if self.program.as_os_str().is_empty() {
-            at.wrong(&["program"], "it must name a program");
-        }
+        at.wrong_if(self.program.as_os_str().is_empty(), &["program"], "it must name a program");
         for variable in self.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
             at.wrong(&["env", variable], "this is not the name of a variable");
         }

@@ -26,8 +26,6 @@ impl CommonOfActions for JournalConfig {
 
 impl Sensible for JournalConfig {
     fn check(&self, at: &At<'_>) {
-        if self.path.as_os_str().is_empty() {
-            at.wrong(&["path"], "it must name a file");
-        }
+        at.wrong_if(self.path.as_os_str().is_empty(), &["path"], "it must name a file");
     }
 }

@@ -43,9 +43,7 @@ impl CommonOfActions for MqttActionConfig {
 
 impl Sensible for MqttActionConfig {
     fn check(&self, at: &At<'_>) {
-        if self.topic.trim().is_empty() {
-            at.wrong(&["topic"], "it is empty; write it like `house/door/{{ detector }}`");
-        }
+        at.wrong_if(self.topic.trim().is_empty(), &["topic"], "it is empty; write it like `house/door/{{ detector }}`");
         if self.actuator && self.retain {
             let problem = "the broker would repeat the command to whoever connects later; an actuator must not";
             at.wrong(&["retain"], problem);

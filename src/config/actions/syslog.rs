@@ -10,7 +10,7 @@ use crate::config::value::{Value, words};
 section! {
     /// `type = "syslog"`: a line in a log.
     pub struct SyslogConfig: Default {
-        pub to: LogTarget = LogTarget::default();
+        pub to: LogTarget = LogTarget::Unix(DEV_LOG.into());
         pub facility: Facility = Facility::Daemon;
         pub severity: Severity = Severity::Info;
         /// A template. What it holds is in a log afterwards: ids rather than names.
@@ -79,15 +79,7 @@ impl CommonOfActions for SyslogConfig {
 
 impl Sensible for SyslogConfig {
     fn check(&self, at: &At<'_>) {
-        if self.message.trim().is_empty() {
-            at.wrong(&["message"], "it is empty; write a template, or leave it out");
-        }
-    }
-}
-
-impl Default for LogTarget {
-    fn default() -> Self {
-        Self::Unix(DEV_LOG.into())
+        at.wrong_if(self.message.trim().is_empty(), &["message"], "it is empty; write a template, or leave it out");
     }
 }
 
@@ -101,7 +93,7 @@ impl LogTarget {
         };
         let path = |text: &str| text.starts_with('/').then(|| PathBuf::from(text));
         match text.split_once(':') {
-            None if text == "local" => Some(Self::default()),
+            None if text == "local" => Some(Self::Unix(DEV_LOG.into())),
             None if text == "journald" => Some(Self::Journald(JOURNAL.into())),
             Some(("unix", rest)) => path(rest).map(Self::Unix),
             Some(("journald", rest)) => path(rest).map(Self::Journald),

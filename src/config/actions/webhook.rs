@@ -13,6 +13,7 @@ use super::preset::{Preset, check_url};
 use super::{CommonOfActions, GuardConfig, Nature, door};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, hidden, section};
+use crate::config::settings::check_no_certificates;
 use crate::config::value::words;
 
 section! {
@@ -140,14 +141,12 @@ impl Sensible for WebhookConfig {
             (_, Some(preset)) => self.check_beside_preset(preset, at),
         }
         let origin = self.origin();
-        if origin.as_ref().is_some_and(|origin| !stays_private(origin)) {
+        if let Some(origin) = &origin {
+            check_no_certificates(origin, self.ca_file.is_some(), &self.pin_sha256, at);
+        }
+        if origin.is_some_and(|origin| !stays_private(&origin)) {
             let path: &[&str] = if self.preset.is_some() { &["preset", "url"] } else { &["url"] };
             at.unwise(path, "what is sent there travels unencrypted; use https if the receiver can");
-        }
-        let plain = origin.is_some_and(|origin| origin.scheme() == "http");
-        if plain && (self.ca_file.is_some() || !self.pin_sha256.is_empty()) {
-            let key = if self.ca_file.is_some() { "ca_file" } else { "pin_sha256" };
-            at.wrong(&[key], "there is no certificate to check over http; use https");
         }
         const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
         if !METHODS.iter().any(|method| method.eq_ignore_ascii_case(&self.method)) {
@@ -163,9 +162,7 @@ impl Sensible for WebhookConfig {
         for field in self.form.keys().filter(|field| quoted(field)) {
             at.wrong(&["form", field], "this is not the name of a form's field");
         }
-        if quoted(&self.picture_name) {
-            at.wrong(&["picture_name"], "this is not the name of a form's field");
-        }
+        at.wrong_if(quoted(&self.picture_name), &["picture_name"], "this is not the name of a form's field");
         let other_body = self.body_format != BodyFormat::Event;
         if self.body.is_some() && (other_body || !self.form.is_empty()) {
             at.wrong(&["body"], "it stands beside another body; leave out `body_format` and `form`, or this");

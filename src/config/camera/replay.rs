@@ -36,9 +36,7 @@ words! {
 
 impl Sensible for ReplayConfig {
     fn check(&self, at: &At<'_>) {
-        if self.path.as_os_str().is_empty() {
-            at.wrong(&["path"], "it must name a video file or a folder of pictures");
-        }
+        at.wrong_if(self.path.as_os_str().is_empty(), &["path"], "it must name a video file or a folder of pictures");
         if self.pace == Pace::Fixed && self.fps.is_none() {
             at.wrong(&["pace"], "`fixed` also needs `fps`, from 0.1 to 240");
         }

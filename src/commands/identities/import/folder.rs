@@ -1,10 +1,11 @@
 //! People in a folder with a folder for each, as operators lay them out and `doorward engine export` writes them.
 //!
-//! In: the folder. Out: a [`Plan`] of photos not read yet; a person whose `person.json` cannot be used is a flaw, and the others go on.
+//! In: the folder. Out: a [`Plan`] of photos not read yet; a person whose `person.json` cannot be used is a flaw, and
+//! the others go on.
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use identities::roster::{PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
 use serde::de::DeserializeOwned;
 
@@ -66,9 +67,7 @@ fn person(folder: &Path, key: &str) -> anyhow::Result<Planned> {
 
 fn json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
-    if size > MAX_JSON {
-        bail!("{} is too large to be what it is called", file.display());
-    }
+    ensure!(size <= MAX_JSON, "{} is too large to be what it is called", file.display());
     let text = identities::text_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut json = serde_json::Deserializer::from_str(&text);
     serde_path_to_error::deserialize(&mut json).with_context(|| format!("{} cannot be read", file.display()))

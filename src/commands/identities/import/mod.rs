@@ -20,6 +20,7 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::Path;
 
 use anyhow::anyhow;
 use futures_util::{StreamExt, stream};
@@ -29,10 +30,10 @@ use identities::{Client, ClientError};
 
 use super::access;
 use crate::agent;
-use crate::cli::ImportArgs;
+use crate::cli::{ImportArgs, ImportedPeople};
 use crate::commands::CommandResult;
 use crate::commands::doors::Doors;
-use crate::commands::progress::bar;
+use crate::commands::table::bar;
 use crate::terminal::ExitCode;
 use cut::Cut;
 use person::Importer;
@@ -40,36 +41,47 @@ use report::Report;
 use source::Plan;
 
 pub async fn run(args: ImportArgs) -> CommandResult {
-    let source = args.what.source.clone();
+    let connect = || if args.dry_run { Ok(None) } else { access::connect(&args.access).map(Some) };
+    people(args.what, args.access.config.config.as_deref(), connect).await
+}
+
+/// Imports people into the engine that `connect` gives; where it gives none, everything is read and nothing sent. The
+/// configuration says where the doors are.
+pub async fn people(
+    what: ImportedPeople,
+    config: Option<&Path>,
+    connect: impl FnOnce() -> anyhow::Result<Option<Client>>,
+) -> CommandResult {
+    let source = what.source.clone();
     let bar = bar("reading photos {pos}");
     let reading = bar.clone();
-    let doors = Doors::new(args.what.time_zone, args.access.config.config.as_deref());
+    let doors = Doors::new(what.time_zone, config);
     let plan = tokio::task::spawn_blocking(move || plan::read(&source, &doors, &|| reading.inc(1))).await??;
     bar.finish_and_clear();
     for note in &plan.notes {
         eprintln!("doorward: {note}");
     }
     let mut report = Report::new(&plan);
-    if args.dry_run {
-        report.dry_run = true;
-    } else {
-        let client = access::connect(&args.access)?;
-        // Wrong addresses and passwords are known before anything begins.
-        client.authenticate().await?;
-        import(client, &plan, &args, &mut report).await?;
+    match connect()? {
+        None => report.dry_run = true,
+        Some(client) => {
+            // Wrong addresses and passwords are known before anything begins.
+            client.authenticate().await?;
+            import(client, &plan, &what, &mut report).await?;
+        }
     }
     report.finish();
-    if let Some(file) = &args.what.report {
+    if let Some(file) = &what.report {
         report.write(file)?;
     }
-    report.print(args.what.json);
+    report.print(what.json);
     if let Some(error) = report.stop {
         return Err(error.context("the import stopped before its end; run it again, and it goes on from there"));
     }
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Report) -> anyhow::Result<()> {
+async fn import(client: Client, plan: &Plan, what: &ImportedPeople, report: &mut Report) -> anyhow::Result<()> {
     let cut = Cut::default();
     let (stop, stopped) = (agent::stop_on_signal()?, cut.clone());
     tokio::spawn(async move {
@@ -83,7 +95,7 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
             return Ok(());
         }
     };
-    let importer = Importer { client, cut: cut.clone(), force: args.what.force, tags };
+    let importer = Importer { client, cut: cut.clone(), force: what.force, tags };
     let photos = plan.people.iter().map(|person| person.photos.len() as u64).sum();
     let bar = bar("{bar:30} {pos}/{len} photos, {per_sec}, {eta} left");
     bar.set_length(photos);
@@ -92,7 +104,7 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
             let (importer, bar) = (&importer, &bar);
             async move { (person, importer.import(person, &|| bar.inc(1)).await) }
         })
-        .buffer_unordered(usize::from(args.what.jobs));
+        .buffer_unordered(usize::from(what.jobs));
     while let Some((person, outcome)) = outcomes.next().await {
         report.add(person, outcome);
     }

@@ -11,13 +11,13 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context, bail};
 use identities::wire::{Base64, CheckImageReferenceResponse, FaceEnrollQuery, FaceEnrollRequest, IdentityPersonItem};
 use identities::{Client, ClientError};
 
 use super::cut::{Cut, is_of_one};
 use super::record::{Record, share_a_name};
 use super::source::{Photo, Planned};
-use crate::terminal::with_causes;
 
 /// How an operator settles whose a photo is.
 const SAY_SO: &str = "say so: person_id in the CSV file, personId in person.json";
@@ -54,14 +54,9 @@ pub enum Fate {
     Rejected(String),
 }
 
-/// Why a person cannot be gone on with.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    /// It is this person's own: the others can be gone on with.
-    #[error("{0}")]
-    Own(String),
-    #[error("{}", with_causes(.0))]
-    Engine(#[from] ClientError),
+/// Whether an error is the engine's, and about one photo or record.
+fn is_of_one_photo(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(is_of_one)
 }
 
 impl Importer {
@@ -69,13 +64,12 @@ impl Importer {
     pub async fn import(&self, wanted: &Planned, photo_done: &dyn Fn()) -> Outcome {
         let mut outcome = Outcome::default();
         if !self.cut.is_stopped()
-            && let Err(trouble) = self.steps(wanted, &mut outcome, photo_done).await
+            && let Err(error) = self.steps(wanted, &mut outcome, photo_done).await
         {
-            outcome.failure = Some(trouble.to_string());
-            match trouble {
-                // One that everybody would have stops everything.
-                Trouble::Engine(error) if !is_of_one(&error) => self.cut.stop(error.into()),
-                _ => {}
+            outcome.failure = Some(format!("{error:#}"));
+            // What the engine has against everybody stops everything.
+            if error.downcast_ref().is_some_and(|error| !is_of_one(error)) {
+                self.cut.stop(error);
             }
         }
         for _ in outcome.photos.len()..wanted.photos.len() {
@@ -84,7 +78,7 @@ impl Importer {
         outcome
     }
 
-    async fn steps(&self, wanted: &Planned, outcome: &mut Outcome, photo_done: &dyn Fn()) -> Result<(), Trouble> {
+    async fn steps(&self, wanted: &Planned, outcome: &mut Outcome, photo_done: &dyn Fn()) -> anyhow::Result<()> {
         let mut known = Vec::with_capacity(wanted.photos.len());
         for photo in &wanted.photos {
             known.push(self.known(photo).await?);
@@ -99,27 +93,22 @@ impl Importer {
             photo_done();
         }
         let Some(person) = &outcome.person_id else {
-            return Err(Trouble::Own("nobody was enrolled: every photo was turned down".into()));
+            bail!("nobody was enrolled: every photo was turned down");
         };
         let stored = self.person(person).await?;
         let record = Record { client: &self.client, cut: &self.cut, tags: &self.tags, stored };
-        record.complete(wanted).await.map_err(|error| match is_of_one(&error) {
-            true => Trouble::Own(format!("the record is not complete: {}", with_causes(&error))),
-            false => Trouble::Engine(error),
-        })
+        record.complete(wanted).await.context("the record is not complete")
     }
 
     /// Enrols a photo the engine does not have: for the person so far, else for a new one, else, where it turns that
     /// down, for the one it knows in the photo, whom it may have by a photo of another reference.
-    async fn bring(&self, photo: &Photo, wanted: &Planned, outcome: &mut Outcome) -> Result<Fate, Trouble> {
+    async fn bring(&self, photo: &Photo, wanted: &Planned, outcome: &mut Outcome) -> anyhow::Result<Fate> {
         let so_far = outcome.person_id.as_deref();
         let enrolled = match self.enroll(photo, so_far).await {
-            Err(Trouble::Engine(error)) if so_far.is_none() && is_of_one(&error) => {
-                match self.namesake(photo, wanted).await? {
-                    Some(id) => self.enroll(photo, Some(&id)).await,
-                    None => Err(Trouble::Engine(error)),
-                }
-            }
+            Err(error) if so_far.is_none() && is_of_one_photo(&error) => match self.namesake(photo, wanted).await? {
+                Some(id) => self.enroll(photo, Some(&id)).await,
+                None => Err(error),
+            },
             enrolled => {
                 outcome.new |= so_far.is_none() && enrolled.is_ok();
                 enrolled
@@ -130,8 +119,8 @@ impl Importer {
                 outcome.person_id = Some(id);
                 Ok(Fate::Enrolled)
             }
-            Err(Trouble::Engine(error)) if is_of_one(&error) => Ok(Fate::Rejected(with_causes(&error))),
-            Err(trouble) => Err(trouble),
+            Err(error) if is_of_one_photo(&error) => Ok(Fate::Rejected(format!("{error:#}"))),
+            Err(error) => Err(error),
         }
     }
 
@@ -141,7 +130,7 @@ impl Importer {
         &self,
         wanted: &Planned,
         known: &[CheckImageReferenceResponse],
-    ) -> Result<Option<String>, Trouble> {
+    ) -> anyhow::Result<Option<String>> {
         let first = wanted.photos.iter().zip(known).find(|(_, known)| known.exists);
         let owner = match first {
             Some((photo, known)) => Some(self.owner(photo, known).await?),
@@ -149,9 +138,7 @@ impl Importer {
         };
         let stated = match (&wanted.person_id, &wanted.record.person_id) {
             (Some(id), _) => match self.person(id).await {
-                Err(ClientError::NotFound { .. }) => {
-                    return Err(Trouble::Own(format!("the engine knows nobody of person_id {id}")));
-                }
+                Err(ClientError::NotFound { .. }) => bail!("the engine knows nobody of person_id {id}"),
                 person => Some(person?.person_id),
             },
             // Of the engine the record came from; this may be another.
@@ -162,34 +149,27 @@ impl Importer {
             },
             (None, None) => None,
         };
-        match (&stated, owner) {
-            (None, None) => Ok(None),
-            (Some(id), None) => Ok(Some(id.clone())),
-            (Some(id), Some(owner)) if !id.eq_ignore_ascii_case(&owner.person.person_id) => Err(Trouble::Own(format!(
-                "a photo of them is enrolled for another person, {}, not for {id}",
-                owner.person.person_id
-            ))),
-            (Some(_), Some(owner)) => Ok(Some(owner.person.person_id)),
-            (None, Some(owner)) => {
-                let (stored, names) = (&owner.person.aliases, &wanted.record.aliases);
-                let id = owner.person.person_id;
-                match (names.is_empty() || stored.is_empty(), share_a_name(names, stored), owner.certain) {
-                    (_, true, _) | (true, _, true) => Ok(Some(id)),
-                    (true, false, false) => Err(Trouble::Own(format!(
-                        "their photo is enrolled, but the engine does not tell for certain whose it is; it may be \
-                         {id}: if so, {SAY_SO}"
-                    ))),
-                    (false, false, _) => Err(Trouble::Own(format!(
-                        "their photo is enrolled for {id}, who has another name; if it is the same \
-                         person, {SAY_SO}"
-                    ))),
-                }
+        let Some(Owner { person: IdentityPersonItem { person_id: id, aliases, .. }, certain }) = owner else {
+            return Ok(stated);
+        };
+        let names = &wanted.record.aliases;
+        let nameless = names.is_empty() || aliases.is_empty();
+        match stated {
+            Some(stated) if stated.eq_ignore_ascii_case(&id) => Ok(Some(id)),
+            None if share_a_name(names, &aliases) || (nameless && certain) => Ok(Some(id)),
+            Some(stated) => bail!("a photo of them is enrolled for another person, {id}, not for {stated}"),
+            None if nameless => bail!(
+                "their photo is enrolled, but the engine does not tell for certain whose it is; it may be {id}: if so, \
+                 {SAY_SO}"
+            ),
+            None => {
+                bail!("their photo is enrolled for {id}, who has another name; if it is the same person, {SAY_SO}")
             }
         }
     }
 
     /// Whose a photo is that the engine has: it is shown to the engine again.
-    async fn owner(&self, photo: &Photo, known: &CheckImageReferenceResponse) -> Result<Owner, Trouble> {
+    async fn owner(&self, photo: &Photo, known: &CheckImageReferenceResponse) -> anyhow::Result<Owner> {
         let picture = read(photo).await?;
         let faces =
             self.cut.patiently(&self.client, async || self.client.face_detect(picture.clone()).await).await?.detections;
@@ -198,18 +178,16 @@ impl Importer {
         let mut people = faces.iter().filter_map(|face| face.person_id.as_ref());
         let person = match (enrolled.and_then(|face| face.person_id.as_ref()), people.next(), people.next()) {
             (Some(person), _, _) | (None, Some(person), None) => person,
-            _ => {
-                return Err(Trouble::Own(format!(
-                    "{} is enrolled, but the engine does not tell whose it is; if you know, {SAY_SO}",
-                    photo.file.display()
-                )));
-            }
+            _ => bail!(
+                "{} is enrolled, but the engine does not tell whose it is; if you know, {SAY_SO}",
+                photo.file.display()
+            ),
         };
         Ok(Owner { person: self.person(person).await?, certain })
     }
 
     /// The only person the engine knows in a photo, if they are called as the source has it.
-    async fn namesake(&self, photo: &Photo, wanted: &Planned) -> Result<Option<String>, Trouble> {
+    async fn namesake(&self, photo: &Photo, wanted: &Planned) -> anyhow::Result<Option<String>> {
         let picture = read(photo).await?;
         let faces =
             match self.cut.patiently(&self.client, async || self.client.face_detect(picture.clone()).await).await {
@@ -224,7 +202,7 @@ impl Importer {
     }
 
     /// Enrols a photo the engine does not have; gives the person's id.
-    async fn enroll(&self, photo: &Photo, person: Option<&str>) -> Result<String, Trouble> {
+    async fn enroll(&self, photo: &Photo, person: Option<&str>) -> anyhow::Result<String> {
         let query = FaceEnrollQuery { person_id: person.map(str::to_owned), force_enrollment: self.force };
         let picture = read(photo).await?;
         let request = FaceEnrollRequest { face_image: picture, photo_reference_id: Some(photo.reference.clone()) };

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use encoding_rs::WINDOWS_1252;
 use identities::roster::CarriedTag;
 use identities::text;
@@ -45,9 +45,7 @@ enum Column {
 
 pub fn read(file: &Path, doors: &Doors) -> anyhow::Result<Plan> {
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
-    if size > MAX_BYTES {
-        bail!("{} has {size} bytes, too many for a list of people", file.display());
-    }
+    ensure!(size <= MAX_BYTES, "{} has {size} bytes, too many for a list of people", file.display());
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let failed = || format!("{} cannot be used", file.display());
     let (text, guessed) = decoded(&bytes).with_context(failed)?;
@@ -69,9 +67,7 @@ fn decoded(bytes: &[u8]) -> anyhow::Result<(String, bool)> {
         Some(text) => (text, false),
         None => (WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(), true),
     };
-    if text.contains('\0') {
-        bail!("it is no text that is known here; save it as \"CSV UTF-8\"");
-    }
+    ensure!(!text.contains('\0'), "it is no text that is known here; save it as \"CSV UTF-8\"");
     Ok((text, guessed))
 }
 
@@ -136,7 +132,7 @@ fn add<'a>(
         bail!("the person has another person_id in a line before");
     }
     let record = &mut person.record;
-    record.aliases.extend(name.filter(|name| !record.aliases.contains(name)));
+    name.into_iter().for_each(|name| add_new(&mut record.aliases, name));
     for (column, cell) in cells {
         match column {
             Column::Photo => {
@@ -147,17 +143,11 @@ fn add<'a>(
             }
             Column::Tag => {
                 for text in several(cell) {
-                    let tag = tag(text, doors)?;
-                    if !record.tags.contains(&tag) {
-                        record.tags.push(tag);
-                    }
+                    add_new(&mut record.tags, tag(text, doors)?);
                 }
             }
             Column::Note => {
-                let note = PersonNote { body: Some(cell.into()), ..PersonNote::default() };
-                if !record.notes.contains(&note) {
-                    record.notes.push(note);
-                }
+                add_new(&mut record.notes, PersonNote { body: Some(cell.into()), ..PersonNote::default() });
             }
             Column::Field(name) => {
                 let field =
@@ -172,6 +162,13 @@ fn add<'a>(
         }
     }
     Ok(())
+}
+
+/// Adds a part to a list that does not have it yet.
+fn add_new<T: PartialEq>(list: &mut Vec<T>, part: T) {
+    if !list.contains(&part) {
+        list.push(part);
+    }
 }
 
 /// The name a row gives, if any.
