@@ -7,7 +7,8 @@ mod identities;
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use ::identities::wire;
+use chrono::{DateTime, Utc};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
@@ -74,7 +75,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArgs {
     /// The main file; detectors are read from `detectors/*.toml` beside it [default: /etc/doorward/doorward.toml]
-    #[arg(long, value_name = "FILE", env = "DOORWARD_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "DOORWARD_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
@@ -123,7 +124,7 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Which visits are sent, whatever the configuration says
-    #[arg(long, value_parser = Subject::parse, value_name = "largest|each")]
+    #[arg(long, value_parser = parse_subject, value_name = "largest|each")]
     pub subject: Option<Subject>,
     /// Needs no engine and fires nothing: what would be sent
     #[arg(long)]
@@ -301,43 +302,26 @@ pub enum ModelsCommand {
     },
 }
 
-impl Subject {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "largest" => Ok(Self::Largest),
-            "each" => Ok(Self::Each),
-            _ => Err("it is `largest` or `each`".into()),
-        }
-    }
-}
-
 /// A detector's name as it stands, or as systemd-escape(1) writes it into the name of a unit (`Loading\x20bay`). A dash
 /// stays a dash, unlike in systemd's own unescaping: `doorward@front-door` is the detector `front-door`.
 fn detector_of_unit(text: &str) -> Result<DetectorName, String> {
-    let mut name = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let escaped = after
-            .strip_prefix(b"x")
-            .and_then(|digits| u8::from_str_radix(str::from_utf8(digits.get(..2)?).ok()?, 16).ok());
-        match escaped.filter(|_| *first == b'\\') {
-            Some(byte) => {
-                name.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                name.push(*first);
-                rest = after;
-            }
-        }
+    let mut parts = text.split("\\x");
+    let mut name = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let byte = byte.ok_or_else(|| format!("`\\x{part}` does not begin with the two digits of a byte"))?;
+        name.push(byte);
+        name.extend(part[2..].bytes());
     }
     DetectorName::new(&String::from_utf8_lossy(&name))
 }
 
+fn parse_subject(text: &str) -> Result<Subject, String> {
+    text.parse().map_err(|_| "it is `largest` or `each`".into())
+}
+
 fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
-    let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
-    let moment = || DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
-    day().or_else(moment).ok_or_else(|| "it is like 2026-01-31, or 2026-01-31T08:00:00Z".into())
+    wire::parse_time(text).ok_or_else(|| "it is like 2026-01-31, or 2026-01-31T08:00:00Z".into())
 }
 
 fn parse_size(text: &str) -> Result<(u32, u32), String> {

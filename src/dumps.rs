@@ -1,7 +1,8 @@
 //! No core files: the memory of this process holds faces, tokens and passwords.
 //!
 //! In: nothing. Out: a process that leaves no core file however it ends, whose memory no other process of the same user
-//! can read, and of which even a core forced by root holds no memory. What root reads out of a running process it reads.
+//! can read, and of which even a core forced by root holds no memory. What root reads out of a running process it
+//! reads.
 //!
 //! ```text
 //! RLIMIT_CORE 0       the kernel writes no core file            also for what this process starts
@@ -20,15 +21,9 @@ const FILTER: &str = "/proc/self/coredump_filter";
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     #[error("cannot set the limit for core files to 0")]
-    Limit {
-        #[source]
-        source: Errno,
-    },
+    Limit(#[source] Errno),
     #[error("cannot mark the process as one that is not dumped")]
-    Dumpable {
-        #[source]
-        source: Errno,
-    },
+    Dumpable(#[source] Errno),
 }
 
 /// Forbids core files from now on, for good. To be called before anything secret is read.
@@ -36,6 +31,6 @@ pub fn forbid() -> Result<(), DumpError> {
     // First, because it can only be written while the process may be dumped. A kernel without it, or a system without
     // /proc, makes cores by the two rules below alone.
     let _ = std::fs::write(FILTER, "0");
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|source| DumpError::Limit { source })?;
-    prctl::set_dumpable(false).map_err(|source| DumpError::Dumpable { source })
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(DumpError::Limit)?;
+    prctl::set_dumpable(false).map_err(DumpError::Dumpable)
 }

@@ -3,7 +3,7 @@
 use clap::Parser;
 
 use doorward::cli::{Cli, Command};
-use doorward::commands::{self, CommandResult, Failure};
+use doorward::commands::{self, CommandResult};
 use doorward::dumps;
 use doorward::terminal::{self, ExitCode, complain};
 
@@ -23,7 +23,7 @@ fn main() {
     identities::trust::crypto();
     let result = match cli.command {
         Command::Run(args) => block_on(commands::run::run(args)),
-        Command::Check(args) => commands::check::run(args),
+        Command::Check(args) => block_on(commands::check::run(args)),
         #[cfg(feature = "engine")]
         Command::Demo(args) => block_on(commands::demo::run(args)),
         Command::Replay(args) => block_on(commands::replay::run(args)),
@@ -31,10 +31,10 @@ fn main() {
         Command::Embed(args) => commands::embed::run(args),
         Command::Explain(args) => commands::explain::run(args),
         Command::Actions(command) => block_on(commands::actions::run(command)),
-        Command::Purge(args) => commands::purge::run(args),
+        Command::Purge(args) => block_on(commands::purge::run(args)),
         Command::Pictures(command) => commands::pictures::run(command),
         Command::Rules(command) => commands::rules::run(command),
-        Command::Models(command) => commands::models::run(command),
+        Command::Models(command) => block_on(commands::models::run(command)),
         #[cfg(feature = "engine")]
         Command::Engine(command) => block_on(commands::engine::run(command)),
         Command::Identities(command) => block_on(commands::identities::run(*command)),
@@ -51,16 +51,12 @@ fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
 }
 
 /// Prints the whole chain of an error: what was tried, then why it did not work.
-fn report(failure: Failure) -> ExitCode {
-    let (error, code) = match failure {
-        Failure::Failed(error) => (error, ExitCode::FAILURE),
-        Failure::BadConfiguration(error) => (error, ExitCode::BAD_CONFIGURATION),
-    };
+fn report(error: anyhow::Error) -> ExitCode {
     // A message may be a list of mistakes, a line each.
     let message = format!("doorward: {error}");
     message.lines().for_each(complain);
     for cause in error.chain().skip(1) {
         complain(&format!("  because {cause}"));
     }
-    code
+    commands::exit_code(&error)
 }

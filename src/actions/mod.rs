@@ -110,7 +110,7 @@ impl Actions {
             let (at_once, accepted) = (Semaphore::new(config.concurrency().into()), Semaphore::new(MOST_ACCEPTED));
             by_name.insert(name.clone(), Action { kind, actuator, at_once, accepted });
         }
-        Ok(Self { by_name, dry_run: DryRun::default() })
+        Ok(Self { by_name, dry_run: DryRun::All(false) })
     }
 
     /// Performs none of those that `dry_run` covers, and says so.

@@ -17,33 +17,42 @@ pub struct EngineAccess {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// The engine's base URL, with or without `/identities`
-    #[arg(long, value_name = "URL", requires = "username")]
+    #[arg(long, global = true, value_name = "URL", requires = "username")]
     pub url: Option<url::Url>,
-    #[arg(long, requires = "url")]
+    #[arg(long, global = true, requires = "url")]
     pub username: Option<String>,
     /// Its first line is the password, `-` reads standard input; without it the credential or variable
     /// IDENTITIES_PASSWORD, then the prompt
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, global = true, value_name = "FILE", requires = "url")]
     pub password_file: Option<PathBuf>,
     /// A PEM file with the certificates the engine is signed by
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, global = true, value_name = "FILE", requires = "url")]
     pub ca_file: Option<PathBuf>,
     /// The engine's key, as `doorward identities trust URL` prints it; may be given several times
-    #[arg(long, value_name = "SHA256", requires = "url")]
+    #[arg(long, global = true, value_name = "SHA256", requires = "url")]
     pub pin: Vec<KeyPin>,
     /// Send password and faces unencrypted, where the URL says http and names another machine
-    #[arg(long, requires = "url")]
+    #[arg(long, global = true, requires = "url")]
     pub allow_plain_http: bool,
 }
 
 /// What every command that talks to an engine takes.
 #[derive(Debug, Clone, Args)]
 pub struct Asking {
+    /// Print JSON; what an engine answers has the API's own names there
+    #[arg(long, global = true)]
+    pub json: bool,
     #[command(flatten)]
     pub access: EngineAccess,
-    /// Print JSON, with the API's own names
-    #[arg(long)]
-    pub json: bool,
+}
+
+/// A group of commands that talk to an engine, and what each of them takes.
+#[derive(Debug, Args)]
+pub struct Asked<C: Subcommand> {
+    #[command(subcommand)]
+    pub command: C,
+    #[command(flatten)]
+    pub asking: Asking,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,22 +82,17 @@ pub enum IdentitiesCommand {
         asking: Asking,
     },
     /// Read and change a person's record
-    #[command(subcommand)]
-    Person(PersonCommand),
+    Person(Asked<PersonCommand>),
     /// Find people by tag or by custom field
     Search(SearchArgs),
     /// Tag definitions
-    #[command(subcommand)]
-    Tags(TagsCommand),
+    Tags(Asked<TagsCommand>),
     /// The history of sightings
-    #[command(subcommand)]
-    Detections(DetectionsCommand),
+    Detections(Asked<DetectionsCommand>),
     /// Download photos
-    #[command(subcommand)]
-    Photo(PhotoCommand),
+    Photo(Asked<PhotoCommand>),
     /// Files attached to people
-    #[command(subcommand)]
-    Document(DocumentCommand),
+    Document(Asked<DocumentCommand>),
     /// Show the certificate a server presents, whether it is trusted, and the line that trusts it
     Trust(TrustArgs),
 }
@@ -108,8 +112,6 @@ pub struct TrustArgs {
 
 #[derive(Debug, Args)]
 pub struct EnrollArgs {
-    #[command(flatten)]
-    pub access: EngineAccess,
     /// JPEG, PNG, WebP or BMP with the face in it
     #[arg(long, value_name = "FILE")]
     pub photo: PathBuf,
@@ -126,9 +128,8 @@ pub struct EnrollArgs {
     /// Enrol even if the photo is poor
     #[arg(long)]
     pub force: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub asking: Asking,
 }
 
 /// Running it again goes on where it stopped and adds what is new: each photo is enrolled under a reference made from
@@ -181,11 +182,7 @@ pub struct ImportedPeople {
 #[derive(Debug, Subcommand)]
 pub enum PersonCommand {
     /// Show everything known of a person
-    Show {
-        person: String,
-        #[command(flatten)]
-        asking: Asking,
-    },
+    Show { person: String },
     /// Give a person a tag, defining it if need be, or change when it lapses
     Tag {
         person: String,
@@ -194,16 +191,9 @@ pub enum PersonCommand {
         /// without it the tag's own period
         #[arg(long, value_name = "WHEN", value_parser = parse_expiry)]
         expires: Option<Expiry>,
-        #[command(flatten)]
-        asking: Asking,
     },
     /// Take a tag off a person
-    Untag {
-        person: String,
-        tag: String,
-        #[command(flatten)]
-        asking: Asking,
-    },
+    Untag { person: String, tag: String },
     /// Add a name to a person
     Name {
         person: String,
@@ -215,25 +205,15 @@ pub enum PersonCommand {
         middle_name: Option<String>,
         #[arg(long)]
         title: Option<String>,
-        #[command(flatten)]
-        asking: Asking,
     },
     /// Set a custom field of a person to a text
-    Field {
-        person: String,
-        name: String,
-        value: String,
-        #[command(flatten)]
-        asking: Asking,
-    },
+    Field { person: String, name: String, value: String },
     /// Add a note to a person
     Note {
         person: String,
         text: String,
         #[arg(long)]
         summary: Option<String>,
-        #[command(flatten)]
-        asking: Asking,
     },
     /// Remove a part of a person's record by its id, which `person show --json` tells
     Remove {
@@ -241,8 +221,6 @@ pub enum PersonCommand {
         #[arg(value_enum)]
         what: PersonPart,
         id: String,
-        #[command(flatten)]
-        asking: Asking,
     },
 }
 
@@ -276,23 +254,17 @@ pub enum TagsCommand {
     List {
         /// Only this one
         name: Option<String>,
-        #[command(flatten)]
-        asking: Asking,
     },
     /// Show one definition
     Show {
         /// Its name or id
         tag: String,
-        #[command(flatten)]
-        asking: Asking,
     },
     /// Define a tag
     Create {
         name: String,
         #[command(flatten)]
         definition: TagDefinition,
-        #[command(flatten)]
-        asking: Asking,
     },
     /// Change a definition; what is not said stays
     Update {
@@ -302,15 +274,11 @@ pub enum TagsCommand {
         name: Option<String>,
         #[command(flatten)]
         definition: TagDefinition,
-        #[command(flatten)]
-        asking: Asking,
     },
     /// Delete a definition
     Delete {
         /// Its name or id
         tag: String,
-        #[command(flatten)]
-        asking: Asking,
     },
 }
 
@@ -359,8 +327,6 @@ pub struct DetectionsRange {
     /// Save the pictures into this folder
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
-    #[command(flatten)]
-    pub asking: Asking,
 }
 
 #[derive(Debug, Subcommand)]
@@ -397,8 +363,6 @@ pub enum DocumentCommand {
         /// As in `application/pdf`
         #[arg(long, value_name = "TYPE")]
         media_type: Option<String>,
-        #[command(flatten)]
-        asking: Asking,
     },
     /// Download a file of a person
     Download {
@@ -418,8 +382,6 @@ pub struct Output {
     /// Replace the file if it is there
     #[arg(long)]
     pub overwrite: bool,
-    #[command(flatten)]
-    pub access: EngineAccess,
 }
 
 /// When a tag lapses.

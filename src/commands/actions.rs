@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use identities::Client;
 use identities::text;
-use serde_json::{Value, json};
+use serde_json::json;
+use strum::IntoEnumIterator;
 use uuid::Uuid;
 
 use super::test_event::{TestEvent, read};
@@ -48,8 +49,7 @@ async fn test(args: ActionsTestArgs) -> CommandResult {
             "`{}` publishes through the running service's connection, which this command has not; `doorward check \
              --online` asks the broker",
             args.name
-        )
-        .into());
+        ));
     }
     let client = settings.identities.as_ref().map(|identities| Client::new(&identities.client())).transpose()?;
     let actions = Actions::new(&BTreeMap::from([(args.name.clone(), config.clone())]), client.as_ref())?;
@@ -65,7 +65,7 @@ async fn test(args: ActionsTestArgs) -> CommandResult {
     // Dropped when told to stop: a relay is switched off, a program killed.
     let outcome = tokio::select! {
         outcome = actions.perform(request) => outcome,
-        () = stop.cancelled() => return Err(anyhow!("stopped before `{}` was done", args.name).into()),
+        () = stop.cancelled() => bail!("stopped before `{}` was done", args.name),
     };
     tell(&outcome, args.json);
     Ok(if outcome.result == ActionResult::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -82,30 +82,17 @@ fn request(settings: &Settings, args: &ActionsTestArgs) -> anyhow::Result<Action
         }),
     };
     let event = TestEvent::parse(event).context("cannot read the event")?;
-    if event.event == Some(EventKind::Left) {
-        bail!("only a recognition can be made up; leave `event` out");
-    }
+    ensure!(event.event != Some(EventKind::Left), "only a recognition can be made up; leave `event` out");
     let first = settings.detectors.first();
-    let detector = match event.detector.as_deref() {
-        Some(name) => DetectorName::new(name).map_err(|problem| anyhow!(problem))?,
-        None => match first {
-            Some(detector) => detector.name.clone(),
-            None => DetectorName::new(NO_DETECTOR).map_err(|problem| anyhow!(problem))?,
-        },
-    };
+    let name = event.detector.as_deref().or(first.map(|detector| detector.name.as_str())).unwrap_or(NO_DETECTOR);
+    let detector = DetectorName::new(name).map_err(anyhow::Error::msg)?;
     let zone = settings.detector(detector.as_str()).or(first).map_or(chrono_tz::UTC, |detector| detector.time_zone);
     let quality = event.quality.unwrap_or(1.0);
     let mut recognition = event.recognition(0, detector)?;
     // A visit of its own: receivers that know an event by its id take every test for a new one.
     recognition.visit = VisitId(Uuid::now_v7());
     let mut rule = RuleConfig::new("test", vec![args.name.clone()]);
-    rule.when.outcome = vec![
-        OutcomeKind::Known,
-        OutcomeKind::Unknown,
-        OutcomeKind::NoFace,
-        OutcomeKind::Refused,
-        OutcomeKind::Accepted,
-    ];
+    rule.when.outcome = OutcomeKind::iter().collect();
     let clock = RuleClock { utc: recognition.seen_at, late: recognition.arrived.is_none() };
     let mut rules = Rules::new(vec![rule], zone, Duration::ZERO, |_| None)?;
     let asked = rules.judge(&recognition, quality, clock, &[]).requests;
@@ -122,14 +109,13 @@ fn tell(outcome: &Outcome, as_json: bool) {
     };
     let took_ms = outcome.took.as_millis() as u64;
     if as_json {
-        let said = outcome.said.as_deref().map_or(Value::Null, |said| json!(said));
         let line = json!({
             "action": outcome.action,
             "result": result,
             "reason": reason,
             "took_ms": took_ms,
             "id": outcome.key,
-            "said": said,
+            "said": outcome.said,
         });
         return print_line(&line.to_string());
     }

@@ -15,7 +15,7 @@ use faces::picture::{Interpolation, Picture};
 use serde::Serialize;
 
 use super::CommandResult;
-use super::lines::{Lines, bbox, read, rounded};
+use super::lines::{bbox, print_each, read, rounded};
 use crate::cli::DetectArgs;
 
 /// Searches every image with one detector.
@@ -23,14 +23,7 @@ pub fn run(args: DetectArgs) -> CommandResult {
     let mut config = SearchOptions::still(&args.model);
     config.min_score = args.min_score.unwrap_or(config.min_score);
     let mut detector = detect::load(&ModelStore::locate(None), &config, args.threads)?;
-    let mut lines = Lines::new(args.json);
-    for image in &args.images {
-        lines.print(image, look(detector.as_mut(), image, &args));
-        if lines.gone() {
-            break;
-        }
-    }
-    Ok(lines.exit())
+    print_each(&args.images, args.json, |image| look(detector.as_mut(), image, &args))
 }
 
 #[derive(Serialize)]

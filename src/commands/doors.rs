@@ -25,10 +25,8 @@ impl Doors {
 
     /// The first moment after this day; `None` beyond the calendar.
     pub fn end_of(&self, day: NaiveDate) -> Option<DateTime<Utc>> {
-        match self.0.is_empty() {
-            true => end_in(&Local, day),
-            false => self.0.iter().filter_map(|zone| end_in(zone, day)).max(),
-        }
+        let at_doors = self.0.iter().filter_map(|zone| end_in(zone, day)).max();
+        if self.0.is_empty() { end_in(&Local, day) } else { at_doors }
     }
 }
 

@@ -11,7 +11,7 @@ use faces::embed::{self, FaceEmbedder};
 use faces::models::ModelStore;
 
 use super::CommandResult;
-use super::lines::{Lines, bbox, read};
+use super::lines::{bbox, print_each, read};
 use crate::cli::EmbedArgs;
 
 /// Embeds the largest face of every image with one model.
@@ -19,14 +19,7 @@ pub fn run(args: EmbedArgs) -> CommandResult {
     let store = ModelStore::locate(None);
     let mut embedder = embed::load(&store, &args.model, 1)?;
     let mut detector = detect::load(&store, &SearchOptions::still("auto"), 1)?;
-    let mut lines = Lines::new(args.json);
-    for image in &args.images {
-        lines.print(image, look(detector.as_mut(), embedder.as_mut(), image));
-        if lines.gone() {
-            break;
-        }
-    }
-    Ok(lines.exit())
+    print_each(&args.images, args.json, |image| look(detector.as_mut(), embedder.as_mut(), image))
 }
 
 #[derive(serde::Serialize)]
@@ -61,12 +54,8 @@ fn look(
         embedding: &embedding.values,
     };
     let [x, y, width, height] = line.bbox;
-    let text = format!(
-        "{width:.0}x{height:.0} at {x:.0},{y:.0}: {} values of {}, {} threshold {}",
-        embedding.values.len(),
-        line.model,
-        line.metric,
-        line.threshold
-    );
+    let Line { model, metric, threshold, embedding, .. } = &line;
+    let vector = format!("{} values of {model}, {metric} threshold {threshold}", embedding.len());
+    let text = format!("{width:.0}x{height:.0} at {x:.0},{y:.0}: {vector}");
     Ok((text, serde_json::to_string(&line)?))
 }

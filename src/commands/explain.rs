@@ -4,9 +4,10 @@
 //! their quality, what the engine said, which actions followed and how each ended, from the history of the state
 //! directory, whether the service is running or not.
 
+use anyhow::bail;
 use serde_json::Value;
 
-use super::{CommandResult, Failure, print_line};
+use super::{CommandResult, print_line};
 use crate::cli::ExplainArgs;
 use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
 use crate::terminal::ExitCode;
@@ -27,14 +28,12 @@ pub fn run(args: ExplainArgs) -> CommandResult {
 }
 
 /// The visits on record whose id starts as asked for; there is one at least.
-pub(super) fn visits(args: &ExplainArgs) -> Result<Vec<VisitRecord>, Failure> {
+pub(super) fn visits(args: &ExplainArgs) -> anyhow::Result<Vec<VisitRecord>> {
     let settings = super::load_config(&args.config)?.settings;
     let visits = outbox::explain(&settings.state_dir, &settings.outbox, &args.visit)?;
     if visits.is_empty() {
         let days = settings.outbox.history_days;
-        return Err(
-            anyhow::anyhow!("no visit of the last {days} days has an id that starts with `{}`", args.visit).into()
-        );
+        bail!("no visit of the last {days} days has an id that starts with `{}`", args.visit);
     }
     Ok(visits)
 }
@@ -53,12 +52,8 @@ fn list(visits: &[VisitRecord], asked: &str) {
 }
 
 fn tell(visit: &VisitRecord) {
-    print_line(&format!(
-        "visit {} at {}: {}",
-        visit.visit,
-        visit.detector,
-        with_reason(&visit.outcome, visit.reason.as_deref())
-    ));
+    let outcome = with_reason(&visit.outcome, visit.reason.as_deref());
+    print_line(&format!("visit {} at {}: {outcome}", visit.visit, visit.detector));
     print_line(&format!("  seen      {} to {}", visit.first_seen, visit.last_seen));
     if let Some(px) = visit.detail["largest_px"].as_f64() {
         print_line(&format!("  face      {px:.0} px at its largest"));
@@ -75,12 +70,8 @@ fn tell(visit: &VisitRecord) {
 }
 
 fn tell_shot(shot: &ShotRecord, detail: &Value) {
-    print_line(&format!(
-        "  shot {}    {} at {}",
-        shot.shot,
-        with_reason(&shot.outcome, shot.reason.as_deref()),
-        shot.seen_at
-    ));
+    let outcome = with_reason(&shot.outcome, shot.reason.as_deref());
+    print_line(&format!("  shot {}    {outcome} at {}", shot.shot, shot.seen_at));
     let sent = detail["sent"].as_array().into_iter().flatten().find(|sent| sent["sighting"] == *shot.sighting);
     if let Some(sent) = sent {
         print_line(&format!("    quality {}", parts(&sent["quality"])));

@@ -3,29 +3,44 @@
 //! In: what was found in an image, or why nothing could be. Out: JSON lines on standard output; or text there and
 //! the failures on standard error. It remembers whether anything failed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use faces::detect::Rect;
 use faces::picture::{MAX_PIXELS, Picture};
 use serde_json::json;
 
+use super::CommandResult;
 use crate::terminal::{ExitCode, complain, plain, tell};
 
+/// Prints a line for each image: what `look` finds in it, as text and as JSON. 1 when any of them failed.
+pub(super) fn print_each(
+    images: &[PathBuf],
+    json: bool,
+    mut look: impl FnMut(&Path) -> anyhow::Result<(String, String)>,
+) -> CommandResult {
+    let mut lines = Lines { json, ..Lines::default() };
+    for image in images {
+        lines.print(image, look(image));
+        // The reader has closed its end (`| head -1`): no reason to go on, and none to complain.
+        if lines.gone {
+            break;
+        }
+    }
+    Ok(if lines.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
 /// The lines of one run.
-pub(super) struct Lines {
+#[derive(Default)]
+struct Lines {
     json: bool,
     failed: bool,
     gone: bool,
 }
 
 impl Lines {
-    pub fn new(json: bool) -> Self {
-        Self { json, failed: false, gone: false }
-    }
-
     /// Prints what became of an image: its text and its JSON, or the failure.
-    pub fn print(&mut self, image: &Path, result: anyhow::Result<(String, String)>) {
+    fn print(&mut self, image: &Path, result: anyhow::Result<(String, String)>) {
         let file = image.display();
         self.failed |= result.is_err();
         match (self.json, result) {
@@ -39,16 +54,6 @@ impl Lines {
             }
             (false, Err(error)) => complain(&format!("{file}: {error:#}")),
         }
-    }
-
-    /// 1 when any image failed.
-    pub fn exit(&self) -> ExitCode {
-        if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-    }
-
-    /// Whether the reader has closed its end (`| head -1`): no reason to go on, and none to complain.
-    pub fn gone(&self) -> bool {
-        self.gone
     }
 
     fn out(&mut self, line: &str) {
@@ -84,10 +89,13 @@ mod tests {
 
     #[test]
     fn a_failure_is_remembered() {
-        let mut lines = Lines::new(true);
-        assert_eq!(lines.exit(), ExitCode::SUCCESS);
-        lines.print(Path::new("a.jpg"), Err(anyhow::anyhow!("broken")));
-        lines.print(Path::new("b.jpg"), Ok(("fine".into(), "{}".into())));
-        assert_eq!(lines.exit(), ExitCode::FAILURE);
+        let images = ["a.jpg", "b.jpg"].map(PathBuf::from);
+        for (broken, code) in [("a.jpg", ExitCode::FAILURE), ("c.jpg", ExitCode::SUCCESS)] {
+            let look = |image: &Path| match image == Path::new(broken) {
+                true => Err(anyhow::anyhow!("broken")),
+                false => Ok(("fine".into(), "{}".into())),
+            };
+            assert_eq!(print_each(&images, true, look).unwrap(), code);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One file per command: arguments in, printed lines and an exit code out. The rooms do the work.
 
-use anyhow::Context;
 use serde::Serialize;
+use wording::listed;
 
 pub mod actions;
 pub mod check;
@@ -18,7 +18,6 @@ mod lines;
 pub mod models;
 mod password;
 pub mod pictures;
-mod progress;
 pub mod purge;
 pub mod replay;
 pub mod rules;
@@ -27,40 +26,51 @@ mod table;
 mod test_event;
 
 use crate::cli::ConfigArgs;
-use crate::config::{self, Loaded};
+use crate::config::{self, ConfigErrors, DetectorName, Loaded, Settings};
 use crate::terminal::{ExitCode, complain, print_line, print_lines};
 
-/// Why a command ended badly, as its exit code tells it.
-#[derive(Debug)]
-pub enum Failure {
-    /// 1: it did not work.
-    Failed(anyhow::Error),
-    /// 78: the configuration is wrong; every mistake has been put into the message.
-    BadConfiguration(anyhow::Error),
+/// What a command gives back. An error is exit code 78 where the configuration is wrong, which [`ConfigErrors`] and
+/// [`Unconfigured`] tell, else 1.
+pub type CommandResult = anyhow::Result<ExitCode>;
+
+/// The configuration cannot serve a command.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unconfigured(String);
+
+/// The exit code of a command that ended with this error.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let configuration = error.is::<ConfigErrors>() || error.is::<Unconfigured>();
+    if configuration { ExitCode::BAD_CONFIGURATION } else { ExitCode::FAILURE }
 }
 
-/// What a command gives back.
-pub type CommandResult = Result<ExitCode, Failure>;
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
+/// Reads and checks the configuration.
+pub fn load_config(args: &ConfigArgs) -> Result<Loaded, ConfigErrors> {
+    config::load(args.config.as_deref())
 }
 
-/// Reads and checks the configuration; its mistakes become exit code 78.
-pub fn load_config(args: &ConfigArgs) -> Result<Loaded, Failure> {
-    config::load(args.config.as_deref()).map_err(|errors| Failure::BadConfiguration(errors.into()))
+/// The failure of a command that is for a detector which is not configured.
+fn no_detector(name: &DetectorName, settings: &Settings) -> Unconfigured {
+    Unconfigured(format!("no detector is named `{name}`; there are {}", detectors(settings)))
 }
 
-/// Runs a future to its end, on this thread alone.
-fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    Ok(runtime.context("cannot start tokio")?.block_on(future))
+/// The names of the configured detectors, as a sentence lists them.
+fn detectors(settings: &Settings) -> String {
+    listed(&settings.detectors.iter().map(|detector| detector.name.as_str()).collect::<Vec<_>>())
 }
 
 /// Prints a value as a line of JSON; with it the command has done its work.
 fn print_json(value: &impl Serialize) -> CommandResult {
     print_line(&serde_json::to_string(value)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a value as a line of JSON where JSON is asked for; else `for_people` prints it. With it the command has done
+/// its work.
+fn print_either(json: bool, value: &impl Serialize, for_people: impl FnOnce()) -> CommandResult {
+    if json {
+        return print_json(value);
+    }
+    for_people();
     Ok(ExitCode::SUCCESS)
 }

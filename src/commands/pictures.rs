@@ -28,23 +28,22 @@ pub fn run(command: PicturesCommand) -> CommandResult {
             std::fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
             let mut all = true;
             for picture in &found {
-                match pictures.read(picture)? {
-                    Some(jpeg) => tell(&which, picture, Some(&export(picture, &jpeg, &to)?)),
-                    None => {
-                        all = false;
-                        let id = &picture.sighting;
-                        complain(&format!(
-                            "doorward: the picture of sighting {id} has gone, or was stored with another key"
-                        ));
-                    }
-                }
+                let Some(jpeg) = pictures.read(picture)? else {
+                    all = false;
+                    let id = &picture.sighting;
+                    complain(&format!(
+                        "doorward: the picture of sighting {id} has gone, or was stored with another key"
+                    ));
+                    continue;
+                };
+                tell(&which, picture, Some(&export(picture, &jpeg, &to)?));
             }
             Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }
 
-fn find(which: &PicturesArgs) -> Result<(Pictures, Vec<KeptPicture>), super::Failure> {
+fn find(which: &PicturesArgs) -> Result<(Pictures, Vec<KeptPicture>)> {
     let settings = super::load_config(&which.config)?.settings;
     let pictures = Pictures::open(&settings.state_dir, &settings.outbox)?;
     let found = pictures.list(which.visit.as_deref(), which.person.as_deref())?;

@@ -7,10 +7,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::{CommandResult, Failure};
+use super::CommandResult;
 use crate::actions::mqtt::client_id;
 use crate::agent::{self, Event};
 use crate::capture::Losses;
@@ -18,7 +19,7 @@ use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
 use crate::recognition::Known;
 use crate::terminal::{self, ExitCode};
-use crate::visits::{Visit, quality_json};
+use crate::visits::{SentShot, Visit, VisitAction, quality_json};
 
 /// The detector's name when no configuration gives one.
 const NAME: &str = "replay";
@@ -34,25 +35,18 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
     settings.state_dir = state.path().to_path_buf();
     settings.status.listen = None;
 
-    let (events, mut happened) = tokio::sync::mpsc::unbounded_channel();
-    let options =
-        agent::Options { events: Some(events), dry_run: args.dry_run, ends_with_recording: true, metrics: None };
-    let stop = agent::stop_on_signal()?;
-    let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop.clone()));
     let (mut visits, mut read) = (0u32, true);
-    while let Some(event) = happened.recv().await {
+    let stop = agent::stop_on_signal()?;
+    let report = play(settings, args.dry_run, stop, |event| {
         if let Event::Closed(visit) = event {
             visits += 1;
             read = read && terminal::tell(&if args.json { visit_json(&visit).to_string() } else { visit_text(&visit) });
-            if !read {
-                // Nobody reads any more (`| head -1`): the agent ends in order, and its state leaves the disk.
-                stop.cancel();
-            }
         }
-    }
-    let report = agent.await.context("the agent ended badly")??;
+        read
+    });
+    let report = report.await?;
     if let Some(fault) = report.camera_fault.filter(|_| read) {
-        return Err(anyhow::anyhow!("{}: {fault}", args.input.display()).into());
+        bail!("{}: {fault}", args.input.display());
     }
     let Losses { lost, damaged } = report.losses;
     let whole = lost == 0 && damaged == 0;
@@ -68,14 +62,32 @@ pub async fn run(args: ReplayArgs) -> CommandResult {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs the agent until its recordings are over, or `heard`, which is told what happens, says that nobody reads any
+/// more (`| head -1`): then it ends in order, and its state leaves the disk.
+pub(super) async fn play(
+    settings: Settings,
+    dry_run: bool,
+    stop: CancellationToken,
+    mut heard: impl FnMut(Event) -> bool,
+) -> anyhow::Result<agent::Report> {
+    let (events, mut happened) = tokio::sync::mpsc::unbounded_channel();
+    let options = agent::Options { events: Some(events), dry_run, ends_with_recording: true, metrics: None };
+    let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop.clone()));
+    while let Some(event) = happened.recv().await {
+        if !heard(event) {
+            stop.cancel();
+        }
+    }
+    agent.await.context("the agent ended badly")?
+}
+
 /// The configured detector, or one of defaults in a dry run, watching the recording.
-fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
+fn settings(args: &ReplayArgs) -> anyhow::Result<Settings> {
     let configured = args.config.config.is_some() || Path::new(config::MAIN_FILE).exists();
     if !configured && !args.dry_run {
-        return Err(Failure::BadConfiguration(anyhow::anyhow!(
-            "a replay sends to the configured engine and there is no configuration: name one with --config, or see \
-             what would be sent with --dry-run"
-        )));
+        let message = "a replay sends to the configured engine and there is no configuration: name one with --config, \
+                       or see what would be sent with --dry-run";
+        bail!(super::Unconfigured(message.into()));
     }
     let mut settings = if configured { super::load_config(&args.config)?.settings } else { Settings::default() };
     let mut detector = pick(&settings, args)?;
@@ -100,66 +112,53 @@ fn settings(args: &ReplayArgs) -> Result<Settings, Failure> {
 }
 
 /// The detector asked for; without a name the only one, or one of defaults when none is configured.
-fn pick(settings: &Settings, args: &ReplayArgs) -> Result<DetectorConfig, Failure> {
+fn pick(settings: &Settings, args: &ReplayArgs) -> anyhow::Result<DetectorConfig> {
     let all = &settings.detectors;
-    let there = || all.iter().map(|detector| format!("`{}`", detector.name)).collect::<Vec<_>>().join(", ");
-    let found = match &args.detector {
-        Some(name) => all.iter().find(|detector| detector.name == *name),
-        None => all.first().filter(|_| all.len() == 1),
-    };
-    match (found, &args.detector) {
-        (Some(detector), _) => Ok(detector.clone()),
-        (None, wanted) if all.is_empty() => {
+    match (&all[..], &args.detector) {
+        ([], wanted) => {
             let name = wanted.clone().map_or_else(|| DetectorName::new(NAME), Ok).map_err(anyhow::Error::msg)?;
             Ok(DetectorConfig::new(name, CameraConfig::Replay(ReplayConfig::new(&args.input))))
         }
-        (None, Some(name)) => {
-            Err(Failure::BadConfiguration(anyhow::anyhow!("no detector is named `{name}`; there are {}", there())))
+        ([only], None) => Ok(only.clone()),
+        (_, Some(name)) => match settings.detector(name.as_str()) {
+            Some(detector) => Ok(detector.clone()),
+            None => bail!(super::no_detector(name, settings)),
+        },
+        (_, None) => {
+            let several = "several detectors are configured: say whose settings apply with --detector";
+            bail!(super::Unconfigured(format!("{several} ({})", super::detectors(settings))))
         }
-        (None, None) => Err(Failure::BadConfiguration(anyhow::anyhow!(
-            "several detectors are configured: say whose settings apply with --detector ({})",
-            there()
-        ))),
     }
 }
 
 fn visit_json(visit: &Visit) -> Value {
-    let sent: Vec<_> = visit
-        .shots
-        .iter()
-        .map(|shot| {
-            let face = shot.bbox;
-            let bbox = [face.x, face.y, face.width, face.height].map(rounded);
-            json!({
-                "at_ms": shot.at_ms,
-                "frame": shot.frame,
-                "box": bbox,
-                "quality": quality_json(&shot.quality),
-            })
+    let shot = |shot: &SentShot| {
+        let bbox = [shot.bbox.x, shot.bbox.y, shot.bbox.width, shot.bbox.height].map(rounded);
+        json!({
+            "at_ms": shot.at_ms,
+            "frame": shot.frame,
+            "box": bbox,
+            "quality": quality_json(&shot.quality),
         })
-        .collect();
-    let actions: Vec<_> = visit
-        .actions
-        .iter()
-        .map(|line| {
-            json!({
-                "rule": line.rule,
-                "action": line.action,
-                "result": line.result_label(),
-                "reason": line.reason(),
-            })
+    };
+    let action = |line: &VisitAction| {
+        json!({
+            "rule": line.rule,
+            "action": line.action,
+            "result": line.result_label(),
+            "reason": line.reason(),
         })
-        .collect();
+    };
     json!({
         "visit": visit.id.to_string(),
         "detector": visit.detector,
         "first_seen_ms": visit.first_seen_ms,
         "last_seen_ms": visit.last_seen_ms,
-        "sent": sent,
+        "sent": visit.shots.iter().map(shot).collect::<Vec<_>>(),
         "outcome": visit.outcome.label(),
         "reason": visit.outcome.reason(),
         "person": visit.known.as_ref().map(person_json),
-        "actions": actions,
+        "actions": visit.actions.iter().map(action).collect::<Vec<_>>(),
     })
 }
 
@@ -175,7 +174,6 @@ fn rounded(value: f32) -> f64 {
 }
 
 fn visit_text(visit: &Visit) -> String {
-    let seconds = |ms: u64| ms as f64 / 1000.0;
     let who = match &visit.known {
         Some(known) => format!("known as {}", known.person.name.as_deref().unwrap_or(&known.person.id)),
         None => match visit.outcome.reason() {
@@ -184,13 +182,7 @@ fn visit_text(visit: &Visit) -> String {
         },
     };
     let actions: Vec<_> = visit.actions.iter().map(|line| format!("{} {}", line.action, line.result_label())).collect();
-    format!(
-        "{:7.2} s to {:7.2} s  {} sent  {who}  {}",
-        seconds(visit.first_seen_ms),
-        seconds(visit.last_seen_ms),
-        visit.shots.len(),
-        actions.join(", ")
-    )
-    .trim_end()
-    .to_string()
+    let [first, last] = [visit.first_seen_ms, visit.last_seen_ms].map(|ms| ms as f64 / 1e3);
+    let (sent, actions) = (visit.shots.len(), actions.join(", "));
+    format!("{first:7.2} s to {last:7.2} s  {sent} sent  {who}  {actions}").trim_end().to_string()
 }

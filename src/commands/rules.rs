@@ -7,22 +7,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail, ensure};
 use identities::text;
 use serde_json::{Value, json};
+use wording::listed;
 
 use super::test_event::{TestEvent, read};
 use super::{CommandResult, print_json, print_line};
 use crate::cli::{ExplainArgs, RulesCommand, RulesTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, Settings};
+use crate::outbox::ShotRecord;
 use crate::recognition::Recognition;
 use crate::rules::{RuleClock, Rules, Stay, Verdict};
 use crate::terminal::ExitCode;
 
 /// The rules of every detector, with what they remember.
-struct House {
-    rules: BTreeMap<DetectorName, Rules>,
-}
+type House = BTreeMap<DetectorName, Rules>;
 
 pub fn run(command: RulesCommand) -> CommandResult {
     match command {
@@ -33,13 +33,13 @@ pub fn run(command: RulesCommand) -> CommandResult {
 
 fn test(args: RulesTestArgs) -> CommandResult {
     let settings = super::load_config(&args.config)?.settings;
-    let mut house = House::new(&settings)?;
+    let mut house = house(&settings)?;
     let mut unmet = 0;
     for (n, event) in read(&args.file)?.into_iter().enumerate() {
         let event = TestEvent::parse(event).with_context(|| format!("cannot read event {}", n + 1))?;
         let composed = |names: &Vec<String>| names.iter().map(|name| text::composed(name).into_owned()).collect();
         let expect: Option<Vec<String>> = event.expect.as_ref().map(composed);
-        let (recognition, verdicts) = house.judge(n, event)?;
+        let (recognition, verdicts) = judge(&mut house, n, event)?;
         let fired: Vec<_> = verdicts.iter().filter(|verdict| verdict.fires()).map(|it| it.rule.clone()).collect();
         let verdicts: Vec<_> = verdicts.iter().map(Verdict::to_record).collect();
         let met = expect.as_ref().map(|expect| *expect == fired);
@@ -66,9 +66,7 @@ fn test(args: RulesTestArgs) -> CommandResult {
             }
         }
     }
-    if unmet > 0 {
-        return Err(anyhow!("{unmet} of the events did not go as expected").into());
-    }
+    ensure!(unmet == 0, "{unmet} of the events did not go as expected");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,14 +82,11 @@ fn explain(args: ExplainArgs) -> CommandResult {
             let shot = visit.shots.iter().find(|shot| shot.sighting == judged.sighting);
             print_line(&match (judged.event.as_str(), shot) {
                 ("left", _) => format!("  left, told at {}", judged.judged_at),
-                (_, Some(shot)) => format!(
-                    "  shot {} at {}: {}{}{}",
-                    shot.shot,
-                    shot.seen_at,
-                    shot.outcome,
-                    shot.person.as_ref().map(|person| format!(" {person}")).unwrap_or_default(),
-                    if shot.late { ", late" } else { "" },
-                ),
+                (_, Some(ShotRecord { shot, seen_at, outcome, person, late, .. })) => {
+                    let person = person.as_ref().map(|person| format!(" {person}")).unwrap_or_default();
+                    let late = if *late { ", late" } else { "" };
+                    format!("  shot {shot} at {seen_at}: {outcome}{person}{late}")
+                }
                 (_, None) => format!("  an answer at {}", judged.judged_at),
             });
             let verdicts = judged.rules.as_array().into_iter().flatten();
@@ -104,45 +99,42 @@ fn explain(args: ExplainArgs) -> CommandResult {
     Ok(ExitCode::SUCCESS)
 }
 
-impl House {
-    fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let late_after = Duration::from_millis(settings.outbox.late_after_ms);
-        let guard = |name: &str| settings.actions.get(name).and_then(ActionConfig::guard).cloned();
-        let mut rules = BTreeMap::new();
-        for detector in &settings.detectors {
-            let made = Rules::new(detector.rules.clone(), detector.time_zone, late_after, guard)
-                .with_context(|| format!("cannot use the rules of detector `{}`", detector.name))?;
-            rules.insert(detector.name.clone(), made.with_holidays(detector.holidays.clone()));
-        }
-        Ok(Self { rules })
+fn house(settings: &Settings) -> anyhow::Result<House> {
+    let late_after = Duration::from_millis(settings.outbox.late_after_ms);
+    let guard = |name: &str| settings.actions.get(name).and_then(ActionConfig::guard).cloned();
+    let mut house = House::new();
+    for detector in &settings.detectors {
+        let made = Rules::new(detector.rules.clone(), detector.time_zone, late_after, guard)
+            .with_context(|| format!("cannot use the rules of detector `{}`", detector.name))?;
+        house.insert(detector.name.clone(), made.with_holidays(detector.holidays.clone()));
     }
+    Ok(house)
+}
 
-    /// What the rules of the event's detector make of it; they remember it.
-    fn judge(&mut self, n: usize, event: TestEvent) -> anyhow::Result<(Recognition, Vec<Verdict>)> {
-        let names = || self.rules.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let detector = match (&event.detector, self.rules.keys().next()) {
-            (Some(name), _) => DetectorName::new(name).map_err(anyhow::Error::msg)?,
-            (None, Some(only)) if self.rules.len() == 1 => only.clone(),
-            (None, Some(_)) => bail!("event {} names no detector; there are {}", n + 1, names()),
-            (None, None) => bail!("no detector is configured, so there are no rules"),
-        };
-        let (kind, since) = (event.event.unwrap_or(EventKind::Recognition), event.since);
-        let (quality, recognition) = (event.quality.unwrap_or(1.0), event.recognition(n, detector)?);
-        let clock = RuleClock { utc: recognition.seen_at, late: recognition.arrived.is_none() };
-        let there = names();
-        let Some(rules) = self.rules.get_mut(&recognition.detector) else {
-            bail!("event {}: there is no detector `{}`; there are {there}", n + 1, recognition.detector);
-        };
-        let last_seen = recognition.seen_at;
-        let verdicts = match kind {
-            EventKind::Recognition => rules.judge(&recognition, quality, clock, &[]).verdicts,
-            EventKind::Left => {
-                let since = since.unwrap_or(last_seen);
-                rules.left(&Stay { recognition: recognition.clone(), quality, since, last_seen }, clock).verdicts
-            }
-        };
-        Ok((recognition, verdicts))
-    }
+/// What the rules of the event's detector make of it; they remember it.
+fn judge(house: &mut House, n: usize, event: TestEvent) -> anyhow::Result<(Recognition, Vec<Verdict>)> {
+    let there = listed(&house.keys().map(DetectorName::as_str).collect::<Vec<_>>());
+    let detector = match (&event.detector, house.keys().next()) {
+        (Some(name), _) => DetectorName::new(name).map_err(anyhow::Error::msg)?,
+        (None, Some(only)) if house.len() == 1 => only.clone(),
+        (None, Some(_)) => bail!("event {} names no detector; there are {there}", n + 1),
+        (None, None) => bail!("no detector is configured, so there are no rules"),
+    };
+    let (kind, since) = (event.event.unwrap_or(EventKind::Recognition), event.since);
+    let (quality, recognition) = (event.quality.unwrap_or(1.0), event.recognition(n, detector)?);
+    let clock = RuleClock { utc: recognition.seen_at, late: recognition.arrived.is_none() };
+    let Some(rules) = house.get_mut(&recognition.detector) else {
+        bail!("event {}: there is no detector `{}`; there are {there}", n + 1, recognition.detector);
+    };
+    let last_seen = recognition.seen_at;
+    let verdicts = match kind {
+        EventKind::Recognition => rules.judge(&recognition, quality, clock, &[]).verdicts,
+        EventKind::Left => {
+            let since = since.unwrap_or(last_seen);
+            rules.left(&Stay { recognition: recognition.clone(), quality, since, last_seen }, clock).verdicts
+        }
+    };
+    Ok((recognition, verdicts))
 }
 
 /// One line per rule, of what [`Verdict::to_record`] gives.

@@ -2,32 +2,30 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use faces::models::ModelStore;
 
-use super::{CommandResult, Failure};
+use super::CommandResult;
 use crate::agent;
 use crate::cli::RunArgs;
 use crate::terminal::ExitCode;
-use telemetry;
 
 pub async fn run(args: RunArgs) -> CommandResult {
     let loaded = super::load_config(&args.config)?;
     let mut settings = loaded.settings;
-    let bad = |message: String| Failure::BadConfiguration(anyhow::anyhow!(message));
-    for name in &args.detector {
-        if !settings.detectors.iter().any(|detector| detector.name == *name) {
-            let there: Vec<_> = settings.detectors.iter().map(|detector| format!("`{}`", detector.name)).collect();
-            return Err(bad(format!("no detector is named `{name}`; there are {}", there.join(", "))));
-        }
+    if let Some(name) = args.detector.iter().find(|name| settings.detector(name.as_str()).is_none()) {
+        bail!(super::no_detector(name, &settings));
     }
     if !args.detector.is_empty() {
         settings.detectors.retain(|detector| args.detector.contains(&detector.name));
     }
     if settings.detectors.is_empty() {
-        return Err(bad("no detector is configured: add one file per detector to the `detectors` folder".into()));
+        let message = "no detector is configured: add one file per detector to the `detectors` folder";
+        bail!(super::Unconfigured(message.into()));
     }
     if settings.identities.is_none() {
-        return Err(bad("no engine is configured: add [identities] with url, username and password".into()));
+        let message = "no engine is configured: add [identities] with url, username and password";
+        bail!(super::Unconfigured(message.into()));
     }
     let metrics = telemetry::start(&settings.log.options())?;
     let models = ModelStore::locate(settings.models.dir.as_deref());

@@ -1,29 +1,19 @@
-//! What people read: tables, and lines of a label and a value.
+//! What people read: tables, lines of a label and a value, and how far a command is.
 //!
 //! In: texts of an engine, which may hold anything. Out: standard output, on which no text moves the cursor.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::terminal::{is_obeyed, print_line, print_lines};
 
-/// A table with these columns, as wide as the terminal at most.
-pub fn table(columns: &[&str]) -> Table {
+/// Prints a table with these columns, as wide as the terminal at most; the word `none` where there is no row.
+pub fn print<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>, none: &str) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(columns.iter().map(|column| column.to_uppercase()));
-    table
-}
-
-/// Prints a table of rows that are plain already.
-#[cfg(feature = "engine")]
-pub fn print_rows(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) {
-    let mut table = table(columns);
-    table.add_rows(rows);
-    print(&table);
-}
-
-pub fn print(table: &Table) {
-    print_lines(&table.trim_fmt());
+    table.set_header(columns.map(str::to_uppercase));
+    table.add_rows(rows.into_iter().map(|row| row.map(|cell| plain(&cell))));
+    if table.is_empty() { print_line(none) } else { print_lines(&table.trim_fmt()) }
 }
 
 /// `label       value`; nothing for an empty value.
@@ -47,6 +37,13 @@ pub fn joined<'a>(texts: impl IntoIterator<Item = &'a Option<String>>, between: 
 /// To the second, UTC.
 pub fn time(time: chrono::DateTime<chrono::Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+/// A progress bar on standard error, which indicatif draws on terminals alone, of this look (indicatif's templates),
+/// whose length is not known yet.
+pub fn bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use identities::text;
 use serde::Deserialize;
@@ -85,9 +85,7 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<Value>> {
             value => events.push(value),
         }
     }
-    if events.is_empty() {
-        bail!("{} holds no event; the least is {{}}, an unknown person now", file.display());
-    }
+    ensure!(!events.is_empty(), "{} holds no event; the least is {{}}, an unknown person now", file.display());
     Ok(events)
 }
 

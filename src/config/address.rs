@@ -48,21 +48,14 @@ pub(super) fn server(url: &Url) -> String {
 /// Where the account of an address stands, before its `@`, in a text whose `${…}` are not filled in yet.
 pub(super) fn account(text: &str) -> Option<Range<usize>> {
     let start = text.find("://").filter(|at| !text[..*at].contains("${"))? + "://".len();
-    let (mut at, mut end) = (start, None);
-    while at < text.len() {
-        let rest = &text[at..];
-        if rest.starts_with("${") {
-            at += rest.find('}')? + 1;
-            continue;
-        }
-        match rest.chars().next()? {
-            '/' | '?' | '#' | '\\' => break,
-            '@' => end = Some(at),
-            _ => {}
-        }
-        at += rest.chars().next()?.len_utf8();
+    // What is filled in later may hold anything, and ends nothing here.
+    let mut rest = text[start..].to_owned();
+    while let Some(open) = rest.find("${") {
+        let close = open + rest[open..].find('}')?;
+        rest.replace_range(open..=close, &"x".repeat(close + 1 - open));
     }
-    end.map(|end| start..end)
+    let host_ends = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    Some(start..start + rest[..host_ends].rfind('@')?)
 }
 
 /// What stays as it is in a user name or password; everything else is percent-encoded.

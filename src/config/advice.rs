@@ -5,16 +5,16 @@
 
 use wording::{listed, nearest};
 
+use super::Settings;
 use super::actions::{ActionConfig, GuardConfig};
+use super::branch::StrayKey;
 use super::camera::CameraConfig;
 use super::detector::{
-    CropConfig, DetectConfig, EmbedConfig, IdentifyConfig, PresenceConfig, QualityConfig, TrackConfig,
+    CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, PresenceConfig, QualityConfig, TrackConfig,
 };
-use super::files::{DetectorFile, MainFile};
 use super::mqtt::MqttConfig;
-use super::reading::{At, StrayKey};
+use super::reading::At;
 use super::rules::{RuleConfig, WhenConfig};
-use super::section::{Kinds, Section};
 use super::settings::{IdentitiesConfig, LogConfig, ModelsConfig, OutboxConfig, StatusConfig};
 use super::tree::Node;
 
@@ -29,22 +29,22 @@ pub(super) struct Known {
 }
 
 /// Tells of every stray key of the branch.
-pub(super) fn tell_strays(branch: &At<'_>) {
-    let strays = std::mem::take(&mut branch.notes.borrow_mut().strays);
+pub(super) fn tell_strays(at: &At<'_>) {
+    let strays = std::mem::take(&mut at.notes.borrow_mut().strays);
     for StrayKey { path, known } in strays {
         let Some((key, section)) = path.split_last() else { continue };
-        let advice = advice(section, key, known, branch.root, branch.scope.detector_file.is_some());
+        let advice = advice(section, key, known, &at.branch.root, at.branch.detector_file.is_some());
         let steps: Vec<&str> = path.iter().map(String::as_str).collect();
-        branch.wrong(&steps, format!("there is no such key here; {advice}"));
+        at.wrong(&steps, format!("there is no such key here; {advice}"));
     }
 }
 
 /// Where the key may belong.
 fn advice(path: &[String], key: &str, known: &[&'static str], root: &Node, per_detector: bool) -> String {
-    if path.is_empty() && per_detector && MainFile::KEYS.contains(&key) {
+    if path.is_empty() && per_detector && Settings::KEYS.contains(&key) {
         return "it belongs in `doorward.toml`, not in a detector's file".into();
     }
-    if path.is_empty() && !per_detector && DetectorFile::KEYS.contains(&key) {
+    if path.is_empty() && !per_detector && DetectorConfig::KEYS.contains(&key) {
         return format!(
             "it belongs to a detector: write it in a file under `detectors/`, or as `detector.{key}` for all detectors"
         );

@@ -6,7 +6,6 @@
 use chrono_tz::Tz;
 use faces::detect::SearchOptions;
 use faces::quality::QualityOptions;
-use serde::Deserialize;
 
 use super::camera::CameraConfig;
 use super::name::DetectorName;
@@ -16,23 +15,26 @@ use super::section::{Sensible, section};
 use super::time::Days;
 use super::value::words;
 
-/// One detector: `[detector]` of `doorward.toml` gives the defaults, `detectors/<name>.toml` the rest.
-#[derive(Debug, Clone)]
-pub struct DetectorConfig {
-    pub name: DetectorName,
-    pub time_zone: Tz,
-    /// What rules call a holiday here.
-    pub holidays: Vec<Days>,
-    pub camera: CameraConfig,
-    pub detect: DetectConfig,
-    pub track: TrackConfig,
-    pub quality: QualityConfig,
-    pub crop: CropConfig,
-    pub embed: EmbedConfig,
-    pub identify: IdentifyConfig,
-    pub presence: PresenceConfig,
-    /// The global rules that apply here and the detector's own, in order.
-    pub rules: Vec<RuleConfig>,
+section! {
+    /// One detector: `[detector]` of `doorward.toml` gives the defaults, `detectors/<name>.toml` the rest.
+    pub struct DetectorConfig: new(name: DetectorName, camera: CameraConfig) {
+        /// Where the file says none, it is the file's own.
+        pub name: DetectorName;
+        /// A file has to say it.
+        pub time_zone: Tz = Tz::UTC;
+        /// What rules call a holiday here.
+        pub holidays: Vec<Days> = Vec::new();
+        pub camera: CameraConfig;
+        pub detect: DetectConfig = DetectConfig::default();
+        pub track: TrackConfig = TrackConfig::default();
+        pub quality: QualityConfig = QualityConfig::default();
+        pub crop: CropConfig = CropConfig::default();
+        pub embed: EmbedConfig = EmbedConfig::default();
+        pub identify: IdentifyConfig = IdentifyConfig::default();
+        pub presence: PresenceConfig = PresenceConfig::default();
+        /// The rules of `doorward.toml` that apply here and the detector's own, in order.
+        pub rules named "rule": Vec<RuleConfig> = Vec::new();
+    }
 }
 
 section! {
@@ -69,12 +71,12 @@ section! {
     }
 }
 
-/// Whose visits are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    Largest,
-    Each,
+words! {
+    /// Whose visits are sent.
+    pub enum Subject {
+        Largest,
+        Each,
+    }
 }
 
 section! {
@@ -125,14 +127,14 @@ section! {
     }
 }
 
-/// The operation of the API that a sighting is sent by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Call {
-    PublishWithResponse,
-    Publish,
-    Recognize,
-    Lookup,
+words! {
+    /// The operation of the API that a sighting is sent by.
+    pub enum Call {
+        PublishWithResponse,
+        Publish,
+        Recognize,
+        Lookup,
+    }
 }
 
 section! {
@@ -144,8 +146,7 @@ section! {
     }
 }
 
-words!(Subject, Call);
-
+impl Sensible for DetectorConfig {}
 impl Sensible for DetectConfig {}
 impl Sensible for TrackConfig {}
 impl Sensible for QualityConfig {}
@@ -157,26 +158,6 @@ impl Sensible for IdentifyConfig {
     fn check(&self, at: &At<'_>) {
         if self.send_aligned && matches!(self.call, Call::Recognize | Call::Lookup) {
             at.unwise(&["send_aligned"], "it has no effect: these calls always send the aligned face");
-        }
-    }
-}
-
-impl DetectorConfig {
-    /// Everything but the name and the camera at its default, in UTC, without rules.
-    pub fn new(name: DetectorName, camera: CameraConfig) -> Self {
-        Self {
-            name,
-            time_zone: Tz::UTC,
-            holidays: Vec::new(),
-            camera,
-            detect: DetectConfig::default(),
-            track: TrackConfig::default(),
-            quality: QualityConfig::default(),
-            crop: CropConfig::default(),
-            embed: EmbedConfig::default(),
-            identify: IdentifyConfig::default(),
-            presence: PresenceConfig::default(),
-            rules: Vec::new(),
         }
     }
 }

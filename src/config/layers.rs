@@ -24,8 +24,8 @@ pub(super) struct Places(Vec<Place>);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     pub values: Map<String, Value>,
-    /// Where each table stands, by its path: its header, or else the first key below it, or else the variable that holds
-    /// it.
+    /// Where each table stands, by its path: its header, or else the first key below it, or else the variable that
+    /// holds it.
     pub tables: BTreeMap<Vec<String>, Place>,
 }
 
@@ -75,37 +75,35 @@ impl Layer {
         Ok(Self { values, tables: reader.tables })
     }
 
-    /// Variables as a layer over the one `below`. Keys are found whatever their case and punctuation among those that
-    /// layer has, so that `FRONT_DOOR` is `front-door`; new ones are taken in lower case.
-    pub fn variables(variables: &[Variable], below: &Layer, places: &mut Places) -> Self {
-        let mut layer = Self::default();
-        for Variable { keys, name, value } in variables {
-            let Some((last, sections)) = keys.split_last() else { continue };
-            let place = Place::Variable(name.clone());
-            let mut known = Some(&below.values);
-            let key_of = |known: Option<&Map<String, Value>>, part: &String| {
-                let found = known.and_then(|known| known.keys().find(|key| same_name(key, part)).cloned());
-                found.unwrap_or_else(|| part.to_lowercase())
-            };
-            let mut table = &mut layer.values;
-            let mut path = Vec::new();
-            for section in sections {
-                let key = key_of(known, section);
-                path.push(key.clone());
-                known = known.and_then(|known| as_table(known.get(&key)?));
-                let entry = table.entry(key).or_insert_with(empty_table);
-                if as_table(entry).is_none() {
-                    *entry = empty_table();
-                }
-                let ValueKind::Table(inner) = &mut entry.kind else { unreachable!("it was made a table just above") };
-                table = inner;
-            }
-            let key = key_of(known, last);
-            path.push(key.clone());
-            table.insert(key, typed(value, &place, places));
-            layer.tables.insert(path, place);
+    /// This layer under variables. Keys are found whatever their case and punctuation among those that it has, so that
+    /// `FRONT_DOOR` is `front-door`; new ones are taken in lower case.
+    pub fn under_variables(self, variables: &[Variable], places: &mut Places) -> Self {
+        let layers: Vec<Self> = variables.iter().map(|variable| Self::of_variable(variable, &self, places)).collect();
+        layers.into_iter().fold(self, Self::under)
+    }
+
+    /// A variable as a layer over the one `below`.
+    fn of_variable(variable: &Variable, below: &Layer, places: &mut Places) -> Self {
+        let (mut path, mut known) = (Vec::new(), Some(&below.values));
+        for part in &variable.keys {
+            let found = known.and_then(|known| known.keys().find(|key| same_name(key, part)).cloned());
+            let key = found.unwrap_or_else(|| part.to_lowercase());
+            known = known.and_then(|known| as_table(known.get(&key)?));
+            path.push(key);
         }
-        layer
+        let place = Place::Variable(variable.name.clone());
+        let value = typed(&variable.value, &place, places);
+        let whole = path.iter().rev().fold(value, |value, key| {
+            let table = Map::from_iter([(key.clone(), value)]);
+            Value::new(None, ValueKind::Table(table))
+        });
+        Self { values: as_table(&whole).cloned().unwrap_or_default(), tables: BTreeMap::from([(path, place)]) }
+    }
+
+    /// Has a key say this unless it says something itself.
+    pub fn say(&mut self, key: &str, text: &str, place: Place, places: &mut Places) {
+        let origin = places.add(place);
+        self.values.entry(key.to_owned()).or_insert_with(|| Value::new(Some(&origin), text));
     }
 
     /// Takes the named table out, as a layer of its own; an empty one when there is none.
@@ -151,10 +149,6 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, kind: ValueKind, place: Place) -> Value {
-        Value::new(Some(&self.places.add(place)), kind)
-    }
-
     fn table(&mut self, table: &dyn TableLike, place: Place) -> Map<String, Value> {
         let mut map = Map::new();
         for (key, item) in table.iter() {
@@ -166,51 +160,36 @@ impl Reader<'_> {
             // A name in quotes may be typed in two ways, and what refers to it in the other.
             let key = text::composed(key).into_owned();
             self.path.push(key.clone());
-            map.insert(key, self.item(item, place));
+            map.insert(key, self.value(item, place));
             self.path.pop();
         }
         self.tables.insert(self.path.clone(), place);
         map
     }
 
-    fn item(&mut self, item: &Item, place: Place) -> Value {
-        match item {
-            Item::Value(value) => self.scalar(value, place),
-            Item::ArrayOfTables(array) => {
-                let list = array.iter().map(|table| {
-                    let place = self.at(table.span(), &place);
-                    let map = self.table(table, place.clone());
-                    self.value(ValueKind::Table(map), place)
-                });
-                let list = list.collect();
-                self.value(ValueKind::Array(list), place)
-            }
-            Item::Table(table) => {
-                let map = self.table(table, place.clone());
-                self.value(ValueKind::Table(map), place)
-            }
-            Item::None => self.value(ValueKind::Nil, place),
-        }
+    fn value(&mut self, item: &Item, place: Place) -> Value {
+        use toml_edit::Value as Toml;
+        let kind = match item {
+            Item::None => ValueKind::Nil,
+            Item::Table(table) => ValueKind::Table(self.table(table, place.clone())),
+            Item::ArrayOfTables(list) => self.list(list.iter().cloned().map(Item::Table), &place),
+            Item::Value(Toml::String(text)) => ValueKind::String(text.value().clone()),
+            Item::Value(Toml::Integer(number)) => ValueKind::I64(*number.value()),
+            Item::Value(Toml::Float(number)) => ValueKind::Float(*number.value()),
+            Item::Value(Toml::Boolean(flag)) => ValueKind::Boolean(*flag.value()),
+            Item::Value(Toml::Datetime(date)) => ValueKind::String(date.value().to_string()),
+            Item::Value(Toml::Array(list)) => self.list(list.iter().cloned().map(Item::Value), &place),
+            Item::Value(Toml::InlineTable(table)) => ValueKind::Table(self.table(table, place.clone())),
+        };
+        Value::new(Some(&self.places.add(place)), kind)
     }
 
-    fn scalar(&mut self, value: &toml_edit::Value, place: Place) -> Value {
-        use toml_edit::Value as Toml;
-        let kind = match value {
-            Toml::String(text) => ValueKind::String(text.value().clone()),
-            Toml::Integer(number) => ValueKind::I64(*number.value()),
-            Toml::Float(number) => ValueKind::Float(*number.value()),
-            Toml::Boolean(flag) => ValueKind::Boolean(*flag.value()),
-            Toml::Datetime(date) => ValueKind::String(date.value().to_string()),
-            Toml::Array(array) => {
-                let list = array.iter().map(|value| {
-                    let place = self.at(value.span(), &place);
-                    self.scalar(value, place)
-                });
-                ValueKind::Array(list.collect())
-            }
-            Toml::InlineTable(table) => ValueKind::Table(self.table(table, place.clone())),
-        };
-        self.value(kind, place)
+    fn list(&mut self, items: impl Iterator<Item = Item>, place: &Place) -> ValueKind {
+        let values = items.map(|item| {
+            let place = self.at(item.span(), place);
+            self.value(&item, place)
+        });
+        ValueKind::Array(values.collect())
     }
 }
 
@@ -222,26 +201,11 @@ fn typed(text: &str, place: &Place, places: &mut Places) -> Value {
         Some(value) => {
             let (path, tables) = (Vec::new(), BTreeMap::new());
             let mut reader = Reader { file: Path::new("").into(), text: "", places, path, tables };
-            relocate(reader.scalar(&value, place.clone()), &reader.places.add(place.clone()))
+            // It has no lines of its own: every part of it stands at this place.
+            reader.value(&Item::Value(value), place.clone())
         }
         None => Value::new(Some(&places.add(place.clone())), ValueKind::String(text.to_owned())),
     }
-}
-
-/// The same value with every part at one place.
-fn relocate(value: Value, origin: &String) -> Value {
-    let kind = match value.kind {
-        ValueKind::Array(list) => ValueKind::Array(list.into_iter().map(|value| relocate(value, origin)).collect()),
-        ValueKind::Table(map) => {
-            ValueKind::Table(map.into_iter().map(|(key, value)| (key, relocate(value, origin))).collect())
-        }
-        kind => kind,
-    };
-    Value::new(Some(origin), kind)
-}
-
-fn empty_table() -> Value {
-    Value::new(None, ValueKind::Table(Map::new()))
 }
 
 pub(super) fn as_table(value: &Value) -> Option<&Map<String, Value>> {

@@ -12,21 +12,16 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use chrono_tz::Tz;
-
-use super::branch::Branch;
-use super::files::{DetectorFile, MainFile};
+use super::advice::tell_strays;
+use super::branch::{Branch, Notes};
 use super::layers::{Layer, Places};
-use super::loaded::{Loaded, LoadedBranch};
 use super::place::{ConfigErrors, Mistake, Place};
-use super::reading::{At, Notes, Scope};
-use super::rules::NumberedRule;
+use super::reading::At;
 use super::secrets::Surroundings;
 use super::sources::Sources;
-use super::time_zone;
 use super::tree::Node;
-use super::value::Value;
-use super::{ActionConfig, DetectorConfig, DetectorName, RuleConfig};
+use super::value::{Value, name};
+use super::{ActionConfig, DetectorConfig, DetectorName, RuleConfig, Settings, WhenConfig};
 
 /// The main file when none is named. The working folder is never searched: a program started as root in somebody else's
 /// folder must not take that person's word for what to run.
@@ -42,7 +37,7 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigErrors> {
 
 /// [`load`] with the given variables and credentials instead of the process's.
 pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, ConfigErrors> {
-    match look_in(file, surroundings) {
+    match look(file, surroundings) {
         (Some(loaded), mistakes) if mistakes.is_empty() => Ok(loaded),
         (_, mistakes) => Err(ConfigErrors { mistakes }),
     }
@@ -50,16 +45,11 @@ pub fn load_in(file: Option<&Path>, surroundings: &Surroundings) -> Result<Loade
 
 /// Every mistake of the configuration, and what is left of it without them: not to be run, but what it holds can be
 /// looked at for mistakes of other kinds. There is nothing left where a file cannot be read as a whole.
-pub fn look(file: Option<&Path>) -> (Option<Loaded>, Vec<Mistake>) {
-    look_in(file, &Surroundings::of_process())
-}
-
-fn look_in(file: Option<&Path>, surroundings: &Surroundings) -> (Option<Loaded>, Vec<Mistake>) {
-    let found = match file {
-        Some(file) => Some(file.to_owned()),
-        None => Some(PathBuf::from(MAIN_FILE)).filter(|path| path.exists()),
-    };
-    let Some(main_file) = found else { return (None, vec![nowhere()]) };
+pub fn look(file: Option<&Path>, surroundings: &Surroundings) -> (Option<Loaded>, Vec<Mistake>) {
+    let main_file = file.unwrap_or(Path::new(MAIN_FILE)).to_owned();
+    if file.is_none() && !main_file.exists() {
+        return (None, vec![nowhere()]);
+    }
     let mut sources = Sources::read(&main_file, &surroundings.variables);
     let notes = Notes { mistakes: std::mem::take(&mut sources.mistakes), ..Notes::default() };
     let mut loader = Loader { surroundings, main_file, notes: notes.into(), secrets: Vec::new() };
@@ -76,14 +66,25 @@ pub fn from_toml<T: Value>(text: &str) -> Result<T, ConfigErrors> {
     let main_file = PathBuf::from("text");
     let layer =
         Layer::toml(&main_file, text, &mut places).map_err(|mistake| ConfigErrors { mistakes: vec![mistake] })?;
-    let scope = Scope { main_file, detector_file: None };
     let notes = RefCell::new(Notes { unjudged: true, ..Notes::default() });
-    let branch = Branch { detector: None, root: Node::from_layer(&layer, &places), scope };
-    let value = branch.read(&notes);
+    let root = Node::from_layer(&layer, &places);
+    let value = read(&Branch { detector: None, main_file, detector_file: None, root, shown: String::new() }, &notes);
     match (value, notes.into_inner().mistakes) {
         (Some(value), mistakes) if mistakes.is_empty() => Ok(value),
         (_, mistakes) => Err(ConfigErrors { mistakes }),
     }
+}
+
+/// A configuration that can be run.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// What is allowed, but worth telling.
+    pub warnings: Vec<Mistake>,
+    /// Every file that was read, the main one first.
+    pub files: Vec<PathBuf>,
+    /// The main file's branch and each detector's; the texts are gone.
+    pub(super) branches: Vec<Branch>,
 }
 
 struct Loader<'a> {
@@ -94,58 +95,100 @@ struct Loader<'a> {
     secrets: Vec<String>,
 }
 
+impl Loaded {
+    /// What the files and the environment come to, without secrets: the box's part, then each detector's.
+    pub fn to_text(&self) -> String {
+        let part = |Branch { detector, main_file, shown, .. }: &Branch| match detector {
+            None => {
+                format!("# The box, from {}; keys that are not here have their defaults.\n{shown}", main_file.display())
+            }
+            Some(name) => format!("\n# The detector {name}, with the defaults of all detectors.\n{shown}"),
+        };
+        self.branches.iter().map(part).collect()
+    }
+
+    /// A mistake found later, at the place of this key: `detect.model` of a detector, `state_dir` or
+    /// `action.open.args[1]` of the box.
+    pub fn mistake(&self, detector: Option<&DetectorName>, key: &str, problem: impl Into<String>) -> Mistake {
+        let path: Vec<&str> = key.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+        match self.branches.iter().find(|branch| branch.detector.as_ref() == detector) {
+            Some(branch) => branch.mistake(&path, problem),
+            None => Mistake::new(None, key, problem),
+        }
+    }
+
+    /// A mistake in a rule of a detector, found later: where the rule of this name stands, in the detector's file or in
+    /// the main one.
+    pub fn rule_mistake(&self, detector: &DetectorName, rule: &str, key: &str, problem: impl Into<String>) -> Mistake {
+        let mut mine = self.branches.iter().filter(|kept| kept.detector.as_ref().is_none_or(|name| name == detector));
+        match mine.find_map(|branch| Some((branch, branch.rule_number(rule)?))) {
+            Some((branch, number)) => branch.mistake(&["rule", number.as_str(), key], problem),
+            None => Mistake::new(None, format!("rule.{key}"), problem),
+        }
+    }
+}
+
 impl Loader<'_> {
     fn load(&mut self, main: Layer, mut sources: Sources) -> Option<Loaded> {
         let places = &mut sources.places;
-        let mut main = main.clone().under(Layer::variables(&sources.variables, &main, places));
+        let mut main = main.under_variables(&sources.variables, places);
         let defaults = self.detector_defaults(&mut main, places);
-        let branch = self.branch(None, &main, places);
-        let main: MainFile = branch.read(&self.notes)?;
+        let branch = self.branch(None, None, &main, places);
+        let mut settings: Settings = read(&branch, &self.notes)?;
         let detector_names: Vec<DetectorName> = sources.detectors.iter().map(|source| source.name.clone()).collect();
-        check_rules(&main.rule, &branch.at(&self.notes), &main.action, Some(&detector_names));
-        check_rule_names(&main.rule, &branch.at(&self.notes), &mut BTreeMap::new());
+        let at = At::new(&branch, &self.notes);
+        check_rules(&settings.rules, &at, &settings.actions, Some(&detector_names));
+        let mut names_of_all = BTreeMap::new();
+        check_rule_names(&at, &mut names_of_all);
         if sources.detectors.is_empty() {
             self.check_defaults(defaults.clone(), places);
         }
-        let mut branches = vec![LoadedBranch::new(branch, &main.rule)];
-
-        let mut detectors = Vec::new();
+        let mut branches = vec![branch];
         for source in sources.detectors {
-            let below = defaults.clone().under(source.layer);
-            let whole = below.clone().under(Layer::variables(&source.variables, &below, places));
-            let mut branch = self.branch(Some(source.file), &whole, places);
-            branch.detector = Some(source.name.clone());
-            let read: Option<DetectorFile> = branch.read(&self.notes);
-            let rules = read.as_ref().map(|detector| detector.rule.clone()).unwrap_or_default();
-            if let Some(detector) = read {
-                check_rules(&rules, &branch.at(&self.notes), &main.action, None);
-                let mut seen = BTreeMap::new();
-                let unheard = RefCell::default();
-                check_rule_names(&main.rule, &branches[0].branch.at(&unheard), &mut seen);
-                check_rule_names(&rules, &branch.at(&self.notes), &mut seen);
-                detectors.extend(self.detector(source.name, detector, &main, &branch));
+            let whole = defaults.clone().under(source.layer).under_variables(&source.variables, places);
+            let branch = self.branch(Some(source.name.clone()), Some(source.file), &whole, places);
+            let detector: Option<DetectorConfig> = read(&branch, &self.notes);
+            let at = At::new(&branch, &self.notes);
+            if !at.is_written("time_zone") {
+                at.missing("time_zone", &[]);
             }
-            branches.push(LoadedBranch::new(branch, &rules));
+            check_rule_names(&at, &mut names_of_all.clone());
+            if let Some(mut detector) = detector {
+                check_rules(&detector.rules, &at, &settings.actions, None);
+                let applies = |when: &WhenConfig| when.detectors.is_empty() || when.detectors.contains(&source.name);
+                let of_all = settings.rules.iter().filter(|rule| applies(&rule.when)).cloned();
+                detector.rules.splice(..0, of_all);
+                detector.rules.iter_mut().for_each(|rule| rule.fill_cooldown(&settings.actions));
+                settings.detectors.push(DetectorConfig { name: source.name, ..detector });
+            }
+            branches.push(branch);
         }
-        detectors.sort_by(|a, b| a.name.cmp(&b.name));
+        settings.detectors.sort_by(|a, b| a.name.cmp(&b.name));
         if self.notes.borrow().mistakes.is_empty() {
             // A rule that was left out may perform any of them.
-            check_unused_actions(&main, &detectors, &branches[0].branch.at(&self.notes));
+            check_unused_actions(&settings, &At::new(&branches[0], &self.notes));
         }
         let mut warnings = std::mem::take(&mut self.notes.borrow_mut().warnings);
         tidy(&mut warnings, &self.secrets);
         // Another detector's branch may have brought the secret that stands in this one.
-        for LoadedBranch { branch, shown, .. } in &mut branches {
-            *shown = super::show::shown(&branch.root, &self.secrets);
+        for branch in &mut branches {
+            branch.shown = super::show::shown(&branch.root, &self.secrets);
             branch.forget();
         }
-        let settings = main.into_settings(detectors);
         Some(Loaded { settings, warnings, files: sources.files, branches })
     }
 
-    fn branch(&mut self, detector_file: Option<PathBuf>, layer: &Layer, places: &Places) -> Branch {
-        let scope = Scope { main_file: self.main_file.clone(), detector_file };
-        Branch::fill(scope, layer, places, self.surroundings, &mut self.secrets, &self.notes)
+    fn branch(
+        &mut self,
+        detector: Option<DetectorName>,
+        detector_file: Option<PathBuf>,
+        layer: &Layer,
+        places: &Places,
+    ) -> Branch {
+        let (main_file, root) = (self.main_file.clone(), Node::from_layer(layer, places));
+        let mut branch = Branch { detector, main_file, detector_file, root, shown: String::new() };
+        branch.fill(self.surroundings, &mut self.secrets, self.notes.get_mut());
+        branch
     }
 
     /// Takes `[detector]` out of the main layer. A name or rules there would be everyone's.
@@ -166,97 +209,52 @@ impl Loader<'_> {
     /// Reads `[detector]` while there is no detector to read it with; a camera there may be half of one.
     fn check_defaults(&mut self, mut defaults: Layer, places: &Places) {
         defaults.take("camera");
-        let branch = self.branch(Some(self.main_file.clone()), &defaults, places);
-        let detector: Option<DetectorFile> = branch.read(&self.notes);
-        if let Some(zone) = detector.and_then(|detector| detector.time_zone) {
-            read_time_zone(&zone, &branch.at(&self.notes));
-        }
-    }
-
-    /// The detector that its file describes, with the rules of the main file that apply to it.
-    fn detector(
-        &self,
-        name: DetectorName,
-        file: DetectorFile,
-        main: &MainFile,
-        branch: &Branch,
-    ) -> Option<DetectorConfig> {
-        let at = branch.at(&self.notes);
-        for (key, is_there) in [("camera", file.camera.is_some()), ("time_zone", file.time_zone.is_some())] {
-            // What was taken out has been told of.
-            if !is_there && !at.is_written(key) {
-                at.missing_in_file(key);
-            }
-        }
-        let time_zone = read_time_zone(&file.time_zone?, &at)?;
-        let applies = |rule: &&RuleConfig| rule.when.detectors.is_empty() || rule.when.detectors.contains(&name);
-        let global = main.rule.iter().map(|numbered| &numbered.rule).filter(applies);
-        let mut rules: Vec<RuleConfig> =
-            global.chain(file.rule.iter().map(|numbered| &numbered.rule)).cloned().collect();
-        for rule in &mut rules {
-            rule.fill_cooldown(&main.action);
-        }
-        Some(DetectorConfig {
-            time_zone,
-            holidays: file.holidays,
-            camera: file.camera?,
-            detect: file.detect,
-            track: file.track,
-            quality: file.quality,
-            crop: file.crop,
-            embed: file.embed,
-            identify: file.identify,
-            presence: file.presence,
-            rules,
-            name,
-        })
+        let branch = self.branch(None, Some(self.main_file.clone()), &defaults, places);
+        self.notes.get_mut().partial = true;
+        let _: Option<DetectorConfig> = read(&branch, &self.notes);
+        self.notes.get_mut().partial = false;
     }
 }
 
-fn read_time_zone(zone: &str, at: &At<'_>) -> Option<Tz> {
-    match time_zone::parse(zone) {
-        Ok(zone) => {
-            if let Some(caution) = time_zone::caution(zone) {
-                at.unwise(&["time_zone"], caution);
-            }
-            Some(zone)
-        }
-        Err(problem) => {
-            at.wrong(&["time_zone"], problem);
-            None
-        }
-    }
+/// Reads a whole branch. `None` when it is unusable as a whole.
+fn read<T: Value>(branch: &Branch, notes: &RefCell<Notes>) -> Option<T> {
+    let at = At::new(branch, notes);
+    let value = T::read(&at);
+    tell_strays(&at);
+    value
 }
 
 fn check_rules(
-    rules: &[NumberedRule],
-    branch: &At<'_>,
+    rules: &[RuleConfig],
+    at: &At<'_>,
     actions: &BTreeMap<String, ActionConfig>,
     detectors: Option<&[DetectorName]>,
 ) {
-    for NumberedRule { number, rule } in rules {
-        rule.check_names(&branch.below("rule").below(number), actions, detectors);
+    for rule in rules {
+        // Every rule that was read has its name in the tree.
+        let number = at.branch.rule_number(&rule.name).unwrap_or_default();
+        rule.check_names(&at.below("rule").below(&number), actions, detectors);
     }
 }
 
 /// Notes rules that are called like one of those `seen` before: they could not be told apart in a record.
-fn check_rule_names(rules: &[NumberedRule], branch: &At<'_>, seen: &mut BTreeMap<String, Option<Place>>) {
-    for NumberedRule { number, rule } in rules {
-        let path = ["rule", number.as_str(), "name"];
-        if let Some(first) = seen.get(&rule.name) {
+fn check_rule_names(at: &At<'_>, seen: &mut BTreeMap<String, Option<Place>>) {
+    for rule in at.below("rule").items().into_iter().flatten() {
+        let at = rule.below("name");
+        let Some(name) = at.node().and_then(|_| name(&at)) else { continue };
+        if let Some(first) = seen.get(&name) {
             let first = first.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
-            branch.wrong(&path, format!("another rule is called `{}` too{first}; rename one", rule.name));
+            at.wrong(&[], format!("another rule is called `{name}` too{first}; rename one"));
         } else {
-            seen.insert(rule.name.clone(), branch.root.place_of(&path));
+            seen.insert(name, at.branch.root.place_of(&at.path));
         }
     }
 }
 
-fn check_unused_actions(main: &MainFile, detectors: &[DetectorConfig], at: &At<'_>) {
-    let global = main.rule.iter().map(|numbered| &numbered.rule);
-    let rules = global.chain(detectors.iter().flat_map(|detector| &detector.rules));
+fn check_unused_actions(settings: &Settings, at: &At<'_>) {
+    let rules = settings.rules.iter().chain(settings.detectors.iter().flat_map(|detector| &detector.rules));
     let used: BTreeSet<&String> = rules.flat_map(|rule| &rule.actions).collect();
-    for name in main.action.keys().filter(|name| !used.contains(name)) {
+    for name in settings.actions.keys().filter(|name| !used.contains(name)) {
         at.unwise(&["action", name], "no rule performs this action");
     }
 }

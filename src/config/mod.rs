@@ -4,9 +4,9 @@
 //! mistakes that name file, line and key. Rooms see their own section and nothing else.
 //!
 //! ```text
-//! files, variables ─ sources ─ layers ─▶ tree ─ branch ─▶ sections of files ─ load ─▶ Settings
-//!                                merged    credentials       value, section
-//!                                          filled in         check, advice
+//! files, variables ─ sources ─ layers ─▶ tree ─ branch ─▶ sections ─ load ─▶ Settings
+//!                                merged    credentials    value, section
+//!                                          filled in      check, advice
 //! ```
 
 mod actions;
@@ -15,12 +15,9 @@ mod advice;
 mod branch;
 mod camera;
 mod detector;
-mod examples;
 mod fields;
-mod files;
 mod layers;
 mod load;
-mod loaded;
 mod mqtt;
 mod name;
 mod place;
@@ -41,6 +38,9 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use reading::did_you_mean;
+use section::{Sensible, section};
+
 pub use actions::*;
 pub use camera::*;
 pub use detector::{
@@ -48,8 +48,7 @@ pub use detector::{
     Subject, TrackConfig,
 };
 pub use fields::{Bound, FieldCompare, FieldEquals, FieldTest};
-pub use load::{MAIN_FILE, from_toml, load, load_in, look};
-pub use loaded::Loaded;
+pub use load::{Loaded, MAIN_FILE, from_toml, load, load_in, look};
 pub use mqtt::MqttConfig;
 pub use name::DetectorName;
 pub use place::{ConfigErrors, Mistake, Place};
@@ -61,24 +60,29 @@ pub use time::{Days, TimeWindow, Weekday};
 pub use time_zone::parse as parse_time_zone;
 pub use value::Value;
 
-/// The whole checked configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub state_dir: PathBuf,
-    pub log: LogConfig,
-    pub models: ModelsConfig,
-    /// `None` when no engine is configured: only commands that need none will run.
-    pub identities: Option<IdentitiesConfig>,
-    pub outbox: OutboxConfig,
-    pub status: StatusConfig,
-    /// `None` when no broker is configured.
-    pub mqtt: Option<MqttConfig>,
-    /// What is decided and recorded, and not done.
-    pub dry_run: DryRun,
-    /// At least one for `run`; in the order of their names.
-    pub detectors: Vec<DetectorConfig>,
-    /// By name.
-    pub actions: BTreeMap<String, ActionConfig>,
+section! {
+    /// The whole checked configuration: `doorward.toml` with the detectors beside it. The default is what an empty file
+    /// says: no detector, no engine, no action.
+    pub struct Settings: Default {
+        pub state_dir: PathBuf = "/var/lib/doorward".into();
+        pub log: LogConfig = LogConfig::default();
+        pub models: ModelsConfig = ModelsConfig::default();
+        /// `None` when no engine is configured: only commands that need none will run.
+        pub identities: Option<IdentitiesConfig> = None;
+        pub outbox: OutboxConfig = OutboxConfig::default();
+        pub status: StatusConfig = StatusConfig::default();
+        /// `None` when no broker is configured.
+        pub mqtt: Option<MqttConfig> = None;
+        /// What is decided and recorded, and not done.
+        pub dry_run: DryRun = DryRun::All(false);
+        /// At least one for `run`; in the order of their names. What `[detector]` says for all of them is read together
+        /// with the file of each.
+        pub detectors named "detector": Vec<DetectorConfig> = Vec::new(), read by elsewhere;
+        /// By name.
+        pub actions named "action": BTreeMap<String, ActionConfig> = BTreeMap::new();
+        /// The rules of `doorward.toml`; each detector has those of them that apply to it.
+        pub rules named "rule": Vec<RuleConfig> = Vec::new();
+    }
 }
 
 impl Settings {
@@ -88,9 +92,22 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
-    /// What an empty `doorward.toml` says: no detector, no engine, no action.
-    fn default() -> Self {
-        files::MainFile::default().into_settings(Vec::new())
+fn elsewhere(_: &At<'_>) -> Option<Vec<DetectorConfig>> {
+    Some(Vec::new())
+}
+
+impl Sensible for Settings {
+    fn check(&self, at: &At<'_>) {
+        at.wrong_if(self.state_dir.as_os_str().is_empty(), &["state_dir"], "it must name a folder");
+        if let DryRun::Actions(names) = &self.dry_run {
+            for name in names.iter().filter(|name| !self.actions.contains_key(*name)) {
+                let known = self.actions.keys().map(String::as_str);
+                let help = did_you_mean(name, known, || "for every action write `dry_run = true`".into());
+                at.wrong(&["dry_run"], format!("there is no action `{name}`; {help}"));
+            }
+        }
+        for (name, action) in &self.actions {
+            action.check_needs(name, at);
+        }
     }
 }

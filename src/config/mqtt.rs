@@ -13,6 +13,7 @@ use url::{Host, Url};
 use super::address;
 use super::reading::At;
 use super::section::{Sensible, section};
+use super::settings::check_no_account;
 
 section! {
     /// `[mqtt]`
@@ -92,18 +93,14 @@ impl MqttConfig {
                 if !is_local(url) && (self.password.is_some() || self.publishes()) {
                     at.unwise(&path, "passwords, names and pictures travel unencrypted; use mqtts");
                 }
-                if self.ca_file.is_some() {
-                    at.wrong(&["ca_file"], "it has an effect with `mqtts://` alone");
-                }
+                at.wrong_if(self.ca_file.is_some(), &["ca_file"], "it has an effect with `mqtts://` alone");
             }
             scheme => at.wrong(&path, format!("`{scheme}` is not a way to reach a broker; use mqtts or mqtt")),
         }
         if url.host_str().is_none_or(str::is_empty) {
             at.wrong(&path, "it names no broker; write it like `mqtt://broker.example:1883`");
         }
-        if !url.username().is_empty() || url.password().is_some() {
-            at.wrong(&path, "it holds an account; write that as `username` and `password`");
-        }
+        check_no_account(url, at);
         if !["", "/"].contains(&url.path()) || url.query().is_some() || url.fragment().is_some() {
             at.wrong(&path, "after the broker's name and port nothing may follow; topics go into `topic`");
         }

@@ -5,9 +5,6 @@ use std::sync::Arc;
 use identities::text;
 use serde::Serialize;
 
-use super::reading::At;
-use super::value::Value;
-
 /// A camera position's name; the API's `detectorName`. 1 to 64 letters, digits, spaces, dots, dashes and
 /// underscores, the first one a letter or digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -39,11 +36,5 @@ impl DetectorName {
 impl std::fmt::Display for DetectorName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl Value for DetectorName {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.parsed(Self::new)
     }
 }

@@ -57,13 +57,9 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.place {
-            write!(f, "{place}: ")?;
-        }
-        if !self.key.is_empty() {
-            write!(f, "`{}`: ", self.key)?;
-        }
-        f.write_str(&self.problem)
+        let place = self.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        let key = if self.key.is_empty() { String::new() } else { format!("`{}`: ", self.key) };
+        write!(f, "{place}{key}{}", self.problem)
     }
 }
 
@@ -73,9 +69,6 @@ impl fmt::Display for ConfigErrors {
             1 => write!(f, "the configuration has a mistake:")?,
             n => write!(f, "the configuration has {n} mistakes:")?,
         }
-        for mistake in &self.mistakes {
-            write!(f, "\n  {mistake}")?;
-        }
-        Ok(())
+        self.mistakes.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
     }
 }

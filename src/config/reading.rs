@@ -1,56 +1,34 @@
 //! Where a branch of the configuration is being read, and what is found wrong with it.
 //!
-//! In: a [`Node`] and the files it comes from. Out: [`At`], which every section and value is read from, and [`Notes`]:
-//! all mistakes of the branch, not only the first. It does not know which keys exist.
+//! In: a [`Branch`]. Out: [`At`], which every section and value is read from, and [`Notes`]: all mistakes
+//! of the branch, not only the first. It does not know which keys exist.
 
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
-use std::str::FromStr;
 
 use wording::{listed, nearest};
 
 use super::address::NO_ADDRESS;
-use super::examples::example;
-use super::place::{Mistake, Place};
+use super::branch::{Branch, Notes, StrayKey};
+use super::place::Mistake;
 use super::tree::{Body, Node};
 
 /// What is wanted where a text is.
 pub(super) const TEXT: &str = "text in quotes";
 
-/// The files a branch comes from, for the names of keys and the advice.
-#[derive(Debug)]
-pub(super) struct Scope {
-    pub main_file: PathBuf,
-    /// The detector's file; `None` while the main file is read.
-    pub detector_file: Option<PathBuf>,
-}
-
-/// What was found in a branch.
-#[derive(Debug, Default)]
-pub(super) struct Notes {
-    pub mistakes: Vec<Mistake>,
-    /// What is allowed, and worth telling.
-    pub warnings: Vec<Mistake>,
-    pub strays: Vec<StrayKey>,
-    /// Values are only read; whether they are within their ranges and make sense together is not asked.
-    pub unjudged: bool,
-}
-
-/// A key that nobody knows where it stands. What it may have meant is told by who knows every section.
-#[derive(Debug)]
-pub(super) struct StrayKey {
-    /// The way to it, with the key itself.
-    pub path: Vec<String>,
-    /// The keys that are known there.
-    pub known: &'static [&'static str],
+/// The name that a mistyped one was meant to be, as a question; else what `otherwise` says.
+pub(super) fn did_you_mean<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    nearest(name, known, 0.5).map_or_else(otherwise, |near| format!("did you mean `{near}`?"))
 }
 
 /// A point of the tree while it is read. Whatever is wrong there is noted through it.
 pub struct At<'a> {
-    pub(super) scope: &'a Scope,
-    pub(super) root: &'a Node,
+    pub(super) branch: &'a Branch,
     pub(super) notes: &'a RefCell<Notes>,
     /// Keys, and the numbers of list items, from the root to here.
     pub(super) path: Vec<String>,
@@ -58,30 +36,10 @@ pub struct At<'a> {
     typed: bool,
 }
 
-impl Scope {
-    /// A mistake at a path of the branch that is being read.
-    pub fn mistake<S: AsRef<str>>(&self, root: &Node, path: &[S], problem: impl Into<String>) -> Mistake {
-        let place = root.place_of(path).unwrap_or_else(|| self.file());
-        Mistake::new(Some(place.clone()), self.key(path, &place), problem)
-    }
-
-    /// The file as a whole.
-    fn file(&self) -> Place {
-        Place::file(self.detector_file.as_ref().unwrap_or(&self.main_file))
-    }
-
-    /// The key as the file writes it, without the numbers of list items, which the line tells better.
-    fn key<S: AsRef<str>>(&self, path: &[S], place: &Place) -> String {
-        let default_of_all =
-            self.detector_file.is_some() && matches!(place, Place::File { file, .. } if **file == *self.main_file);
-        let steps = path.iter().map(AsRef::as_ref).filter(|step| step.parse::<usize>().is_err());
-        default_of_all.then_some("detector").into_iter().chain(steps).collect::<Vec<_>>().join(".")
-    }
-}
-
 impl<'a> At<'a> {
-    pub(super) fn new(scope: &'a Scope, root: &'a Node, notes: &'a RefCell<Notes>) -> Self {
-        Self { scope, root, notes, path: Vec::new(), typed: false }
+    /// The point everything in a branch is read from.
+    pub(super) fn new(branch: &'a Branch, notes: &'a RefCell<Notes>) -> Self {
+        Self { branch, notes, path: Vec::new(), typed: false }
     }
 
     /// The point below this one.
@@ -102,7 +60,7 @@ impl<'a> At<'a> {
 
     /// What stands here, or stood here until its mistake was told.
     pub(super) fn node(&self) -> Option<&'a Node> {
-        self.root.get(&self.path)
+        self.branch.root.get(&self.path)
     }
 
     /// Whether a key of this table is written, whatever its value.
@@ -116,6 +74,13 @@ impl<'a> At<'a> {
         self.notes.borrow_mut().mistakes.push(mistake);
     }
 
+    /// Notes a mistake at a path below this point, where there is one.
+    pub(super) fn wrong_if(&self, is_wrong: bool, path: &[&str], problem: impl Into<String>) {
+        if is_wrong {
+            self.wrong(path, problem);
+        }
+    }
+
     /// Notes a warning at a path below this point.
     pub(super) fn unwise(&self, path: &[&str], problem: impl Into<String>) {
         let warning = self.mistake(path, problem);
@@ -124,22 +89,19 @@ impl<'a> At<'a> {
 
     fn mistake(&self, path: &[&str], problem: impl Into<String>) -> Mistake {
         let whole: Vec<&str> = self.path.iter().map(String::as_str).chain(path.iter().copied()).collect();
-        self.scope.mistake(self.root, &whole, problem)
+        self.branch.mistake(&whole, problem)
     }
 
     /// Notes that a key is missing, where the table that should have it stands.
     pub(super) fn missing(&self, key: &str, choices: &[&str]) {
+        if self.notes.borrow().partial {
+            return;
+        }
         let mut mistake = self.mistake(&[], "");
         let path: Vec<&str> = self.path.iter().map(String::as_str).chain([key]).collect();
         mistake.problem = format!("this is missing; {}", example(&path, choices));
         mistake.key = if mistake.key.is_empty() { key.to_owned() } else { format!("{}.{key}", mistake.key) };
         self.notes.borrow_mut().mistakes.push(mistake);
-    }
-
-    /// Notes that a key is missing in the file as a whole.
-    pub(super) fn missing_in_file(&self, key: &str) {
-        let problem = format!("this is missing; {}", example(&[key], &[]));
-        self.notes.borrow_mut().mistakes.push(Mistake::new(Some(self.scope.file()), key, problem));
     }
 
     /// Notes that a value of another kind is wanted here.
@@ -186,12 +148,6 @@ impl<'a> At<'a> {
         parse(self.text()?).map_or_else(|problem| self.refuse_text(problem), Some)
     }
 
-    /// The number or flag that a filled-in text here spells.
-    pub(super) fn spelt<T: FromStr>(&self) -> Option<T> {
-        let node = self.node().filter(|node| node.filled)?;
-        node.text()?.trim().parse().ok()
-    }
-
     /// The points of the items of the list here, without those whose mistakes have been told.
     pub(super) fn items(&self) -> Option<Vec<At<'a>>> {
         let Body::List(list) = &self.node()?.body else { return self.refuse("a list in square brackets") };
@@ -222,5 +178,35 @@ impl<'a> At<'a> {
             let (low, high) = (allowed.start(), allowed.end());
             self.wrong(&[key], format!("{value} is out of range; it must be from {low} to {high}"));
         }
+    }
+}
+
+/// What to write for the key at the end of this path; `choices` are the words it may be, where it is one of some.
+fn example(path: &[&str], choices: &[&str]) -> String {
+    match path {
+        ["camera"] => {
+            "add a `[camera]` section, for example with `type = \"v4l2\"` and `device = \"/dev/video0\"`".into()
+        }
+        [.., "time_zone"] => "write where the door is, for example `time_zone = \"Europe/Stockholm\"`, here or as \
+             `detector.time_zone` in the main file"
+            .into(),
+        [.., "type"] => format!("write `type = \"KIND\"`, where KIND is one of {}", listed(choices)),
+        [.., "device"] => "write `device = \"/dev/video0\"`, or a name under /dev/v4l/by-id".into(),
+        ["camera", "url"] => "write `url = \"rtsp://camera.example/stream\"`".into(),
+        ["camera", "path"] => "write `path = \"/path/to/recording.mp4\"`, or a folder of pictures".into(),
+        ["identities", "url"] => "write `url = \"https://customer.econnectcloud.com/identities\"`".into(),
+        ["identities", "username"] => "write the name of the account doorward logs in with".into(),
+        ["identities", "password"] => {
+            "write `password = \"${IDENTITIES_PASSWORD}\"` and provide it as a credential or variable".into()
+        }
+        ["mqtt", "url"] => "write `url = \"mqtt://broker.example:1883\"`".into(),
+        ["action", _, "topic"] => "write `topic = \"house/door/{{ detector }}\"`".into(),
+        [.., "url"] => "write `url = \"https://host.example/path\"`".into(),
+        [.., "path"] => "write `path = \"/var/log/doorward/events.jsonl\"`".into(),
+        [.., "program"] => "write `program = \"/path/to/program\"`".into(),
+        [.., "name"] => "give it a name of its own".into(),
+        [.., "actions"] => "write `actions = [\"NAME\"]` with the names of `[action.NAME]` sections".into(),
+        [.., key] => format!("write `{key} = …`"),
+        [] => "write it".into(),
     }
 }

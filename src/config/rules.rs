@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wording::{listed, nearest};
+use wording::listed;
 
 use super::actions::ActionConfig;
 use super::fields::FieldTest;
 use super::name::DetectorName;
-use super::reading::At;
+use super::reading::{At, did_you_mean};
 use super::section::{Sensible, section};
 use super::time::{Days, TimeWindow, Weekday};
-use super::value::{Value, name, names, words};
+use super::value::{name, names, words};
 
 section! {
     /// `[[rule]]`
@@ -85,40 +85,26 @@ section! {
     }
 }
 
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// The engine answered.
-    Recognition,
-    /// Somebody who was present has not been seen for `presence.absent_secs`.
-    Left,
-}
+words! {
+    /// What happened.
+    #[derive(Deserialize, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum EventKind {
+        /// The engine answered.
+        Recognition,
+        /// Somebody who was present has not been seen for `presence.absent_secs`.
+        Left,
+    }
 
-/// What the engine answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutcomeKind {
-    Known,
-    Unknown,
-    NoFace,
-    Refused,
-    Accepted,
-}
-
-words!(EventKind, OutcomeKind);
-
-/// A rule and where it stands in its list: rules that make no sense are left out of the list, and leave a gap.
-#[derive(Debug, Clone)]
-pub(super) struct NumberedRule {
-    pub number: String,
-    pub rule: RuleConfig,
-}
-
-impl Value for NumberedRule {
-    fn read(at: &At<'_>) -> Option<Self> {
-        let number = at.path.last().cloned().unwrap_or_default();
-        RuleConfig::read(at).map(|rule| Self { number, rule })
+    /// What the engine answered.
+    #[derive(Deserialize, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum OutcomeKind {
+        Known,
+        Unknown,
+        NoFace,
+        Refused,
+        Accepted,
     }
 }
 
@@ -132,9 +118,7 @@ impl Sensible for WhenConfig {
 
 impl Sensible for RuleConfig {
     fn check(&self, at: &At<'_>) {
-        if self.name.trim().is_empty() {
-            at.wrong(&["name"], "it is empty; give the rule a name of its own");
-        }
+        at.wrong_if(self.name.trim().is_empty(), &["name"], "it is empty; give the rule a name of its own");
         if at.below("actions").items().is_some_and(|items| items.is_empty()) {
             at.wrong(&["actions"], "it is empty; write the names of `[action.NAME]` sections");
         }
@@ -174,14 +158,13 @@ impl RuleConfig {
     ) {
         for action in self.actions.iter().filter(|name| !actions.contains_key(*name)) {
             // An action that is there and wrong has been told of already.
-            if at.root.get(&["action", action]).is_some() {
+            if at.branch.root.get(&["action", action]).is_some() {
                 continue;
             }
-            let help = match nearest(action, actions.keys().map(String::as_str), 0.5) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if actions.is_empty() => format!("there is none; add a section `[action.{action}]`"),
-                None => format!("there are {}", listed(&actions.keys().collect::<Vec<_>>())),
-            };
+            let help = did_you_mean(action, actions.keys().map(String::as_str), || match actions.is_empty() {
+                true => format!("there is none; add a section `[action.{action}]`"),
+                false => format!("there are {}", listed(&actions.keys().collect::<Vec<_>>())),
+            });
             at.wrong(&["actions"], format!("there is no action `{action}`; {help}"));
         }
         if self.when.event == [EventKind::Left] {
@@ -202,22 +185,10 @@ impl RuleConfig {
             };
             for name in named.iter().filter(|name| !detectors.contains(name)) {
                 let there_are: Vec<&str> = detectors.iter().map(DetectorName::as_str).collect();
-                let help = match nearest(name.as_str(), there_are.iter().copied(), 0.5) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("there are {}", listed(&there_are)),
-                };
+                let known = there_are.iter().copied();
+                let help = did_you_mean(name.as_str(), known, || format!("there are {}", listed(&there_are)));
                 at.wrong(&path, format!("there is no detector `{name}`; {help}"));
             }
-        }
-    }
-}
-
-impl EventKind {
-    /// As the configuration and the event say it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Recognition => "recognition",
-            Self::Left => "left",
         }
     }
 }

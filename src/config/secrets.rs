@@ -25,7 +25,7 @@ pub struct Surroundings {
 const LONGEST_SECRET: u64 = 64 << 10;
 
 /// A text with its names filled in.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Filled {
     pub text: String,
     /// Whether anything came from outside, or could have.
@@ -48,12 +48,7 @@ impl Surroundings {
     /// Fills in every `${NAME}`, `${NAME:default}` and `${/file}`; the error says how to provide what is missing. In
     /// the account of an address it is percent-encoded.
     pub(super) fn fill(&self, text: &str) -> Result<Filled, String> {
-        let mut filled = Filled {
-            text: String::with_capacity(text.len()),
-            changed: false,
-            warnings: Vec::new(),
-            secrets: Vec::new(),
-        };
+        let mut filled = Filled::default();
         let account = address::account(text);
         let mut rest = text;
         while let Some(at) = rest.find('$') {
@@ -112,8 +107,7 @@ impl Surroundings {
         if let Some(path) = self.credentials.as_ref().map(|folder| folder.join(name)).filter(|path| path.is_file()) {
             let text = identities::text_file::read(&path)
                 .map_err(|error| format!("cannot read the credential {}: {error}", path.display()))?;
-            let open = std::fs::metadata(&path).is_ok_and(|about| about.permissions().mode() & 0o007 != 0);
-            if open {
+            if std::fs::metadata(&path).is_ok_and(|about| about.permissions().mode() & 0o007 != 0) {
                 warnings.push(format!("everyone on this machine can read {}; make its mode 0400", path.display()));
             }
             return Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()));

@@ -18,23 +18,11 @@
 //! than its field, and `shown as` something else where the struct is printed, because it is secret or personal.
 
 use super::reading::At;
-use super::value::Value;
 
 /// What holds among the keys of a section that was read.
 pub(super) trait Sensible {
     /// Notes values that make no sense together.
     fn check(&self, _at: &At<'_>) {}
-}
-
-/// A section, told by its keys.
-pub(super) trait Section: Value + Sensible {
-    const KEYS: &'static [&'static str];
-}
-
-/// Sections that a table's `type` chooses among.
-pub(super) trait Kinds: Value + Sensible {
-    /// Every `type`, and the keys that go with it.
-    const KINDS: &'static [(&'static str, &'static [&'static str])];
 }
 
 /// What stands in print instead of a value that is secret or somebody's.
@@ -88,13 +76,13 @@ macro_rules! section {
             pub $field: $type,
         )*}
 
-        impl $crate::config::section::Section for $name {
-            const KEYS: &'static [&'static str] = &[$(section!(@key $field $($key)?)),*];
+        impl $name {
+            pub(in crate::config) const KEYS: &'static [&'static str] = &[$(section!(@key $field $($key)?)),*];
         }
 
         impl $crate::config::value::Value for $name {
             fn read(at: &$crate::config::reading::At<'_>) -> Option<Self> {
-                use $crate::config::section::{Section, Sensible, field};
+                use $crate::config::section::{Sensible, field};
                 at.table(Self::KEYS)?;
                 // Every key is read before the first missing one ends it: all mistakes are told at once.
                 $(let $field: Option<$type> = field(
@@ -185,14 +173,15 @@ macro_rules! kinds {
             $($(#[$doc])* $kind($section),)*
         }
 
-        impl $crate::config::section::Kinds for $name {
-            const KINDS: &'static [(&'static str, &'static [&'static str])] =
-                &[$(($tag, <$section as $crate::config::section::Section>::KEYS)),*];
+        impl $name {
+            /// Every `type`, and the keys that go with it.
+            pub(in crate::config) const KINDS: &'static [(&'static str, &'static [&'static str])] =
+                &[$(($tag, <$section>::KEYS)),*];
         }
 
         impl $crate::config::value::Value for $name {
             fn read(at: &$crate::config::reading::At<'_>) -> Option<Self> {
-                let kind = match $crate::config::section::tag(at, &[$($tag),*])? {
+                let kind = match $crate::config::section::tag(at, Self::KINDS)? {
                     $($tag => Self::$kind(<$section as $crate::config::value::Value>::read(&at.typed())?),)*
                     _ => return None,
                 };
@@ -207,13 +196,14 @@ macro_rules! kinds {
 pub(super) use kinds;
 
 /// The `type` of the table here, when it is one of these.
-pub(super) fn tag<'a>(at: &At<'a>, tags: &[&str]) -> Option<&'a str> {
+pub(super) fn tag<'a>(at: &At<'a>, kinds: &[(&str, &[&str])]) -> Option<&'a str> {
     at.keys()?;
+    let tags: Vec<&str> = kinds.iter().map(|(tag, _)| *tag).collect();
     let below = at.below("type");
     if below.node().is_none() {
-        at.missing("type", tags);
+        at.missing("type", &tags);
         return None;
     }
     let text = below.text()?;
-    if tags.contains(&text) { Some(text) } else { below.no_such_word(text, tags) }
+    if tags.contains(&text) { Some(text) } else { below.no_such_word(text, &tags) }
 }

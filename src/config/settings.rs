@@ -12,7 +12,6 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use identities::trust::KeyPin;
 use identities::{ClientOptions, is_loopback};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -40,13 +39,13 @@ section! {
     }
 }
 
-/// The form of a line of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// One line per event for people; no time stamp under systemd, whose journal has its own.
-    Text,
-    Json,
+words! {
+    /// The form of a line of the log.
+    pub enum LogFormat {
+        /// One line per event for people; no time stamp under systemd, whose journal has its own.
+        Text,
+        Json,
+    }
 }
 
 section! {
@@ -115,14 +114,14 @@ section! {
     }
 }
 
-/// The order in which a backlog is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Drain {
-    /// As it was seen: the engine's history fills up in order.
-    InOrder,
-    /// What is most likely to matter still goes first.
-    NewestFirst,
+words! {
+    /// The order in which a backlog is sent.
+    pub enum Drain {
+        /// As it was seen: the engine's history fills up in order.
+        InOrder,
+        /// What is most likely to matter still goes first.
+        NewestFirst,
+    }
 }
 
 section! {
@@ -132,8 +131,6 @@ section! {
         pub listen: Option<SocketAddr> = Some(SocketAddr::from(([127, 0, 0, 1], 8780))), read by listen_or_off;
     }
 }
-
-words!(LogFormat, Drain);
 
 impl Sensible for ModelsConfig {}
 
@@ -161,19 +158,12 @@ impl Sensible for IdentitiesConfig {
             ),
             scheme => at.wrong(&path, format!("`{scheme}` is not a way to reach an engine; use https or http")),
         }
-        if !url.username().is_empty() || url.password().is_some() {
-            at.wrong(&path, "it holds an account; write that as `username` and `password`");
-        }
+        check_no_account(url, at);
         if url.query().is_some() || url.fragment().is_some() {
             at.wrong(&path, "it ends in a query or fragment; write the address without `?` and `#`");
         }
-        if url.scheme() == "http" && (self.ca_file.is_some() || !self.pin_sha256.is_empty()) {
-            let key = if self.ca_file.is_some() { "ca_file" } else { "pin_sha256" };
-            at.wrong(&[key], "there is no certificate to check over http; use https");
-        }
-        if self.username.is_empty() {
-            at.wrong(&["username"], "it is empty; write the account doorward logs in with");
-        }
+        check_no_certificates(url, self.ca_file.is_some(), &self.pin_sha256, at);
+        at.wrong_if(self.username.is_empty(), &["username"], "it is empty; write the account doorward logs in with");
         if self.password.expose_secret().is_empty() {
             at.wrong(&["password"], "it is empty; provide it as a credential or variable");
         }
@@ -223,12 +213,6 @@ impl DryRun {
     }
 }
 
-impl Default for DryRun {
-    fn default() -> Self {
-        Self::All(false)
-    }
-}
-
 impl Value for DryRun {
     fn read(at: &At<'_>) -> Option<Self> {
         match &at.node()?.body {
@@ -263,6 +247,19 @@ impl OutboxConfig {
         let wrong = "it must be 32 bytes in hexadecimal digits or Base64; `openssl rand -hex 32` makes one";
         key.map(|key| Some(Zeroizing::new(key))).map_err(|_| wrong)
     }
+}
+
+/// Notes an account in the address of something that has keys of their own for it.
+pub(super) fn check_no_account(url: &Url, at: &At<'_>) {
+    let account = !url.username().is_empty() || url.password().is_some();
+    at.wrong_if(account, &["url"], "it holds an account; write that as `username` and `password`");
+}
+
+/// Notes what is said of certificates where the server shows none.
+pub(super) fn check_no_certificates(url: &Url, ca_file: bool, pins: &[KeyPin], at: &At<'_>) {
+    let key = if ca_file { "ca_file" } else { "pin_sha256" };
+    let in_vain = url.scheme() == "http" && (ca_file || !pins.is_empty());
+    at.wrong_if(in_vain, &[key], "there is no certificate to check over http; use https");
 }
 
 fn listen_or_off(at: &At<'_>) -> Option<Option<SocketAddr>> {

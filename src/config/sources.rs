@@ -84,14 +84,12 @@ impl Sources {
         let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_toml).collect();
         files.sort();
         for file in files {
-            let Some(layer) = self.file(&file) else { continue };
+            let Some(mut layer) = self.file(&file) else { continue };
             let written = layer.values.get("name");
             let place = written.and_then(|name| self.places.of(name)).unwrap_or_else(|| Place::file(&file));
-            let name = match written.map(|name| name.clone().into_string()) {
-                Some(Ok(name)) => name,
-                // Another type than text: its reading will tell.
-                Some(Err(_)) | None => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            };
+            // Of a name that is no text its reading will tell.
+            let name = written.and_then(|name| name.clone().into_string().ok());
+            let name = name.unwrap_or_else(|| file.file_stem().unwrap_or_default().to_string_lossy().into_owned());
             match DetectorName::new(&name) {
                 Ok(name) => match self.detectors.iter().find(|other| other.name == name) {
                     Some(other) => {
@@ -99,7 +97,10 @@ impl Sources {
                         let problem = format!("{other} is also called `{name}`; give one of them another name");
                         self.wrong(place, "name", problem);
                     }
-                    None => self.detectors.push(DetectorSource { file, name, layer, variables: Vec::new() }),
+                    None => {
+                        layer.say("name", name.as_str(), place, &mut self.places);
+                        self.detectors.push(DetectorSource { file, name, layer, variables: Vec::new() });
+                    }
                 },
                 Err(problem) => self.wrong(place, "name", problem),
             }

@@ -6,7 +6,6 @@
 use std::str::FromStr;
 
 use chrono::{Datelike, NaiveDate, NaiveTime};
-use serde::Deserialize;
 
 use super::reading::At;
 use super::value::{Value, words};
@@ -32,20 +31,18 @@ pub enum Days {
     },
 }
 
-/// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weekday {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
+words! {
+    /// A day of the week.
+    pub enum Weekday {
+        Mon,
+        Tue,
+        Wed,
+        Thu,
+        Fri,
+        Sat,
+        Sun,
+    }
 }
-
-words!(Weekday);
 
 impl TimeWindow {
     /// The end of a day, `24:00`: after every time there is, also after a leap second.
@@ -80,10 +77,8 @@ impl std::fmt::Display for TimeWindow {
     /// As the configuration writes it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { start, end } = self;
-        match *end == Self::MIDNIGHT {
-            true => write!(f, "{}-24:00", start.format("%H:%M")),
-            false => write!(f, "{}-{}", start.format("%H:%M"), end.format("%H:%M")),
-        }
+        let end = if *end == Self::MIDNIGHT { "24:00".to_owned() } else { end.format("%H:%M").to_string() };
+        write!(f, "{}-{end}", start.format("%H:%M"))
     }
 }
 
@@ -112,12 +107,8 @@ impl FromStr for Days {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::parse(text).ok_or_else(|| {
-            format!(
-                "`{text}` is not a day or a range of days like \"2026-12-24\", \"2026-12-24..2027-01-06\" or \
-                 \"12-24..01-06\""
-            )
-        })
+        let examples = "\"2026-12-24\", \"2026-12-24..2027-01-06\" or \"12-24..01-06\"";
+        Self::parse(text).ok_or_else(|| format!("`{text}` is not a day or a range of days like {examples}"))
     }
 }
 

@@ -6,6 +6,9 @@
 use chrono_tz::{TZ_VARIANTS, Tz};
 use wording::{listed, nearest};
 
+use super::reading::At;
+use super::value::Value;
+
 /// A place for every whole hour ahead of Greenwich, from -11 on, as its clocks stand in winter.
 const PLACES: [&str; 26] = [
     "Pacific/Pago_Pago",
@@ -98,8 +101,18 @@ pub fn parse(text: &str) -> Result<Tz, String> {
     })
 }
 
+impl Value for Tz {
+    fn read(at: &At<'_>) -> Option<Self> {
+        let zone = at.parsed(parse)?;
+        if let Some(caution) = caution(zone) {
+            at.unwise(&[], caution);
+        }
+        Some(zone)
+    }
+}
+
 /// What to think of before using a zone that exists.
-pub(super) fn caution(zone: Tz) -> Option<String> {
+fn caution(zone: Tz) -> Option<String> {
     let hours: i32 = zone.name().strip_prefix("Etc/GMT")?.parse().ok().filter(|hours| *hours != 0)?;
     let meant = -hours;
     Some(format!("the sign of `{}` is turned: it is {}; {}", zone.name(), ahead(meant * 60), by_offset(hours * 60)))

@@ -93,23 +93,16 @@ impl Node {
 
     /// Calls `visit` on every text below, with its path.
     pub fn texts(&mut self, path: &mut Vec<String>, visit: &mut impl FnMut(&[String], &mut Node)) {
-        match &mut self.body {
-            Body::Table(map) => {
-                for (key, node) in map {
-                    path.push(key.clone());
-                    node.texts(path, visit);
-                    path.pop();
-                }
-            }
-            Body::List(list) => {
-                for (index, node) in list.iter_mut().enumerate() {
-                    path.push(index.to_string());
-                    node.texts(path, visit);
-                    path.pop();
-                }
-            }
-            Body::Text(_) => visit(path, self),
-            _ => {}
+        let below: Vec<(String, &mut Node)> = match &mut self.body {
+            Body::Table(map) => map.iter_mut().map(|(key, node)| (key.clone(), node)).collect(),
+            Body::List(list) => list.iter_mut().enumerate().map(|(index, node)| (index.to_string(), node)).collect(),
+            Body::Text(_) => return visit(path, self),
+            _ => return,
+        };
+        for (step, node) in below {
+            path.push(step);
+            node.texts(path, visit);
+            path.pop();
         }
     }
 

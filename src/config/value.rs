@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use identities::text;
 use identities::trust::KeyPin;
 use secrecy::SecretString;
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::StrDeserializer;
+use strum::VariantNames;
 use url::Url;
 
 use super::address;
+use super::name::DetectorName;
 use super::reading::At;
 use super::tree::Body;
 
@@ -42,11 +42,10 @@ impl<T: Figure> Figure for Option<T> {
 }
 
 macro_rules! numbers {
-    ($($type:ty, $wanted:expr, $convert:expr;)*) => {$(
+    ($($type:ty: $wanted:expr;)*) => {$(
         impl Value for $type {
             fn read(at: &At<'_>) -> Option<Self> {
-                let convert: fn(Number) -> Option<Self> = $convert;
-                number(at).and_then(convert).or_else(|| at.refuse(&$wanted))
+                number(at, &$wanted)
             }
         }
 
@@ -60,34 +59,17 @@ macro_rules! numbers {
     )*};
 }
 
-/// A number as it is written.
-enum Number {
-    Whole(i64),
-    Decimal(f64),
-}
-
-impl Number {
-    fn whole<T: TryFrom<i64>>(self) -> Option<T> {
-        match self {
-            Self::Whole(number) => number.try_into().ok(),
-            Self::Decimal(_) => None,
-        }
-    }
-
-    fn decimal(self) -> f64 {
-        match self {
-            Self::Whole(number) => number as f64,
-            Self::Decimal(number) => number,
-        }
-    }
-}
-
-fn number(at: &At<'_>) -> Option<Number> {
-    match at.node()?.body {
-        Body::Integer(number) => Some(Number::Whole(number)),
-        Body::Float(number) => Some(Number::Decimal(number)),
-        _ => at.spelt().map(Number::Whole).or_else(|| at.spelt().map(Number::Decimal)),
-    }
+/// The number that is written here, or that a filled-in text spells.
+fn number<T: FromStr>(at: &At<'_>, wanted: &str) -> Option<T> {
+    let node = at.node()?;
+    let written = match &node.body {
+        Body::Integer(number) => number.to_string(),
+        // With its point, so that 2.0 is no whole number.
+        Body::Float(number) => format!("{number:?}"),
+        Body::Text(text) if node.filled => text.trim().to_owned(),
+        _ => return at.refuse(wanted),
+    };
+    written.parse().ok().or_else(|| at.refuse(wanted))
 }
 
 fn from_to(low: impl Display, high: impl Display) -> String {
@@ -95,21 +77,24 @@ fn from_to(low: impl Display, high: impl Display) -> String {
 }
 
 numbers! {
-    i8, from_to(i8::MIN, i8::MAX), Number::whole;
-    u8, from_to(0, u8::MAX), Number::whole;
-    u16, from_to(0, u16::MAX), Number::whole;
-    u32, from_to(0, u32::MAX), Number::whole;
-    u64, "a whole number, 0 or more", Number::whole;
-    f32, "a number", |number| Some(number.decimal() as f32);
-    f64, "a number", |number| Some(number.decimal());
+    i8: from_to(i8::MIN, i8::MAX);
+    u8: from_to(0, u8::MAX);
+    u16: from_to(0, u16::MAX);
+    u32: from_to(0, u32::MAX);
+    u64: "a whole number, 0 or more";
+    f32: "a number";
+    f64: "a number";
 }
 
 impl Value for bool {
     fn read(at: &At<'_>) -> Option<Self> {
-        match at.node()?.body {
-            Body::Bool(flag) => Some(flag),
-            _ => at.spelt().or_else(|| at.refuse("true or false")),
-        }
+        let node = at.node()?;
+        let flag = match &node.body {
+            Body::Bool(flag) => Some(*flag),
+            Body::Text(text) if node.filled => text.trim().parse().ok(),
+            _ => None,
+        };
+        flag.or_else(|| at.refuse("true or false"))
     }
 }
 
@@ -140,6 +125,12 @@ impl Value for Url {
 impl Value for KeyPin {
     fn read(at: &At<'_>) -> Option<Self> {
         at.parsed(str::parse)
+    }
+}
+
+impl Value for DetectorName {
+    fn read(at: &At<'_>) -> Option<Self> {
+        at.parsed(Self::new)
     }
 }
 
@@ -180,17 +171,36 @@ pub(super) fn names(at: &At<'_>) -> Option<Vec<String>> {
     Some(at.items()?.iter().filter_map(name).collect())
 }
 
-/// Reads a word that serde knows as a variant of `T`.
-pub(super) fn word<T: for<'de> Deserialize<'de>>(at: &At<'_>) -> Option<T> {
+/// Reads a word that is a variant of `T`.
+pub(super) fn word<T: FromStr + VariantNames>(at: &At<'_>) -> Option<T> {
     let Some(text) = at.node()?.text() else { return at.refuse("one of its words, in quotes") };
-    let word: StrDeserializer<'_, NoSuchWord> = text.into_deserializer();
-    T::deserialize(word).map_or_else(|NoSuchWord(known)| at.no_such_word(text, known), Some)
+    text.parse().ok().or_else(|| at.no_such_word(text, T::VARIANTS))
 }
 
-/// Makes values of enums whose variants are words.
+/// Makes enums whose variants are words: `Tls` is `"tls"` and `InOrder` is `"in_order"` where one is written.
 macro_rules! words {
-    ($($type:ty),* $(,)?) => {$(
-        impl $crate::config::value::Value for $type {
+    ($(
+        $(#[$about:meta])*
+        pub enum $name:ident {
+            $($(#[$doc:meta])* $variant:ident $(= $number:literal)?,)*
+        }
+    )*) => {$(
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+        #[strum(serialize_all = "snake_case")]
+        pub enum $name {
+            $($(#[$doc])* $variant $(= $number)?,)*
+        }
+
+        impl $name {
+            /// As the configuration writes it.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+        }
+
+        impl $crate::config::value::Value for $name {
             fn read(at: &$crate::config::reading::At<'_>) -> Option<Self> {
                 $crate::config::value::word(at)
             }
@@ -198,18 +208,3 @@ macro_rules! words {
     )*};
 }
 pub(super) use words;
-
-/// serde's words for a text that is no variant: the variants there are.
-#[derive(Debug, thiserror::Error)]
-#[error("no such word")]
-struct NoSuchWord(&'static [&'static str]);
-
-impl serde::de::Error for NoSuchWord {
-    fn custom<T: Display>(_: T) -> Self {
-        Self(&[])
-    }
-
-    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
-        Self(known)
-    }
-}

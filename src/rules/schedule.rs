@@ -75,20 +75,6 @@ impl Schedule {
     }
 }
 
-impl Weekday {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Mon => "mon",
-            Self::Tue => "tue",
-            Self::Wed => "wed",
-            Self::Thu => "thu",
-            Self::Fri => "fri",
-            Self::Sat => "sat",
-            Self::Sun => "sun",
-        }
-    }
-}
-
 /// The day the window that holds this moment started on. Start inclusive, end exclusive; past midnight when the end is
 /// before the start, a whole day when they are the same (which the configuration turns down).
 fn start_day(window: &TimeWindow, today: NaiveDate, time: NaiveTime) -> Option<NaiveDate> {

@@ -67,16 +67,3 @@ impl<'a> VisitorEvent<'a> {
         tags.iter().filter(|tag| self.counts(tag))
     }
 }
-
-impl OutcomeKind {
-    /// As the configuration and the event say it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Known => "known",
-            Self::Unknown => "unknown",
-            Self::NoFace => "no_face",
-            Self::Refused => "refused",
-            Self::Accepted => "accepted",
-        }
-    }
-}

@@ -10,7 +10,6 @@ use faces::picture::Picture;
 use identities::{Client, Heard, Right};
 use uuid::Uuid;
 
-use super::doors::call_name;
 use super::report::{Report, Verdict};
 use crate::config::{Call, DetectorConfig, GuardConfig, Settings};
 use crate::crop::Sighting;
@@ -53,7 +52,7 @@ pub(super) async fn run(settings: &Settings, client: &Client, report: &mut Repor
 
 /// The detector's own call, with a picture that shows nobody.
 async fn call(detector: &DetectorConfig, client: &Client, report: &mut Report) {
-    let check = format!("detector {}: {}", detector.name, call_name(detector.identify.call));
+    let check = format!("detector {}: {}", detector.name, detector.identify.call.as_str());
     let sighting = match without_a_face(detector) {
         Ok(sighting) => sighting,
         Err(error) => return report.error(check, format!("the picture to try it with could not be made: {error}")),
@@ -64,9 +63,8 @@ async fn call(detector: &DetectorConfig, client: &Client, report: &mut Report) {
             "the engine recognised somebody in a plain grey picture; do not let it open a door before its \
              administrator has found out why",
         ),
-        Ok(Answer::Unknown { .. }) if detector.identify.call == Call::PublishWithResponse => report.add(
+        Ok(Answer::Unknown { .. }) if detector.identify.call == Call::PublishWithResponse => report.warning(
             check,
-            Verdict::Warning,
             "the engine found a face in a plain grey picture and has written it down; ask its administrator for the \
              least score of its face detector",
         ),
@@ -123,10 +121,7 @@ fn parts(settings: &Settings, detector: &DetectorConfig, rights: &[Right], repor
             "Read All Identity" => "\"Read All Identity\" or \"Read Addresses\"".to_owned(),
             narrow => format!("\"{narrow}\" or \"Read All Identity\""),
         };
-        let consequence = match needed {
-            true => "rules or guards here depend on them",
-            false => "no rule here depends on them",
-        };
+        let consequence = if needed { "rules or guards here depend on them" } else { "no rule here depends on them" };
         let verdict = if needed { Verdict::Error } else { Verdict::Warning };
         report.add(
             check,
@@ -162,11 +157,7 @@ fn needed(settings: &Settings, detector: &DetectorConfig, part: &str) -> bool {
 fn clock(heard: &Heard, report: &mut Report) {
     let check = "engine's clock";
     let Some(ahead) = heard.clock_ahead else {
-        return report.add(
-            check,
-            Verdict::Warning,
-            "the engine does not tell the time; compare its clock with this box's",
-        );
+        return report.warning(check, "the engine does not tell the time; compare its clock with this box's");
     };
     let seconds = ahead.num_milliseconds() as f64 / 1e3;
     let side = if seconds > 0.0 { "ahead of" } else { "behind" };
@@ -176,7 +167,7 @@ fn clock(heard: &Heard, report: &mut Report) {
         report.error(check, format!("{told}: tags end and logins lapse at the wrong time; {what_to_do}"));
     } else if ahead.abs() >= CLOCK_DIFFERS {
         let detail = format!("{told}: visits are dated wrongly in the engine's history; {what_to_do}");
-        report.add(check, Verdict::Warning, detail);
+        report.warning(check, detail);
     } else {
         report.ok(check, format!("within {} s of this box's", CLOCK_DIFFERS.num_seconds()));
     }

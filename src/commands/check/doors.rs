@@ -37,9 +37,8 @@ pub(super) fn look(loaded: &Loaded, detector: &DetectorConfig, heard: Option<&He
     }
     let mut guards: BTreeMap<&str, &GuardConfig> = BTreeMap::new();
     for name in detector.rules.iter().flat_map(|rule| &rule.actions) {
-        guards.extend(
-            loaded.settings.actions.get(name).and_then(ActionConfig::guard).map(|guard| (name.as_str(), guard)),
-        );
+        let guard = loaded.settings.actions.get(name).and_then(ActionConfig::guard);
+        guards.extend(guard.map(|guard| (name.as_str(), guard)));
     }
     for (action, guard) in guards {
         let door = Door { action, guard, identify: &detector.identify, heard };
@@ -57,15 +56,11 @@ pub(super) fn look(loaded: &Loaded, detector: &DetectorConfig, heard: Option<&He
 
 impl Door<'_> {
     fn findings(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
         if let Some(never) = nobody_is_known(self.identify) {
             let text = format!("{never}, so that `{}` never moves", self.action);
             return vec![Finding { verdict: Verdict::BadConfiguration, key: "identify.call".into(), text }];
         }
-        findings.extend(self.match_score());
-        findings.extend(self.repeats());
-        findings.extend(self.tags());
-        findings
+        [self.match_score(), self.repeats(), self.tags()].into_iter().flatten().collect()
     }
 
     /// Whether the match is as sure as the guard wants, and whether anybody can say so.
@@ -88,7 +83,7 @@ impl Door<'_> {
                 format!(
                     "`identify.call = \"{}\"` is answered without a match score, so that `{action}` never moves; use \
                      `call = \"publish_with_response\"` with an engine that gives one (doorward's own does), {without}",
-                    call_name(self.identify.call)
+                    self.identify.call.as_str()
                 ),
             ),
             (_, Some(heard)) if promises(heard, MATCH_SCORES) => return None,
@@ -167,18 +162,20 @@ impl Door<'_> {
 /// A rule that waits for something that answers to this call never hold.
 fn rule_never_matches(loaded: &Loaded, detector: &DetectorConfig, rule: &RuleConfig, report: &mut Report) {
     let (when, identify) = (&rule.when, &detector.identify);
+    let mut warn = |problem| {
+        let mistake = loaded.rule_mistake(&detector.name, &rule.name, "when", problem);
+        report.warning(format!("rule {}", rule.name), mistake);
+    };
     let about_known = when.outcome.is_empty() || when.outcome.contains(&OutcomeKind::Known);
     if let Some(never) = nobody_is_known(identify) {
         if about_known && when.outcome.len() < 2 {
-            let problem = format!("the rule never fires: {never}");
-            let mistake = loaded.rule_mistake(&detector.name, &rule.name, "when", problem);
-            report.add(format!("rule {}", rule.name), Verdict::Warning, mistake);
+            warn(format!("the rule never fires: {never}"));
         }
         return;
     }
     let published = identify.call == Call::PublishWithResponse;
     let tags = [&when.tags_any, &when.tags_all].iter().any(|tags| !tags.is_empty());
-    let call = call_name(identify.call);
+    let call = identify.call.as_str();
     let gone = |key: &str| format!("`identify.{key}` is false, so that answers come without");
     let lacking = [
         (
@@ -199,9 +196,7 @@ fn rule_never_matches(loaded: &Loaded, detector: &DetectorConfig, rule: &RuleCon
     ];
     for (_, key, why) in lacking.iter().filter(|(lacks, ..)| *lacks) {
         let end = if *key == "tags_none" { "it keeps nobody out" } else { "the rule never fires" };
-        let problem = format!("`{key}`: {why}; {end}");
-        let mistake = loaded.rule_mistake(&detector.name, &rule.name, "when", problem);
-        report.add(format!("rule {}", rule.name), Verdict::Warning, mistake);
+        warn(format!("`{key}`: {why}; {end}"));
     }
 }
 
@@ -218,14 +213,4 @@ fn nobody_is_known(identify: &IdentifyConfig) -> Option<&'static str> {
 
 fn promises(heard: &Heard, promise: &str) -> bool {
     heard.promises.iter().any(|kept| kept == promise)
-}
-
-/// As the configuration writes it.
-pub(super) fn call_name(call: Call) -> &'static str {
-    match call {
-        Call::PublishWithResponse => "publish_with_response",
-        Call::Publish => "publish",
-        Call::Recognize => "recognize",
-        Call::Lookup => "lookup",
-    }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
-use super::report::{Report, Verdict};
+use super::report::Report;
 use crate::config::{CameraConfig, DetectorConfig, Loaded, OutboxConfig};
 
 /// Less free space than this and the outbox cannot be trusted to take the next sighting.
@@ -58,7 +58,7 @@ pub fn state_dir(folder: &Path, outbox: &OutboxConfig, report: &mut Report) {
     let made = if existing == folder { "can be written" } else { "will be made" };
     report.ok("state folder", format!("{} {made}", folder.display()));
     let Ok(about) = statvfs(&existing) else {
-        return report.add("disk space", Verdict::Warning, format!("{} does not tell", existing.display()));
+        return report.warning("disk space", format!("{} does not tell", existing.display()));
     };
     let free = about.blocks_available() * about.fragment_size();
     let detail = format!("{} MiB free at {}", free >> 20, existing.display());
@@ -66,7 +66,7 @@ pub fn state_dir(folder: &Path, outbox: &OutboxConfig, report: &mut Report) {
         report.error("disk space", format!("{detail}, at least {} are needed", LEAST_FREE_BYTES >> 20));
     } else if free < outbox.max_bytes {
         let detail = format!("{detail}, less than `outbox.max_bytes` ({} MiB)", outbox.max_bytes >> 20);
-        report.add("disk space", Verdict::Warning, detail);
+        report.warning("disk space", detail);
     } else {
         report.ok("disk space", detail);
     }

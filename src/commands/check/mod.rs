@@ -15,25 +15,25 @@ use faces::models::{ModelStore, Role};
 use faces::{detect, embed, onnx};
 use identities::{Client, ClientError, Heard};
 
-use self::report::{Report, Verdict};
-use super::{CommandResult, wait_for};
+use self::report::Report;
+use super::CommandResult;
 use crate::actions::mqtt::Broker;
 use crate::actions::{ActionError, Actions, WrongKey, look_at_line};
 use crate::cli::CheckArgs;
-use crate::config::{self, ActionConfig, DetectorConfig, Loaded, Settings};
+use crate::config::{self, ActionConfig, DetectorConfig, Loaded, Settings, Surroundings};
 use crate::outbox;
 use crate::rules::{RuleError, Rules};
 use crate::terminal::{self, ExitCode, with_causes};
 
 /// Checks, prints, and tells by the exit code: 0, 1 when this machine is not ready, 78 when the configuration is wrong.
-pub fn run(args: CheckArgs) -> CommandResult {
+pub async fn run(args: CheckArgs) -> CommandResult {
     if args.print {
         super::print_lines(super::load_config(&args.config)?.to_text().trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::default();
-    match config::look(args.config.config.as_deref()) {
-        (Some(loaded), mistakes) if mistakes.is_empty() => everything(&loaded, args.online, &mut report),
+    match config::look(args.config.config.as_deref(), &Surroundings::of_process()) {
+        (Some(loaded), mistakes) if mistakes.is_empty() => everything(&loaded, args.online, &mut report).await,
         (rest, mistakes) => {
             report.mistakes("configuration", mistakes);
             rest.iter().for_each(|rest| report.mistakes_among(|found| other_mistakes(rest, found)));
@@ -48,7 +48,7 @@ pub fn run(args: CheckArgs) -> CommandResult {
     Ok(code)
 }
 
-fn everything(loaded: &Loaded, online: bool, report: &mut Report) {
+async fn everything(loaded: &Loaded, online: bool, report: &mut Report) {
     let Settings { detectors, actions, .. } = &loaded.settings;
     configuration(loaded, report);
     let runtime = models(loaded, report);
@@ -62,41 +62,31 @@ fn everything(loaded: &Loaded, online: bool, report: &mut Report) {
     for name in actions.keys() {
         action(loaded, name, report);
     }
-    broker(loaded, online, report);
-    let heard = engine(loaded, online, report);
+    broker(loaded, online, report).await;
+    let heard = engine(loaded, online, report).await;
     for detector in detectors {
         doors::look(loaded, detector, heard.as_ref(), report);
     }
 }
 
 /// The engine's address and certificates; with `online` the acceptance test, and what the engine has told of itself.
-fn engine(loaded: &Loaded, online: bool, report: &mut Report) -> Option<Heard> {
-    match loaded.settings.identities.as_ref().map(|identities| Client::new(&identities.client())) {
-        None => None,
-        Some(Err(error)) => {
+async fn engine(loaded: &Loaded, online: bool, report: &mut Report) -> Option<Heard> {
+    match Client::new(&loaded.settings.identities.as_ref()?.client()) {
+        Ok(client) if online => return acceptance::run(&loaded.settings, &client, report).await,
+        Ok(client) => report.ok("engine", format!("{}, which is not asked without --online", client.host())),
+        Err(error) => {
             let key = match error {
-                ClientError::Trust(_) => "identities.ca_file",
-                ClientError::BadUrl { .. } | ClientError::PlainHttp { .. } => "identities.url",
-                _ => {
-                    report.error("engine", with_causes(&error));
-                    return None;
-                }
+                ClientError::Trust(_) => Some("identities.ca_file"),
+                ClientError::BadUrl { .. } | ClientError::PlainHttp { .. } => Some("identities.url"),
+                _ => None,
             };
-            report.mistake("engine", loaded.mistake(None, key, with_causes(&error)));
-            None
-        }
-        Some(Ok(client)) if online => match wait_for(acceptance::run(&loaded.settings, &client, report)) {
-            Ok(heard) => heard,
-            Err(error) => {
-                report.error("engine", format!("{error:#}"));
-                None
+            match key {
+                Some(key) => report.mistake("engine", loaded.mistake(None, key, with_causes(&error))),
+                None => report.error("engine", with_causes(&error)),
             }
-        },
-        Some(Ok(client)) => {
-            report.ok("engine", format!("{}, which is not asked without --online", client.host()));
-            None
         }
     }
+    None
 }
 
 /// What else is wrong in a configuration that has mistakes: templates and expressions. Whether this machine is ready
@@ -107,10 +97,10 @@ fn other_mistakes(rest: &Loaded, report: &mut Report) {
 }
 
 fn configuration(loaded: &Loaded, report: &mut Report) {
-    let files: Vec<String> = loaded.files.iter().map(|file| file.display().to_string()).collect();
+    let files: Vec<_> = loaded.files.iter().map(|file| file.to_string_lossy()).collect();
     report.ok("configuration", format!("read from {}", files.join(", ")));
     for warning in &loaded.warnings {
-        report.add("configuration", Verdict::Warning, warning.to_string());
+        report.warning("configuration", warning.to_string());
     }
     let missing = |key, problem| loaded.mistake(None, key, problem);
     if loaded.settings.detectors.is_empty() {
@@ -128,14 +118,12 @@ fn models(loaded: &Loaded, report: &mut Report) -> bool {
     let store = store(loaded);
     report.ok("models folder", store.place());
     let found = store.runtime().map_err(anyhow::Error::from);
-    match found.and_then(|file| onnx::init(&file).map(|()| file).map_err(anyhow::Error::from)) {
+    let loaded = found.and_then(|file| onnx::init(&file).map(|()| file).map_err(anyhow::Error::from));
+    match &loaded {
         Ok(file) => report.ok("ONNX Runtime", format!("loaded from {}", file.display())),
-        Err(error) => {
-            report.error("ONNX Runtime", format!("{error:#}"));
-            return false;
-        }
+        Err(error) => report.error("ONNX Runtime", format!("{error:#}")),
     }
-    true
+    loaded.is_ok()
 }
 
 /// The models of a detector: whether each is there, and does what it is for.
@@ -223,7 +211,7 @@ fn action(loaded: &Loaded, name: &str, report: &mut Report) {
 }
 
 /// The broker's address and certificates; with `online` whether it lets us in.
-fn broker(loaded: &Loaded, online: bool, report: &mut Report) {
+async fn broker(loaded: &Loaded, online: bool, report: &mut Report) {
     let check = "MQTT broker";
     match loaded.settings.mqtt.as_ref().map(Broker::new) {
         None => {}
@@ -231,10 +219,9 @@ fn broker(loaded: &Loaded, online: bool, report: &mut Report) {
             report.mistake(check, loaded.mistake(None, &format!("mqtt.{key}"), problem));
         }
         Some(Err(error)) => report.error(check, with_causes(&error)),
-        Some(Ok(broker)) if online => match wait_for(broker.probe()) {
-            Ok(Ok(())) => report.ok(check, format!("{} lets us in", broker.address())),
-            Ok(Err(problem)) => report.error(check, format!("{}: {problem}", broker.address())),
-            Err(error) => report.error(check, format!("{error:#}")),
+        Some(Ok(broker)) if online => match broker.probe().await {
+            Ok(()) => report.ok(check, format!("{} lets us in", broker.address())),
+            Err(problem) => report.error(check, format!("{}: {problem}", broker.address())),
         },
         Some(Ok(broker)) => report.ok(check, format!("{}, which is not asked without --online", broker.address())),
     }

@@ -48,6 +48,11 @@ impl Report {
         self.add(name, Verdict::Ok, detail);
     }
 
+    /// Adds a check that found something worth knowing.
+    pub fn warning(&mut self, name: impl Into<String>, detail: impl ToString) {
+        self.add(name, Verdict::Warning, detail);
+    }
+
     /// Adds a check that found this machine not ready.
     pub fn error(&mut self, name: impl Into<String>, detail: impl ToString) {
         self.add(name, Verdict::Error, detail);

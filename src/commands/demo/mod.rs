@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -18,7 +17,7 @@ use faces::detect::{self, Face, FaceDetector};
 use faces::models::{ModelStore, Role};
 use faces::picture::Picture;
 use identities::Client;
-use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
+use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -26,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::walk::Walk;
 use super::CommandResult;
+use super::identities::give_tag;
+use super::replay::play;
 use crate::agent::{self, Event};
 use crate::cli::DemoArgs;
 use crate::config::{
@@ -56,38 +57,28 @@ pub async fn run(args: DemoArgs) -> CommandResult {
 
     tell.note("models", &models(&store)?);
     let stop = agent::stop_on_signal()?;
-    let engine = DemoEngine::start(&scratch.path().join("engine"), &store, stop.child_token()).await?;
-    tell.note("engine", &format!("{} with an empty data folder", engine.config.url));
+    let engine = start_engine(scratch.path().join("engine"), &store, stop.child_token()).await?;
+    tell.note("engine", &format!("{} with an empty data folder", engine.url));
     let photo = store.extra("astronaut").context("the demo's known person")?;
-    engine.enroll(&photo).await?;
+    enroll(&engine, &photo).await?;
     tell.note("enrolled", &format!("{} {} with the tag {}, from one picture", KNOWN.0, KNOWN.1, KNOWN.2));
     let (folder, pictures) = (scratch.path().join("recording"), store.clone());
     let frames = tokio::task::spawn_blocking(move || record(&pictures, &photo, &folder).map(|n| (n, folder)));
     let (frames, folder) = frames.await??;
-    tell.note(
-        "recorded",
-        &format!(
-            "{frames} frames: {} walks up, then a stranger, then {} again, mirrored in dim light",
-            KNOWN.0, KNOWN.0
-        ),
-    );
-    let desk = FrontDesk::open(stop.child_token()).await?;
-    configure(&mut settings, &engine, scratch.path(), folder, &desk.url, !args.once)?;
+    let who = KNOWN.0;
+    let text = format!("{frames} frames: {who} walks up, then a stranger, then {who} again, mirrored in dim light");
+    tell.note("recorded", &text);
+    let desk = front_desk(stop.child_token()).await?;
+    configure(&mut settings, engine, scratch.path(), folder, desk, !args.once)?;
 
-    let (events, mut happened) = tokio::sync::mpsc::unbounded_channel();
-    let options = agent::Options { events: Some(events), dry_run: false, ends_with_recording: true, metrics: None };
-    let agent = tokio::spawn(agent::run(Arc::new(settings), options, stop.clone()));
     tell.note("watching", "press Ctrl-C to stop");
     let mut summary = Summary::default();
-    while let Some(event) = happened.recv().await {
+    let played = play(settings, false, stop.clone(), |event| {
         summary.note(&event);
         tell.event(&event);
-        if !tell.read.get() {
-            // Everything ends in order, and the throw-away folder goes.
-            stop.cancel();
-        }
-    }
-    agent.await.context("the agent ended badly")??;
+        tell.read.get()
+    });
+    played.await?;
     stop.cancel();
     tell.summary(&summary);
     Ok(if summary.visits > 0 || !tell.read.get() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -100,78 +91,58 @@ fn models(store: &ModelStore) -> Result<String> {
     Ok(format!("{} finds faces, {} tells them apart, from {}", detector.name, embedder.name, store.place()))
 }
 
-/// The embedded engine, served on loopback.
-struct DemoEngine {
-    config: IdentitiesConfig,
-    client: Client,
+/// Serves the embedded engine on loopback; gives the way in.
+async fn start_engine(data: PathBuf, store: &ModelStore, stop: CancellationToken) -> Result<IdentitiesConfig> {
+    let password = SecretString::from(uuid::Uuid::new_v4().to_string());
+    let (store, given) = (store.clone(), password.clone());
+    let opened = tokio::task::spawn_blocking(move || -> Result<Engine> {
+        let engine = Engine::open(&data, &store, "auto")?;
+        engine.add_user(USER, "Administrator", &given)?;
+        Ok(engine)
+    });
+    let engine = opened.await??;
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
+    let url = format!("http://{}", listener.local_addr()?).parse()?;
+    tokio::spawn(engine::serve(listener, engine, None, None, stop.cancelled_owned()));
+    Ok(IdentitiesConfig::new(url, USER, password))
 }
 
-impl DemoEngine {
-    async fn start(data: &Path, store: &ModelStore, stop: CancellationToken) -> Result<Self> {
-        let password = uuid::Uuid::new_v4().to_string();
-        let (data, store, given) = (data.to_path_buf(), store.clone(), password.clone());
-        let opened = tokio::task::spawn_blocking(move || -> Result<Engine> {
-            let engine = Engine::open(&data, &store, "auto")?;
-            engine.add_user(USER, "Administrator", &SecretString::from(given))?;
-            Ok(engine)
-        });
-        let engine = opened.await??;
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
-        let url = format!("http://{}", listener.local_addr()?).parse()?;
-        tokio::spawn(engine::serve(listener, engine, None, None, async move { stop.cancelled().await }));
-        let config = IdentitiesConfig::new(url, USER, SecretString::from(password));
-        let client = Client::new(&config.client())?;
-        Ok(Self { config, client })
-    }
-
-    /// Over HTTP, as anybody would.
-    async fn enroll(&self, photo: &Path) -> Result<()> {
-        let photo = tokio::fs::read(photo).await.with_context(|| format!("cannot read {}", photo.display()))?;
-        let request = FaceEnrollRequest { face_image: Base64(photo.into()), photo_reference_id: None };
-        let person = self.client.face_enroll(&FaceEnrollQuery::default(), &request).await?.person_id;
-        let alias =
-            PersonAlias { first_name: Some(KNOWN.0.into()), last_name: Some(KNOWN.1.into()), ..PersonAlias::default() };
-        self.client.put_alias(&person, &alias).await?;
-        let tag = PersonTagUpsert {
-            tag_id: self.client.ensure_tag(&TagWrite::named(KNOWN.2)).await?,
-            ..PersonTagUpsert::default()
-        };
-        self.client.put_person_tag(&person, &tag).await?;
-        Ok(())
-    }
+/// Enrols the known person over HTTP, as anybody would.
+async fn enroll(engine: &IdentitiesConfig, photo: &Path) -> Result<()> {
+    let client = Client::new(&engine.client())?;
+    let photo = tokio::fs::read(photo).await.with_context(|| format!("cannot read {}", photo.display()))?;
+    let request = FaceEnrollRequest { face_image: Base64(photo.into()), photo_reference_id: None };
+    let person = client.face_enroll(&FaceEnrollQuery::default(), &request).await?.person_id;
+    let [first_name, last_name] = [KNOWN.0, KNOWN.1].map(|name| Some(name.to_owned()));
+    client.put_alias(&person, &PersonAlias { first_name, last_name, ..PersonAlias::default() }).await?;
+    give_tag(&client, &person, Vec::new(), KNOWN.2, None).await.map(drop)
 }
 
-/// Stands in for the reception's own system: an HTTP receiver for the webhook.
-struct FrontDesk {
-    url: String,
-}
-
-impl FrontDesk {
-    async fn open(stop: CancellationToken) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
-        let url = format!("http://{}/visitors", listener.local_addr()?);
-        let app = axum::Router::new().route("/visitors", axum::routing::post(|| async { "noted" }));
-        let server = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
-        tokio::spawn(async move { server.await });
-        Ok(Self { url })
-    }
+/// Opens an HTTP receiver for the webhook, which stands in for the reception's own system; gives its address.
+async fn front_desk(stop: CancellationToken) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
+    let url = format!("http://{}/visitors", listener.local_addr()?);
+    let app = axum::Router::new().route("/visitors", axum::routing::post(|| async { "noted" }));
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
+    tokio::spawn(async move { server.await });
+    Ok(url)
 }
 
 fn configure(
     settings: &mut Settings,
-    engine: &DemoEngine,
+    engine: IdentitiesConfig,
     scratch: &Path,
     recording: PathBuf,
-    desk: &str,
+    desk: String,
     looped: bool,
 ) -> Result<()> {
     settings.state_dir = scratch.join("state");
     settings.status.listen = None;
-    settings.identities = Some(engine.config.clone());
-    let mut actions = BTreeMap::new();
-    actions.insert("journal".to_string(), ActionConfig::Journal(JournalConfig::new(scratch.join("visits.jsonl"))));
-    actions.insert("front-desk".to_string(), ActionConfig::Webhook(WebhookConfig::new(desk.to_string())));
-    settings.actions = actions;
+    settings.identities = Some(engine);
+    settings.actions = BTreeMap::from([
+        ("journal".to_string(), ActionConfig::Journal(JournalConfig::new(scratch.join("visits.jsonl")))),
+        ("front-desk".to_string(), ActionConfig::Webhook(WebhookConfig::new(desk))),
+    ]);
     let camera = ReplayConfig { path: recording, pace: Pace::Recorded, fps: Some(walk::FPS), looped, starts_at: None };
     let name = DetectorName::new(DETECTOR).map_err(|error| anyhow!(error))?;
     let mut detector = DetectorConfig::new(name, CameraConfig::Replay(camera));
@@ -203,8 +174,8 @@ fn record(store: &ModelStore, known: &Path, folder: &Path) -> Result<u32> {
     // Close enough to leave the neighbours out.
     let side = face.bbox.height * 1.7;
     let centre = face.bbox.centre();
-    let stranger =
-        group.cropped((centre.x - side / 2.0) as i64, (centre.y - side / 2.0) as i64, side as u32, side as u32)?;
+    let [left, top] = [centre.x, centre.y].map(|middle| (middle - side / 2.0) as i64);
+    let stranger = group.cropped(left, top, side as u32, side as u32)?;
     let stranger_face = largest(detector.as_mut(), &stranger)?;
 
     let first = Walk {
@@ -218,29 +189,22 @@ fn record(store: &ModelStore, known: &Path, folder: &Path) -> Result<u32> {
         frames: WALK_FRAMES,
     };
     let walks = [
-        Walk { light: 0.9, ..first },
+        first,
         Walk { picture: &stranger, face: &stranger_face, sway_degrees: 6.0, ..first },
         Walk { light: 0.55, sway_degrees: 12.0, blur: 1.6, mirrored: true, face_px: (50.0, 105.0), ..first },
     ];
     let doorway = walk::doorway();
-    let mut frames = 0;
-    let mut save = |picture: &Picture| -> Result<()> {
-        std::fs::write(folder.join(format!("{frames:05}.jpg")), picture.jpeg(92)?)?;
-        frames += 1;
-        Ok(())
-    };
-    for walk in &walks {
-        for _ in 0..GAP_FRAMES / 2 {
-            save(&doorway)?;
-        }
-        for n in 0..walk.frames {
-            save(&walk.frame(n, &doorway)?)?;
-        }
-        for _ in 0..GAP_FRAMES / 2 {
-            save(&doorway)?;
-        }
+    let nobody = || (0..GAP_FRAMES / 2).map(|_| Ok(doorway.clone()));
+    let frames = walks.iter().flat_map(|walk| {
+        let visitor = (0..walk.frames).map(|n| walk.frame(n, &doorway));
+        nobody().chain(visitor).chain(nobody())
+    });
+    let mut saved = 0;
+    for frame in frames {
+        std::fs::write(folder.join(format!("{saved:05}.jpg")), frame?.jpeg(92)?)?;
+        saved += 1;
     }
-    Ok(frames)
+    Ok(saved)
 }
 
 fn largest(detector: &mut dyn FaceDetector, picture: &Picture) -> Result<Face> {
@@ -357,16 +321,11 @@ impl Teller {
             self.json(&line);
             return;
         }
-        let milliseconds = |time: Option<u64>| time.map_or("none".to_string(), |ms| format!("{ms} ms"));
-        let text = format!(
-            "{} visits: {} recognised, {} unknown; {} actions fired; first face to action p50 {}, max {}",
-            summary.visits,
-            summary.recognised,
-            summary.unknown,
-            summary.actions,
-            milliseconds(p50),
-            milliseconds(max)
-        );
+        let [p50, max] = [p50, max].map(|time| time.map_or("none".to_string(), |ms| format!("{ms} ms")));
+        let Summary { visits, recognised, unknown, actions, .. } = summary;
+        let times = format!("first face to action p50 {p50}, max {max}");
+        let text =
+            format!("{visits} visits: {recognised} recognised, {unknown} unknown; {actions} actions fired; {times}");
         self.line("summary", &text, "1");
     }
 

@@ -14,6 +14,7 @@ pub const HEIGHT: u32 = 480;
 pub const FPS: f64 = 10.0;
 
 /// One visitor and the way they come.
+#[derive(Clone, Copy)]
 pub struct Walk<'a> {
     pub picture: &'a Picture,
     pub face: &'a Face,

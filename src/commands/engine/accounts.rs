@@ -3,10 +3,10 @@
 use anyhow::bail;
 use engine::Accounts;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::{EngineFolder, EngineRoleCommand, EngineUserCommand, NewPassword};
-use crate::commands::{CommandResult, password, print_json, table};
+use crate::commands::{CommandResult, password, print_line, table};
 use crate::terminal::ExitCode;
 
 pub fn user(command: EngineUserCommand) -> CommandResult {
@@ -24,17 +24,11 @@ pub fn user(command: EngineUserCommand) -> CommandResult {
         }
         EngineUserCommand::Remove { folder, username } => Accounts::open(&folder.data)?.remove(&username)?,
         EngineUserCommand::List { folder, json } => {
-            let users = Accounts::open(&folder.data)?.users()?;
-            if json {
-                for user in users {
-                    print_json(&json!({"username": user.username, "role": user.role, "created": user.created}))?;
-                }
-            } else {
-                let rows = users
-                    .into_iter()
-                    .map(|user| vec![user.username, user.role, user.created.format("%Y-%m-%d %H:%M UTC").to_string()]);
-                table::print_rows(&["user", "role", "since"], rows);
-            }
+            let columns = ["user", "role", "since"];
+            return list(json, Accounts::open(&folder.data)?.users()?, columns, |user| {
+                let line = json!({ "username": user.username, "role": user.role, "created": user.created });
+                (line, [user.username, user.role, user.created.format("%Y-%m-%d %H:%M UTC").to_string()])
+            });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -47,41 +41,41 @@ pub fn role(command: EngineRoleCommand) -> CommandResult {
         }
         EngineRoleCommand::Remove { folder, role } => Accounts::open(&folder.data)?.remove_role(&role)?,
         EngineRoleCommand::List { folder, json } => {
-            let roles = Accounts::open(&folder.data)?.roles()?;
-            if json {
-                for role in roles {
-                    let line = json!({"role": role.name, "built_in": role.built_in, "permissions": role.permissions});
-                    print_json(&line)?;
-                }
-            } else {
-                let rows = roles.into_iter().map(|role| {
-                    let kind = if role.built_in { "built in" } else { "" };
-                    vec![role.name, kind.to_owned(), role.permissions.join(", ")]
-                });
-                table::print_rows(&["role", "", "permissions"], rows);
-            }
+            return list(json, Accounts::open(&folder.data)?.roles()?, ["role", "", "permissions"], |role| {
+                let kind = if role.built_in { "built in" } else { "" };
+                let line = json!({ "role": role.name, "built_in": role.built_in, "permissions": role.permissions });
+                (line, [role.name, kind.to_owned(), role.permissions.join(", ")])
+            });
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn audit(folder: &EngineFolder, last: u32, as_json: bool) -> CommandResult {
+pub fn audit(folder: &EngineFolder, last: u32, json: bool) -> CommandResult {
     let entries = Accounts::open(&folder.data)?.audit(last)?;
-    if as_json {
-        for entry in entries {
-            print_json(&json!({
-                "time": entry.time,
-                "username": entry.username,
-                "operation": entry.operation,
-                "subject": entry.subject,
-            }))?;
-        }
-    } else {
-        let rows = entries.into_iter().map(|entry| {
-            let time = entry.time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
-            vec![time, entry.username, entry.operation, entry.subject.unwrap_or_default()]
+    list(json, entries, ["time", "user", "operation", "changed"], |entry| {
+        let line = json!({
+            "time": entry.time,
+            "username": entry.username,
+            "operation": entry.operation,
+            "subject": entry.subject,
         });
-        table::print_rows(&["time", "user", "operation", "changed"], rows);
+        let time = entry.time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+        (line, [time, entry.username, entry.operation, entry.subject.unwrap_or_default()])
+    })
+}
+
+/// Prints a JSON line for each of these, or a table; `told` gives both of one.
+fn list<T, const N: usize>(
+    json: bool,
+    all: Vec<T>,
+    columns: [&str; N],
+    told: impl Fn(T) -> (Value, [String; N]),
+) -> CommandResult {
+    let (lines, rows): (Vec<_>, Vec<_>) = all.into_iter().map(told).unzip();
+    match json {
+        true => lines.iter().for_each(|line| print_line(&line.to_string())),
+        false => table::print(columns, rows, "none"),
     }
     Ok(ExitCode::SUCCESS)
 }

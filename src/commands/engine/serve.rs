@@ -48,10 +48,8 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
     let (photos, unknown) = engine.faces().await;
     info!(data = %data.display(), photos, unknown, "the data folder is open");
     if let Some((username, password)) = administrator {
-        print_line(&format!(
-            "first administrator: {username}, password: {} (it is not shown again)",
-            password.expose_secret()
-        ));
+        let password = password.expose_secret();
+        print_line(&format!("first administrator: {username}, password: {password} (it is not shown again)"));
     }
     if let Some(tls) = &tls {
         print_line(&format!("certificate pin, for a client's pin_sha256: {}", tls.pin()?));

@@ -3,23 +3,24 @@
 //! An import is that of `doorward identities import`, into an engine that serves the data folder on loopback for as
 //! long as it takes: what is there already, what is turned down and why, are the same for every engine.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use chrono::Utc;
 use engine::{self, Engine};
 use faces::models::ModelStore;
-use secrecy::ExposeSecret;
+use identities::Client;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{ConfigArgs, EngineAccess, EngineImportArgs, ImportArgs};
-use crate::commands::{CommandResult, identities, print_line, progress};
+use crate::cli::EngineImportArgs;
+use crate::commands::identities::import_people;
+use crate::commands::{CommandResult, print_line, table};
+use crate::config::IdentitiesConfig;
 use crate::terminal::ExitCode;
 
 pub fn export(data: &Path, target: &Path) -> CommandResult {
-    let bar = progress::bar("{bar:30} {pos}/{len} people, {eta} left");
+    let bar = table::bar("{bar:30} {pos}/{len} people, {eta} left");
     let exported = engine::export(data, target, Utc::now(), &|people| {
         bar.set_length(people as u64);
         bar.inc(1);
@@ -41,30 +42,12 @@ pub async fn import(args: EngineImportArgs) -> CommandResult {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on this machine")?;
     let url = format!("http://{}", listener.local_addr().context("cannot tell the port")?);
     let guest = engine.guest()?;
-    let mut password = tempfile::NamedTempFile::new().context("cannot write a temporary file")?;
-    writeln!(password, "{}", guest.password.expose_secret()).context("cannot write a temporary file")?;
-
+    let url = url.parse().context("the address of this machine makes no URL")?;
+    let client = Client::new(&IdentitiesConfig::new(url, guest.username, guest.password.clone()).client())?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(engine::serve(listener, engine.clone(), None, None, stop.clone().cancelled_owned()));
-    let imported = identities::import(ImportArgs {
-        access: access(&url, guest.username, password.path())?,
-        dry_run: false,
-        what: args.what,
-    })
-    .await;
+    let imported = import_people(args.what, None, || Ok(Some(client))).await;
     stop.cancel();
     serving.await??;
     imported
-}
-
-fn access(url: &str, username: &str, password_file: &Path) -> anyhow::Result<EngineAccess> {
-    Ok(EngineAccess {
-        config: ConfigArgs { config: None },
-        url: Some(url.parse().context("the address of this machine makes no URL")?),
-        username: Some(username.to_owned()),
-        password_file: Some(PathBuf::from(password_file)),
-        ca_file: None,
-        pin: Vec::new(),
-        allow_plain_http: false,
-    })
 }

@@ -4,23 +4,22 @@ use std::path::Path;
 use std::pin::pin;
 
 use anyhow::Context;
-use futures_util::{Stream, StreamExt, TryStreamExt};
-use identities::ClientError;
+use futures_util::{StreamExt, TryStreamExt};
 use identities::wire::{DetectionItem, DetectionsQuery};
 use serde_json::json;
 
 use super::access;
 use super::faces::score;
-use crate::cli::{DetectionsCommand, DetectionsRange};
+use crate::cli::{Asked, DetectionsCommand};
 use crate::commands::{CommandResult, print_line, table};
 use crate::terminal::ExitCode;
 
 /// Records fetched at once, each with its picture.
 const PAGE: u32 = 20;
 
-pub async fn run(command: DetectionsCommand) -> CommandResult {
+pub async fn run(Asked { command, asking }: Asked<DetectionsCommand>) -> CommandResult {
     let (DetectionsCommand::Person { range, .. } | DetectionsCommand::Face { range, .. }) = &command;
-    let client = access::connect(&range.asking.access)?;
+    let client = access::connect(&asking.access)?;
     let limit = if range.limit == 0 { usize::MAX } else { range.limit };
     let query = DetectionsQuery {
         skip: 0,
@@ -36,22 +35,15 @@ pub async fn run(command: DetectionsCommand) -> CommandResult {
     if let Some(folder) = &range.images {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    print(pin!(detections.take(limit)), range).await
-}
-
-async fn print(
-    mut detections: impl Stream<Item = Result<DetectionItem, ClientError>> + Unpin,
-    range: &DetectionsRange,
-) -> CommandResult {
-    let mut rows = table::table(&["time (UTC)", "detector", "face confidence", "time zone", "picture"]);
-    let mut number = 0;
-    while let Some(detection) = detections.try_next().await? {
-        number += 1;
+    let mut detections = pin!(detections.take(limit));
+    let mut rows = Vec::new();
+    let mut numbers = 1..;
+    while let Some((detection, number)) = detections.try_next().await?.zip(numbers.next()) {
         let picture = match (&range.images, &detection.image) {
             (Some(folder), Some(image)) => Some(save(folder, number, &detection, &image.0)?),
             _ => None,
         };
-        if range.asking.json {
+        if asking.json {
             let line = json!({
                 "dateTimeUtc": table::time(detection.date_time_utc), "detector": detection.detector,
                 "confidence": detection.confidence, "timeZone": detection.time_zone,
@@ -60,20 +52,16 @@ async fn print(
             print_line(&line.to_string());
             continue;
         }
-        rows.add_row([
+        rows.push([
             table::time(detection.date_time_utc),
-            table::plain(&detection.detector),
+            detection.detector,
             score(detection.confidence),
-            table::plain(&detection.time_zone),
+            detection.time_zone,
             picture.unwrap_or_else(|| if detection.image.is_some() { "yes" } else { "none" }.into()),
         ]);
     }
-    if !range.asking.json {
-        if number == 0 {
-            print_line("none");
-        } else {
-            table::print(&rows);
-        }
+    if !asking.json {
+        table::print(["time (UTC)", "detector", "face confidence", "time zone", "picture"], rows, "none");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,14 @@
 //! `doorward identities enroll`: one photo, and what else is to be known of the person.
 
 use anyhow::{Context, anyhow};
-use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias, PersonTagUpsert, TagWrite};
+use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias};
 use identities::{Client, ClientError};
 use serde::Serialize;
-use uuid::Uuid;
 
+use super::people::{give_tag, new_id};
 use super::{access, photo};
 use crate::cli::EnrollArgs;
-use crate::commands::{CommandResult, print_json, print_line};
-use crate::terminal::ExitCode;
+use crate::commands::{CommandResult, print_either, print_line};
 
 /// What `enroll` did.
 #[derive(Serialize)]
@@ -24,7 +23,7 @@ struct Enrolled {
 
 pub async fn run(args: EnrollArgs) -> CommandResult {
     let photo = photo::read(&args.photo)?;
-    let client = access::connect(&args.access)?;
+    let client = access::connect(&args.asking.access)?;
     let query = FaceEnrollQuery { person_id: args.person_id.clone(), force_enrollment: args.force };
     let request = FaceEnrollRequest { face_image: Base64::from(photo), photo_reference_id: None };
     let enrolled = client.face_enroll(&query, &request).await;
@@ -41,7 +40,7 @@ pub async fn run(args: EnrollArgs) -> CommandResult {
         last_name: args.last_name,
         tags: args.tag,
     };
-    print(&done, args.json)
+    print_either(args.asking.json, &done, || print(&done))
 }
 
 /// Names and tags. What a known person has already is not given twice.
@@ -51,7 +50,7 @@ async fn describe(client: &Client, person: &str, args: &EnrollArgs) -> anyhow::R
         let same = |alias: &PersonAlias| alias.first_name == args.first_name && alias.last_name == args.last_name;
         if !(known && client.person(person).await?.aliases.iter().any(same)) {
             let alias = PersonAlias {
-                person_alias_id: Some(Uuid::new_v4().to_string()),
+                person_alias_id: new_id(),
                 first_name: args.first_name.clone(),
                 last_name: args.last_name.clone(),
                 ..PersonAlias::default()
@@ -60,31 +59,14 @@ async fn describe(client: &Client, person: &str, args: &EnrollArgs) -> anyhow::R
         }
     }
     for name in &args.tag {
-        tag(client, person, name, known).await.with_context(|| format!("the tag `{name}` was not set"))?;
+        let carried = if known { client.person_tags(person, Some(name)).await? } else { Vec::new() };
+        let given = give_tag(client, person, carried, name, None).await;
+        given.with_context(|| format!("the tag `{name}` was not set"))?;
     }
     Ok(())
 }
 
-async fn tag(client: &Client, person: &str, name: &str, known: bool) -> Result<(), ClientError> {
-    let now = chrono::Utc::now();
-    if known {
-        let tags = client.person_tags(person, Some(name)).await?;
-        if tags.iter().any(|tag| tag.is_called(name) && tag.expires.is_none_or(|expires| expires > now)) {
-            return Ok(());
-        }
-    }
-    let tag = PersonTagUpsert {
-        person_tag_id: Some(Uuid::new_v4().to_string()),
-        tag_id: client.ensure_tag(&TagWrite::named(name)).await?,
-        expires: None,
-    };
-    client.put_person_tag(person, &tag).await.map(drop)
-}
-
-fn print(done: &Enrolled, json: bool) -> CommandResult {
-    if json {
-        return print_json(done);
-    }
+fn print(done: &Enrolled) {
     print_line(&format!("person  {}{}", done.person_id, if done.new { "" } else { " (one more photo)" }));
     let name: Vec<_> = [&done.first_name, &done.last_name].into_iter().flatten().map(String::as_str).collect();
     if !name.is_empty() {
@@ -93,7 +75,6 @@ fn print(done: &Enrolled, json: bool) -> CommandResult {
     if !done.tags.is_empty() {
         print_line(&format!("tags    {}", done.tags.join(", ")));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// What to do about a photo the engine would not take.

@@ -4,42 +4,41 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, bail, ensure};
 use identities::{Client, ClientError, DocumentUpload};
 use serde_json::json;
 use tokio::io::AsyncWrite;
 use uuid::Uuid;
 
 use super::access;
-use crate::cli::{DocumentCommand, Output, PhotoCommand};
-use crate::commands::{CommandResult, print_json, print_line, table};
+use crate::cli::{Asked, Asking, DocumentCommand, Output, PhotoCommand};
+use crate::commands::{CommandResult, print_either, print_line, table};
 use crate::terminal::ExitCode;
 
-/// What is downloaded.
-enum Wanted<'a> {
-    Enrollment { face: &'a str },
-    Detection { face: &'a str, detection: &'a str },
-    Document { person: &'a str, id: &'a str },
-}
+/// Where a download goes.
+type Target = Box<dyn AsyncWrite + Unpin + Send>;
 
-pub async fn photo(command: PhotoCommand) -> CommandResult {
-    match &command {
-        PhotoCommand::Enrollment { face, output } => download(Wanted::Enrollment { face }, output).await,
+pub async fn photo(Asked { command, asking }: Asked<PhotoCommand>) -> CommandResult {
+    match command {
+        PhotoCommand::Enrollment { face, output } => {
+            let photo = async |client: Client, to: &mut Target| client.enrollment_photo(&face, to).await;
+            download(photo, &output, &asking).await
+        }
         PhotoCommand::Detection { face, detection, output } => {
-            download(Wanted::Detection { face, detection }, output).await
+            let photo = async |client: Client, to: &mut Target| client.detection_photo(&face, &detection, to).await;
+            download(photo, &output, &asking).await
         }
     }
 }
 
-pub async fn document(command: DocumentCommand) -> CommandResult {
+pub async fn document(Asked { command, asking }: Asked<DocumentCommand>) -> CommandResult {
     match command {
         DocumentCommand::Download { person, id, output } => {
-            download(Wanted::Document { person: &person, id: &id }, &output).await
+            let document = async |client: Client, to: &mut Target| client.download_document(&person, &id, to).await;
+            download(document, &output, &asking).await
         }
-        DocumentCommand::Upload { person, file, name, description, id, media_type, asking } => {
-            if !file.is_file() {
-                return Err(anyhow!("{} is not a file", file.display()).into());
-            }
+        DocumentCommand::Upload { person, file, name, description, id, media_type } => {
+            ensure!(file.is_file(), "{} is not a file", file.display());
             let own_name = || file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let id = id.unwrap_or_else(|| Uuid::new_v4().to_string());
             let upload = DocumentUpload {
@@ -50,45 +49,36 @@ pub async fn document(command: DocumentCommand) -> CommandResult {
                 media_type,
                 file,
             };
-            let client = access::connect(&asking.access)?;
-            let sent = client.upload_document(&upload).await;
+            let sent = access::connect(&asking.access)?.upload_document(&upload).await;
             sent.with_context(|| format!("{} was not attached", upload.file.display()))?;
-            if asking.json {
-                return print_json(&json!({ "personId": upload.person_id, "publicId": id }));
-            }
-            table::line("document", &id);
-            Ok(ExitCode::SUCCESS)
+            let answer = json!({ "personId": upload.person_id, "publicId": id });
+            print_either(asking.json, &answer, || table::line("document", &id))
         }
     }
 }
 
-async fn download(wanted: Wanted<'_>, output: &Output) -> CommandResult {
-    let client = access::connect(&output.access)?;
-    if output.output == Path::new("-") {
-        wanted.write(&client, &mut tokio::io::stdout()).await?;
+/// Writes what `fetch` fetches to a file, or to standard output.
+async fn download(
+    fetch: impl AsyncFnOnce(Client, &mut Target) -> Result<u64, ClientError>,
+    output: &Output,
+    asking: &Asking,
+) -> CommandResult {
+    let client = access::connect(&asking.access)?;
+    let file = &output.output;
+    if file == Path::new("-") {
+        fetch(client, &mut (Box::new(tokio::io::stdout()) as Target)).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let file = &output.output;
     if !output.overwrite && file.exists() {
-        return Err(anyhow!("{} is there already; give --overwrite to replace it", file.display()).into());
+        bail!("{} is there already; give --overwrite to replace it", file.display());
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let part = tempfile::NamedTempFile::new_in(folder);
     let part = part.with_context(|| format!("cannot write into {}", folder.display()))?;
     let handle = part.reopen().context("cannot open the file that is being written")?;
-    let bytes = wanted.write(&client, &mut tokio::fs::File::from_std(handle)).await?;
+    let bytes = fetch(client, &mut (Box::new(tokio::fs::File::from_std(handle)) as Target)).await?;
     let kept = if output.overwrite { part.persist(file) } else { part.persist_noclobber(file) };
     kept.with_context(|| format!("cannot write {}", file.display()))?;
-    print_line(&format!("{} ({bytes} bytes)", file.display()));
-    Ok(ExitCode::SUCCESS)
-}
-
-impl Wanted<'_> {
-    async fn write(&self, client: &Client, to: &mut (impl AsyncWrite + Unpin + Send)) -> Result<u64, ClientError> {
-        match self {
-            Self::Enrollment { face } => client.enrollment_photo(face, to).await,
-            Self::Detection { face, detection } => client.detection_photo(face, detection, to).await,
-            Self::Document { person, id } => client.download_document(person, id, to).await,
-        }
-    }
+    let answer = json!({ "file": file, "bytes": bytes });
+    print_either(asking.json, &answer, || print_line(&format!("{} ({bytes} bytes)", file.display())))
 }

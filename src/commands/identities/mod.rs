@@ -4,7 +4,6 @@
 //! group of commands; `access` is what all of them begin with.
 
 mod access;
-mod account;
 mod detections;
 mod enroll;
 mod faces;
@@ -15,15 +14,18 @@ mod photo;
 mod tags;
 mod trust;
 
-pub use import::run as import;
+#[cfg(feature = "engine")]
+pub use import::people as import_people;
+#[cfg(feature = "engine")]
+pub use people::give_tag;
 
 use crate::cli::IdentitiesCommand;
 use crate::commands::CommandResult;
 
 pub async fn run(command: IdentitiesCommand) -> CommandResult {
     match command {
-        IdentitiesCommand::Login(asking) => account::login(asking).await,
-        IdentitiesCommand::Whoami(asking) => account::whoami(asking).await,
+        IdentitiesCommand::Login(asking) => access::login(asking).await,
+        IdentitiesCommand::Whoami(asking) => access::whoami(asking).await,
         IdentitiesCommand::Enroll(args) => enroll::run(args).await,
         IdentitiesCommand::Import(args) => import::run(args).await,
         IdentitiesCommand::Detect { photo, asking } => faces::detect(&photo, asking).await,

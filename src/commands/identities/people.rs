@@ -1,7 +1,7 @@
 //! `doorward identities person` and `search`: records, read and changed part by part.
 
-use anyhow::{Context, anyhow, bail};
-use chrono::Utc;
+use anyhow::{Context, ensure};
+use chrono::{DateTime, Utc};
 use identities::text;
 use identities::wire::{
     EntityField, IdentityPersonItem, PersonAlias, PersonNote, PersonTag, PersonTagUpsert, TagWrite,
@@ -11,54 +11,48 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{access, tags};
-use crate::cli::{Asking, Expiry, PersonCommand, PersonPart, SearchArgs};
+use crate::cli::{Asked, Asking, Expiry, PersonCommand, PersonPart, SearchArgs};
 use crate::commands::doors::Doors;
-use crate::commands::{CommandResult, print_json, print_line, table};
-use crate::terminal::ExitCode;
+use crate::commands::{CommandResult, print_either, print_line, table};
 
-pub async fn run(command: PersonCommand) -> CommandResult {
+pub async fn run(Asked { command, asking }: Asked<PersonCommand>) -> CommandResult {
+    let client = access::connect(&asking.access)?;
     match command {
-        PersonCommand::Show { person, asking } => {
-            let record = access::connect(&asking.access)?.person(&person).await?;
-            show(&record, asking.json)
+        PersonCommand::Show { person } => {
+            let record = client.person(&person).await?;
+            print_either(asking.json, &record, || show(&record))
         }
-        PersonCommand::Tag { person, tag, expires, asking } => {
-            let client = access::connect(&asking.access)?;
+        PersonCommand::Tag { person, tag, expires } => {
             let expires = expires.map(|expires| moment(expires, &asking)).transpose()?;
-            let given = give_tag(&client, &person, &tag, expires).await?;
+            let carried = client.person_tags(&person, None).await?;
+            let given = give_tag(&client, &person, carried, &tag, expires).await?;
             done(&given, &format!("{person} carries `{tag}` now"), &asking)
         }
-        PersonCommand::Untag { person, tag, asking } => {
-            let client = access::connect(&asking.access)?;
+        PersonCommand::Untag { person, tag } => {
             let taken = take_tag(&client, &person, &tag).await?;
             let told = if taken { "no longer carries" } else { "did not carry" };
             done(&taken, &format!("{person} {told} `{tag}`"), &asking)
         }
-        PersonCommand::Name { person, first_name, last_name, middle_name, title, asking } => {
-            let person_alias_id = Some(Uuid::new_v4().to_string());
-            let alias = PersonAlias { person_alias_id, first_name, last_name, middle_name, title };
-            let stored = access::connect(&asking.access)?.put_alias(&person, &alias).await?;
+        PersonCommand::Name { person, first_name, last_name, middle_name, title } => {
+            let alias = PersonAlias { person_alias_id: new_id(), first_name, last_name, middle_name, title };
+            let stored = client.put_alias(&person, &alias).await?;
             done(&stored.unwrap_or(alias), "the name is added", &asking)
         }
-        PersonCommand::Field { person, name, value, asking } => {
-            let client = access::connect(&asking.access)?;
+        PersonCommand::Field { person, name, value } => {
             // The field of that name, if there is one, keeps its id: nobody has two of a name.
             let known = client.entity_fields(&person, None).await?;
             let known = known.into_iter().find(|field| text::same(&field.name, &name));
-            let id = known.and_then(|field| field.entity_field_id).unwrap_or_else(|| Uuid::new_v4().to_string());
-            let field =
-                EntityField { entity_field_id: Some(id), name, string_value: Some(value), ..EntityField::default() };
+            let entity_field_id = known.and_then(|field| field.entity_field_id).or_else(new_id);
+            let field = EntityField { entity_field_id, name, string_value: Some(value), ..EntityField::default() };
             let stored = client.put_entity_field(&person, &field).await?;
             done(&stored.unwrap_or(field), "the field is set", &asking)
         }
-        PersonCommand::Note { person, text, summary, asking } => {
-            let note_id = Some(Uuid::new_v4().to_string());
-            let note = PersonNote { note_id, summary, body: Some(text), ..PersonNote::default() };
-            let stored = access::connect(&asking.access)?.put_note(&person, &note).await?;
+        PersonCommand::Note { person, text, summary } => {
+            let note = PersonNote { note_id: new_id(), summary, body: Some(text), ..PersonNote::default() };
+            let stored = client.put_note(&person, &note).await?;
             done(&stored.unwrap_or(note), "the note is added", &asking)
         }
-        PersonCommand::Remove { person, what, id, asking } => {
-            let client = access::connect(&asking.access)?;
+        PersonCommand::Remove { person, what, id } => {
             let removed = match what {
                 PersonPart::Name => client.delete_alias(&person, &id).await?,
                 PersonPart::Tag => client.delete_person_tag(&person, &id).await?,
@@ -72,38 +66,34 @@ pub async fn run(command: PersonCommand) -> CommandResult {
 
 pub async fn search(args: SearchArgs) -> CommandResult {
     let client = access::connect(&args.asking.access)?;
-    let people = match (&args.tag, &args.field) {
-        (Some(tag), _) => client.people_with_tag(&tags::find(&client, tag).await?.tag_id).await?,
-        (None, Some(field)) => client.people_with_field(field, args.value.as_deref()).await?,
-        (None, None) => return Err(anyhow!("give --tag or --field").into()),
+    let people = match &args.tag {
+        Some(tag) => client.people_with_tag(&tags::find(&client, tag).await?.tag_id).await?,
+        // Without a tag the command line has a field.
+        None => client.people_with_field(&args.field.unwrap_or_default(), args.value.as_deref()).await?,
     };
-    if args.asking.json {
-        return print_json(&people);
-    }
-    if people.is_empty() {
-        print_line("nobody");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut rows = table::table(&["person", "name", "tags", "fields"]);
-    for person in &people {
+    let row = |person: &IdentityPersonItem| {
         let name = person.aliases.first().map(full_name).unwrap_or_default();
-        rows.add_row([table::plain(&person.person_id), name, tag_names(&person.tags), fields(&person.entity_fields)]);
-    }
-    table::print(&rows);
-    Ok(ExitCode::SUCCESS)
+        let tags = person.tags.iter().map(|tag| tag.name().unwrap_or(&tag.tag_id)).collect::<Vec<_>>().join(", ");
+        let fields = person.entity_fields.iter().map(|field| format!("{}={}", field.name, value(field)));
+        [person.person_id.clone(), name, tags, fields.collect::<Vec<_>>().join(", ")]
+    };
+    print_either(args.asking.json, &people, || {
+        table::print(["person", "name", "tags", "fields"], people.iter().map(row), "nobody");
+    })
 }
 
 /// What was stored, as JSON, or that it was.
 fn done(stored: &impl Serialize, told: &str, asking: &Asking) -> CommandResult {
-    if asking.json {
-        return print_json(stored);
-    }
-    print_line(&table::plain(told));
-    Ok(ExitCode::SUCCESS)
+    print_either(asking.json, stored, || print_line(&table::plain(told)))
+}
+
+/// The id of a part of a record that is new.
+pub fn new_id() -> Option<String> {
+    Some(Uuid::new_v4().to_string())
 }
 
 /// A day is over when it is over at the doors.
-fn moment(expires: Expiry, asking: &Asking) -> anyhow::Result<chrono::DateTime<Utc>> {
+fn moment(expires: Expiry, asking: &Asking) -> anyhow::Result<DateTime<Utc>> {
     match expires {
         Expiry::At(moment) => Ok(moment),
         Expiry::Day(day) => {
@@ -113,33 +103,27 @@ fn moment(expires: Expiry, asking: &Asking) -> anyhow::Result<chrono::DateTime<U
     }
 }
 
-/// Gives a person a tag; one they carry already gets the new end, if one is given.
-async fn give_tag(
+/// Gives a person a tag, unless they carry it already; of one they carry the end changes, if one is given.
+pub async fn give_tag(
     client: &Client,
     person: &str,
+    carried: Vec<PersonTag>,
     name: &str,
-    expires: Option<chrono::DateTime<Utc>>,
+    expires: Option<DateTime<Utc>>,
 ) -> anyhow::Result<PersonTag> {
     let now = Utc::now();
-    if expires.is_some_and(|expires| expires <= now) {
-        bail!("a tag cannot end in the past");
-    }
-    let carried = client.person_tags(person, None).await?;
+    ensure!(expires.is_none_or(|expires| expires > now), "a tag cannot end in the past");
     let valid = |tag: &PersonTag| tag.is_called(name) && tag.expires.is_none_or(|expires| expires > now);
     let carried = carried.into_iter().find(valid);
     if let Some(carried) = carried.clone().filter(|carried| expires.is_none() || carried.expires == expires) {
         return Ok(carried);
     }
-    let id = carried.and_then(|tag| tag.person_tag_id).unwrap_or_else(|| Uuid::new_v4().to_string());
+    let person_tag_id = carried.and_then(|tag| tag.person_tag_id).or_else(new_id);
     let tag_id = client.ensure_tag(&TagWrite::named(name)).await?;
-    let tag = PersonTagUpsert { person_tag_id: Some(id), tag_id, expires };
+    let tag = PersonTagUpsert { person_tag_id, tag_id, expires };
     let stored = client.put_person_tag(person, &tag).await?;
-    Ok(stored.unwrap_or(PersonTag {
-        person_tag_id: tag.person_tag_id,
-        tag_id: tag.tag_id,
-        expires,
-        ..PersonTag::default()
-    }))
+    let PersonTagUpsert { person_tag_id, tag_id, expires } = tag;
+    Ok(stored.unwrap_or(PersonTag { person_tag_id, tag_id, expires, ..PersonTag::default() }))
 }
 
 /// Takes every application of a tag off a person; whether there was one.
@@ -153,10 +137,7 @@ async fn take_tag(client: &Client, person: &str, name: &str) -> Result<bool, Cli
     Ok(taken)
 }
 
-fn show(person: &IdentityPersonItem, json: bool) -> CommandResult {
-    if json {
-        return print_json(person);
-    }
+fn show(person: &IdentityPersonItem) {
     table::line("person", &person.person_id);
     for alias in &person.aliases {
         table::line("name", &full_name(alias));
@@ -176,25 +157,14 @@ fn show(person: &IdentityPersonItem, json: bool) -> CommandResult {
     for note in &person.notes {
         table::line("note", &table::joined([&note.summary, &note.body], ": "));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 pub fn full_name(alias: &PersonAlias) -> String {
     table::joined([&alias.title, &alias.first_name, &alias.middle_name, &alias.last_name], " ")
 }
 
-fn tag_names(tags: &[PersonTag]) -> String {
-    let names = tags.iter().map(|tag| table::plain(tag.name().unwrap_or(&tag.tag_id)));
-    names.collect::<Vec<_>>().join(", ")
-}
-
-fn fields(fields: &[EntityField]) -> String {
-    let fields = fields.iter().map(|field| format!("{}={}", table::plain(&field.name), value(field)));
-    fields.collect::<Vec<_>>().join(", ")
-}
-
 fn value(field: &EntityField) -> String {
-    let text = field.string_value.as_deref().map(table::plain);
+    let text = field.string_value.clone();
     text.or_else(|| field.date_value.map(table::time))
         .or_else(|| field.number_value.map(|number| number.to_string()))
         .or_else(|| field.bool_value.map(|yes| yes.to_string()))

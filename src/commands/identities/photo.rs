@@ -14,12 +14,8 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let shown = file.display();
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {shown}"))?.len();
     if size > MAX_PHOTO_BYTES as u64 {
-        let mb = |bytes: u64| bytes as f64 / 1e6;
-        bail!(
-            "{shown} has {:.1} MB; a photo of at most {:.1} MB is taken: save it as JPEG, or smaller",
-            mb(size),
-            mb(MAX_PHOTO_BYTES as u64)
-        );
+        let [mb, most] = [size, MAX_PHOTO_BYTES as u64].map(|bytes| bytes as f64 / 1e6);
+        bail!("{shown} has {mb:.1} MB; a photo of at most {most:.1} MB is taken: save it as JPEG, or smaller");
     }
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
     match Picture::check(&bytes, MAX_PIXELS) {

@@ -6,30 +6,29 @@ use identities::wire::{Tag, TagWrite};
 use uuid::Uuid;
 
 use super::access;
-use crate::cli::{TagDefinition, TagsCommand};
-use crate::commands::{CommandResult, print_json, print_line, table};
-use crate::terminal::ExitCode;
+use crate::cli::{Asked, TagDefinition, TagsCommand};
+use crate::commands::{CommandResult, print_either, print_line, table};
 
-pub async fn run(command: TagsCommand) -> CommandResult {
-    match command {
-        TagsCommand::List { name, asking } => {
-            show(&access::connect(&asking.access)?.tags(name.as_deref()).await?, asking.json)
+pub async fn run(Asked { command, asking }: Asked<TagsCommand>) -> CommandResult {
+    let client = access::connect(&asking.access)?;
+    let shown = match command {
+        TagsCommand::List { name } => {
+            let tags = client.tags(name.as_deref()).await?;
+            return print_either(asking.json, &tags, || show(&tags));
         }
-        TagsCommand::Show { tag, asking } => {
-            let tag = find(&access::connect(&asking.access)?, &tag).await?;
-            show_one(&tag, asking.json)
+        TagsCommand::Delete { tag } => {
+            let deleted = client.delete_tag(&find(&client, &tag).await?.tag_id).await?;
+            let told = if deleted { "deleted" } else { "it was gone already" };
+            return print_either(asking.json, &deleted, || print_line(told));
         }
-        TagsCommand::Create { name, definition, asking } => {
-            let client = access::connect(&asking.access)?;
-            let wanted = changed(TagWrite::named(&name), definition);
-            let made = match client.create_tag(&wanted).await? {
+        TagsCommand::Show { tag } => find(&client, &tag).await?,
+        TagsCommand::Create { name, definition } => {
+            match client.create_tag(&changed(TagWrite::named(&name), definition)).await? {
                 Some(made) => made,
                 None => find(&client, &name).await?,
-            };
-            show_one(&made, asking.json)
+            }
         }
-        TagsCommand::Update { tag, name, definition, asking } => {
-            let client = access::connect(&asking.access)?;
+        TagsCommand::Update { tag, name, definition } => {
             let known = find(&client, &tag).await?;
             let before = TagWrite {
                 tag_name: name.unwrap_or(known.tag_name),
@@ -37,25 +36,13 @@ pub async fn run(command: TagsCommand) -> CommandResult {
                 description: known.description,
                 default_expire_period: known.default_expire_period,
             };
-            let stored = client.update_tag(&known.tag_id, &changed(before, definition)).await?;
-            let stored = match stored {
+            match client.update_tag(&known.tag_id, &changed(before, definition)).await? {
                 Some(stored) => stored,
                 None => client.tag(&known.tag_id).await?,
-            };
-            show_one(&stored, asking.json)
-        }
-        TagsCommand::Delete { tag, asking } => {
-            let client = access::connect(&asking.access)?;
-            let known = find(&client, &tag).await?;
-            let deleted = client.delete_tag(&known.tag_id).await?;
-            let told = if deleted { "deleted" } else { "it was gone already" };
-            if asking.json {
-                return print_json(&deleted);
             }
-            print_line(told);
-            Ok(ExitCode::SUCCESS)
         }
-    }
+    };
+    print_either(asking.json, &shown, || show(std::slice::from_ref(&shown)))
 }
 
 /// The definition of this name, or of this id.
@@ -76,25 +63,16 @@ fn changed(tag: TagWrite, definition: TagDefinition) -> TagWrite {
     }
 }
 
-fn show_one(tag: &Tag, json: bool) -> CommandResult {
-    if json { print_json(tag) } else { show(std::slice::from_ref(tag), false) }
-}
-
-fn show(tags: &[Tag], json: bool) -> CommandResult {
-    if json {
-        return print_json(&tags);
-    }
-    let mut rows = table::table(&["name", "lasts", "in use", "description", "id"]);
-    for tag in tags {
+fn show(tags: &[Tag]) {
+    let row = |tag: &Tag| {
         let period = tag.default_expire_period;
-        rows.add_row([
-            table::plain(&tag.tag_name),
+        [
+            tag.tag_name.clone(),
             if period.is_zero() { "for ever".into() } else { period.to_string() },
             if tag.disabled { "no".into() } else { "yes".into() },
-            table::plain(tag.description.as_deref().unwrap_or_default()),
-            table::plain(&tag.tag_id),
-        ]);
-    }
-    table::print(&rows);
-    Ok(ExitCode::SUCCESS)
+            tag.description.clone().unwrap_or_default(),
+            tag.tag_id.clone(),
+        ]
+    };
+    table::print(["name", "lasts", "in use", "description", "id"], tags.iter().map(row), "none");
 }

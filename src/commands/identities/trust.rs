@@ -1,18 +1,18 @@
 //! `doorward identities trust`: which certificate a server shows, and the line that trusts it.
 
+use anyhow::bail;
 use identities::trust::{self, Presented};
 use serde_json::json;
 
 use crate::cli::TrustArgs;
-use crate::commands::{CommandResult, print_json, print_line};
-use crate::terminal::ExitCode;
+use crate::commands::{CommandResult, print_either, print_line};
 
 pub async fn run(args: TrustArgs) -> CommandResult {
     let (host, port) = match (args.url.scheme(), args.url.host_str(), args.url.port_or_known_default()) {
         ("https", Some(host), Some(port)) => (host, port),
-        ("https", ..) => return Err(anyhow::anyhow!("the address names no host").into()),
+        ("https", ..) => bail!("the address names no host"),
         (scheme, ..) => {
-            return Err(anyhow::anyhow!("only https has certificates, and this is {scheme}; write https://HOST").into());
+            bail!("only https has certificates, and this is {scheme}; write https://HOST");
         }
     };
     let shown = trust::present(host, port, args.ca_file.as_deref()).await?;
@@ -20,11 +20,9 @@ pub async fn run(args: TrustArgs) -> CommandResult {
         Some(file) => format!("{}", file.display()),
         None => "system roots".into(),
     };
-    if args.json {
-        return print_json(&as_json(&shown, &authorities));
-    }
-    as_text(&shown, &authorities, args.ca_file.is_some()).iter().for_each(|line| print_line(line));
-    Ok(ExitCode::SUCCESS)
+    print_either(args.json, &as_json(&shown, &authorities), || {
+        as_text(&shown, &authorities, args.ca_file.is_some()).iter().for_each(|line| print_line(line));
+    })
 }
 
 fn as_text(shown: &Presented, authorities: &str, named: bool) -> Vec<String> {

@@ -4,10 +4,10 @@
 //! were cleared at the broker, and each that may still be there, with the reason. Pictures, states and who was seen
 //! last are personal; when everything goes and no doorward is running, so do announcements and all else.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::actions::mqtt::{Broker, Home, Kept, sweep};
-use crate::commands::wait_for;
 use crate::config::{DetectorName, Settings};
 use crate::outbox::{Purge, Selection};
 
@@ -19,7 +19,7 @@ pub struct AtBroker {
 }
 
 /// A topic under which something may still be kept.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Left {
     pub broker: String,
     pub topic: String,
@@ -27,7 +27,7 @@ pub struct Left {
 }
 
 /// Clears what the broker keeps of it.
-pub fn clear(settings: &Settings, selection: &Selection, purge: &Purge) -> anyhow::Result<AtBroker> {
+pub async fn clear(settings: &Settings, selection: &Selection, purge: &Purge) -> anyhow::Result<AtBroker> {
     let running = purge.beside_a_running_one();
     let mut here = Vec::new();
     let mut at_broker = AtBroker::default();
@@ -55,7 +55,7 @@ pub fn clear(settings: &Settings, selection: &Selection, purge: &Purge) -> anyho
     }
     let unwanted = |kept: &Kept<'_>| is_unwanted(kept, selection, purge, running);
     let address = broker.address();
-    let left = match wait_for(sweep(config, &here, running, unwanted))? {
+    let left = match sweep(config, &here, running, unwanted).await {
         Ok(swept) => {
             at_broker.cleared = swept.cleared;
             swept.left.into_iter().map(|topic| (topic, "the broker did not let it be cleared".to_owned())).collect()
@@ -88,11 +88,5 @@ fn is_unwanted(kept: &Kept<'_>, selection: &Selection, purge: &Purge, running: b
                 || (matches!(selection, Selection::Person(_)) && nobody_can_tell)
         }
         _ => false,
-    }
-}
-
-impl Left {
-    pub fn to_json(&self) -> Value {
-        json!({ "broker": self.broker, "topic": self.topic, "why": self.why })
     }
 }

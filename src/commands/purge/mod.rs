@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::broker::AtBroker;
-use super::{CommandResult, print_line};
+use super::{CommandResult, print_either, print_line};
 use crate::actions::erase;
 use crate::cli::PurgeArgs;
 use crate::config::{ActionConfig, Settings};
@@ -33,7 +33,7 @@ struct Purged {
     beyond: Vec<String>,
 }
 
-pub fn run(args: PurgeArgs) -> CommandResult {
+pub async fn run(args: PurgeArgs) -> CommandResult {
     let settings = super::load_config(&args.config)?.settings;
     let selection = match (args.person, args.before) {
         (Some(person), _) => Selection::Person(person),
@@ -45,13 +45,10 @@ pub fn run(args: PurgeArgs) -> CommandResult {
     let journals = erase_events(&settings, &selection, &mut purge)?;
     let paths: Vec<PathBuf> = journals.iter().map(|(path, _)| path.clone()).collect();
     let searched = purge.prove(&paths)?;
-    let at_broker = broker::clear(&settings, &selection, &purge)?;
+    let at_broker = broker::clear(&settings, &selection, &purge).await?;
     let beyond = beyond_reach(&settings, &selection, &purge, &erased)?;
     let purged = Purged { purge, erased, journals, searched, at_broker, beyond };
-    match args.json {
-        true => print_line(&purged.to_json().to_string()),
-        false => purged.tell(),
-    }
+    print_either(args.json, &purged.to_json(), || purged.tell())?;
     Ok(if purged.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -165,13 +162,11 @@ impl Purged {
             print_line(&format!("erased     {topic} at the MQTT broker"));
         }
         let (marks, count, bytes) = (purge.marks(), searched.files, searched.bytes);
-        print_line(&format!(
-            "searched   {count} files, {bytes} bytes, for {marks} marks of it: {}",
-            match searched.found.len() {
-                0 => "none is left".into(),
-                left => format!("they are still in {left}"),
-            }
-        ));
+        let left = match searched.found.len() {
+            0 => "none is left".into(),
+            left => format!("they are still in {left}"),
+        };
+        print_line(&format!("searched   {count} files, {bytes} bytes, for {marks} marks of it: {left}"));
         for file in &searched.found {
             print_line(&format!("STILL IN   {}", file.display()));
         }
@@ -205,7 +200,7 @@ impl Purged {
             "searched": { "files": searched.files, "bytes": searched.bytes, "marks": purge.marks() },
             "still_in": searched.found,
             "not_read": unread,
-            "still_at_broker": at_broker.left.iter().map(broker::Left::to_json).collect::<Vec<_>>(),
+            "still_at_broker": at_broker.left,
             "not_erased": beyond,
             "running": purge.beside_a_running_one(),
         })

@@ -7,24 +7,12 @@
 use std::path::Path;
 
 /// Words of names, programs, addresses and topics that are about opening something.
-const WORDS: [&str; 14] = [
-    "open",
-    "opens",
-    "opener",
-    "unlock",
-    "unlocks",
-    "lock",
-    "door",
-    "doors",
-    "gate",
-    "gates",
-    "barrier",
-    "turnstile",
-    "strike",
+const WORDS: [&str; 13] = [
+    "open", "opens", "opener", "unlock", "unlocks", "lock", "door", "doors", "gate", "gates", "barrier", "strike",
     "latch",
 ];
-/// The same written together.
-const PARTS: [&str; 6] = ["unlock", "opendoor", "dooropen", "opengate", "gateopen", "doorlock"];
+/// The same within longer words.
+const PARTS: [&str; 7] = ["turnstile", "unlock", "opendoor", "dooropen", "opengate", "gateopen", "doorlock"];
 /// What the addresses and topics of relays hold: Shelly of both generations, Tasmota, ESPHome.
 const RELAYS: [&str; 9] =
     ["/relay/", "/rpc/switch.", "/rpc/cover.", "/cm?", "cmnd=power", "cmnd/", "/rpc/script.", "/switch/", "/cover/"];

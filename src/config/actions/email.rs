@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-use serde::Deserialize;
 
-use super::CommonOfActions;
+use super::{CommonOfActions, Nature};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, hidden, section};
 use crate::config::value::words;
@@ -45,28 +44,24 @@ section! {
     }
 }
 
-/// How the connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Security {
-    /// A plain connection that must become an encrypted one before anything is said.
-    Starttls,
-    /// Encrypted from the first byte.
-    Tls,
-    None,
-}
+words! {
+    /// How the connection is encrypted.
+    pub enum Security {
+        /// A plain connection that must become an encrypted one before anything is said.
+        Starttls,
+        /// Encrypted from the first byte.
+        Tls,
+        None,
+    }
 
-/// Whether and how the crop goes along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PictureIn {
-    None,
-    Attached,
-    /// Shown in the text.
-    Inline,
+    /// Whether and how the crop goes along.
+    pub enum PictureIn {
+        None,
+        Attached,
+        /// Shown in the text.
+        Inline,
+    }
 }
-
-words!(Security, PictureIn);
 
 impl EmailConfig {
     /// The port, said or not.
@@ -80,8 +75,8 @@ impl EmailConfig {
 }
 
 impl CommonOfActions for EmailConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
+    fn nature(&self) -> Nature<'_> {
+        Nature { concurrency: self.concurrency, ..Nature::default() }
     }
 }
 

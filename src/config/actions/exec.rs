@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{CommonOfActions, GuardConfig, door};
+use super::{CommonOfActions, GuardConfig, Nature, door};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, hidden, section};
 
@@ -26,16 +26,13 @@ section! {
 }
 
 impl CommonOfActions for ExecConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
-    }
-
-    fn is_actuator(&self) -> bool {
-        self.actuator
-    }
-
-    fn written_guard(&self) -> Option<&GuardConfig> {
-        Some(&self.guard)
+    fn nature(&self) -> Nature<'_> {
+        Nature {
+            concurrency: self.concurrency,
+            is_actuator: self.actuator,
+            guard: Some(&self.guard),
+            ..Nature::default()
+        }
     }
 
     fn looks_like_a_door(&self, name: &str) -> Option<String> {
@@ -45,9 +42,7 @@ impl CommonOfActions for ExecConfig {
 
 impl Sensible for ExecConfig {
     fn check(&self, at: &At<'_>) {
-        if self.program.as_os_str().is_empty() {
-            at.wrong(&["program"], "it must name a program");
-        }
+        at.wrong_if(self.program.as_os_str().is_empty(), &["program"], "it must name a program");
         for variable in self.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
             at.wrong(&["env", variable], "this is not the name of a variable");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::CommonOfActions;
+use super::{CommonOfActions, Nature, Needed};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, hidden, section};
 
@@ -31,12 +31,10 @@ section! {
 }
 
 impl CommonOfActions for WriteBackConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
-    }
-
-    fn needs_engine(&self) -> bool {
-        true
+    fn nature(&self) -> Nature<'_> {
+        let problem = "it writes to the engine, and none is configured: add `[identities]`";
+        let needs = Some(Needed { section: "identities", problem });
+        Nature { concurrency: self.concurrency, needs, ..Nature::default() }
     }
 }
 

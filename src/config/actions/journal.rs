@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::CommonOfActions;
+use super::{CommonOfActions, Nature};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, section};
 
@@ -18,20 +18,14 @@ section! {
 }
 
 impl CommonOfActions for JournalConfig {
-    /// A file and its rotation are one writer's.
-    fn concurrency(&self) -> u16 {
-        1
-    }
-
-    fn only_records(&self) -> bool {
-        true
+    fn nature(&self) -> Nature<'_> {
+        // A file and its rotation are one writer's.
+        Nature { concurrency: 1, only_records: true, ..Nature::default() }
     }
 }
 
 impl Sensible for JournalConfig {
     fn check(&self, at: &At<'_>) {
-        if self.path.as_os_str().is_empty() {
-            at.wrong(&["path"], "it must name a file");
-        }
+        at.wrong_if(self.path.as_os_str().is_empty(), &["path"], "it must name a file");
     }
 }

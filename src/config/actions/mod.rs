@@ -43,35 +43,31 @@ kinds! {
     }
 }
 
+/// What an action is like, whatever its kind.
+#[derive(Default)]
+struct Nature<'a> {
+    /// How many are performed at once; what more comes waits its turn.
+    concurrency: u16,
+    /// It moves something in the world.
+    is_actuator: bool,
+    /// It keeps a record and disturbs nobody.
+    only_records: bool,
+    /// The guard of what is, or could be, an actuator.
+    guard: Option<&'a GuardConfig>,
+    /// A section of the main file that it cannot do without.
+    needs: Option<Needed>,
+}
+
+/// A section that an action needs.
+struct Needed {
+    section: &'static str,
+    /// What is wrong where it is missing.
+    problem: &'static str,
+}
+
 /// What every kind of action says of itself.
 trait CommonOfActions {
-    /// How many are performed at once; what more comes waits its turn.
-    fn concurrency(&self) -> u16;
-
-    /// It moves something in the world.
-    fn is_actuator(&self) -> bool {
-        false
-    }
-
-    /// It keeps a record and disturbs nobody.
-    fn only_records(&self) -> bool {
-        false
-    }
-
-    /// The guard of what is, or could be, an actuator.
-    fn written_guard(&self) -> Option<&GuardConfig> {
-        None
-    }
-
-    /// It writes to the engine of `[identities]`.
-    fn needs_engine(&self) -> bool {
-        false
-    }
-
-    /// It publishes at the broker of `[mqtt]`.
-    fn needs_broker(&self) -> bool {
-        false
-    }
+    fn nature(&self) -> Nature<'_>;
 
     /// The word, of its name or of what it does, that looks as if this opened a door.
     fn looks_like_a_door(&self, _name: &str) -> Option<String> {
@@ -82,22 +78,23 @@ trait CommonOfActions {
 impl ActionConfig {
     /// It moves something in the world.
     pub fn is_actuator(&self) -> bool {
-        self.common().is_actuator()
+        self.common().nature().is_actuator
     }
 
     /// It keeps a record and disturbs nobody.
     pub fn only_records(&self) -> bool {
-        self.common().only_records()
+        self.common().nature().only_records
     }
 
     /// How many are performed at once; what more comes waits its turn.
     pub fn concurrency(&self) -> u16 {
-        self.common().concurrency()
+        self.common().nature().concurrency
     }
 
     /// What must hold before it moves; `None` for what is no actuator.
     pub fn guard(&self) -> Option<&GuardConfig> {
-        self.common().written_guard().filter(|_| self.is_actuator())
+        let nature = self.common().nature();
+        nature.guard.filter(|_| nature.is_actuator)
     }
 
     /// The word that looks as if this opened a door; `None` for an actuator, which is guarded.
@@ -105,21 +102,20 @@ impl ActionConfig {
         self.common().looks_like_a_door(name).filter(|_| !self.is_actuator())
     }
 
-    /// Notes a connection that this needs and that is not configured. `at` is the root of the main file.
-    pub(super) fn check_connections(&self, name: &str, engine: bool, broker: bool, at: &At<'_>) {
-        if self.common().needs_engine() && !engine {
-            at.wrong(&["action", name], "it writes to the engine, and none is configured: add `[identities]`");
-        }
-        if self.common().needs_broker() && !broker {
-            at.wrong(&["action", name], "it needs a broker, and none is configured: add `[mqtt]` with its `url`");
+    /// Notes a section that this needs and that is not written. `at` is the root of the main file.
+    pub(super) fn check_needs(&self, name: &str, at: &At<'_>) {
+        if let Some(Needed { section, problem }) = self.common().nature().needs
+            && !at.is_written(section)
+        {
+            at.wrong(&["action", name], problem);
         }
     }
 }
 
 impl Sensible for ActionConfig {
     fn check(&self, at: &At<'_>) {
-        let guard = self.common().written_guard();
-        if !self.is_actuator() && guard.is_some_and(|guard| *guard != GuardConfig::default()) {
+        let nature = self.common().nature();
+        if !nature.is_actuator && nature.guard.is_some_and(|guard| *guard != GuardConfig::default()) {
             at.unwise(&["guard"], "it has no effect: only an actuator is guarded; write `actuator = true`");
         }
         let name = at.path.last().map(String::as_str).unwrap_or_default();

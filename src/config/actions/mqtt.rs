@@ -1,6 +1,6 @@
 //! `type = "mqtt"`: a message to the broker of `[mqtt]`.
 
-use super::{CommonOfActions, GuardConfig, door};
+use super::{CommonOfActions, GuardConfig, Nature, Needed, door};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, hidden, section};
 
@@ -28,20 +28,11 @@ section! {
 }
 
 impl CommonOfActions for MqttActionConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
-    }
-
-    fn is_actuator(&self) -> bool {
-        self.actuator
-    }
-
-    fn written_guard(&self) -> Option<&GuardConfig> {
-        Some(&self.guard)
-    }
-
-    fn needs_broker(&self) -> bool {
-        true
+    fn nature(&self) -> Nature<'_> {
+        let problem = "it needs a broker, and none is configured: add `[mqtt]` with its `url`";
+        let needs = Some(Needed { section: "mqtt", problem });
+        let Self { concurrency, actuator: is_actuator, ref guard, .. } = *self;
+        Nature { concurrency, is_actuator, guard: Some(guard), needs, ..Nature::default() }
     }
 
     fn looks_like_a_door(&self, name: &str) -> Option<String> {
@@ -52,9 +43,7 @@ impl CommonOfActions for MqttActionConfig {
 
 impl Sensible for MqttActionConfig {
     fn check(&self, at: &At<'_>) {
-        if self.topic.trim().is_empty() {
-            at.wrong(&["topic"], "it is empty; write it like `house/door/{{ detector }}`");
-        }
+        at.wrong_if(self.topic.trim().is_empty(), &["topic"], "it is empty; write it like `house/door/{{ detector }}`");
         if self.actuator && self.retain {
             let problem = "the broker would repeat the command to whoever connects later; an actuator must not";
             at.wrong(&["retain"], problem);

@@ -1,8 +1,6 @@
 //! `type = "relay"`: one pulse on a GPIO line.
 
-use serde::Deserialize;
-
-use super::{CommonOfActions, GuardConfig};
+use super::{CommonOfActions, GuardConfig, Nature};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, section};
 use crate::config::tree::Body;
@@ -36,36 +34,30 @@ pub enum LineName {
     Name(String),
 }
 
-/// What becomes of a request while the relay is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// The relay stays on until the pulse of the last request is over.
-    Extend,
-    /// The request fails.
-    Refuse,
-}
+words! {
+    /// What becomes of a request while the relay is on.
+    pub enum Overlap {
+        /// The relay stays on until the pulse of the last request is over.
+        Extend,
+        /// The request fails.
+        Refuse,
+    }
 
-/// How the line is driven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Drive {
-    PushPull,
-    OpenDrain,
-    OpenSource,
-}
+    /// How the line is driven.
+    pub enum Drive {
+        PushPull,
+        OpenDrain,
+        OpenSource,
+    }
 
-/// The chip's own resistor at the line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bias {
-    AsIs,
-    Disabled,
-    PullUp,
-    PullDown,
+    /// The chip's own resistor at the line.
+    pub enum Bias {
+        AsIs,
+        Disabled,
+        PullUp,
+        PullDown,
+    }
 }
-
-words!(Overlap, Drive, Bias);
 
 impl RelayConfig {
     /// A relay on a line of a chip, at the defaults.
@@ -75,17 +67,9 @@ impl RelayConfig {
 }
 
 impl CommonOfActions for RelayConfig {
-    /// Requests meet at the line, which says what becomes of those that overlap.
-    fn concurrency(&self) -> u16 {
-        u16::MAX
-    }
-
-    fn is_actuator(&self) -> bool {
-        true
-    }
-
-    fn written_guard(&self) -> Option<&GuardConfig> {
-        Some(&self.guard)
+    fn nature(&self) -> Nature<'_> {
+        // Requests meet at the line, which says what becomes of those that overlap.
+        Nature { concurrency: u16::MAX, is_actuator: true, guard: Some(&self.guard), ..Nature::default() }
     }
 }
 

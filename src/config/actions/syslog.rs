@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
-
-use super::CommonOfActions;
+use super::{CommonOfActions, Nature};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, section};
 use crate::config::value::{Value, words};
@@ -12,7 +10,7 @@ use crate::config::value::{Value, words};
 section! {
     /// `type = "syslog"`: a line in a log.
     pub struct SyslogConfig: Default {
-        pub to: LogTarget = LogTarget::default();
+        pub to: LogTarget = LogTarget::Unix(DEV_LOG.into());
         pub facility: Facility = Facility::Daemon;
         pub severity: Severity = Severity::Info;
         /// A template. What it holds is in a log afterwards: ids rather than names.
@@ -41,63 +39,47 @@ pub enum LogTarget {
     Tcp(String),
 }
 
-/// Whose kind of line it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Facility {
-    User = 1,
-    Daemon = 3,
-    Auth = 4,
-    Authpriv = 10,
-    Local0 = 16,
-    Local1,
-    Local2,
-    Local3,
-    Local4,
-    Local5,
-    Local6,
-    Local7,
-}
+words! {
+    /// Whose kind of line it is.
+    pub enum Facility {
+        User = 1,
+        Daemon = 3,
+        Auth = 4,
+        Authpriv = 10,
+        Local0 = 16,
+        Local1,
+        Local2,
+        Local3,
+        Local4,
+        Local5,
+        Local6,
+        Local7,
+    }
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    Alert = 1,
-    Critical,
-    Error,
-    Warning,
-    Notice,
-    Info,
-    Debug,
+    /// How bad it is.
+    pub enum Severity {
+        Alert = 1,
+        Critical,
+        Error,
+        Warning,
+        Notice,
+        Info,
+        Debug,
+    }
 }
 
 const DEV_LOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
-words!(Facility, Severity);
-
 impl CommonOfActions for SyslogConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
-    }
-
-    fn only_records(&self) -> bool {
-        true
+    fn nature(&self) -> Nature<'_> {
+        Nature { concurrency: self.concurrency, only_records: true, ..Nature::default() }
     }
 }
 
 impl Sensible for SyslogConfig {
     fn check(&self, at: &At<'_>) {
-        if self.message.trim().is_empty() {
-            at.wrong(&["message"], "it is empty; write a template, or leave it out");
-        }
-    }
-}
-
-impl Default for LogTarget {
-    fn default() -> Self {
-        Self::Unix(DEV_LOG.into())
+        at.wrong_if(self.message.trim().is_empty(), &["message"], "it is empty; write a template, or leave it out");
     }
 }
 
@@ -111,7 +93,7 @@ impl LogTarget {
         };
         let path = |text: &str| text.starts_with('/').then(|| PathBuf::from(text));
         match text.split_once(':') {
-            None if text == "local" => Some(Self::default()),
+            None if text == "local" => Some(Self::Unix(DEV_LOG.into())),
             None if text == "journald" => Some(Self::Journald(JOURNAL.into())),
             Some(("unix", rest)) => path(rest).map(Self::Unix),
             Some(("journald", rest)) => path(rest).map(Self::Journald),

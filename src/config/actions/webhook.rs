@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use identities::stays_private;
 use identities::trust::KeyPin;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use url::Url;
 use wording::listed;
 
 use super::preset::{Preset, check_url};
-use super::{CommonOfActions, GuardConfig, door};
+use super::{CommonOfActions, GuardConfig, Nature, door};
 use crate::config::reading::At;
 use crate::config::section::{Sensible, hidden, section};
+use crate::config::settings::check_no_certificates;
 use crate::config::value::words;
 
 section! {
@@ -58,19 +58,17 @@ section! {
     }
 }
 
-/// What is sent where no template says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BodyFormat {
-    /// The whole event.
-    Event,
-    /// The face webhook of eConnect's Events Bridge.
-    EventsBridge,
-    /// The JPEG itself.
-    Picture,
+words! {
+    /// What is sent where no template says it.
+    pub enum BodyFormat {
+        /// The whole event.
+        Event,
+        /// The face webhook of eConnect's Events Bridge.
+        EventsBridge,
+        /// The JPEG itself.
+        Picture,
+    }
 }
-
-words!(BodyFormat);
 
 impl WebhookConfig {
     /// Posts the event as JSON.
@@ -115,16 +113,13 @@ impl WebhookConfig {
 }
 
 impl CommonOfActions for WebhookConfig {
-    fn concurrency(&self) -> u16 {
-        self.concurrency
-    }
-
-    fn is_actuator(&self) -> bool {
-        Self::is_actuator(self)
-    }
-
-    fn written_guard(&self) -> Option<&GuardConfig> {
-        Some(&self.guard)
+    fn nature(&self) -> Nature<'_> {
+        Nature {
+            concurrency: self.concurrency,
+            is_actuator: self.is_actuator(),
+            guard: Some(&self.guard),
+            ..Nature::default()
+        }
     }
 
     fn looks_like_a_door(&self, name: &str) -> Option<String> {
@@ -146,14 +141,12 @@ impl Sensible for WebhookConfig {
             (_, Some(preset)) => self.check_beside_preset(preset, at),
         }
         let origin = self.origin();
-        if origin.as_ref().is_some_and(|origin| !stays_private(origin)) {
+        if let Some(origin) = &origin {
+            check_no_certificates(origin, self.ca_file.is_some(), &self.pin_sha256, at);
+        }
+        if origin.is_some_and(|origin| !stays_private(&origin)) {
             let path: &[&str] = if self.preset.is_some() { &["preset", "url"] } else { &["url"] };
             at.unwise(path, "what is sent there travels unencrypted; use https if the receiver can");
-        }
-        let plain = origin.is_some_and(|origin| origin.scheme() == "http");
-        if plain && (self.ca_file.is_some() || !self.pin_sha256.is_empty()) {
-            let key = if self.ca_file.is_some() { "ca_file" } else { "pin_sha256" };
-            at.wrong(&[key], "there is no certificate to check over http; use https");
         }
         const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
         if !METHODS.iter().any(|method| method.eq_ignore_ascii_case(&self.method)) {
@@ -169,9 +162,7 @@ impl Sensible for WebhookConfig {
         for field in self.form.keys().filter(|field| quoted(field)) {
             at.wrong(&["form", field], "this is not the name of a form's field");
         }
-        if quoted(&self.picture_name) {
-            at.wrong(&["picture_name"], "this is not the name of a form's field");
-        }
+        at.wrong_if(quoted(&self.picture_name), &["picture_name"], "this is not the name of a form's field");
         let other_body = self.body_format != BodyFormat::Event;
         if self.body.is_some() && (other_body || !self.form.is_empty()) {
             at.wrong(&["body"], "it stands beside another body; leave out `body_format` and `form`, or this");

@@ -14,25 +14,21 @@ use super::section::{Sensible, kinds};
 
 kinds! {
     /// `[camera]`: the kind of source its `type` names.
-    pub enum CameraConfig as dyn CommonOfCameras {
+    pub enum CameraConfig {
         "v4l2" => V4l2(V4l2Config),
         "stream" => Stream(StreamConfig),
         "replay" => Replay(ReplayConfig),
     }
 }
 
-/// What every kind of source says of itself.
-trait CommonOfCameras {
-    /// No frame for this long is a fault; `None` for what may pause as it likes.
-    fn stall_ms(&self) -> Option<u64> {
-        None
-    }
-}
-
 impl CameraConfig {
     /// No frame for this long is a fault; `None` for what may pause as it likes.
     pub fn stall_ms(&self) -> Option<u64> {
-        self.common().stall_ms()
+        match self {
+            Self::V4l2(camera) => Some(camera.stall_ms),
+            Self::Stream(stream) => Some(stream.stall_ms),
+            Self::Replay(_) => None,
+        }
     }
 }
 

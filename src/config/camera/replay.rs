@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 
-use super::CommonOfCameras;
 use crate::config::reading::At;
 use crate::config::section::{Sensible, section};
 use crate::config::value::words;
@@ -24,27 +22,21 @@ section! {
     }
 }
 
-/// How fast a recording is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pace {
-    /// As recorded, like a live camera: frames that come too fast are dropped.
-    Recorded,
-    /// At `fps`, like a live camera.
-    Fixed,
-    /// As fast as possible: every frame is processed, on the recording's clock.
-    Fast,
+words! {
+    /// How fast a recording is played.
+    pub enum Pace {
+        /// As recorded, like a live camera: frames that come too fast are dropped.
+        Recorded,
+        /// At `fps`, like a live camera.
+        Fixed,
+        /// As fast as possible: every frame is processed, on the recording's clock.
+        Fast,
+    }
 }
-
-words!(Pace);
-
-impl CommonOfCameras for ReplayConfig {}
 
 impl Sensible for ReplayConfig {
     fn check(&self, at: &At<'_>) {
-        if self.path.as_os_str().is_empty() {
-            at.wrong(&["path"], "it must name a video file or a folder of pictures");
-        }
+        at.wrong_if(self.path.as_os_str().is_empty(), &["path"], "it must name a video file or a folder of pictures");
         if self.pace == Pace::Fixed && self.fps.is_none() {
             at.wrong(&["pace"], "`fixed` also needs `fps`, from 0.1 to 240");
         }

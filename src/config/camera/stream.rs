@@ -1,9 +1,7 @@
 //! `type = "stream"`: a stream of the network.
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
-use super::CommonOfCameras;
 use crate::config::address;
 use crate::config::reading::At;
 use crate::config::section::{Sensible, section};
@@ -20,19 +18,11 @@ section! {
     }
 }
 
-/// How an RTSP camera sends its stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RtspTransport {
-    Tcp,
-    Udp,
-}
-
-words!(RtspTransport);
-
-impl CommonOfCameras for StreamConfig {
-    fn stall_ms(&self) -> Option<u64> {
-        Some(self.stall_ms)
+words! {
+    /// How an RTSP camera sends its stream.
+    pub enum RtspTransport {
+        Tcp,
+        Udp,
     }
 }
 

@@ -1,8 +1,5 @@
 //! `type = "v4l2"`: a camera on this machine.
 
-use serde::Deserialize;
-
-use super::CommonOfCameras;
 use crate::config::reading::At;
 use crate::config::section::{Sensible, section};
 use crate::config::value::words;
@@ -23,24 +20,16 @@ section! {
     }
 }
 
-/// How the camera encodes its frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PixelFormat {
-    /// Whatever gives the wanted size and rate: MJPEG, then YUYV, then the rest.
-    Auto,
-    Mjpeg,
-    Yuyv,
-    Nv12,
-    Grey,
-    Rgb,
-}
-
-words!(PixelFormat);
-
-impl CommonOfCameras for V4l2Config {
-    fn stall_ms(&self) -> Option<u64> {
-        Some(self.stall_ms)
+words! {
+    /// How the camera encodes its frames.
+    pub enum PixelFormat {
+        /// Whatever gives the wanted size and rate: MJPEG, then YUYV, then the rest.
+        Auto,
+        Mjpeg,
+        Yuyv,
+        Nv12,
+        Grey,
+        Rgb,
     }
 }
 

@@ -20,13 +20,6 @@ pub struct Cut {
     reason: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
-/// The failures of one call so far.
-#[derive(Default)]
-pub struct Tries {
-    failed: u32,
-    since: Option<Instant>,
-}
-
 impl Cut {
     pub fn is_stopped(&self) -> bool {
         self.stopped.is_cancelled()
@@ -43,32 +36,30 @@ impl Cut {
         self.lock().take()
     }
 
-    /// The answer of a call that may be repeated without harm.
-    pub async fn patiently<T, F>(&self, client: &Client, mut call: impl FnMut() -> F) -> Result<T, ClientError>
-    where
-        F: Future<Output = Result<T, ClientError>>,
-    {
-        let mut tries = Tries::default();
+    /// The answer of a call that may be repeated without harm: it is made again until it succeeds, fails for good, has
+    /// failed for too long, or everything stops.
+    pub async fn patiently<T>(
+        &self,
+        client: &Client,
+        mut call: impl AsyncFnMut() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let (mut failed, mut first_failure) = (0, None);
         loop {
-            match call().await {
+            let error = match call().await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => self.wait(client, &mut tries, error).await?,
+                Err(error) => error,
+            };
+            let Verdict::Again { after } = error.verdict() else { return Err(error) };
+            failed += 1;
+            let since: Instant = *first_failure.get_or_insert_with(Instant::now);
+            let pause = client.backoff().pause(failed, after, rand::random());
+            if since.elapsed() + pause > PATIENCE {
+                return Err(error);
             }
-        }
-    }
-
-    /// Waits until the next try is due; gives the failure back when there is not to be one.
-    pub async fn wait(&self, client: &Client, tries: &mut Tries, error: ClientError) -> Result<(), ClientError> {
-        let Verdict::Again { after } = error.verdict() else { return Err(error) };
-        let since = *tries.since.get_or_insert_with(Instant::now);
-        tries.failed += 1;
-        let pause = client.backoff().pause(tries.failed, after, rand::random());
-        if since.elapsed() + pause > PATIENCE {
-            return Err(error);
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
-            () = self.stopped.cancelled() => Err(error),
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stopped.cancelled() => return Err(error),
+            }
         }
     }
 

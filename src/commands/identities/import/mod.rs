@@ -19,6 +19,8 @@ mod sheet;
 mod source;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
 
 use anyhow::anyhow;
 use futures_util::{StreamExt, stream};
@@ -28,47 +30,58 @@ use identities::{Client, ClientError};
 
 use super::access;
 use crate::agent;
-use crate::cli::ImportArgs;
+use crate::cli::{ImportArgs, ImportedPeople};
 use crate::commands::CommandResult;
 use crate::commands::doors::Doors;
-use crate::commands::progress::bar;
+use crate::commands::table::bar;
 use crate::terminal::ExitCode;
 use cut::Cut;
 use person::Importer;
-use plan::Plan;
 use report::Report;
+use source::Plan;
 
 pub async fn run(args: ImportArgs) -> CommandResult {
-    let source = args.what.source.clone();
+    let connect = || if args.dry_run { Ok(None) } else { access::connect(&args.access).map(Some) };
+    people(args.what, args.access.config.config.as_deref(), connect).await
+}
+
+/// Imports people into the engine that `connect` gives; where it gives none, everything is read and nothing sent. The
+/// configuration says where the doors are.
+pub async fn people(
+    what: ImportedPeople,
+    config: Option<&Path>,
+    connect: impl FnOnce() -> anyhow::Result<Option<Client>>,
+) -> CommandResult {
+    let source = what.source.clone();
     let bar = bar("reading photos {pos}");
     let reading = bar.clone();
-    let doors = Doors::new(args.what.time_zone, args.access.config.config.as_deref());
+    let doors = Doors::new(what.time_zone, config);
     let plan = tokio::task::spawn_blocking(move || plan::read(&source, &doors, &|| reading.inc(1))).await??;
     bar.finish_and_clear();
     for note in &plan.notes {
         eprintln!("doorward: {note}");
     }
     let mut report = Report::new(&plan);
-    if args.dry_run {
-        report.dry_run();
-    } else {
-        let client = access::connect(&args.access)?;
-        // Wrong addresses and passwords are known before anything begins.
-        client.authenticate().await?;
-        import(client, &plan, &args, &mut report).await?;
+    match connect()? {
+        None => report.dry_run = true,
+        Some(client) => {
+            // Wrong addresses and passwords are known before anything begins.
+            client.authenticate().await?;
+            import(client, &plan, &what, &mut report).await?;
+        }
     }
     report.finish();
-    if let Some(file) = &args.what.report {
+    if let Some(file) = &what.report {
         report.write(file)?;
     }
-    report.print(args.what.json);
-    if let Some(error) = report.take_stop() {
-        return Err(error.context("the import stopped before its end; run it again, and it goes on from there").into());
+    report.print(what.json);
+    if let Some(error) = report.stop {
+        return Err(error.context("the import stopped before its end; run it again, and it goes on from there"));
     }
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Report) -> anyhow::Result<()> {
+async fn import(client: Client, plan: &Plan, what: &ImportedPeople, report: &mut Report) -> anyhow::Result<()> {
     let cut = Cut::default();
     let (stop, stopped) = (agent::stop_on_signal()?, cut.clone());
     tokio::spawn(async move {
@@ -78,11 +91,11 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
     let tags = match define_tags(&client, plan, &cut).await {
         Ok(tags) => tags,
         Err(error) => {
-            report.stopped(anyhow!(error).context("the tags could not be defined"));
+            report.stop = Some(anyhow!(error).context("the tags could not be defined"));
             return Ok(());
         }
     };
-    let importer = Importer { client, cut: cut.clone(), force: args.what.force, tags };
+    let importer = Importer { client, cut: cut.clone(), force: what.force, tags };
     let photos = plan.people.iter().map(|person| person.photos.len() as u64).sum();
     let bar = bar("{bar:30} {pos}/{len} photos, {per_sec}, {eta} left");
     bar.set_length(photos);
@@ -91,33 +104,25 @@ async fn import(client: Client, plan: &Plan, args: &ImportArgs, report: &mut Rep
             let (importer, bar) = (&importer, &bar);
             async move { (person, importer.import(person, &|| bar.inc(1)).await) }
         })
-        .buffer_unordered(usize::from(args.what.jobs));
+        .buffer_unordered(usize::from(what.jobs));
     while let Some((person, outcome)) = outcomes.next().await {
         report.add(person, outcome);
     }
     bar.finish_and_clear();
     drop(outcomes);
-    if let Some(error) = cut.reason() {
-        report.stopped(error);
-    }
+    report.stop = cut.reason();
     Ok(())
 }
 
 /// The id of every tag that is given to anybody, defined if need be, by its folded name.
 async fn define_tags(client: &Client, plan: &Plan, cut: &Cut) -> Result<BTreeMap<String, String>, ClientError> {
-    let carried = plan.people.iter().flat_map(|person| &person.record.tags).map(|tag| tag.name.as_str());
-    // A definition's spelling before a carrier's: the first of a word counts.
-    let defined = plan.tags.iter().map(|tag| tag.tag_name.as_str());
-    let mut names: BTreeMap<String, &str> = BTreeMap::new();
-    for name in defined.chain(carried) {
-        names.entry(text::folded(name)).or_insert(name);
-    }
+    let carried = plan.people.iter().flat_map(|person| &person.record.tags).map(|tag| TagWrite::named(&tag.name));
     let mut ids = BTreeMap::new();
-    for (folded, name) in names {
-        let defined = plan.tags.iter().find(|tag| tag.tag_name == name).cloned();
-        let wanted = defined.unwrap_or_else(|| TagWrite::named(name));
-        let id = cut.patiently(client, || client.ensure_tag(&wanted)).await?;
-        ids.insert(folded, id);
+    // A definition before a carrier's spelling: the first of a word counts.
+    for wanted in plan.tags.iter().cloned().chain(carried) {
+        if let Entry::Vacant(entry) = ids.entry(text::folded(&wanted.tag_name)) {
+            entry.insert(cut.patiently(client, async || client.ensure_tag(&wanted).await).await?);
+        }
     }
     Ok(ids)
 }

@@ -11,14 +11,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::anyhow;
+use anyhow::{Context, bail};
 use identities::wire::{Base64, CheckImageReferenceResponse, FaceEnrollQuery, FaceEnrollRequest, IdentityPersonItem};
 use identities::{Client, ClientError};
 
-use super::cut::{Cut, Tries, is_of_one};
-use super::record::{Record, same_name};
+use super::cut::{Cut, is_of_one};
+use super::record::{Record, share_a_name};
 use super::source::{Photo, Planned};
-use crate::terminal::with_causes;
 
 /// How an operator settles whose a photo is.
 const SAY_SO: &str = "say so: person_id in the CSV file, personId in person.json";
@@ -55,17 +54,9 @@ pub enum Fate {
     Rejected(String),
 }
 
-/// Why a person cannot be gone on with.
-enum Trouble {
-    /// The others can.
-    Own(String),
-    Engine(ClientError),
-}
-
-impl From<ClientError> for Trouble {
-    fn from(error: ClientError) -> Self {
-        Self::Engine(error)
-    }
+/// Whether an error is the engine's, and about one photo or record.
+fn is_of_one_photo(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(is_of_one)
 }
 
 impl Importer {
@@ -73,9 +64,13 @@ impl Importer {
     pub async fn import(&self, wanted: &Planned, photo_done: &dyn Fn()) -> Outcome {
         let mut outcome = Outcome::default();
         if !self.cut.is_stopped()
-            && let Err(trouble) = self.steps(wanted, &mut outcome, photo_done).await
+            && let Err(error) = self.steps(wanted, &mut outcome, photo_done).await
         {
-            outcome.failure = Some(self.told(trouble));
+            outcome.failure = Some(format!("{error:#}"));
+            // What the engine has against everybody stops everything.
+            if error.downcast_ref().is_some_and(|error| !is_of_one(error)) {
+                self.cut.stop(error);
+            }
         }
         for _ in outcome.photos.len()..wanted.photos.len() {
             photo_done();
@@ -83,63 +78,50 @@ impl Importer {
         outcome
     }
 
-    async fn steps(&self, wanted: &Planned, outcome: &mut Outcome, photo_done: &dyn Fn()) -> Result<(), Trouble> {
+    async fn steps(&self, wanted: &Planned, outcome: &mut Outcome, photo_done: &dyn Fn()) -> anyhow::Result<()> {
         let mut known = Vec::with_capacity(wanted.photos.len());
         for photo in &wanted.photos {
             known.push(self.known(photo).await?);
         }
-        let mut person = self.owner_of_known(wanted, &known).await?;
+        outcome.person_id = self.owner_of_known(wanted, &known).await?;
         for (photo, known) in wanted.photos.iter().zip(&known) {
             if self.cut.is_stopped() {
                 return Ok(());
             }
-            let fate = if known.exists {
-                Fate::Present
-            } else {
-                match self.enroll(photo, person.as_deref()).await {
-                    Ok(id) => {
-                        outcome.new |= person.is_none();
-                        person = Some(id);
-                        Fate::Enrolled
-                    }
-                    Err(Trouble::Engine(error)) if is_of_one(&error) => match person {
-                        Some(_) => Fate::Rejected(with_causes(&error)),
-                        // The engine may know them already, by a photo of another reference.
-                        None => match self.namesake(photo, wanted).await? {
-                            None => Fate::Rejected(with_causes(&error)),
-                            Some(id) => {
-                                let joined = self.enroll(photo, Some(&id)).await;
-                                person = joined.is_ok().then_some(id);
-                                match joined {
-                                    Ok(_) => Fate::Enrolled,
-                                    Err(Trouble::Engine(error)) if is_of_one(&error) => {
-                                        Fate::Rejected(with_causes(&error))
-                                    }
-                                    Err(trouble) => return Err(trouble),
-                                }
-                            }
-                        },
-                    },
-                    Err(trouble) => {
-                        outcome.person_id = person;
-                        return Err(trouble);
-                    }
-                }
-            };
+            let fate = if known.exists { Fate::Present } else { self.bring(photo, wanted, outcome).await? };
             outcome.photos.push(fate);
             photo_done();
-            outcome.person_id.clone_from(&person);
         }
-        let Some(person) = person else {
-            return Err(Trouble::Own("nobody was enrolled: every photo was turned down".into()));
+        let Some(person) = &outcome.person_id else {
+            bail!("nobody was enrolled: every photo was turned down");
         };
-        outcome.person_id = Some(person.clone());
-        let stored = self.person(&person).await?;
+        let stored = self.person(person).await?;
         let record = Record { client: &self.client, cut: &self.cut, tags: &self.tags, stored };
-        record.complete(wanted).await.map_err(|error| match is_of_one(&error) {
-            true => Trouble::Own(format!("the record is not complete: {}", with_causes(&error))),
-            false => Trouble::Engine(error),
-        })
+        record.complete(wanted).await.context("the record is not complete")
+    }
+
+    /// Enrols a photo the engine does not have: for the person so far, else for a new one, else, where it turns that
+    /// down, for the one it knows in the photo, whom it may have by a photo of another reference.
+    async fn bring(&self, photo: &Photo, wanted: &Planned, outcome: &mut Outcome) -> anyhow::Result<Fate> {
+        let so_far = outcome.person_id.as_deref();
+        let enrolled = match self.enroll(photo, so_far).await {
+            Err(error) if so_far.is_none() && is_of_one_photo(&error) => match self.namesake(photo, wanted).await? {
+                Some(id) => self.enroll(photo, Some(&id)).await,
+                None => Err(error),
+            },
+            enrolled => {
+                outcome.new |= so_far.is_none() && enrolled.is_ok();
+                enrolled
+            }
+        };
+        match enrolled {
+            Ok(id) => {
+                outcome.person_id = Some(id);
+                Ok(Fate::Enrolled)
+            }
+            Err(error) if is_of_one_photo(&error) => Ok(Fate::Rejected(format!("{error:#}"))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Who has the photos that the engine has; nobody when it has none. Somebody of another name is a conflict: adding
@@ -148,14 +130,17 @@ impl Importer {
         &self,
         wanted: &Planned,
         known: &[CheckImageReferenceResponse],
-    ) -> Result<Option<String>, Trouble> {
+    ) -> anyhow::Result<Option<String>> {
         let first = wanted.photos.iter().zip(known).find(|(_, known)| known.exists);
         let owner = match first {
             Some((photo, known)) => Some(self.owner(photo, known).await?),
             None => None,
         };
         let stated = match (&wanted.person_id, &wanted.record.person_id) {
-            (Some(id), _) => Some(self.person(id).await.map_err(|error| nobody(error, id))?.person_id),
+            (Some(id), _) => match self.person(id).await {
+                Err(ClientError::NotFound { .. }) => bail!("the engine knows nobody of person_id {id}"),
+                person => Some(person?.person_id),
+            },
             // Of the engine the record came from; this may be another.
             (None, Some(id)) => match self.person(id).await {
                 Ok(person) => Some(person.person_id),
@@ -164,112 +149,85 @@ impl Importer {
             },
             (None, None) => None,
         };
-        match (&stated, owner) {
-            (None, None) => Ok(None),
-            (Some(id), None) => Ok(Some(id.clone())),
-            (Some(id), Some(owner)) if !id.eq_ignore_ascii_case(&owner.person.person_id) => Err(Trouble::Own(format!(
-                "a photo of them is enrolled for another person, {}, not for {id}",
-                owner.person.person_id
-            ))),
-            (Some(_), Some(owner)) => Ok(Some(owner.person.person_id)),
-            (None, Some(owner)) => {
-                let stored = &owner.person.aliases;
-                let names = &wanted.record.aliases;
-                let shared = names.iter().any(|name| stored.iter().any(|known| same_name(known, name)));
-                let id = owner.person.person_id;
-                match (names.is_empty() || stored.is_empty(), shared, owner.certain) {
-                    (_, true, _) | (true, _, true) => Ok(Some(id)),
-                    (true, false, false) => Err(Trouble::Own(format!(
-                        "their photo is enrolled, but the engine does not tell for certain whose it is; it may be \
-                         {id}: if so, {SAY_SO}"
-                    ))),
-                    (false, false, _) => Err(Trouble::Own(format!(
-                        "their photo is enrolled for {id}, who has another name; if it is the same \
-                         person, {SAY_SO}"
-                    ))),
-                }
+        let Some(Owner { person: IdentityPersonItem { person_id: id, aliases, .. }, certain }) = owner else {
+            return Ok(stated);
+        };
+        let names = &wanted.record.aliases;
+        let nameless = names.is_empty() || aliases.is_empty();
+        match stated {
+            Some(stated) if stated.eq_ignore_ascii_case(&id) => Ok(Some(id)),
+            None if share_a_name(names, &aliases) || (nameless && certain) => Ok(Some(id)),
+            Some(stated) => bail!("a photo of them is enrolled for another person, {id}, not for {stated}"),
+            None if nameless => bail!(
+                "their photo is enrolled, but the engine does not tell for certain whose it is; it may be {id}: if so, \
+                 {SAY_SO}"
+            ),
+            None => {
+                bail!("their photo is enrolled for {id}, who has another name; if it is the same person, {SAY_SO}")
             }
         }
     }
 
     /// Whose a photo is that the engine has: it is shown to the engine again.
-    async fn owner(&self, photo: &Photo, known: &CheckImageReferenceResponse) -> Result<Owner, Trouble> {
+    async fn owner(&self, photo: &Photo, known: &CheckImageReferenceResponse) -> anyhow::Result<Owner> {
         let picture = read(photo).await?;
-        let faces = self.cut.patiently(&self.client, || self.client.face_detect(picture.clone())).await?.detections;
+        let faces =
+            self.cut.patiently(&self.client, async || self.client.face_detect(picture.clone()).await).await?.detections;
         let enrolled = faces.iter().find(|face| known.face_id.as_ref() == Some(&face.face_id));
         let certain = enrolled.is_some_and(|face| face.person_id.is_some());
         let mut people = faces.iter().filter_map(|face| face.person_id.as_ref());
         let person = match (enrolled.and_then(|face| face.person_id.as_ref()), people.next(), people.next()) {
             (Some(person), _, _) | (None, Some(person), None) => person,
-            _ => {
-                return Err(Trouble::Own(format!(
-                    "{} is enrolled, but the engine does not tell whose it is; if you know, {SAY_SO}",
-                    photo.file.display()
-                )));
-            }
+            _ => bail!(
+                "{} is enrolled, but the engine does not tell whose it is; if you know, {SAY_SO}",
+                photo.file.display()
+            ),
         };
         Ok(Owner { person: self.person(person).await?, certain })
     }
 
     /// The only person the engine knows in a photo, if they are called as the source has it.
-    async fn namesake(&self, photo: &Photo, wanted: &Planned) -> Result<Option<String>, Trouble> {
+    async fn namesake(&self, photo: &Photo, wanted: &Planned) -> anyhow::Result<Option<String>> {
         let picture = read(photo).await?;
-        let faces = match self.cut.patiently(&self.client, || self.client.face_detect(picture.clone())).await {
-            Ok(found) => found.detections,
-            Err(error) if is_of_one(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let faces =
+            match self.cut.patiently(&self.client, async || self.client.face_detect(picture.clone()).await).await {
+                Ok(found) => found.detections,
+                Err(error) if is_of_one(&error) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
         let mut people = faces.into_iter().filter_map(|face| face.person_id);
         let (Some(id), None) = (people.next(), people.next()) else { return Ok(None) };
         let known = self.person(&id).await?;
-        let names = &wanted.record.aliases;
-        let shared = names.iter().any(|name| known.aliases.iter().any(|alias| same_name(alias, name)));
-        Ok(shared.then_some(id))
+        Ok(share_a_name(&wanted.record.aliases, &known.aliases).then_some(id))
     }
 
     /// Enrols a photo the engine does not have; gives the person's id.
-    async fn enroll(&self, photo: &Photo, person: Option<&str>) -> Result<String, Trouble> {
+    async fn enroll(&self, photo: &Photo, person: Option<&str>) -> anyhow::Result<String> {
         let query = FaceEnrollQuery { person_id: person.map(str::to_owned), force_enrollment: self.force };
         let picture = read(photo).await?;
         let request = FaceEnrollRequest { face_image: picture, photo_reference_id: Some(photo.reference.clone()) };
-        let mut tries = Tries::default();
-        loop {
-            let error = match self.client.face_enroll(&query, &request).await {
-                Ok(enrolled) => return Ok(enrolled.person_id),
-                Err(error) => error,
-            };
-            self.cut.wait(&self.client, &mut tries, error).await?;
-            // It may have happened all the same.
-            let known = self.known(photo).await?;
-            if known.exists {
-                return match person {
-                    Some(person) => Ok(person.to_owned()),
-                    None => Ok(self.owner(photo, &known).await?.person.person_id),
-                };
+        let mut tried = false;
+        let enrolled = self.cut.patiently(&self.client, async || {
+            // A try that failed may have been heard all the same.
+            let again = std::mem::replace(&mut tried, true);
+            if again && self.client.check_image_reference(&photo.reference).await?.exists {
+                return Ok(None);
             }
+            self.client.face_enroll(&query, &request).await.map(|enrolled| Some(enrolled.person_id))
+        });
+        match (enrolled.await?, person) {
+            (Some(id), _) => Ok(id),
+            (None, Some(person)) => Ok(person.to_owned()),
+            (None, None) => Ok(self.owner(photo, &self.known(photo).await?).await?.person.person_id),
         }
     }
 
     async fn known(&self, photo: &Photo) -> Result<CheckImageReferenceResponse, ClientError> {
-        self.cut.patiently(&self.client, || self.client.check_image_reference(&photo.reference)).await
+        self.cut.patiently(&self.client, async || self.client.check_image_reference(&photo.reference).await).await
     }
 
     async fn person(&self, id: &str) -> Result<IdentityPersonItem, ClientError> {
-        self.cut.patiently(&self.client, || self.client.person(id)).await
-    }
-
-    /// The trouble in words. One that everybody would have stops everything.
-    fn told(&self, trouble: Trouble) -> String {
-        match trouble {
-            Trouble::Own(text) => text,
-            Trouble::Engine(error) => {
-                let text = with_causes(&error);
-                if !is_of_one(&error) {
-                    self.cut.stop(anyhow!(error));
-                }
-                text
-            }
-        }
+        self.cut.patiently(&self.client, async || self.client.person(id).await).await
     }
 }
 
@@ -278,13 +236,6 @@ struct Owner {
     person: IdentityPersonItem,
     /// The engine named the very face that was enrolled, not only somebody who looks like it.
     certain: bool,
-}
-
-fn nobody(error: ClientError, id: &str) -> Trouble {
-    match error {
-        ClientError::NotFound { .. } => Trouble::Own(format!("the engine knows nobody of person_id {id}")),
-        error => Trouble::Engine(error),
-    }
 }
 
 async fn read(photo: &Photo) -> Result<Base64, ClientError> {

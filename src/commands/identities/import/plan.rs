@@ -4,53 +4,37 @@
 //! picture, and shows up once; and a flaw for each that does not. It sends nothing.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use identities::roster::PersonFile;
 use identities::text;
-use identities::wire::TagWrite;
 use sha2::{Digest, Sha256};
 
 use super::super::photo;
-use super::source::{Flaw, Found, Photo, Planned, Source, Sourced};
+use super::source::{Flaw, Photo, Plan, Planned};
 use super::{folder, sheet};
 use crate::commands::doors::Doors;
-
-/// Everything there is to do, and what cannot be done.
-pub struct Plan {
-    pub people: Vec<Planned>,
-    /// Definitions that came along.
-    pub tags: Vec<TagWrite>,
-    pub flaws: Vec<Flaw>,
-    /// Photos that a person has twice: they go in once, which is no flaw.
-    pub repeated: Vec<Flaw>,
-    /// What whoever imports should know of the source.
-    pub notes: Vec<String>,
-}
 
 /// Reads a source; `photo_read` is called after every photo.
 pub fn read(source: &Path, doors: &Doors, photo_read: &dyn Fn()) -> anyhow::Result<Plan> {
     let about = std::fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))?;
-    let read = if about.is_dir() { folder::read(source)? } else { sheet::read(source, doors)? };
-    let Source { people, tags, mut flaws, notes } = read;
-    let mut people = look_at_photos(people, &mut flaws, photo_read);
-    people.iter_mut().for_each(|(person, _)| tidy(&mut person.record));
-    let mut repeated = Vec::new();
-    set_aside_repeated_photos(&mut people, &mut flaws, &mut repeated);
-    let people = people.into_iter().map(|(person, _)| person);
-    let (able, unable): (Vec<_>, Vec<_>) =
-        people.partition(|person| !person.photos.is_empty() || person.person_id.is_some());
+    let mut plan = if about.is_dir() { folder::read(source)? } else { sheet::read(source, doors)? };
+    for person in &mut plan.people {
+        look_at_photos(person, &mut plan.flaws, photo_read);
+        tidy(&mut person.record);
+    }
+    set_aside_repeated_photos(&mut plan);
+    let unable = plan.people.extract_if(.., |person| person.photos.is_empty() && person.person_id.is_none());
     for person in unable {
-        let told = flaws.iter().any(|flaw| flaw.person == person.key);
-        if !told {
-            flaws.push(Flaw { person: person.key, photo: None, reason: "there is no photo of them".into() });
+        if plan.flaws.iter().all(|flaw| flaw.person != person.key) {
+            plan.flaws.push(Flaw { person: person.key, photo: None, reason: "there is no photo of them".into() });
         }
     }
-    if able.is_empty() && flaws.is_empty() {
+    if plan.people.is_empty() && plan.flaws.is_empty() {
         bail!("{} holds nobody: one folder per person is needed, with photos in it", source.display());
     }
-    Ok(Plan { people: able, tags, flaws, repeated, notes })
+    Ok(plan)
 }
 
 /// Names, tags and fields as they are kept: a folder's name may be decomposed, a spreadsheet's cell hold other spaces.
@@ -67,68 +51,58 @@ fn tidy(record: &mut PersonFile) {
     }
 }
 
-/// Reads every photo once: whether it is one, and what it holds. The photos of a person keep their order.
-fn look_at_photos(people: Vec<Sourced>, flaws: &mut Vec<Flaw>, photo_read: &dyn Fn()) -> Vec<(Planned, Vec<String>)> {
-    let mut looked_at = Vec::with_capacity(people.len());
-    for Sourced { mut planned, found } in people {
-        let mut contents = Vec::new();
-        for Found { file, reference } in found {
-            match photo::read(&file) {
-                Ok(bytes) => {
-                    let content = hex::encode(Sha256::digest(&bytes));
-                    let reference = reference.filter(|reference| !reference.is_empty());
-                    let reference = reference.unwrap_or_else(|| format!("doorward-{}", &content[..32]));
-                    planned.photos.push(Photo { file, reference });
-                    contents.push(content);
+/// Reads every photo of a person once: what it holds, and whether it is one. What is none goes to the flaws.
+fn look_at_photos(person: &mut Planned, flaws: &mut Vec<Flaw>, photo_read: &dyn Fn()) {
+    person.photos.retain_mut(|found| {
+        let read = photo::read(&found.file);
+        photo_read();
+        match read {
+            Ok(bytes) => {
+                found.content = hex::encode(Sha256::digest(&bytes));
+                if found.reference.is_empty() {
+                    found.reference = format!("doorward-{}", &found.content[..32]);
                 }
-                Err(error) => {
-                    let reason = format!("{error:#}");
-                    flaws.push(Flaw { person: planned.key.clone(), photo: Some(file), reason });
-                }
+                true
             }
-            photo_read();
+            Err(error) => {
+                let (person, reason) = (person.key.clone(), format!("{error:#}"));
+                flaws.push(Flaw { person, photo: Some(found.file.clone()), reason });
+                false
+            }
         }
-        looked_at.push((planned, contents));
-    }
-    looked_at
+    });
 }
 
 /// A picture that is there twice for one person counts once. One that several people have is nobody's: who is on it
 /// would otherwise be a matter of chance, and open doors.
-fn set_aside_repeated_photos(people: &mut [(Planned, Vec<String>)], flaws: &mut Vec<Flaw>, repeated: &mut Vec<Flaw>) {
-    let mut holders: BTreeMap<String, Vec<(usize, PathBuf)>> = BTreeMap::new();
-    for (index, (person, contents)) in people.iter().enumerate() {
-        for (photo, content) in person.photos.iter().zip(contents) {
-            // Two photos with one reference would be one to the engine.
-            for key in [content.clone(), format!("reference {}", photo.reference)] {
-                let holders = holders.entry(key).or_default();
-                if !holders.iter().any(|(_, file)| *file == photo.file) {
-                    holders.push((index, photo.file.clone()));
-                }
+fn set_aside_repeated_photos(plan: &mut Plan) {
+    // Two photos with one reference would be one to the engine, as two with one content are.
+    let keys = |photo: &Photo| [photo.content.clone(), format!("reference {}", photo.reference)];
+    let mut holders: BTreeMap<String, Vec<(usize, Photo)>> = BTreeMap::new();
+    for (index, person) in plan.people.iter().enumerate() {
+        for photo in &person.photos {
+            for key in keys(photo) {
+                holders.entry(key).or_default().push((index, photo.clone()));
             }
         }
     }
-    for (index, (person, contents)) in people.iter_mut().enumerate() {
-        let mut kept: Vec<String> = Vec::new();
+    for (index, person) in plan.people.iter_mut().enumerate() {
         let key = person.key.clone();
-        let mut contents = contents.iter();
+        let flaw = |photo: &Photo, reason| Flaw { person: key.clone(), photo: Some(photo.file.clone()), reason };
+        let mut kept: Vec<String> = Vec::new();
         person.photos.retain(|photo| {
-            // There is a content for every photo.
-            let Some(content) = contents.next() else { return true };
-            let keys = [content.clone(), format!("reference {}", photo.reference)];
-            let elsewhere = keys.iter().flat_map(|key| &holders[key]).find(|(other, _)| *other != index);
-            if let Some((_, other)) = elsewhere {
-                let other = other.display();
+            let keys = keys(photo);
+            let mut like_it = keys.iter().flat_map(|key| &holders[key]);
+            if let Some((_, other)) = like_it.clone().find(|(other, _)| *other != index) {
+                let other = other.file.display();
                 let reason =
                     format!("the same photo is there for somebody else, as {other}; delete it where it is wrong");
-                flaws.push(Flaw { person: key.clone(), photo: Some(photo.file.clone()), reason });
+                plan.flaws.push(flaw(photo, reason));
                 return false;
             }
-            let first = keys.iter().flat_map(|key| &holders[key]).find(|(_, file)| *file != photo.file);
             let again = keys.iter().any(|key| kept.contains(key));
-            if let Some((_, first)) = first.filter(|_| again) {
-                let reason = format!("it is the same photo as {}", first.display());
-                repeated.push(Flaw { person: key.clone(), photo: Some(photo.file.clone()), reason });
+            if again && let Some((_, first)) = like_it.find(|(_, other)| other.file != photo.file) {
+                plan.repeated.push(flaw(photo, format!("it is the same photo as {}", first.file.display())));
             }
             kept.extend(keys);
             !again

@@ -4,6 +4,7 @@
 //! person and what it says, so that putting it again changes nothing.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use chrono::Utc;
 use identities::roster::DocumentFile;
@@ -31,21 +32,19 @@ impl Record<'_> {
     /// Puts what is wanted and not there yet; other parts stay as they are.
     pub async fn complete(&self, wanted: &Planned) -> Result<(), ClientError> {
         let record = &wanted.record;
-        for alias in
-            record.aliases.iter().filter(|alias| !self.stored.aliases.iter().any(|known| same_name(known, alias)))
-        {
+        for alias in record.aliases.iter().filter(|alias| !share_a_name(&self.stored.aliases, slice::from_ref(alias))) {
             let alias = PersonAlias { person_alias_id: None, ..alias.clone() };
             let alias = PersonAlias { person_alias_id: Some(self.part_id("alias", &alias)), ..alias };
-            self.again(|| self.client.put_alias(self.id(), &alias)).await?;
+            self.again(async || self.client.put_alias(self.id(), &alias).await).await?;
         }
         for tag in &record.tags {
             if let Some(tag) = self.tag(&tag.name, tag.expires) {
-                self.again(|| self.client.put_person_tag(self.id(), &tag)).await?;
+                self.again(async || self.client.put_person_tag(self.id(), &tag).await).await?;
             }
         }
         for field in &record.entity_fields {
             if let Some(field) = self.field(field) {
-                self.again(|| self.client.put_entity_field(self.id(), &field)).await?;
+                self.again(async || self.client.put_entity_field(self.id(), &field).await).await?;
             }
         }
         for address in &record.addresses {
@@ -54,7 +53,7 @@ impl Record<'_> {
             if !self.stored.addresses.iter().any(|known| bare(known) == address) {
                 let id = self.part_id("address", &address);
                 let address = PersonAddress { person_address_id: Some(id), ..address };
-                self.again(|| self.client.put_address(self.id(), &address)).await?;
+                self.again(async || self.client.put_address(self.id(), &address).await).await?;
             }
         }
         for note in &record.notes {
@@ -62,7 +61,7 @@ impl Record<'_> {
             if !self.stored.notes.iter().any(same) {
                 let id = self.part_id("note", &(&note.summary, &note.body));
                 let note = PersonNote { note_id: Some(id), ..note.clone() };
-                self.again(|| self.client.put_note(self.id(), &note)).await?;
+                self.again(async || self.client.put_note(self.id(), &note).await).await?;
             }
         }
         for document in &record.documents {
@@ -126,13 +125,10 @@ impl Record<'_> {
             media_type: document.media_type.clone(),
         };
         // With an id of its own it takes its own place when it is sent again.
-        self.again(|| self.client.upload_document(&upload)).await
+        self.again(async || self.client.upload_document(&upload).await).await
     }
 
-    async fn again<T, F>(&self, call: impl FnMut() -> F) -> Result<T, ClientError>
-    where
-        F: Future<Output = Result<T, ClientError>>,
-    {
+    async fn again<T>(&self, call: impl AsyncFnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
         self.cut.patiently(self.client, call).await
     }
 
@@ -155,12 +151,13 @@ fn part_id(person: &str, kind: &str, content: &impl Serialize) -> String {
     uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
-pub fn same_name(a: &PersonAlias, b: &PersonAlias) -> bool {
+/// Whether a name is on both lists, in whatever spelling.
+pub fn share_a_name(some: &[PersonAlias], others: &[PersonAlias]) -> bool {
     let parts = |alias: &PersonAlias| {
         [&alias.first_name, &alias.last_name, &alias.middle_name, &alias.title]
             .map(|part| text::folded(part.as_deref().unwrap_or_default()))
     };
-    parts(a) == parts(b)
+    some.iter().map(parts).any(|name| others.iter().map(parts).any(|other| other == name))
 }
 
 #[cfg(test)]
@@ -187,8 +184,8 @@ mod tests {
             last_name: last.map(Into::into),
             ..PersonAlias::default()
         };
-        assert!(same_name(&alias("Ada", Some("")), &alias(" ada", None)));
-        assert!(same_name(&alias("Jose\u{301}", Some("García")), &alias("JOSÉ", Some("Garci\u{301}a\u{a0}"))));
-        assert!(!same_name(&alias("Ada", Some("King")), &alias("Ada", None)));
+        assert!(share_a_name(&[alias("Ada", Some(""))], &[alias(" ada", None)]));
+        assert!(share_a_name(&[alias("Jose\u{301}", Some("García"))], &[alias("JOSÉ", Some("Garci\u{301}a\u{a0}"))]));
+        assert!(!share_a_name(&[alias("Ada", Some("King"))], &[alias("Ada", None)]));
     }
 }

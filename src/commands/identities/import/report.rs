@@ -11,8 +11,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::person::{Fate, Outcome};
-use super::plan::Plan;
-use super::source::{Flaw, Planned};
+use super::source::{Flaw, Plan, Planned};
 use crate::commands::{print_line, table};
 
 /// So many failures are printed; the report file has all.
@@ -22,8 +21,9 @@ const PRINTED: usize = 50;
 pub struct Report {
     counts: Counts,
     rows: Vec<Row>,
-    stop: Option<anyhow::Error>,
-    dry_run: bool,
+    /// Why everything stopped before its end.
+    pub stop: Option<anyhow::Error>,
+    pub dry_run: bool,
 }
 
 #[derive(Default, Serialize)]
@@ -77,10 +77,6 @@ impl Report {
         report
     }
 
-    pub fn dry_run(&mut self) {
-        self.dry_run = true;
-    }
-
     /// Takes in what became of a person.
     pub fn add(&mut self, planned: &Planned, outcome: Outcome) {
         let id = outcome.person_id.as_deref();
@@ -104,15 +100,6 @@ impl Report {
             None if outcome.new => self.counts.people_new += 1,
             None => self.counts.people_known += 1,
         }
-    }
-
-    /// Everything stopped before its end.
-    pub fn stopped(&mut self, reason: anyhow::Error) {
-        self.stop = Some(reason);
-    }
-
-    pub fn take_stop(&mut self) -> Option<anyhow::Error> {
-        self.stop.take()
     }
 
     /// Rows in the order of people and photos, however they came.

@@ -7,20 +7,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use encoding_rs::WINDOWS_1252;
 use identities::roster::CarriedTag;
 use identities::text;
 use identities::wire::{EntityField, PersonAlias, PersonNote, parse_time};
 
-use super::source::{Flaw, Found, Planned, Source, Sourced, alias, pictures};
+use super::source::{Flaw, Photo, Plan, Planned, alias, pictures};
 use crate::commands::doors::Doors;
 
 /// A file larger than this is no list of people.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// What a column holds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 enum Column {
     Photo,
     Name,
@@ -28,22 +29,23 @@ enum Column {
     LastName,
     MiddleName,
     Title,
-    Tags,
+    Tag,
     Note,
     /// The key that makes several rows one person.
     Person,
     PersonId,
+    #[strum(disabled)]
     Field(String),
+    #[strum(disabled)]
     Ignored,
     /// Of no name, and so with nothing in it.
+    #[strum(serialize = "")]
     Nameless,
 }
 
-pub fn read(file: &Path, doors: &Doors) -> anyhow::Result<Source> {
+pub fn read(file: &Path, doors: &Doors) -> anyhow::Result<Plan> {
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
-    if size > MAX_BYTES {
-        bail!("{} has {size} bytes, too many for a list of people", file.display());
-    }
+    ensure!(size <= MAX_BYTES, "{} has {size} bytes, too many for a list of people", file.display());
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let failed = || format!("{} cannot be used", file.display());
     let (text, guessed) = decoded(&bytes).with_context(failed)?;
@@ -65,13 +67,11 @@ fn decoded(bytes: &[u8]) -> anyhow::Result<(String, bool)> {
         Some(text) => (text, false),
         None => (WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(), true),
     };
-    if text.contains('\0') {
-        bail!("it is no text that is known here; save it as \"CSV UTF-8\"");
-    }
+    ensure!(!text.contains('\0'), "it is no text that is known here; save it as \"CSV UTF-8\"");
     Ok((text, guessed))
 }
 
-fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Source> {
+fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Plan> {
     let (said, text) = separator(text);
     // Above the lines the reader counts, `sep=;` is one more.
     let above = u64::from(said.is_some());
@@ -85,7 +85,7 @@ fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Source> {
     if !columns.iter().any(|column| matches!(column, Column::Photo | Column::PersonId)) {
         bail!("the first line names no column `photo`");
     }
-    let mut source = Source::default();
+    let mut source = Plan::default();
     let mut by_key: BTreeMap<String, usize> = BTreeMap::new();
     for row in reader.records() {
         let row = row?;
@@ -105,10 +105,7 @@ fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Source> {
             None => format!("line {line}"),
         });
         let index = *by_key.entry(key.clone()).or_insert_with(|| {
-            source.people.push(Sourced {
-                planned: Planned { key: key.clone(), folder: folder.into(), ..Planned::default() },
-                found: Vec::new(),
-            });
+            source.people.push(Planned { key: key.clone(), folder: folder.into(), ..Planned::default() });
             source.people.len() - 1
         });
         let person = &mut source.people[index];
@@ -122,43 +119,35 @@ fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Source> {
 
 /// Adds a row to its person.
 fn add<'a>(
-    person: &mut Sourced,
+    person: &mut Planned,
     cells: impl Iterator<Item = (&'a Column, &'a str)>,
     name: Option<PersonAlias>,
     person_id: Option<String>,
     folder: &Path,
     doors: &Doors,
 ) -> anyhow::Result<()> {
-    let planned = &mut person.planned;
-    if let Some(id) = person_id {
-        if planned.person_id.as_ref().is_some_and(|known| *known != id) {
-            bail!("the person has another person_id in a line before");
-        }
-        planned.person_id = Some(id);
+    if let Some(id) = person_id
+        && *person.person_id.get_or_insert_with(|| id.clone()) != id
+    {
+        bail!("the person has another person_id in a line before");
     }
-    let record = &mut planned.record;
-    record.aliases.extend(name.filter(|name| !record.aliases.contains(name)));
+    let record = &mut person.record;
+    name.into_iter().for_each(|name| add_new(&mut record.aliases, name));
     for (column, cell) in cells {
         match column {
             Column::Photo => {
                 for path in several(cell) {
                     let found = pictures(&folder.join(path))?;
-                    person.found.extend(found.into_iter().map(|file| Found { file, reference: None }));
+                    person.photos.extend(found.into_iter().map(|file| Photo { file, ..Photo::default() }));
                 }
             }
-            Column::Tags => {
+            Column::Tag => {
                 for text in several(cell) {
-                    let tag = tag(text, doors)?;
-                    if !record.tags.contains(&tag) {
-                        record.tags.push(tag);
-                    }
+                    add_new(&mut record.tags, tag(text, doors)?);
                 }
             }
             Column::Note => {
-                let note = PersonNote { body: Some(cell.into()), ..PersonNote::default() };
-                if !record.notes.contains(&note) {
-                    record.notes.push(note);
-                }
+                add_new(&mut record.notes, PersonNote { body: Some(cell.into()), ..PersonNote::default() });
             }
             Column::Field(name) => {
                 let field =
@@ -175,6 +164,13 @@ fn add<'a>(
     Ok(())
 }
 
+/// Adds a part to a list that does not have it yet.
+fn add_new<T: PartialEq>(list: &mut Vec<T>, part: T) {
+    if !list.contains(&part) {
+        list.push(part);
+    }
+}
+
 /// The name a row gives, if any.
 fn name(one: &dyn Fn(Column) -> Option<String>) -> Option<PersonAlias> {
     let whole = one(Column::Name).and_then(|name| alias(&name)).unwrap_or_default();
@@ -188,30 +184,20 @@ fn name(one: &dyn Fn(Column) -> Option<String>) -> Option<PersonAlias> {
     (name != PersonAlias::default()).then_some(name)
 }
 
+/// What the column of this name holds: `First Name`, `first_name` and `firstname` are the same, and so is `photos` to
+/// `photo`.
 fn column(name: &str) -> anyhow::Result<Column> {
-    if let Some((kind, rest)) = name.split_once(':') {
-        match (kind.trim().to_lowercase().as_str(), rest.trim()) {
-            ("field", field) if !field.is_empty() => return Ok(Column::Field(field.into())),
-            ("ignore", _) => return Ok(Column::Ignored),
-            _ => {}
-        }
+    match name.split_once(':').map(|(kind, rest)| (kind.trim().to_lowercase(), rest.trim())) {
+        Some((kind, field)) if kind == "field" && !field.is_empty() => return Ok(Column::Field(field.into())),
+        Some((kind, _)) if kind == "ignore" => return Ok(Column::Ignored),
+        _ => {}
     }
-    Ok(match name.to_lowercase().replace([' ', '-'], "_").as_str() {
-        "" => Column::Nameless,
-        "photo" | "photos" => Column::Photo,
-        "name" => Column::Name,
-        "first_name" | "firstname" => Column::FirstName,
-        "last_name" | "lastname" => Column::LastName,
-        "middle_name" | "middlename" => Column::MiddleName,
-        "title" => Column::Title,
-        "tag" | "tags" => Column::Tags,
-        "note" => Column::Note,
-        "person" => Column::Person,
-        "person_id" | "personid" => Column::PersonId,
-        _ => bail!(
+    let word = name.to_lowercase().replace([' ', '-', '_'], "");
+    word.parse().or_else(|_| word.trim_end_matches('s').parse()).with_context(|| {
+        format!(
             "the column `{name}` is not known; call it `field:{name}` to store it as a custom field, or \
              `ignore:{name}` to leave it out"
-        ),
+        )
     })
 }
 
@@ -258,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    fn parsed(text: &str) -> anyhow::Result<Source> {
+    fn parsed(text: &str) -> anyhow::Result<Plan> {
         rows(text, Path::new("/photos"), &Doors::default())
     }
 
@@ -275,9 +261,9 @@ mod tests {
         ] {
             let source = parsed(text).unwrap();
             let [person] = &source.people[..] else { panic!("{text}") };
-            assert_eq!(person.planned.key, "line 2 (Ada Lovelace)");
-            assert_eq!(person.found[0].file, PathBuf::from("/photos/a.jpg"));
-            let record = &person.planned.record;
+            assert_eq!(person.key, "line 2 (Ada Lovelace)");
+            assert_eq!(person.photos[0].file, PathBuf::from("/photos/a.jpg"));
+            let record = &person.record;
             assert_eq!(record.aliases[0].last_name.as_deref(), Some("Lovelace"));
             let tags: Vec<_> = record.tags.iter().map(|tag| (tag.name.as_str(), tag.expires.is_some())).collect();
             assert_eq!(tags, [("VIP", false), ("Guest", true)]);
@@ -296,11 +282,11 @@ mod tests {
             let source = parsed(text).unwrap();
             assert!(source.flaws.is_empty(), "{text}");
             let names: Vec<_> =
-                source.people.iter().map(|person| person.planned.record.aliases[0].last_name.as_deref()).collect();
+                source.people.iter().map(|person| person.record.aliases[0].last_name.as_deref()).collect();
             assert_eq!(names, [Some("Müller"), Some("Åberg")], "{text}");
-            assert_eq!(source.people[0].planned.record.entity_fields[0].name, "Küche");
+            assert_eq!(source.people[0].record.entity_fields[0].name, "Küche");
         }
-        assert_eq!(parsed("sep=;\nphoto;name\na.jpg;Ada\n").unwrap().people[0].planned.key, "line 3 (Ada)");
+        assert_eq!(parsed("sep=;\nphoto;name\na.jpg;Ada\n").unwrap().people[0].key, "line 3 (Ada)");
     }
 
     #[test]
@@ -314,7 +300,7 @@ mod tests {
         for (bytes, notes) in [(text.as_bytes().to_vec(), 0), (marked, 0), (utf16.clone(), 0), (western, 1)] {
             std::fs::write(&file, bytes).unwrap();
             let source = read(&file, &Doors::default()).unwrap();
-            assert_eq!(source.people[0].planned.record.aliases[0].last_name.as_deref(), Some("Müller"));
+            assert_eq!(source.people[0].record.aliases[0].last_name.as_deref(), Some("Müller"));
             assert_eq!(source.notes.len(), notes);
         }
         // Without its mark nobody can tell what it is.
@@ -334,7 +320,7 @@ mod tests {
     fn rows_of_one_key_are_one_person_and_equal_names_alone_are_not() {
         let source =
             parsed("person,photo,name,tags\n7,a.jpg,John Smith,VIP\n8,b.jpg,John Smith,\n7,c.jpg|d.jpg,,VIP\n");
-        let people: Vec<_> = source.unwrap().people.into_iter().map(|p| (p.planned.key, p.found.len())).collect();
+        let people: Vec<_> = source.unwrap().people.into_iter().map(|p| (p.key, p.photos.len())).collect();
         assert_eq!(people, [("7".to_owned(), 3), ("8".to_owned(), 1)]);
         let source = parsed("photo,name\na.jpg,John Smith\nb.jpg,John Smith\n").unwrap();
         assert_eq!(source.people.len(), 2);

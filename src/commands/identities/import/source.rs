@@ -1,7 +1,7 @@
-//! What a source of people holds: people, the photos that were found of them, and what is wrong already.
+//! What is to be imported: people, the photos that were found of them, and what is wrong with them.
 //!
-//! In: files and names, as folders and sheets have them. Out: the types of both kinds of source, and what they share:
-//! which files are pictures, and how a name is read. It reads no photo.
+//! In: files and names, as folders and sheets have them. Out: the types of a [`Plan`], and what both kinds of source
+//! share: which files are pictures, and how a name is read. It reads no photo.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,19 @@ use identities::text;
 use identities::wire::{PersonAlias, TagWrite};
 
 use super::super::photo;
+
+/// Everything there is to do, and what cannot be done.
+#[derive(Default)]
+pub struct Plan {
+    pub people: Vec<Planned>,
+    /// Definitions that came along.
+    pub tags: Vec<TagWrite>,
+    pub flaws: Vec<Flaw>,
+    /// Photos that a person has twice: they go in once, which is no flaw.
+    pub repeated: Vec<Flaw>,
+    /// What whoever imports should know of the source.
+    pub notes: Vec<String>,
+}
 
 /// One person.
 #[derive(Default)]
@@ -26,11 +39,14 @@ pub struct Planned {
     pub folder: PathBuf,
 }
 
-#[derive(Clone)]
+/// A photo that was found; whether it is one is known once it has been read.
+#[derive(Clone, Default)]
 pub struct Photo {
     pub file: PathBuf,
-    /// By which the engine knows it.
+    /// By which the engine knows it: what the source says, else made from the content once that is read.
     pub reference: String,
+    /// The SHA-256 of the file; empty before it is read.
+    pub content: String,
 }
 
 /// Why something of the source is not imported.
@@ -38,27 +54,6 @@ pub struct Flaw {
     pub person: String,
     pub photo: Option<PathBuf>,
     pub reason: String,
-}
-
-/// A photo that has been found but not read yet.
-pub struct Found {
-    pub file: PathBuf,
-    pub reference: Option<String>,
-}
-
-/// A person as the source has them.
-pub struct Sourced {
-    pub planned: Planned,
-    pub found: Vec<Found>,
-}
-
-/// What a source holds, before its photos are read.
-#[derive(Default)]
-pub struct Source {
-    pub people: Vec<Sourced>,
-    pub tags: Vec<TagWrite>,
-    pub flaws: Vec<Flaw>,
-    pub notes: Vec<String>,
 }
 
 /// What pictures are called, taken or not: a file of such a name is told of if it is none.
