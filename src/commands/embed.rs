@@ -21,7 +21,7 @@ pub fn run(args: EmbedArgs) -> CommandResult {
     let mut detector = detect::load(&store, &SearchOptions::still("auto"), 1)?;
     let mut lines = Lines::new(args.json);
     for image in &args.images {
-        lines.print(image, look(detector.as_mut(), embedder.as_mut(), image));
+        lines.print(image, look(detector.as_mut(), &mut embedder, image));
         if lines.gone() {
             break;
         }
@@ -43,7 +43,7 @@ struct Line<'a> {
 /// The line of one image: for people, and as JSON.
 fn look(
     detector: &mut dyn FaceDetector,
-    embedder: &mut dyn FaceEmbedder,
+    embedder: &mut FaceEmbedder,
     image: &Path,
 ) -> anyhow::Result<(String, String)> {
     let picture = read(image)?;
@@ -54,9 +54,9 @@ fn look(
     let embedding = embedder.embed(&picture, face)?;
     let line = Line {
         file: image.display().to_string(),
-        model: embedder.name(),
-        metric: embedder.metric().name(),
-        threshold: embedder.threshold(),
+        model: &embedder.model.name,
+        metric: embedder.model.metric.name(),
+        threshold: embedder.model.threshold,
         bbox: bbox(&face.bbox),
         embedding: &embedding.values,
     };

@@ -94,8 +94,8 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
                     "present": store.presence(entry) == Presence::Present,
                     "auto": auto(entry),
                     "path": store.path(entry),
-                    "bytes": entry.digest.bytes,
-                    "sha256": entry.digest.hex(),
+                    "bytes": entry.bytes,
+                    "sha256": entry.sha256,
                 })
             })
             .collect();
@@ -113,7 +113,7 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
             Presence::Missing if !entry.runs_here() => "foreign",
             Presence::Missing => "missing",
         };
-        let megabytes = entry.digest.bytes as f64 / 1e6;
+        let megabytes = entry.bytes as f64 / 1e6;
         print_line(&format!("{:<19} {:<9} {state:<8} {megabytes:>8.1}  {}", entry.name, entry.role, entry.licence));
     }
     print_line("");

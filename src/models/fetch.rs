@@ -10,9 +10,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use faces::models::Digest;
+use faces::models::{Digest, hash_file};
 use reqwest::Client;
-use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
@@ -65,7 +64,7 @@ impl Downloads {
     pub async fn fetch(
         &mut self,
         url: &Url,
-        expected: Digest,
+        expected: &Digest,
         to: &Path,
         received: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), FetchError> {
@@ -91,7 +90,7 @@ impl Downloads {
         &self,
         url: &Url,
         host: &str,
-        expected: Digest,
+        expected: &Digest,
         to: &Path,
         received: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), FetchError> {
@@ -109,60 +108,38 @@ impl Downloads {
         if answer.content_length().is_some_and(|length| length > expected.bytes) {
             return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
         }
-        let mut output = Checked::create(to, expected, origin())?;
+        let mut output = File::create(to).map_err(file("create", to))?;
+        let mut bytes = 0;
         loop {
             let chunk = timeout(silence, answer.chunk()).await.map_err(|_| stalled())?;
-            let chunk = chunk.map_err(|source| FetchError::BrokenOff {
+            let broken_off = |source: reqwest::Error| FetchError::BrokenOff {
                 host: origin(),
-                received: output.bytes,
+                received: bytes,
                 expected: expected.bytes,
                 source: source.without_url(),
-            })?;
-            match chunk {
-                Some(chunk) => output.write(&chunk)?,
-                None => return output.finish(),
+            };
+            let Some(chunk) = chunk.map_err(broken_off)? else { return check(to, expected, origin()) };
+            bytes += chunk.len() as u64;
+            if bytes > expected.bytes {
+                return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
             }
-            received(output.bytes);
+            output.write_all(&chunk).map_err(file("write", to))?;
+            received(bytes);
         }
     }
 }
 
-/// A file that must come out with a known length and sha256.
-pub struct Checked<'a> {
-    path: &'a Path,
-    output: File,
-    hash: Sha256,
-    bytes: u64,
-    expected: Digest,
-    origin: String,
-}
-
-impl<'a> Checked<'a> {
-    /// `origin` is who gives the bytes, for the errors.
-    pub fn create(path: &'a Path, expected: Digest, origin: String) -> Result<Self, FetchError> {
-        let output = File::create(path).map_err(file("create", path))?;
-        Ok(Self { path, output, hash: Sha256::new(), bytes: 0, expected, origin })
+/// Holds a file that `origin` has given against what it must be, and puts it on the disk.
+pub fn check(path: &Path, expected: &Digest, origin: String) -> Result<(), FetchError> {
+    let found = hash_file(path)?;
+    if found.bytes < expected.bytes {
+        return Err(FetchError::TooShort { origin, received: found.bytes, expected: expected.bytes });
     }
-
-    pub fn write(&mut self, piece: &[u8]) -> Result<(), FetchError> {
-        self.bytes += piece.len() as u64;
-        if self.bytes > self.expected.bytes {
-            return Err(FetchError::TooLong { origin: self.origin.clone(), expected: self.expected.bytes });
-        }
-        self.hash.update(piece);
-        self.output.write_all(piece).map_err(file("write", self.path))
+    if found.bytes > expected.bytes {
+        return Err(FetchError::TooLong { origin, expected: expected.bytes });
     }
-
-    /// Compares, and puts the file on the disk.
-    pub fn finish(self) -> Result<(), FetchError> {
-        let (origin, expected) = (self.origin, self.expected);
-        if self.bytes != expected.bytes {
-            return Err(FetchError::TooShort { origin, received: self.bytes, expected: expected.bytes });
-        }
-        let found: [u8; 32] = self.hash.finalize().into();
-        if found != expected.sha256 {
-            return Err(FetchError::ForeignBytes { origin, expected: expected.hex(), found: hex::encode(found) });
-        }
-        self.output.sync_all().map_err(file("write", self.path))
+    if found.sha256 != expected.sha256 {
+        return Err(FetchError::ForeignBytes { origin, expected: expected.sha256.clone(), found: found.sha256 });
     }
+    File::open(path).and_then(|written| written.sync_all()).map_err(file("write", path))
 }

@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use faces::models::{Digest, Entry, ModelStore, Role, hash_file};
@@ -19,7 +19,7 @@ use url::Url;
 
 use super::FetchError;
 use super::error::file;
-use super::fetch::{Checked, Downloads, Patience};
+use super::fetch::{Downloads, Patience, check};
 
 /// Held by the one pull that may write; the file stays, empty.
 const LOCK: &str = ".lock";
@@ -145,24 +145,28 @@ impl Scene {
             Ok(None) => {}
             Err(error) => reasons.push(error),
         }
-        for url in &entry.urls {
+        for url in entry.urls() {
             let origin = url.host_str().unwrap_or("an address").to_owned();
-            watcher(Step::Trying { name: &entry.name, origin: &origin, bytes: entry.digest.bytes });
+            watcher(Step::Trying { name: &entry.name, origin: &origin, bytes: entry.bytes });
             match self.bring_remote(store, entry, url, watcher).await {
                 Ok(()) => return Outcome::Fetched { origin },
                 Err(error) => reasons.push(error),
             }
         }
-        let packaged = |package: &String| FetchError::Packaged { name: entry.name.clone(), package: package.clone() };
-        reasons.extend(entry.packages.iter().map(packaged));
+        let packaged = |package| FetchError::Packaged { name: entry.name.clone(), package };
+        reasons.extend(entry.packages().map(packaged));
         Outcome::Missed { reasons }
     }
 
     /// The folder the file was found in, if there was one.
     fn bring_local(&self, store: &ModelStore, entry: &Entry) -> Result<Option<String>, FetchError> {
-        let Some(path) = self.local.get(&entry.digest) else { return Ok(None) };
-        copy(path, entry.digest, &self.ready())?;
-        install(store, entry, &self.ready())?;
+        let Some(path) = self.local.get(&entry.digest()) else { return Ok(None) };
+        let ready = self.ready();
+        let mut input = File::open(path).map_err(file("open", path))?;
+        let copied = File::create(&ready).and_then(|mut output| io::copy(&mut input, &mut output));
+        copied.map_err(file("write", &ready))?;
+        check(&ready, &entry.digest(), path.display().to_string())?;
+        install(store, entry, &ready)?;
         Ok(Some(path.parent().unwrap_or(path).display().to_string()))
     }
 
@@ -178,7 +182,7 @@ impl Scene {
             Some(downloads) => downloads,
             None => self.downloads.insert(Downloads::new(self.patience)?),
         };
-        downloads.fetch(url, entry.digest, &ready, &mut |bytes| watcher(Step::Received(bytes))).await?;
+        downloads.fetch(url, &entry.digest(), &ready, &mut |bytes| watcher(Step::Received(bytes))).await?;
         install(store, entry, &ready)
     }
 
@@ -195,18 +199,6 @@ fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), FetchE
     let dir = store.dir();
     // The new name must be on the disk as well.
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(file("write to", dir))
-}
-
-fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), FetchError> {
-    let mut input = File::open(from).map_err(file("open", from))?;
-    let mut output = Checked::create(to, expected, from.display().to_string())?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match input.read(&mut buffer).map_err(file("read", from))? {
-            0 => return output.finish(),
-            count => output.write(&buffer[..count])?,
-        }
-    }
 }
 
 /// Waits until no other pull writes to the folder. It blocks its thread: there is nothing else to do meanwhile. `None`
@@ -238,7 +230,7 @@ fn clean(dir: &Path) {
 
 /// Every file under the folders whose length and hash the manifest knows.
 fn search(store: &ModelStore, from: &[PathBuf]) -> Result<HashMap<Digest, PathBuf>, FetchError> {
-    let wanted: Vec<Digest> = store.manifest().entries().iter().map(|entry| entry.digest).collect();
+    let wanted: Vec<u64> = store.manifest().entries().iter().map(|entry| entry.bytes).collect();
     let mut found = HashMap::new();
     let mut folders = from.to_vec();
     while let Some(folder) = folders.pop() {
@@ -251,8 +243,7 @@ fn search(store: &ModelStore, from: &[PathBuf]) -> Result<HashMap<Digest, PathBu
             }
             // Only what has a length of the manifest is worth reading. A link may point to a file, not to a folder:
             // links to folders can go round in circles.
-            let candidate = fs::metadata(&path)
-                .is_ok_and(|found| found.is_file() && wanted.iter().any(|wanted| wanted.bytes == found.len()));
+            let candidate = fs::metadata(&path).is_ok_and(|found| found.is_file() && wanted.contains(&found.len()));
             if candidate && let Ok(digest) = hash_file(&path) {
                 found.entry(digest).or_insert(path);
             }

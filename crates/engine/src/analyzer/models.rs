@@ -8,13 +8,13 @@ use std::sync::Arc;
 use faces::align;
 use faces::detect::SearchOptions;
 use faces::detect::{self, Face, FaceDetector, Point, Rect};
-use faces::embed::{self, Embedding, FaceEmbedder, Metric};
+use faces::embed::{self, Embedding, FaceEmbedder, FaceModel, Metric};
 use faces::models::ModelStore;
 use faces::picture::{Border, Picture};
 use faces::quality;
 use faces::quality::QualityOptions;
 
-use super::{Analyzed, FaceAnalyzer, FaceModel, Loader, Stands, Wanted};
+use super::{Analyzed, FaceAnalyzer, Loader, Stands, Wanted};
 use crate::error::{AnalyzeError, EngineError};
 
 /// Threads of one inference: requests run beside each other instead.
@@ -40,12 +40,10 @@ const STANDING_SHAPE: f32 = 1.15;
 const UNMISTAKABLE_COSINE: f32 = 0.82;
 const UNMISTAKABLE_L2: f32 = 0.58;
 
-/// Detector, embedder, and how their results are judged.
+/// A detector and an embedder.
 pub struct ModelAnalyzer {
     detector: Box<dyn FaceDetector>,
-    embedder: Box<dyn FaceEmbedder>,
-    quality: QualityOptions,
-    model: FaceModel,
+    embedder: FaceEmbedder,
 }
 
 /// Loads models of the manifest.
@@ -60,13 +58,7 @@ impl ModelAnalyzer {
     pub fn load(models: &ModelStore, model: &str) -> Result<Self, EngineError> {
         let detector = detect::load(models, &SearchOptions::still("auto"), THREADS).map_err(EngineError::Detector)?;
         let embedder = embed::load(models, model, THREADS).map_err(EngineError::Embedder)?;
-        let model = FaceModel {
-            name: embedder.name().to_owned(),
-            dimensions: embedder.dimensions(),
-            metric: embedder.metric(),
-            threshold: embedder.threshold(),
-        };
-        Ok(Self { detector, embedder, quality: QualityOptions::default(), model })
+        Ok(Self { detector, embedder })
     }
 
     /// The face of a crop, found in a margin put around it.
@@ -88,7 +80,7 @@ impl ModelAnalyzer {
 
 impl FaceAnalyzer for ModelAnalyzer {
     fn model(&self) -> &FaceModel {
-        &self.model
+        &self.embedder.model
     }
 
     fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, AnalyzeError> {
@@ -100,7 +92,7 @@ impl FaceAnalyzer for ModelAnalyzer {
             .into_iter()
             .map(|face| {
                 let embedding = self.embedder.embed(picture, &face).map_err(AnalyzeError::Embed)?;
-                let quality = quality::measure(picture, &face, &self.quality);
+                let quality = quality::measure(picture, &face, &QualityOptions::default());
                 Ok(Analyzed { face, embedding, quality })
             })
             .collect()
@@ -112,8 +104,8 @@ impl FaceAnalyzer for ModelAnalyzer {
         let mirror = picture.mirrored().map_err(AnalyzeError::Picture)?;
         let mirrored = mirrored(&found.face, picture.width());
         let mirrored = self.embedder.embed(&mirror, &mirrored).map_err(AnalyzeError::Embed)?;
-        let score = self.model.metric.score(&found.embedding.values, &mirrored.values);
-        let (alike, unmistakable) = match self.model.metric {
+        let score = self.embedder.model.metric.score(&found.embedding.values, &mirrored.values);
+        let (alike, unmistakable) = match self.embedder.model.metric {
             Metric::Cosine => (score, UNMISTAKABLE_COSINE),
             Metric::L2 => (1.0 - score, UNMISTAKABLE_L2),
         };

@@ -21,9 +21,10 @@ pub(super) struct Input {
     channels: Channels,
     /// Of the picture that was filled in last; what lies beyond is zero.
     filled: (u32, u32),
-    width: u32,
-    height: u32,
-    values: Vec<f32>,
+    /// With the padding, like the height.
+    pub width: u32,
+    pub height: u32,
+    pub values: Vec<f32>,
 }
 
 impl Input {
@@ -59,20 +60,6 @@ impl Input {
     /// Batch, channels, height, width.
     pub fn shape(&self) -> [i64; 4] {
         [1, 3, i64::from(self.height), i64::from(self.width)]
-    }
-
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// With the padding.
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// With the padding.
-    pub fn height(&self) -> u32 {
-        self.height
     }
 
     fn plane(&self) -> usize {
@@ -124,9 +111,9 @@ mod tests {
                 input.fill(&picture);
                 assert_eq!(input.shape()[2] % 32 + input.shape()[3] % 32, 0);
                 for (plane, channel) in order.into_iter().enumerate() {
-                    for y in 0..input.height() {
-                        for x in 0..input.width() {
-                            let got = input.values()[plane * input.plane() + (y * input.width() + x) as usize];
+                    for y in 0..input.height {
+                        for x in 0..input.width {
+                            let got = input.values[plane * input.plane() + (y * input.width + x) as usize];
                             let inside = x < width && y < height;
                             let want = if inside { picture.row(y)[x as usize * 3 + channel].into() } else { 0.0 };
                             assert_eq!(got, want, "{width}x{height} {channels:?} plane {plane} at {x},{y}");
@@ -142,16 +129,16 @@ mod tests {
         let mut input = Input::new(Channels::Bgr);
         input.fill(&Picture::filled(64, 64, [255; 3]));
         input.fill(&Picture::filled(33, 33, [0; 3]));
-        assert!(input.values().iter().all(|value| *value == 0.0));
+        assert!(input.values.iter().all(|value| *value == 0.0));
     }
 
     #[test]
     fn the_same_size_again_takes_no_new_memory() {
         let mut input = Input::new(Channels::Bgr);
         input.fill(&Picture::filled(100, 50, [1; 3]));
-        let before = input.values().as_ptr();
+        let before = input.values.as_ptr();
         input.fill(&Picture::filled(100, 50, [2; 3]));
-        assert_eq!(before, input.values().as_ptr());
-        assert_eq!(input.values()[0], 2.0);
+        assert_eq!(before, input.values.as_ptr());
+        assert_eq!(input.values[0], 2.0);
     }
 }

@@ -18,8 +18,10 @@ use std::time::Duration;
 use crate::models::{ModelError, ModelStore, Role};
 use crate::onnx::{self, OnnxError};
 use crate::picture::{Picture, PictureError};
+use centerface::CenterFace;
 use pass::Pass;
 use search::Search;
+use yunet::Yunet;
 
 /// A point in pixels of the frame, `x` to the right, `y` down.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,7 +74,7 @@ pub trait FaceDetector: Send {
     /// Shows the detector the built-in face. One that does not find it is [`DetectError::Blind`]: it must not go on as
     /// if nobody were there. Takes less than a frame does.
     fn prove(&mut self) -> Result<(), DetectError> {
-        let faces = self.detect(&canary::draw())?;
+        let faces = self.detect(&canary::PICTURE)?;
         if canary::found(&faces) { Ok(()) } else { Err(DetectError::Blind { model: self.name().into() }) }
     }
 
@@ -86,41 +88,24 @@ pub trait FaceDetector: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
     #[error("cannot choose a detector model")]
-    Choose {
-        #[source]
-        source: ModelError,
-    },
+    Choose { source: ModelError },
     #[error("cannot load ONNX Runtime for the detector")]
-    Runtime {
-        #[source]
-        source: OnnxError,
-    },
+    Runtime { source: OnnxError },
     #[error("cannot load the detector model {model}")]
-    Load {
-        model: String,
-        #[source]
-        source: OnnxError,
-    },
+    Load { model: String, source: OnnxError },
     #[error("{model} is not a detector model this build knows")]
     Unknown { model: String },
     #[error("the detector model {model} lacks {missing}; check it with `doorward models verify`")]
     Layout { model: String, missing: String },
     #[error("the detector model {model} failed on a picture")]
-    Run {
-        model: String,
-        #[source]
-        source: ort::Error,
-    },
+    Run { model: String, source: ort::Error },
     #[error(
         "the detector model {model} does not find the built-in face: it would report nobody at the door; \
          check it with `doorward models verify`"
     )]
     Blind { model: String },
     #[error("cannot make the picture ready for the detector")]
-    Picture {
-        #[source]
-        source: PictureError,
-    },
+    Picture { source: PictureError },
 }
 
 /// What a model reports and what it keeps to itself.
@@ -162,18 +147,11 @@ pub fn open(
 
 /// A model that looks at a picture once, at the picture's own size.
 fn model(name: &str, file: &Path, limits: Limits, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
-    let open = || onnx::session(file, threads).map_err(|source| DetectError::Load { model: name.into(), source });
+    let session = onnx::session(file, threads);
+    let session = session.map_err(|source| DetectError::Load { model: name.into(), source })?;
     Ok(match name {
-        "yunet_n" | "yunet_s" => {
-            let session = open()?;
-            let layout = yunet::Yunet::new(name, &session)?;
-            Box::new(Pass::new(name, session, layout, limits))
-        }
-        "centerface" => {
-            let session = open()?;
-            let layout = centerface::CenterFace::new(name, &session)?;
-            Box::new(Pass::new(name, session, layout, limits))
-        }
+        "yunet_n" | "yunet_s" => Box::new(Pass::new(name, Yunet::new(name, &session)?, session, limits)),
+        "centerface" => Box::new(Pass::new(name, CenterFace::new(name, &session)?, session, limits)),
         _ => return Err(DetectError::Unknown { model: name.into() }),
     })
 }

@@ -45,7 +45,7 @@ pub(super) struct Pass<L> {
 }
 
 impl<L: Layout> Pass<L> {
-    pub fn new(name: &str, session: Session, layout: L, limits: Limits) -> Self {
+    pub fn new(name: &str, layout: L, session: Session, limits: Limits) -> Self {
         let input = Input::new(L::CHANNELS);
         Self { name: name.into(), session, input, layout, limits, network: Duration::ZERO }
     }
@@ -58,10 +58,10 @@ impl<L: Layout> FaceDetector for Pass<L> {
 
     fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
         self.input.fill(picture);
-        let size = (self.input.width() as usize, self.input.height() as usize);
+        let size = (self.input.width as usize, self.input.height as usize);
         let run = |source| DetectError::Run { model: self.name.clone(), source };
         let started = Instant::now();
-        let tensor = TensorRef::from_array_view((self.input.shape(), self.input.values())).map_err(run)?;
+        let tensor = TensorRef::from_array_view((self.input.shape(), self.input.values.as_slice())).map_err(run)?;
         let values = self.session.run(ort::inputs![tensor]).map_err(run)?;
         self.network = started.elapsed();
 

@@ -3,44 +3,32 @@
 //! In: a picture and the five landmarks of a face in it. Out: an [`Embedding`]. Each model brings its own alignment,
 //! metric and recommended threshold.
 
+mod embedder;
 mod faceapi_resnet;
 mod mobilefacenet;
-mod network;
 
-use std::cmp::Ordering;
-use std::path::Path;
-
-use crate::detect::Face;
 use crate::models::{ModelError, ModelStore, Role};
 use crate::onnx::{self, OnnxError};
-use crate::picture::{Picture, PictureError};
+use crate::picture::PictureError;
 
-/// Turns faces into vectors.
-pub trait FaceEmbedder: Send {
-    /// The model's name in the manifest.
-    fn name(&self) -> &str;
+pub use embedder::FaceEmbedder;
 
-    /// How two of its embeddings are compared.
-    fn metric(&self) -> Metric;
-
-    /// The recommended limit for "the same person", in the metric's own numbers.
-    fn threshold(&self) -> f32;
-
+/// An embedding model, as far as those who compare its vectors have to know it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaceModel {
+    /// Its name in the manifest.
+    pub name: String,
     /// Values per embedding.
-    fn dimensions(&self) -> usize;
-
-    /// The embedding of a face of the picture. Only the face's landmarks are used; for a chip that is already aligned
-    /// they are [`align::ARCFACE`](crate::align::ARCFACE).
-    fn embed(&mut self, picture: &Picture, face: &Face) -> Result<Embedding, EmbedError>;
-
-    /// How sure it is that two embeddings so compared are the same person; see [`Metric::confidence`].
-    fn confidence(&self, value: f32) -> f32 {
-        self.metric().confidence(value, self.threshold())
-    }
+    pub dimensions: usize,
+    pub metric: Metric,
+    /// The recommended limit for "the same person", in the metric's own numbers.
+    pub threshold: f32,
 }
 
-/// The vector of a face, as the model named gives it: L2-normalised where the model's metric is cosine.
-#[derive(Clone, PartialEq)]
+/// The vector of a face, as the model named gives it: L2-normalised where the model's metric is cosine. Its `Debug`
+/// never shows the values: they are biometric data and must not reach a log.
+#[derive(Clone, PartialEq, derive_more::Debug)]
+#[debug("Embedding({model}, {} values)", values.len())]
 pub struct Embedding {
     /// The model's name in the manifest.
     pub model: String,
@@ -60,34 +48,17 @@ pub enum Metric {
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
     #[error("cannot choose an embedding model")]
-    Choose {
-        #[source]
-        source: ModelError,
-    },
+    Choose { source: ModelError },
     #[error("cannot load ONNX Runtime for the embedding")]
-    Runtime {
-        #[source]
-        source: OnnxError,
-    },
+    Runtime { source: OnnxError },
     #[error("cannot load the embedding model {model}")]
-    Load {
-        model: String,
-        #[source]
-        source: OnnxError,
-    },
+    Load { model: String, source: OnnxError },
     #[error("{model} is not an embedding model this build knows")]
     Unknown { model: String },
     #[error("cannot align the face")]
-    Align {
-        #[source]
-        source: PictureError,
-    },
+    Align { source: PictureError },
     #[error("the embedding model {model} failed on a face")]
-    Run {
-        model: String,
-        #[source]
-        source: ort::Error,
-    },
+    Run { model: String, source: ort::Error },
     #[error(
         "the embedding model {model} gave {got} values instead of {wanted}; check it with `doorward models verify`"
     )]
@@ -98,23 +69,33 @@ pub enum EmbedError {
 
 /// The embedder called `wanted`, or for `auto` the first of the manifest's preference order whose file is present.
 /// `threads` is how many one inference may use.
-pub fn load(store: &ModelStore, wanted: &str, threads: u16) -> Result<Box<dyn FaceEmbedder>, EmbedError> {
+pub fn load(store: &ModelStore, wanted: &str, threads: u16) -> Result<FaceEmbedder, EmbedError> {
     let choose = |source| EmbedError::Choose { source };
-    let model = store.choose(Role::Embedder, wanted).map_err(choose)?;
+    let file = store.choose(Role::Embedder, wanted).map_err(choose)?;
     onnx::init(&store.runtime().map_err(choose)?).map_err(|source| EmbedError::Runtime { source })?;
-    let embedder = open(&model.name, &model.path, threads)?;
-    tracing::info!(model = embedder.name(), wanted, threads, "the embedding model is {}", embedder.name());
-    Ok(embedder)
+    let (model, preparation) = match file.name.as_str() {
+        name @ "mobilefacenet" => (mobilefacenet::model(name), mobilefacenet::PREPARATION),
+        name @ "faceapi_resnet" => (faceapi_resnet::model(name), faceapi_resnet::PREPARATION),
+        _ => return Err(EmbedError::Unknown { model: file.name }),
+    };
+    let session = onnx::session(&file.path, threads);
+    let session = session.map_err(|source| EmbedError::Load { model: file.name, source })?;
+    tracing::info!(model = model.name, wanted, threads, "the embedding model is {}", model.name);
+    Ok(FaceEmbedder::new(model, preparation, session))
 }
 
-/// Opens the model file of the manifest's embedder `name`. ONNX Runtime must have been loaded.
-pub fn open(name: &str, file: &Path, threads: u16) -> Result<Box<dyn FaceEmbedder>, EmbedError> {
-    let session = || onnx::session(file, threads).map_err(|source| EmbedError::Load { model: name.into(), source });
-    Ok(match name {
-        "mobilefacenet" => Box::new(mobilefacenet::MobileFaceNet::new(name, session()?)),
-        "faceapi_resnet" => Box::new(faceapi_resnet::FaceApiResNet::new(name, session()?)),
-        _ => return Err(EmbedError::Unknown { model: name.into() }),
-    })
+impl FaceModel {
+    /// How sure it is that two embeddings so compared are the same person; see [`Metric::confidence`].
+    pub fn confidence(&self, value: f32) -> f32 {
+        self.metric.confidence(value, self.threshold)
+    }
+
+    /// Whether an embedding somebody else made can stand for one of this model.
+    pub fn takes(&self, embedding: &Embedding) -> bool {
+        embedding.model == self.name
+            && embedding.values.len() == self.dimensions
+            && embedding.values.iter().all(|value| value.is_finite())
+    }
 }
 
 impl Metric {
@@ -151,16 +132,6 @@ impl Metric {
         }
     }
 
-    /// The order that puts the more alike first; what is no number comes last.
-    pub fn order(self, a: f32, b: f32) -> Ordering {
-        let closeness = |value: f32| match self {
-            _ if value.is_nan() => f32::NEG_INFINITY,
-            Self::Cosine => value,
-            Self::L2 => -value,
-        };
-        closeness(b).total_cmp(&closeness(a))
-    }
-
     /// A compared value on one scale for every metric and model: 0.5 at the threshold, 0.99 where the median pair of
     /// two good pictures of one person lies, below 0.01 where the median pair of two people does, and a logistic curve
     /// through them. It grows with likeness; what is no number gives 0.
@@ -189,13 +160,6 @@ impl Metric {
             Self::Cosine => -1.0,
             Self::L2 => f32::INFINITY,
         }
-    }
-}
-
-impl std::fmt::Debug for Embedding {
-    /// Never the values: they are biometric data and must not reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Embedding({}, {} values)", self.model, self.values.len())
     }
 }
 
@@ -229,11 +193,6 @@ mod tests {
         assert!(!Metric::Cosine.accepts(0.42, 0.43) && !Metric::Cosine.accepts(f32::NAN, 0.43));
         assert!(Metric::L2.accepts(0.5, 0.6) && Metric::L2.accepts(0.6, 0.6));
         assert!(!Metric::L2.accepts(0.61, 0.6) && !Metric::L2.accepts(f32::NAN, 0.6));
-        let mut values = [0.2, f32::NAN, 0.9, 0.5];
-        values.sort_by(|a, b| Metric::Cosine.order(*a, *b));
-        assert_eq!(values[..3], [0.9, 0.5, 0.2]);
-        values.sort_by(|a, b| Metric::L2.order(*a, *b));
-        assert_eq!(values[..3], [0.2, 0.5, 0.9]);
     }
 
     #[test]

@@ -12,7 +12,8 @@ pub use manifest::{Digest, Entry, Manifest};
 pub use store::{Model, ModelStore, Presence, hash_file};
 
 /// What an entry of the manifest is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Finds faces.
     Detector,

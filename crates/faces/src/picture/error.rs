@@ -6,11 +6,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
     #[error("cannot read {file}")]
-    Read {
-        file: String,
-        #[source]
-        source: std::io::Error,
-    },
+    Read { file: String, source: std::io::Error },
     /// Another format, named where it is one people know, or no picture at all.
     #[error("{}", not_taken(*format))]
     NotTaken { format: Option<&'static str> },
@@ -33,11 +29,7 @@ pub enum PictureError {
     #[error("the picture has no pixels")]
     Empty,
     #[error("cannot {operation} the picture")]
-    Operation {
-        operation: &'static str,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Operation { operation: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 impl PictureError {

@@ -15,7 +15,9 @@ pub use error::PictureError;
 pub use operations::{Border, Interpolation, Turn};
 
 /// A decoded picture: `height` rows of `width` pixels of three bytes, blue, green, red, without padding.
-#[derive(Clone, PartialEq, Eq)]
+/// Its `Debug` never shows the pixels: a face must not reach a log.
+#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[debug("Picture({width}x{height})")]
 pub struct Picture {
     width: u32,
     height: u32,
@@ -93,13 +95,6 @@ impl Picture {
     /// The picture as JPEG, `quality` from 1 to 100.
     pub fn jpeg(&self, quality: u8) -> Result<Vec<u8>, PictureError> {
         codec::jpeg::encode(self.width, self.height, &self.bgr, quality)
-    }
-}
-
-impl std::fmt::Debug for Picture {
-    /// Never the pixels: a face must not reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Picture({}x{})", self.width, self.height)
     }
 }
 

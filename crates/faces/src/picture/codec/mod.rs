@@ -1,8 +1,8 @@
 //! The formats a picture may come in, a file each: what its header says, and its pixels.
 //!
-//! In: encoded bytes, from anybody. Out: a [`Picture`], or why there is none. Every codec reads the dimensions with the
-//! decoder that then decodes, holds them against the limit before it sets memory aside, and tells a picture whose end
-//! is missing from one that is damaged.
+//! In: encoded bytes, from anybody. Out: a [`Picture`], or why there is none. The dimensions are read
+//! with the decoder that then decodes, and held against the limit before memory is set aside; every codec tells a
+//! picture whose end is missing from one that is damaged.
 //!
 //! ```text
 //! bytes ── format: which kind ──▶ jpeg | png | webp | bmp ──▶ Header ── within the limit? ──▶ pixels ──▶ upright
@@ -36,11 +36,12 @@ struct Stored {
 
 /// Decodes a picture of any kind and turns it upright.
 pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Picture, PictureError> {
+    check(encoded, max_pixels)?;
     let Stored { picture, orientation } = match kind(encoded)? {
         Kind::Jpeg => jpeg::decode(encoded, max_pixels),
-        Kind::Png => png::decode(encoded, max_pixels),
-        Kind::WebP => webp::decode(encoded, max_pixels),
-        Kind::Bmp => bmp::decode(encoded, max_pixels),
+        Kind::Png => raster::decode(png::open(encoded)?, max_pixels),
+        Kind::WebP => raster::decode(webp::open(encoded)?, max_pixels),
+        Kind::Bmp => raster::decode(bmp::open(&bmp::as_windows(encoded))?, max_pixels),
     }?;
     picture.upright(orientation)
 }
@@ -49,7 +50,7 @@ pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Picture, Picture
 pub(super) fn check(encoded: &[u8], max_pixels: u64) -> Result<(), PictureError> {
     let header = match kind(encoded)? {
         Kind::Jpeg => jpeg::header(encoded, max_pixels),
-        Kind::Png => png::header(encoded),
+        Kind::Png => png::open(encoded).map(|decoder| raster::header(&decoder)),
         Kind::WebP => webp::header(encoded),
         Kind::Bmp => bmp::header(encoded),
     }?;

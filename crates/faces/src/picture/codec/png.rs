@@ -1,6 +1,6 @@
 //! PNG, interlaced or not, of any depth.
 //!
-//! In: the bytes of a file. Out: its header or its pixels. Of an animation it takes the still picture every viewer can
+//! In: the bytes of a file. Out: a decoder that has read its header. Of an animation it takes the still picture every viewer can
 //! show.
 
 use std::io::Cursor;
@@ -9,21 +9,12 @@ use image::Limits;
 use image::codecs::png::PngDecoder;
 
 use super::raster::{self, BESIDE_BYTES};
-use super::{Header, Stored};
 use crate::picture::PictureError;
 
 /// The last chunk of every PNG: no bytes, the name, and their checksum.
 const END: &[u8] = b"IEND\xae\x42\x60\x82";
 
-pub(super) fn header(encoded: &[u8]) -> Result<Header, PictureError> {
-    Ok(raster::header(&open(encoded)?))
-}
-
-pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureError> {
-    raster::decode(open(encoded)?, max_pixels)
-}
-
-fn open(encoded: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, PictureError> {
+pub(super) fn open(encoded: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, PictureError> {
     if memchr::memmem::rfind(encoded, END).is_none() {
         return Err(PictureError::CutShort);
     }
