@@ -10,16 +10,6 @@ use super::operation::{DETECTIONS_OF_FACE, DETECTIONS_OF_PERSON, Operation};
 use super::wire::{DetectionItem, DetectionsQuery};
 
 impl Client {
-    /// One page of the sightings of a face; an engine may return fewer than asked for.
-    pub async fn face_detections_page(&self, face: &str, query: &DetectionsQuery) -> Result<Vec<DetectionItem>> {
-        self.list(&DETECTIONS_OF_FACE, &[face], query).await
-    }
-
-    /// One page of the sightings of a person; an engine may return fewer than asked for.
-    pub async fn person_detections_page(&self, person: &str, query: &DetectionsQuery) -> Result<Vec<DetectionItem>> {
-        self.list(&DETECTIONS_OF_PERSON, &[person], query).await
-    }
-
     /// All sightings of a face, `query.take` of them in memory at a time. It ends after the first error.
     pub fn face_detections(
         &self,

@@ -26,8 +26,10 @@ const MAX_DOCUMENT: u64 = 4 << 30;
 /// A file is read in pieces of this many bytes.
 const PIECE: usize = 64 << 10;
 
-/// A file to attach to a person.
-#[derive(Clone)]
+/// A file to attach to a person. Its `Debug` shows the ids only: what a file is called may say what is wrong with
+/// somebody.
+#[derive(Clone, derive_more::Debug)]
+#[debug("DocumentUpload({person_id}, {public_id:?})")]
 pub struct DocumentUpload {
     pub file: PathBuf,
     pub person_id: String,
@@ -101,12 +103,5 @@ impl DocumentUpload {
         });
         // Last, so that the engine knows whose it is before it comes.
         Ok((form.part(upload_part::FILE, part), watched))
-    }
-}
-
-impl std::fmt::Debug for DocumentUpload {
-    /// The ids only: what a file is called may say what is wrong with somebody.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DocumentUpload({}, {:?})", self.person_id, self.public_id)
     }
 }

@@ -4,28 +4,25 @@
 //! time; what stands still for as long as another exchange may take altogether is given up.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use reqwest::multipart::Form;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
-use super::client::{Answered, Client};
+use super::client::Client;
 use super::error::{ClientError, Result};
 use super::operation::Operation;
-use super::transport::{Reply, Transport, count};
+use super::transport::{Reply, Transport, counted};
 
 /// However well it moves, an exchange ends after this.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
-/// An answer whose body has not been read.
-struct Opened(reqwest::Response);
-
-impl Answered for Opened {
-    fn status(&self) -> u16 {
-        self.0.status().as_u16()
-    }
+/// Where the body of an answer is written to, and how many bytes have been.
+struct Destination<'a, W> {
+    to: &'a mut W,
+    written: u64,
 }
 
 impl Client {
@@ -38,21 +35,15 @@ impl Client {
         to: &mut (impl AsyncWrite + Unpin + Send),
         most: u64,
     ) -> Result<u64> {
-        let started = Instant::now();
         let transport = self.transport();
-        let opened = self.with_token(move |token| transport.open(operation, given, token)).await;
-        let (status, result) = match opened {
-            Ok(opened) => (Some(opened.status()), transport.save(operation, opened.0, to, most).await),
-            Err(error) => (None, Err(error)),
+        // Guards the one destination of all tries, of which one is under way at a time; no other lock is held with it.
+        let destination = &Mutex::new(Destination { to, written: 0 });
+        let exchange = move |token| async move {
+            let mut destination = destination.lock().await;
+            counted(operation, transport.save(operation, given, token, &mut destination, most)).await
         };
-        match (&result, status) {
-            (Err(error), None) => count(operation, started, Err(error)),
-            (Err(error), Some(200..300)) => count(operation, started, Err(error)),
-            (_, Some(status)) => count(operation, started, Ok(status)),
-            // Bytes do not come without a status.
-            (Ok(_), None) => {}
-        }
-        result
+        self.with_token(exchange).await?.success(operation)?;
+        Ok(destination.lock().await.written)
     }
 
     /// Sends a form of any size. `form` is asked for one with each try, and for a watch that changes while it is read.
@@ -60,49 +51,44 @@ impl Client {
     where
         F: Future<Output = Result<(Form, watch::Receiver<u64>)>>,
     {
-        let (transport, form) = (self.transport(), &form);
-        let exchange = move |token: HeaderValue| async move {
-            let started = Instant::now();
+        let form = &form;
+        let exchange = move |token| async move {
             let (form, progress) = form().await?;
-            let result = transport.push(operation, token, form, progress).await;
-            count(operation, started, result.as_ref().map(|reply| reply.status));
-            result
+            counted(operation, self.transport().push(operation, token, form, progress)).await
         };
         self.with_token(exchange).await
     }
 }
 
 impl Transport {
-    async fn open(&self, operation: &Operation, given: &[&str], token: HeaderValue) -> Result<Opened> {
-        let request = self.request(operation, given, Some(token))?.timeout(LONGEST);
-        self.in_time(operation, request.send()).await.map(Opened)
-    }
-
+    /// Writes the body of a successful answer to its destination; the reply has none then.
     async fn save(
         &self,
         operation: &Operation,
-        mut response: reqwest::Response,
-        to: &mut (impl AsyncWrite + Unpin + Send),
+        given: &[&str],
+        token: HeaderValue,
+        destination: &mut Destination<'_, impl AsyncWrite + Unpin + Send>,
         most: u64,
-    ) -> Result<u64> {
+    ) -> Result<Reply> {
+        let request = self.request(operation, given, Some(token))?.timeout(LONGEST);
+        let mut response = self.in_time(operation, request.send()).await?;
         if !response.status().is_success() {
-            return self.reply(operation, response).await?.success(operation).map(|_| 0);
+            return self.reply(operation, response).await;
         }
         let too_large = || ClientError::TooLarge { operation: operation.id, limit: most as usize };
         let failed = |source| ClientError::File { operation: operation.id, source };
         if response.content_length().is_some_and(|length| length > most) {
             return Err(too_large());
         }
-        let mut written = 0;
         while let Some(piece) = self.in_time(operation, response.chunk()).await? {
-            written += piece.len() as u64;
-            if written > most {
+            destination.written += piece.len() as u64;
+            if destination.written > most {
                 return Err(too_large());
             }
-            to.write_all(&piece).await.map_err(failed)?;
+            destination.to.write_all(&piece).await.map_err(failed)?;
         }
-        to.flush().await.map_err(failed)?;
-        Ok(written)
+        destination.to.flush().await.map_err(failed)?;
+        self.reply(operation, response).await
     }
 
     async fn push(

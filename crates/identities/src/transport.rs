@@ -120,22 +120,12 @@ impl Transport {
         authorization: Option<HeaderValue>,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply> {
-        let started = Instant::now();
-        let result = self.exchange(operation, given, authorization, fill).await;
-        count(operation, started, result.as_ref().map(|reply| reply.status));
-        result
-    }
-
-    async fn exchange(
-        &self,
-        operation: &Operation,
-        given: &[&str],
-        authorization: Option<HeaderValue>,
-        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Reply> {
-        let request = fill(self.request(operation, given, authorization)?);
-        let response = request.send().await.map_err(|source| self.failed(operation, source))?;
-        self.reply(operation, response).await
+        let exchange = async {
+            let request = fill(self.request(operation, given, authorization)?);
+            let response = request.send().await.map_err(|source| self.failed(operation, source))?;
+            self.reply(operation, response).await
+        };
+        counted(operation, exchange).await
     }
 
     /// A request without query and body.
@@ -282,13 +272,16 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BrokenAnswer> {
     Ok(value)
 }
 
-/// Counts an exchange for the metrics, by its status or the kind of failure.
-pub(super) fn count(operation: &Operation, started: Instant, result: Result<u16, &ClientError>) {
-    let status = result.map_or_else(|error| error.kind().to_owned(), |status| status.to_string());
+/// Runs an exchange and counts it for the metrics, by its status or the kind of failure.
+pub(super) async fn counted(operation: &Operation, exchange: impl Future<Output = Result<Reply>>) -> Result<Reply> {
+    let started = Instant::now();
+    let result = exchange.await;
+    let status = result.as_ref().map_or_else(|error| error.kind().to_owned(), |reply| reply.status.to_string());
     metrics::counter!("doorward_identities_requests_total", "operation" => operation.id, "status" => status)
         .increment(1);
     metrics::histogram!("doorward_identities_request_seconds", "operation" => operation.id)
         .record(started.elapsed().as_secs_f64());
+    result
 }
 
 /// The start of an error's body; nothing when it cannot be read.

@@ -31,17 +31,13 @@ pub use pin::KeyPin;
 pub use probe::{Presented, ProbeError, present};
 pub use verifier::key_of;
 
-use verifier::{Endpoint, Judge, Verifier};
+use verifier::{Belief, Verifier};
 
 /// Why no trust can be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     #[error("cannot read {}, which `ca_file` names", file.display())]
-    CaFile {
-        file: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    CaFile { file: PathBuf, source: std::io::Error },
     #[error("{}, which `ca_file` names, holds no certificate in PEM form", file.display())]
     CaFormat { file: PathBuf },
     #[error(
@@ -50,10 +46,7 @@ pub enum TrustError {
     )]
     NoAuthorities,
     #[error("cannot set up TLS")]
-    Tls {
-        #[source]
-        source: rustls::Error,
-    },
+    Tls { source: rustls::Error },
 }
 
 /// The trust in one endpoint.
@@ -79,8 +72,7 @@ impl Trust {
         };
         let chain = authorities.map(|roots| chain_verifier(roots, &provider)).transpose()?;
         let shown = Shown::default();
-        let endpoint = Endpoint { chain, pins: pins.to_vec(), shown: shown.clone() };
-        let mut config = judged_by(Arc::new(endpoint), &provider)?;
+        let mut config = believing(Belief::Checked { chain, pins: pins.to_vec() }, shown.clone(), &provider)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { config, shown })
     }
@@ -129,9 +121,9 @@ fn chain_verifier(
     built.map_err(|_| TrustError::NoAuthorities)
 }
 
-/// A configuration in which `judge` decides about certificates.
-fn judged_by(judge: Arc<dyn Judge>, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TrustError> {
-    let verifier = Verifier { judge, algorithms: provider.signature_verification_algorithms };
+/// A configuration that asks this of certificates, and notes when the one that was `shown` ends.
+fn believing(belief: Belief, shown: Shown, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TrustError> {
+    let verifier = Verifier { belief, shown, algorithms: provider.signature_verification_algorithms };
     let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let config = config.map_err(|source| TrustError::Tls { source })?;
     Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())

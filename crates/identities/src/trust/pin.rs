@@ -3,7 +3,6 @@
 //! In: Base64 as curl and HTTP public key pinning write it. Out: a [`KeyPin`]. Whether a server has that key is for
 //! `trust` to say.
 
-use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -11,7 +10,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 /// SHA-256 of the DER of a certificate's SubjectPublicKeyInfo (RFC 7469, section 2.4). No secret.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, derive_more::Debug, derive_more::Display)]
+#[debug("KeyPin({self})")]
+#[display("{}", BASE64_STANDARD.encode(_0))]
 pub struct KeyPin(pub [u8; 32]);
 
 impl FromStr for KeyPin {
@@ -27,18 +28,6 @@ impl FromStr for KeyPin {
              prints it"
                 .into()
         })
-    }
-}
-
-impl fmt::Display for KeyPin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64_STANDARD.encode(self.0))
-    }
-}
-
-impl fmt::Debug for KeyPin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyPin({self})")
     }
 }
 

@@ -14,26 +14,34 @@ use rustls::{DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::KeyPin;
-use super::Shown;
+use super::{KeyPin, Shown};
 
-/// Who decides about the certificates of a handshake; its signatures are always checked.
-pub(super) trait Judge: std::fmt::Debug + Send + Sync {
-    fn judge(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<(), Error>;
-}
-
-/// A [`Judge`] as rustls asks for one.
+/// Whom one endpoint may be; the signatures of a handshake are always checked.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    pub judge: Arc<dyn Judge>,
+    pub belief: Belief,
+    pub shown: Shown,
     pub algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// What is asked of a server's certificate.
+#[derive(Debug)]
+pub(super) enum Belief {
+    Checked {
+        /// Chain, name and dates; `None` only where a pin stands for them.
+        chain: Option<Arc<WebPkiServerVerifier>>,
+        /// The server's own key must be one of these; empty where any will do that the chain vouches for.
+        pins: Vec<KeyPin>,
+    },
+    /// Nothing. For the probe alone: no request ever goes over its connection.
+    Anything,
+}
+
+/// The server has another key than the pinned ones.
+#[derive(Debug, thiserror::Error)]
+#[error("the server's key is {key}, which `pin_sha256` does not name")]
+struct OtherKey {
+    key: KeyPin,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -45,7 +53,25 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.judge.judge(end_entity, intermediates, server_name, ocsp_response, now)?;
+        let Belief::Checked { chain, pins } = &self.belief else { return Ok(ServerCertVerified::assertion()) };
+        if !pins.is_empty() {
+            let key = key_of(end_entity)?;
+            if !pins.contains(&key) {
+                // Not `CertificateError::Other`, which shows itself in Rust's words.
+                return Err(OtherError(Arc::new(OtherKey { key })).into());
+            }
+        }
+        match chain {
+            Some(chain) => {
+                chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+            }
+            // `Trust::new` makes none of these; a mistake there must not become trust in everybody.
+            None if pins.is_empty() => return Err(Error::General("nothing says which server to believe".into())),
+            None => {}
+        }
+        if let Ok((_, certificate)) = X509Certificate::from_der(end_entity) {
+            self.shown.note(certificate.validity().not_after.timestamp());
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -69,59 +95,6 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
-    }
-}
-
-/// Whom one endpoint may be.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    /// Chain, name and dates; `None` only where a pin stands for them.
-    pub chain: Option<Arc<WebPkiServerVerifier>>,
-    /// The server's own key must be one of these; empty where any will do that the chain vouches for.
-    pub pins: Vec<KeyPin>,
-    pub shown: Shown,
-}
-
-/// The server has another key than the pinned ones.
-#[derive(Debug, thiserror::Error)]
-#[error("the server's key is {key}, which `pin_sha256` does not name")]
-struct OtherKey {
-    key: KeyPin,
-}
-
-/// There is neither an authority nor a pin to go by.
-#[derive(Debug, thiserror::Error)]
-#[error("nothing says which server to believe")]
-struct NothingToGoBy;
-
-impl Judge for Endpoint {
-    fn judge(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        if !self.pins.is_empty() {
-            let key = key_of(end_entity)?;
-            if !self.pins.contains(&key) {
-                // Not `CertificateError::Other`, which shows itself in Rust's words.
-                return Err(OtherError(Arc::new(OtherKey { key })).into());
-            }
-        }
-        match &self.chain {
-            Some(chain) => {
-                chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-            }
-            // `Trust::new` makes none of these; a mistake there must not become trust in everybody.
-            None if self.pins.is_empty() => return Err(OtherError(Arc::new(NothingToGoBy)).into()),
-            None => {}
-        }
-        if let Ok((_, certificate)) = X509Certificate::from_der(end_entity) {
-            self.shown.note(certificate.validity().not_after.timestamp());
-        }
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use super::people::{EntityField, PersonAddress, PersonAlias, PersonTag};
 use super::scalar::{self, Base64, BoundingBox, null_is_empty};
 
 /// `POST /api/v1/faceEdge/publishWithResponse`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceEdgeRecognizeWithOptions {
     /// The face with margin, JPEG; empty is refused.
