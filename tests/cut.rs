@@ -72,13 +72,14 @@ fn a_cable_cut_just_after_the_first_face_does_not_hide_the_visitor() {
     )
     .unwrap();
     // The camera is not given up before this test is over: only the clock can send the shot.
-    let camera = format!("[camera]\ntype = 'stream'\nurl = '{url}'\nstall_ms = 60000\n[track]\nlost_after_ms = 60000\n[quality]\nmin_face_px = 32\n");
+    let camera = format!(
+        "[camera]\ntype = 'stream'\nurl = '{url}'\nstall_ms = 60000\n[track]\nlost_after_ms = 60000\n[quality]\nmin_face_px = 32\n"
+    );
     std::fs::write(folder.path().join("detectors/door.toml"), camera).unwrap();
     let log = folder.path().join("log");
     let mut command = doorward();
     command.args(["run", "--config"]).arg(&config).env("NO_COLOR", "1");
-    let _agent =
-        Running(command.stderr(std::fs::File::create(&log).unwrap()).stdout(Stdio::null()).spawn().unwrap());
+    let _agent = Running(command.stderr(std::fs::File::create(&log).unwrap()).stdout(Stdio::null()).spawn().unwrap());
     let address = wait_for("the status page", || {
         let log = std::fs::read_to_string(&log).unwrap();
         let line = log.lines().find(|line| line.contains("the status page is served"))?;

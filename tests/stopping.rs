@@ -29,7 +29,8 @@ impl Agent {
     }
 
     fn start_in(folder: tempfile::TempDir, main: &str) -> Self {
-        let main = format!("state_dir = '{0}/state'\n[status]\nlisten = '127.0.0.1:0'\n{main}", folder.path().display());
+        let main =
+            format!("state_dir = '{0}/state'\n[status]\nlisten = '127.0.0.1:0'\n{main}", folder.path().display());
         std::fs::write(folder.path().join("doorward.toml"), main).unwrap();
         std::fs::create_dir_all(folder.path().join("detectors")).unwrap();
         let camera = format!(

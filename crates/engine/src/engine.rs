@@ -10,12 +10,11 @@ use std::sync::Arc;
 use faces::models::ModelStore;
 use identities::operation::Operation;
 use rusqlite::{Connection, Transaction};
-use secrecy::SecretString;
 use telemetry::Repeated;
 use tokio::sync::{RwLock, Semaphore};
 
 use super::analyzer::{self, Loader};
-use super::auth::{self, Auth, Caller};
+use super::auth::{Accounts, Auth, Caller};
 use super::error::EngineError;
 use super::preparation::{self, ModelState, Preparation};
 use super::refusal::Refusal;
@@ -37,7 +36,7 @@ pub struct Engine {
 
 /// What all clones of an engine share.
 pub struct Inner {
-    pub store: Store,
+    pub store: Arc<Store>,
     pub auth: Auth,
     /// The models and the gallery that answer. Requests about faces hold it to read, and take the store's writer and
     /// the gallery within it; another model that takes over waits for them.
@@ -77,7 +76,7 @@ impl Engine {
         let (serving, preparation) = preparation::begin(&store, load, model, analyzer_count)?;
         let auth = Auth::new(&store)?;
         let inner = Inner {
-            store,
+            store: Arc::new(store),
             auth,
             serving: Arc::new(RwLock::new(serving)),
             preparation,
@@ -90,21 +89,9 @@ impl Engine {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Adds a user, or gives an existing one this role and password.
-    pub fn add_user(&self, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
-        Ok(auth::put_user(&self.inner.store, username, role, password)?)
-    }
-
-    /// Makes an administrator with a random password if there is none yet, and gives name and password, which nobody
-    /// will see again.
-    pub fn first_administrator(&self) -> Result<Option<(String, SecretString)>, EngineError> {
-        Ok(auth::first_administrator(&self.inner.store)?)
-    }
-
-    /// A user who may put people in, for as long as the guest is held.
-    pub fn guest(&self) -> Result<Guest, EngineError> {
-        let password = auth::guest(&self.inner.store)?;
-        Ok(Guest { username: auth::GUEST, password, inner: self.inner.clone() })
+    /// The users and roles of the data folder.
+    pub fn accounts(&self) -> Accounts {
+        Accounts { store: self.inner.store.clone() }
     }
 
     /// Photos enrolled, and unknown faces that are recognised again.
@@ -135,19 +122,17 @@ impl Engine {
         self.blocking(move |inner| inner.store.read(what, read)).await
     }
 
-    /// Changes the record `subject` in one transaction, and notes in the audit log that the caller did. `write` is told
-    /// the caller's name; `what` completes "cannot …" should it fail.
+    /// Changes a record in one transaction, and notes in the audit log that the caller did. `write` is told the
+    /// caller's name; beside its result it gives the id of the record.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         caller: Caller,
         operation: &'static Operation,
-        subject: String,
-        what: &'static str,
-        write: impl FnOnce(&Transaction, &str) -> Result<T, Stop> + Send + 'static,
+        write: impl FnOnce(&Transaction, &str) -> Result<(String, T), Stop> + Send + 'static,
     ) -> Result<T, Refusal> {
         self.blocking(move |inner| {
-            inner.store.write(what, |transaction| {
-                let written = write(transaction, &caller.username)?;
+            inner.store.write(operation.id, |transaction| {
+                let (subject, written) = write(transaction, &caller.username)?;
                 audit::record(transaction, &caller.username, operation.id, Some(&subject))?;
                 Ok(written)
             })
@@ -167,20 +152,5 @@ impl Engine {
             work(&inner)
         });
         worked.await.map_err(|_| EngineError::Interrupted)?
-    }
-}
-
-/// A user of the engine's own process, removed when dropped.
-pub struct Guest {
-    pub username: &'static str,
-    pub password: SecretString,
-    inner: Arc<Inner>,
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        if let Err(error) = auth::remove_guest(&self.inner.store).map_err(EngineError::from) {
-            tracing::warn!("cannot remove the user {}, whose password nobody knows: {error}", self.username);
-        }
     }
 }

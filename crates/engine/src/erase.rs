@@ -37,7 +37,7 @@ impl Engine {
                 let person = erase(transaction)?;
                 audit::record(transaction, &username, operation, Some(&person.to_string()))
             };
-            let follow = |()| serving.gallery.write().reload_known(&inner.store);
+            let follow = |()| serving.gallery.write().reload(&inner.store, true);
             Ok(inner.store.write_then("erase", erase_and_record, follow)??)
         })
         .await

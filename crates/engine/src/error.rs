@@ -1,6 +1,6 @@
 //! What can go wrong with the engine itself, as its operator should read it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use faces::detect::DetectError;
 use faces::embed::EmbedError;
@@ -10,23 +10,14 @@ use super::index::Incomparable;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    #[error("cannot {operation} the data folder {}", .path.display())]
-    Folder {
-        operation: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("cannot {operation} {}", .path.display())]
+    File { operation: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{} is not empty and holds no engine's data; give a new or empty folder", .path.display())]
     NotAFolderOfOurs { path: PathBuf },
     #[error("another engine is serving {}; stop it first, or give another folder", .path.display())]
     InUse { path: PathBuf },
     #[error("cannot open the database {}", .path.display())]
-    OpenDatabase {
-        path: PathBuf,
-        #[source]
-        source: rusqlite::Error,
-    },
+    OpenDatabase { path: PathBuf, source: rusqlite::Error },
     #[error("{} is not an engine's database; give another folder", .path.display())]
     NotOurDatabase { path: PathBuf },
     #[error(
@@ -35,11 +26,7 @@ pub enum EngineError {
     )]
     NewerDatabase { path: PathBuf, found: i32, known: i32 },
     #[error("cannot {operation}")]
-    Database {
-        operation: &'static str,
-        #[source]
-        source: rusqlite::Error,
-    },
+    Database { operation: &'static str, source: rusqlite::Error },
     #[error("there is no role {role}; the roles are {known}")]
     UnknownRole { role: String, known: String },
     #[error("the password must have 1 to {limit} bytes")]
@@ -69,17 +56,11 @@ pub enum EngineError {
     #[error("the engine was given nothing to analyse faces with")]
     NoAnalyzer,
     #[error("cannot analyse a picture")]
-    Analyze(#[source] AnalyzeError),
+    Analyze(#[from] AnalyzeError),
     #[error("the vector of a face cannot be compared with others")]
     Vector(#[source] Incomparable),
     #[error("work was cut short; the log above says why")]
     Interrupted,
-    #[error("cannot read {}", .path.display())]
-    ReadTlsFile {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
     #[error(
         "{} holds no certificate that can be used; it must be PEM, the engine's own certificate first",
         .path.display()
@@ -93,22 +74,11 @@ pub enum EngineError {
         "{} is damaged; restore it from a copy, or delete it to get a new one, which every client that pins the old \
          one must then be told", .path.display()
     )]
-    SelfMadeKey {
-        path: PathBuf,
-        #[source]
-        source: rcgen::Error,
-    },
+    SelfMadeKey { path: PathBuf, source: rcgen::Error },
     #[error("cannot make a certificate; a --name must be a host name or an address")]
     MakeCertificate(#[source] rcgen::Error),
     #[error("{} is not empty; give a folder that is new or empty", .path.display())]
     ExportTarget { path: PathBuf },
-    #[error("cannot {operation} {}", .path.display())]
-    Export {
-        operation: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
     #[error("cannot prepare TLS")]
     Tls(#[source] rustls::Error),
     #[error("the data folder refuses its own engine")]
@@ -124,6 +94,14 @@ pub enum AnalyzeError {
     Embed(#[source] EmbedError),
     #[error("cannot prepare the picture")]
     Picture(#[source] PictureError),
+}
+
+impl EngineError {
+    /// For `map_err` on what touches a file or a folder; `operation` completes "cannot …", before its path.
+    pub fn file(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::File { operation, path, source }
+    }
 }
 
 /// An error and everything that led to it, for a log.

@@ -4,9 +4,9 @@
 //! owner alone. Detections, users and settings stay behind: they belong to the site, not to the people.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use identities::roster::{self, CarriedTag, DocumentFile, PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
@@ -51,13 +51,13 @@ pub fn export(data: &Path, target: &Path, now: DateTime<Utc>, each: &dyn Fn(usiz
         .prefix(".roster-")
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(parent)
-        .map_err(failed("write a folder in", parent))?;
+        .map_err(EngineError::file("write a folder in", parent))?;
     let exported = write_all(&store, making.path(), now, each)?;
     // An empty folder gives way.
-    fs::rename(making.path(), target).map_err(failed("put the export at", target))?;
+    fs::rename(making.path(), target).map_err(EngineError::file("put the export at", target))?;
     // There is nothing left of it to remove.
     let _ = making.keep();
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("put the export at", target))?;
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(EngineError::file("put the export at", target))?;
     Ok(exported)
 }
 
@@ -79,7 +79,7 @@ fn write_all(store: &Store, folder: &Path, now: DateTime<Utc>, each: &dyn Fn(usi
         // Removed since they were listed, perhaps.
         let Some(person) = read(store, *id, now)? else { continue };
         let folder = folder.join(id.to_string());
-        DirBuilder::new().mode(0o700).create(&folder).map_err(failed("make", &folder))?;
+        DirBuilder::new().mode(0o700).create(&folder).map_err(EngineError::file("make", &folder))?;
         let photos = person.record.photos.iter().map(|photo| &photo.file).zip(&person.photos);
         let documents = person.record.documents.iter().map(|document| &document.file).zip(&person.documents);
         for (file, bytes) in photos.chain(documents) {
@@ -144,7 +144,7 @@ fn ending(file_name: &str) -> String {
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), EngineError> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| failed("write", path)(error.into()))?;
+    let text = serde_json::to_string_pretty(value).map_err(|error| EngineError::file("write", path)(error.into()))?;
     write(path, format!("{text}\n").as_bytes())
 }
 
@@ -154,12 +154,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
         file.write_all(bytes)?;
         file.sync_all()
     };
-    write().map_err(failed("write", path))
-}
-
-fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EngineError + use<> {
-    let path: PathBuf = path.to_owned();
-    move |source| EngineError::Export { operation, path, source }
+    write().map_err(EngineError::file("write", path))
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ mod serving;
 mod store;
 mod takeover;
 
-pub use auth::Accounts;
-pub use engine::{Engine, Guest};
+pub use auth::{Accounts, Guest};
+pub use engine::Engine;
 pub use error::EngineError;
 pub use export::{Exported, export};
 pub use preparation::{ModelState, Progress};

@@ -8,7 +8,7 @@ use identities::Permission;
 use super::error::{AnalyzeError, EngineError};
 
 /// A request answered with something else than a result.
-#[derive(Debug)]
+#[derive(Debug, derive_more::From)]
 pub enum Refusal {
     /// The input is malformed, incomplete or contradicts itself.
     BadInput(String),
@@ -21,6 +21,7 @@ pub enum Refusal {
     /// The picture can be read but not used.
     TurnedDown(String),
     /// The engine is at fault; the caller learns nothing more than that.
+    #[from(EngineError, AnalyzeError)]
     Internal(EngineError),
 }
 
@@ -40,18 +41,6 @@ pub enum Unauthenticated {
 impl Refusal {
     pub fn bad_input(detail: impl Into<String>) -> Self {
         Self::BadInput(detail.into())
-    }
-}
-
-impl From<EngineError> for Refusal {
-    fn from(error: EngineError) -> Self {
-        Self::Internal(error)
-    }
-}
-
-impl From<AnalyzeError> for Refusal {
-    fn from(error: AnalyzeError) -> Self {
-        EngineError::Analyze(error).into()
     }
 }
 

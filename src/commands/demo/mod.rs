@@ -112,7 +112,7 @@ impl DemoEngine {
         let (data, store, given) = (data.to_path_buf(), store.clone(), password.clone());
         let opened = tokio::task::spawn_blocking(move || -> Result<Engine> {
             let engine = Engine::open(&data, &store, "auto")?;
-            engine.add_user(USER, "Administrator", &SecretString::from(given))?;
+            engine.accounts().put(USER, "Administrator", &SecretString::from(given))?;
             Ok(engine)
         });
         let engine = opened.await??;

@@ -40,7 +40,7 @@ pub async fn import(args: EngineImportArgs) -> CommandResult {
     })?;
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on this machine")?;
     let url = format!("http://{}", listener.local_addr().context("cannot tell the port")?);
-    let guest = engine.guest()?;
+    let guest = engine.accounts().guest()?;
     let mut password = tempfile::NamedTempFile::new().context("cannot write a temporary file")?;
     writeln!(password, "{}", guest.password.expose_secret()).context("cannot write a temporary file")?;
 

@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use super::error::EngineError;
 use super::refusal::{Refusal, Unauthenticated};
 use super::store::{Store, users};
-pub use accounts::{Accounts, GUEST, first_administrator, guest, put_user, remove_guest};
+pub use accounts::{Accounts, Guest};
 use throttle::Throttle;
 use token::Tokens;
 

@@ -1,6 +1,5 @@
 //! Files attached to people: upload as a form, download as they came, and a list of those there are.
 
-use axum::Json as Answer;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
@@ -11,12 +10,12 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::extract::{Form, Guid, Id, Segments, bytes, filled, text, which};
-use super::{Answered, FILE, Route};
+use super::{FILE, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::guid::guid;
 use crate::refusal::Refusal;
-use crate::store::documents::{self, Document, FileDocument};
+use crate::store::documents::{self, Document};
 use crate::store::people;
 
 /// An operation that the contract has not got: without it nobody finds again what was uploaded without an id.
@@ -33,7 +32,10 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new(&UPLOAD_DOCUMENT, upload).with_body(FILE),
         Route::new(&DOWNLOAD_DOCUMENT, download),
-        Route::new(&LIST_DOCUMENTS, list),
+        Route::reading(&LIST_DOCUMENTS, |connection, Id(person)| {
+            people::require(connection, person)?;
+            documents::of_person(connection, person)
+        }),
     ]
 }
 
@@ -73,29 +75,21 @@ async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Respon
         // In a path a space is `%20`.
         form_urlencoded::byte_serialize(document.public_id.as_bytes()).collect::<String>().replace('+', "%20")
     );
-    let owner = document.person.to_string();
-    let stored = engine.change(caller, &UPLOAD_DOCUMENT, owner, "store a document", move |transaction, _| {
+    let stored = engine.change(caller, &UPLOAD_DOCUMENT, move |transaction, _| {
         people::require(transaction, document.person)?;
-        documents::put(transaction, &document, Utc::now())
+        documents::put(transaction, &document, Utc::now())?;
+        Ok((document.person.to_string(), ()))
     });
     stored.await?;
     // What is percent-encoded can always be a header.
     Ok([(LOCATION, HeaderValue::try_from(place).unwrap_or(HeaderValue::from_static("")))].into_response())
 }
 
-async fn list(engine: Engine, Id(person): Id) -> Answered<Vec<FileDocument>> {
-    let listed = engine.read("list a person's documents", move |connection| {
-        people::require(connection, person)?;
-        documents::of_person(connection, person)
-    });
-    listed.await.map(Answer)
-}
-
 async fn download(
     engine: Engine,
     Segments((Guid(person), document)): Segments<(Guid, String)>,
 ) -> Result<Response, Refusal> {
-    let read = engine.read("read a document", move |connection| documents::read(connection, person, &document));
+    let read = engine.read(DOWNLOAD_DOCUMENT.id, move |connection| documents::read(connection, person, &document));
     let document = read.await?.ok_or(Refusal::NotFound("document"))?;
     // Uploaded by anybody with the right to: a browser must save it, never show it as a page of ours.
     let unknown = || HeaderValue::from_static("application/octet-stream");

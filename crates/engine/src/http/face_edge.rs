@@ -10,7 +10,7 @@ use faces::embed::Embedding;
 use identities::operation::{LOOKUP, PUBLISH, PUBLISH_WITH_RESPONSE, RECOGNIZE};
 use identities::text;
 use identities::wire::{
-    self, EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
+    self, DetectedFace, EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
     FaceEdgeRecognizeWithOptions, lookup_part,
 };
 
@@ -18,7 +18,7 @@ use super::extract::{self, Form, Json, bytes, datable, filled, which};
 use super::{Answered, PICTURES, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::recognition::{Include, Probe, Published};
+use crate::recognition::Probe;
 use crate::refusal::Refusal;
 
 pub fn routes() -> Vec<Route> {
@@ -35,17 +35,7 @@ async fn publish_with_response(
     caller: Caller,
     Json(request): Json<FaceEdgeRecognizeWithOptions>,
 ) -> Result<([(&'static str, String); 1], Answer<FaceEdgePublishResponse>), Refusal> {
-    let include = Include {
-        person: request.include_person,
-        names: request.include_names,
-        addresses: request.include_addresses,
-        tags: request.include_tags,
-        fields: request.include_fields,
-    };
-    let sent = sighting(request.expanded.0, request.detector_name, request.iana_time_zone, request.detect_time_utc)?;
-    let (largest_only, allow_double) = (request.largest_face_only, request.allow_double_detection);
-    let published = Published { largest_only, allow_double, include, ..sent };
-    let detected_faces = engine.publish(&caller, published).await?;
+    let detected_faces = record(&engine, &caller, request).await?;
     let promises = [(wire::PROMISES, format!("{}, {}", wire::MATCH_SCORES, wire::ANSWERS_REPEATS))];
     Ok((promises, Answer(FaceEdgePublishResponse { detected_faces })))
 }
@@ -53,9 +43,20 @@ async fn publish_with_response(
 /// Answered once the faces are in the history: what has been taken in is not lost, and a client cannot outrun the
 /// engine.
 async fn publish(engine: Engine, caller: Caller, Json(request): Json<FaceEdgePublishRequest>) -> Result<(), Refusal> {
-    let published =
-        sighting(request.expanded.0, request.detector_name, request.iana_time_zone, request.detect_time_utc)?;
-    engine.publish(&caller, published).await.map(drop)
+    let FaceEdgePublishRequest { expanded, detector_name, iana_time_zone, detect_time_utc, .. } = request;
+    let default = FaceEdgeRecognizeWithOptions::default();
+    let request = FaceEdgeRecognizeWithOptions { expanded, detector_name, iana_time_zone, detect_time_utc, ..default };
+    record(&engine, &caller, request).await.map(drop)
+}
+
+async fn record(
+    engine: &Engine,
+    caller: &Caller,
+    mut request: FaceEdgeRecognizeWithOptions,
+) -> Result<Vec<DetectedFace>, Refusal> {
+    well_formed(&request.expanded.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
+    request.detector_name = text::tidy(&request.detector_name);
+    engine.publish(caller, request).await
 }
 
 async fn recognize(engine: Engine, Json(request): Json<FaceEdgeRecognizeRequest>) -> Answered<EdgePerson> {
@@ -77,14 +78,6 @@ async fn lookup(engine: Engine, mut form: Form) -> Answered<EdgePerson> {
     let crop =
         crop.ok_or_else(|| Refusal::bad_input(format!("the part {} is missing", lookup_part::CROPPED_ALIGNED)))?;
     engine.look_up(Probe { crop, embedding: embedding(model, values) }).await.map(Answer)
-}
-
-/// A picture that a detector has taken, for the history alone.
-fn sighting(picture: Bytes, detector: String, time_zone: String, time: DateTime<Utc>) -> Result<Published, Refusal> {
-    well_formed(&picture, &detector, &time_zone, time)?;
-    let detector = text::tidy(&detector);
-    let include = Include::default();
-    Ok(Published { picture, detector, time_zone, time, largest_only: false, allow_double: false, include })
 }
 
 fn well_formed(picture: &Bytes, detector: &str, time_zone: &str, time: DateTime<Utc>) -> Result<(), Refusal> {

@@ -8,6 +8,7 @@ use identities::wire::{
     CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectRequest, FaceDetectResponse,
     FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse,
 };
+use rusqlite::Connection;
 
 use super::extract::{Json, Query, filled};
 use super::{Answered, PICTURES, Route, TWO_PICTURES};
@@ -16,14 +17,14 @@ use crate::engine::Engine;
 use crate::guid::guid;
 use crate::recognition::Enrolment;
 use crate::refusal::Refusal;
-use crate::store::faces;
+use crate::store::{Stop, faces};
 
 pub fn routes() -> Vec<Route> {
     vec![
         Route::new(&FACE_ENROLL, enroll).with_body(PICTURES),
         Route::new(&FACE_DETECT, detect).with_body(PICTURES),
         Route::new(&FACE_COMPARE, compare).with_body(TWO_PICTURES),
-        Route::new(&CHECK_IMAGE_REFERENCE, check_reference),
+        Route::reading(&CHECK_IMAGE_REFERENCE, check_reference),
     ]
 }
 
@@ -58,19 +59,18 @@ async fn compare(engine: Engine, Json(request): Json<FaceCompareRequest>) -> Ans
 }
 
 /// A reference that cannot be read (its percent encoding is no UTF-8) was never enrolled: this operation has no 400.
-async fn check_reference(
-    engine: Engine,
+fn check_reference(
+    connection: &Connection,
     reference: Result<Path<String>, PathRejection>,
-) -> Answered<CheckImageReferenceResponse> {
-    let Ok(Path(reference)) = reference else {
-        return Ok(Answer(CheckImageReferenceResponse::default()));
+) -> Result<CheckImageReferenceResponse, Stop> {
+    let found = match reference {
+        Ok(Path(reference)) => faces::by_reference(connection, &reference)?,
+        Err(_) => None,
     };
-    let found = engine.read("look up a photo reference", move |connection| faces::by_reference(connection, &reference));
-    Ok(Answer(match found.await? {
-        Some(found) => {
-            CheckImageReferenceResponse { exists: true, face_id: Some(found.face), detect_id: found.detect_id }
-        }
-        None => CheckImageReferenceResponse::default(),
+    Ok(found.map_or_else(CheckImageReferenceResponse::default, |found| CheckImageReferenceResponse {
+        exists: true,
+        face_id: Some(found.face),
+        detect_id: found.detect_id,
     }))
 }
 

@@ -28,20 +28,24 @@ use std::any::Any;
 use std::sync::Arc;
 
 use ::faces::picture::MAX_PHOTO_BYTES;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts};
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Json, Router};
 use identities::operation::{Operation, Verb};
+use rusqlite::{Connection, Transaction};
+use serde::Serialize;
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::auth::Caller;
 use super::engine::Engine;
 use super::refusal::Refusal;
+use super::store::Stop;
 use guard::{Guard, guard};
 use paths::Paths;
 use problem::problem;
@@ -76,6 +80,36 @@ impl Route {
             Verb::Delete => MethodFilter::DELETE,
         };
         Self { operation, body_limit: RECORD, handler: on(method, handler) }
+    }
+
+    /// An operation that reads from one snapshot of the data folder and answers in JSON.
+    fn reading<A, T>(
+        operation: &'static Operation,
+        read: impl Fn(&Connection, A) -> Result<T, Stop> + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: FromRequestParts<Engine> + Send + 'static,
+        T: Serialize + Send + 'static,
+    {
+        Self::new(operation, move |engine: Engine, asked: A| async move {
+            engine.read(operation.id, move |connection| read(connection, asked)).await.map(Json)
+        })
+    }
+
+    /// An operation that changes a record in one transaction. `change` is told the caller's name; beside the answer it
+    /// gives the id of what was changed, for the audit log.
+    fn changing<M, A, T>(
+        operation: &'static Operation,
+        change: impl Fn(&Transaction, &str, A) -> Result<(String, T), Stop> + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        M: 'static,
+        A: FromRequest<Engine, M> + Send + 'static,
+        T: IntoResponse + Send + 'static,
+    {
+        Self::new(operation, move |engine: Engine, caller: Caller, asked: A| async move {
+            engine.change(caller, operation, move |transaction, username| change(transaction, username, asked)).await
+        })
     }
 
     /// The same with another limit than that of a record.

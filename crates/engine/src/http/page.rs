@@ -4,7 +4,6 @@
 //! the same kind. Out: HTML, style and scripts as they stand in `page/`, and JSON. What the page changes otherwise it
 //! changes through the contract.
 
-use axum::Json as Answer;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
@@ -13,17 +12,18 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use chrono::{DateTime, Utc};
 use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operation, SEARCH_PEOPLE, Verb};
+use rusqlite::Connection;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::Route;
 use super::extract::{Id, Query};
 use super::openapi::INDEX;
-use super::{Answered, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::refusal::Refusal;
-use crate::store::browse::{self, ListedPhoto, ListedSighting, PeopleList, WantedSightings};
-use crate::store::people;
+use crate::store::browse::{self, ListedSighting, WantedSightings};
+use crate::store::{Stop, people};
 
 /// Nothing from elsewhere and nothing inline; pictures come as blobs, because they are asked for with a token.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -85,11 +85,16 @@ const ERASE_PHOTO: Operation =
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::new(&LIST_PEOPLE, list_people),
+        Route::reading(&LIST_PEOPLE, |connection, Query(PeopleFilter { text, skip, take })| {
+            browse::people(connection, text.trim(), skip, take.min(MOST), Utc::now())
+        }),
         Route::new(&ERASE_PERSON, erase_person),
-        Route::new(&LIST_PHOTOS, list_photos),
+        Route::reading(&LIST_PHOTOS, |connection, Id(person)| {
+            people::require(connection, person)?;
+            browse::photos(connection, person)
+        }),
         Route::new(&ERASE_PHOTO, erase_photo),
-        Route::new(&LIST_SIGHTINGS, list_sightings),
+        Route::reading(&LIST_SIGHTINGS, |connection, Query(filter)| list_sightings(connection, filter)),
     ]
 }
 
@@ -120,22 +125,7 @@ async fn distrust(request: Request, next: Next) -> Response {
     response
 }
 
-async fn list_people(engine: Engine, Query(filter): Query<PeopleFilter>) -> Answered<PeopleList> {
-    let listed = engine.read("list people", move |connection| {
-        browse::people(connection, filter.text.trim(), filter.skip, filter.take.min(MOST), Utc::now())
-    });
-    listed.await.map(Answer)
-}
-
-async fn list_photos(engine: Engine, Id(person): Id) -> Answered<Vec<ListedPhoto>> {
-    let listed = engine.read("list a person's photos", move |connection| {
-        people::require(connection, person)?;
-        browse::photos(connection, person)
-    });
-    listed.await.map(Answer)
-}
-
-async fn list_sightings(engine: Engine, Query(filter): Query<SightingFilter>) -> Answered<Vec<ListedSighting>> {
+fn list_sightings(connection: &Connection, filter: SightingFilter) -> Result<Vec<ListedSighting>, Stop> {
     let before = filter.before_ms.map(|ms| {
         let time = DateTime::from_timestamp_millis(ms).ok_or_else(|| Refusal::bad_input("beforeMs is no time"))?;
         Ok::<_, Refusal>((time, filter.before_row.unwrap_or(i64::MAX)))
@@ -146,7 +136,7 @@ async fn list_sightings(engine: Engine, Query(filter): Query<SightingFilter>) ->
         known: filter.known,
         most: filter.take.min(MOST),
     };
-    engine.read("list who was seen", move |connection| browse::sightings(connection, &wanted)).await.map(Answer)
+    browse::sightings(connection, &wanted)
 }
 
 async fn erase_person(engine: Engine, caller: Caller, Id(person): Id) -> Result<(), Refusal> {

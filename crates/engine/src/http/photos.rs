@@ -19,15 +19,12 @@ pub fn routes() -> Vec<Route> {
 
 async fn enrollment(engine: Engine, face: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
     let Path(face) = face.map_err(|_| Refusal::NotFound("photo"))?;
-    let read = engine.read("read an enrolled photo", move |connection| faces::photo(connection, &face));
-    jpeg(read.await?)
+    jpeg(engine.read(ENROLLMENT_PHOTO.id, move |connection| faces::photo(connection, &face)).await?)
 }
 
 async fn detection(engine: Engine, ids: Result<Path<(String, String)>, PathRejection>) -> Result<Response, Refusal> {
     let Path((face, detect_id)) = ids.map_err(|_| Refusal::NotFound("photo"))?;
-    let read = engine
-        .read("read the photo of a detection", move |connection| detections::photo(connection, &face, &detect_id));
-    jpeg(read.await?)
+    jpeg(engine.read(DETECTION_PHOTO.id, move |connection| detections::photo(connection, &face, &detect_id)).await?)
 }
 
 fn jpeg(photo: Option<Vec<u8>>) -> Result<Response, Refusal> {

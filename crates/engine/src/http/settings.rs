@@ -5,8 +5,6 @@ use serde_json::{Map, Value};
 
 use super::Route;
 use super::extract::{Json, Segments, filled};
-use crate::auth::Caller;
-use crate::engine::Engine;
 use crate::refusal::Refusal;
 use crate::store::settings;
 
@@ -16,20 +14,15 @@ pub fn routes() -> Vec<Route> {
 
 /// The route that defines fields of this kind.
 fn configuring(operation: &'static Operation, kind: &'static str) -> Route {
-    let configure = move |engine: Engine,
-                          caller: Caller,
-                          Segments((entity_type, field)): Segments<(String, String)>,
-                          Json(body): Json<Map<String, Value>>| async move {
+    Route::changing(operation, move |transaction, _, (Segments((entity_type, field)), Json(body)): Asked| {
         check(&body)?;
-        let body = Value::Object(body).to_string();
-        let what = "store the settings of a field";
-        let stored = engine.change(caller, operation, field.clone(), what, move |transaction, _| {
-            settings::put(transaction, &entity_type, &field, kind, &body)
-        });
-        stored.await
-    };
-    Route::new(operation, configure)
+        settings::put(transaction, &entity_type, &field, kind, &Value::Object(body).to_string())?;
+        Ok((field, ()))
+    })
 }
+
+/// The kind of entity, the field, and its definition.
+type Asked = (Segments<(String, String)>, Json<Map<String, Value>>);
 
 /// Refuses a definition whose known properties are of another type.
 fn check(body: &Map<String, Value>) -> Result<(), Refusal> {

@@ -14,7 +14,7 @@ use faces::detect::Rect;
 use faces::embed::Embedding;
 use faces::picture::Picture;
 use identities::Permission::{self, *};
-use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem};
+use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem, FaceEdgeRecognizeWithOptions};
 use uuid::Uuid;
 
 use super::analyzer::{Analyzed, Wanted};
@@ -24,7 +24,7 @@ use super::error::EngineError;
 use super::refusal::Refusal;
 use super::serving::Current;
 use super::store::{people, tags};
-use picture::{Keep, analyze, decode, look_at, look_at_photo};
+use picture::{analyze, decode, look_at, look_at_photo};
 use record::{Recorded, sections};
 
 /// Photos of detections are kept no larger than this, in pixels of the longest side.
@@ -32,28 +32,6 @@ const DETECTION_SIDE: u32 = 1280;
 
 /// A detector's clock may be ahead of the engine's by this much before it is not believed.
 const CLOCK_AHEAD: TimeDelta = TimeDelta::minutes(1);
-
-/// What publish and publishWithResponse say of a picture.
-#[derive(Debug, Clone)]
-pub struct Published {
-    pub picture: Bytes,
-    pub detector: String,
-    pub time_zone: String,
-    pub time: DateTime<Utc>,
-    pub largest_only: bool,
-    pub allow_double: bool,
-    pub include: Include,
-}
-
-/// The sections of a person's record that were asked for; none when `person` is false.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Include {
-    pub person: bool,
-    pub names: bool,
-    pub addresses: bool,
-    pub tags: bool,
-    pub fields: bool,
-}
 
 /// What faceEnroll asks for.
 #[derive(Debug, Clone)]
@@ -72,20 +50,6 @@ pub struct Probe {
     pub embedding: Option<Embedding>,
 }
 
-impl Include {
-    /// The same sections without those the caller may not see, which are left out silently.
-    fn permitted(self, caller: &Caller) -> Self {
-        let may = |wanted: &[Permission]| caller.may(&[ReadAllIdentity, MutateAllIdentity]) || caller.may(wanted);
-        Self {
-            person: self.person,
-            names: self.names && may(&[ReadAliases]),
-            addresses: self.addresses && may(&[ReadAddresses]),
-            tags: self.tags && may(&[MutateTags, ReadTags]),
-            fields: self.fields && may(&[MutateEntityFields, ReadEntityFields]),
-        }
-    }
-}
-
 impl Engine {
     /// What answers at this moment, for as long as it is held.
     pub(super) async fn serving(&self) -> Current {
@@ -93,21 +57,25 @@ impl Engine {
     }
 
     /// Who is in the picture; each face goes into the history, unless the same one was seen there a moment ago.
-    pub async fn publish(&self, caller: &Caller, published: Published) -> Result<Vec<DetectedFace>, Refusal> {
-        let published = Published { time: self.plausible(published.time, &published.detector), ..published };
-        let wanted = if published.largest_only { Wanted::Largest } else { Wanted::All };
+    pub async fn publish(
+        &self,
+        caller: &Caller,
+        mut request: FaceEdgeRecognizeWithOptions,
+    ) -> Result<Vec<DetectedFace>, Refusal> {
+        request.detect_time_utc = self.plausible(request.detect_time_utc, &request.detector_name);
+        leave_out_what_is_not_permitted(&mut request, caller);
+        let wanted = if request.largest_face_only { Wanted::Largest } else { Wanted::All };
         let serving = self.serving().await;
-        let seen = look_at(&serving, published.picture.clone(), wanted, Keep::Side(DETECTION_SIDE)).await?;
-        let include = published.include.permitted(caller);
+        let seen = look_at(&serving, request.expanded.0.clone(), wanted, Some(DETECTION_SIDE)).await?;
         self.blocking(move |inner| {
-            let recorded = inner.record(&serving, &published, &seen)?;
+            let recorded = inner.record(&serving, &request, &seen)?;
             inner.store.read("read the people who were seen", |connection| {
                 let now = Utc::now();
                 recorded
                     .into_iter()
                     .map(|Recorded { mut detected, person }| {
-                        if let Some(person) = person.filter(|_| include.person) {
-                            detected.person = Some(sections(connection, person, include, now)?);
+                        if let Some(person) = person.filter(|_| request.include_person) {
+                            detected.person = Some(sections(connection, person, &request, now)?);
                         }
                         Ok(detected)
                     })
@@ -189,7 +157,7 @@ impl Engine {
     /// All faces of a picture and who they are; nothing is stored.
     pub async fn list_faces(&self, picture: Bytes) -> Result<Vec<FaceDetectItem>, Refusal> {
         let serving = self.serving().await;
-        let seen = look_at(&serving, picture, Wanted::All, Keep::Not).await?;
+        let seen = look_at(&serving, picture, Wanted::All, None).await?;
         self.blocking(move |_| {
             let gallery = serving.gallery.read();
             let item = |found: &Analyzed| {
@@ -197,7 +165,7 @@ impl Engine {
                 let known = gallery.known(vector)?;
                 let face = match known {
                     Some(known) => Some(known.face),
-                    None => gallery.unknown(vector)?.map(|unknown| unknown.face),
+                    None => gallery.unknown(vector)?,
                 };
                 Ok(FaceDetectItem {
                     face_id: face.unwrap_or_else(Uuid::new_v4).to_string(),
@@ -229,6 +197,15 @@ impl Engine {
         let gallery = serving.gallery.read();
         Ok(gallery.compare(&a.embedding.values, &b.embedding.values))
     }
+}
+
+/// Sections of a person's record that the caller may not see are left out silently.
+fn leave_out_what_is_not_permitted(request: &mut FaceEdgeRecognizeWithOptions, caller: &Caller) {
+    let may = |wanted: &[Permission]| caller.may(&[ReadAllIdentity, MutateAllIdentity]) || caller.may(wanted);
+    request.include_names &= may(&[ReadAliases]);
+    request.include_addresses &= may(&[ReadAddresses]);
+    request.include_tags &= may(&[MutateTags, ReadTags]);
+    request.include_fields &= may(&[MutateEntityFields, ReadEntityFields]);
 }
 
 fn bounding_box(rect: Rect) -> BoundingBox {

@@ -24,24 +24,18 @@ pub struct Seen {
     pub doubt: Option<&'static str>,
 }
 
-/// How a picture is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    Not,
-    /// No longer than this.
-    Side(u32),
-}
-
-/// Decodes and analyses a picture with the models that answer now.
-pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Keep) -> Result<Seen, Refusal> {
+/// Decodes and analyses a picture with the models that answer now. It is kept no longer than `keep` pixels, or not.
+pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Option<u32>) -> Result<Seen, Refusal> {
     analyze(serving, move |analyzer| {
         let decoded = decode(&picture)?;
         let mut faces = analyzer.analyze(&decoded, wanted)?;
         for found in &mut faces {
             found.face.bbox = within(found.face.bbox, &decoded);
         }
-        let keep = if faces.is_empty() { Keep::Not } else { keep };
-        let jpeg = kept(&picture, &decoded, keep).map_err(picture_error)?;
+        let jpeg = match keep.filter(|_| !faces.is_empty()) {
+            Some(side) => kept(&picture, &decoded, side).map_err(picture_error)?,
+            None => Vec::new(),
+        };
         Ok(Seen { faces, jpeg, doubt: None })
     })
     .await
@@ -90,17 +84,13 @@ pub fn decode(picture: &[u8]) -> Result<Picture, Refusal> {
 }
 
 /// The picture as it is kept: as it came, or smaller.
-fn kept(encoded: &[u8], decoded: &Picture, keep: Keep) -> Result<Vec<u8>, PictureError> {
+fn kept(encoded: &[u8], decoded: &Picture, side: u32) -> Result<Vec<u8>, PictureError> {
     let longest = decoded.width().max(decoded.height());
-    match keep {
-        Keep::Not => Ok(Vec::new()),
-        Keep::Side(side) if longest > side => {
-            let scaled = |length: u32| (u64::from(length) * u64::from(side) / u64::from(longest)) as u32;
-            let (width, height) = (scaled(decoded.width()), scaled(decoded.height()));
-            decoded.resized(width, height, Interpolation::Area)?.jpeg(JPEG_QUALITY)
-        }
-        Keep::Side(_) => as_jpeg(encoded, decoded),
+    if longest <= side {
+        return as_jpeg(encoded, decoded);
     }
+    let scaled = |length: u32| (u64::from(length) * u64::from(side) / u64::from(longest)) as u32;
+    decoded.resized(scaled(decoded.width()), scaled(decoded.height()), Interpolation::Area)?.jpeg(JPEG_QUALITY)
 }
 
 /// The JPEG as it came where it is one, else a new one.

@@ -54,7 +54,7 @@ fn self_made(folder: &Path, names: &[String], now: DateTime<Utc>) -> Result<TlsF
             write_secret(&files.key, &key.serialize_pem())?;
             key
         }
-        Err(source) => return Err(EngineError::Folder { operation: "read", path: files.key, source }),
+        Err(error) => return Err(EngineError::file("read", &files.key)(error)),
     };
     let kept = fs::read(&files.certificate).unwrap_or_default();
     if !fits(&kept, &key, names, now) {
@@ -135,7 +135,7 @@ fn write_secret(path: &PathBuf, text: &str) -> Result<(), EngineError> {
         file.persist(path)?;
         fs::File::open(folder)?.sync_all()
     };
-    write().map_err(|source| EngineError::Folder { operation: "write", path: path.clone(), source })
+    write().map_err(EngineError::file("write", path))
 }
 
 #[cfg(test)]

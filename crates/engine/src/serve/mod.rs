@@ -101,7 +101,7 @@ pub async fn serve(
 /// Keeps measurements from piling up while nobody scrapes them.
 async fn sum_up(metrics: Metrics, stopping: CancellationToken) {
     while stopping.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        metrics.upkeep();
+        metrics.run_upkeep();
     }
 }
 

@@ -37,9 +37,11 @@ pub struct Tls {
 }
 
 /// The certificate shown at this moment.
+#[derive(derive_more::Debug)]
 struct Current {
     files: TlsFiles,
-    /// Nothing waits under this lock, and no other is held with it.
+    /// The certificate and its key. Nothing waits under this lock, and no other is held with it.
+    #[debug(skip)]
     key: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -109,37 +111,26 @@ impl ResolvesServerCert for Current {
     }
 }
 
-impl std::fmt::Debug for Current {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Current").field("files", &self.files).finish_non_exhaustive()
-    }
-}
-
 /// Reads both files and makes sure that they belong together.
 fn load(files: &TlsFiles) -> Result<CertifiedKey, EngineError> {
-    let read =
-        |path: &PathBuf| fs::read(path).map_err(|source| EngineError::ReadTlsFile { path: path.clone(), source });
+    let read = |path: &PathBuf| fs::read(path).map_err(EngineError::file("read", path));
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(&read(&files.certificate)?).filter_map(Result::ok).collect();
+    let unusable_certificate = || EngineError::UnusableCertificate { path: files.certificate.clone() };
+    let unusable_key = || EngineError::UnusableKey { path: files.key.clone() };
     if certificates.is_empty() {
-        return Err(EngineError::UnusableCertificate { path: files.certificate.clone() });
+        return Err(unusable_certificate());
     }
-    let unusable = |_| EngineError::UnusableKey { path: files.key.clone() };
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(unusable)?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|_| unusable_key())?;
     let certified =
         CertifiedKey::from_der(certificates, key, &ring::default_provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 EngineError::KeyOfAnother { certificate: files.certificate.clone(), key: files.key.clone() }
             }
-            rustls::Error::InvalidCertificate(_) => {
-                EngineError::UnusableCertificate { path: files.certificate.clone() }
-            }
-            _ => EngineError::UnusableKey { path: files.key.clone() },
+            rustls::Error::InvalidCertificate(_) => unusable_certificate(),
+            _ => unusable_key(),
         })?;
-    match pin(&certified) {
-        Some(_) => Ok(certified),
-        None => Err(EngineError::UnusableCertificate { path: files.certificate.clone() }),
-    }
+    pin(&certified).map(|_| certified).ok_or_else(unusable_certificate)
 }
 
 fn pin(key: &CertifiedKey) -> Option<String> {
@@ -163,7 +154,7 @@ mod tests {
         };
         let nothing = one.path().join("nothing");
         assert!(matches!(with(&a.certificate, &b.key), EngineError::KeyOfAnother { .. }));
-        assert!(matches!(with(&nothing, &a.key), EngineError::ReadTlsFile { .. }));
+        assert!(matches!(with(&nothing, &a.key), EngineError::File { .. }));
         assert!(matches!(with(&a.key, &a.key), EngineError::UnusableCertificate { .. }));
         assert!(matches!(with(&a.certificate, &a.certificate), EngineError::UnusableKey { .. }));
     }

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Transaction};
 
-use super::statement::{rows, run};
+use super::statement::{from_row, rows, run};
 use super::{Stop, millis, moment};
 
 /// A change somebody made.
@@ -29,7 +29,5 @@ pub fn record(transaction: &Transaction, username: &str, operation: &str, subjec
 /// The last entries, newest first.
 pub fn last(connection: &Connection, count: u32) -> Result<Vec<AuditLine>, Stop> {
     let query = "SELECT time, username, operation, subject FROM audit ORDER BY audit_id DESC LIMIT ?";
-    rows(connection, query, [count], |row| {
-        Ok(AuditLine { time: moment(row.get(0)?), username: row.get(1)?, operation: row.get(2)?, subject: row.get(3)? })
-    })
+    rows(connection, query, [count], from_row!(AuditLine { username, operation, subject; time: moment }))
 }

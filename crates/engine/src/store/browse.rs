@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::statement::{id, rows, value};
+use super::statement::{from_row, id, rows, value};
 use super::{Stop, millis, moment, tags};
 
 /// One page of a list of people.
@@ -129,34 +129,22 @@ pub fn people(
 pub fn photos(connection: &Connection, person: Uuid) -> Result<Vec<ListedPhoto>, Stop> {
     let query = "SELECT face_id, quality, created FROM faces WHERE person_id = ? AND photo_id IS NOT NULL \
                  ORDER BY rowid";
-    rows(connection, query, [person.to_string()], |row| {
-        Ok(ListedPhoto { face_id: row.get(0)?, quality: row.get(1)?, created: moment(row.get(2)?) })
-    })
+    rows(connection, query, [person.to_string()], from_row!(ListedPhoto { face_id, quality; created: moment }))
 }
 
 /// Lists one page of who was seen, newest first.
 pub fn sightings(connection: &Connection, wanted: &WantedSightings) -> Result<Vec<ListedSighting>, Stop> {
     let (time, row) = wanted.before.map_or((i64::MAX, i64::MAX), |(time, row)| (millis(time), row));
     let query = format!(
-        "SELECT rowid, detect_id, face_id, person_id, {NAME}, detector, time, time_zone, confidence, \
+        "SELECT rowid AS row, detect_id, face_id, person_id, {NAME} AS name, detector, time, time_zone, confidence, \
          match_confidence, quality FROM detections AS subject \
          WHERE (time, rowid) < (?1, ?2) AND (?3 IS NULL OR person_id = ?3) \
          AND (?4 IS NULL OR (person_id IS NOT NULL) = ?4) ORDER BY time DESC, rowid DESC LIMIT ?5"
     );
     let person = wanted.person.map(|person| person.to_string());
-    rows(connection, &query, (time, row, person, wanted.known, wanted.most), |row| {
-        Ok(ListedSighting {
-            row: row.get(0)?,
-            detect_id: row.get(1)?,
-            face_id: row.get(2)?,
-            person_id: row.get(3)?,
-            name: row.get(4)?,
-            detector: row.get(5)?,
-            time: moment(row.get(6)?),
-            time_zone: row.get(7)?,
-            confidence: row.get(8)?,
-            match_confidence: row.get(9)?,
-            quality: row.get(10)?,
-        })
-    })
+    let sighting = from_row!(ListedSighting {
+        row, detect_id, face_id, person_id, name, detector, time_zone, confidence, match_confidence, quality;
+        time: moment
+    });
+    rows(connection, &query, (time, row, person, wanted.known, wanted.most), sighting)
 }

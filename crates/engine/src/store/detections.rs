@@ -7,7 +7,7 @@ use identities::wire::{Base64, DetectionItem, DetectionsQuery};
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::statement::{first, id, rows, run};
+use super::statement::{first, from_row, id, rows, run};
 use super::{Stop, millis, moment};
 
 /// One sighting of one face.
@@ -29,10 +29,10 @@ pub struct Detection<'a> {
 }
 
 /// Whose sightings are asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum Of {
-    Face(String),
-    Person(Uuid),
+    Face,
+    Person,
 }
 
 pub fn insert(transaction: &Transaction, detection: &Detection) -> Result<(), Stop> {
@@ -81,27 +81,31 @@ pub fn near(
 }
 
 /// Reads one page of sightings; at most `most` records whatever was asked for.
-pub fn list(connection: &Connection, of: &Of, query: &DetectionsQuery, most: u32) -> Result<Vec<DetectionItem>, Stop> {
-    let (column, id) = match of {
-        Of::Face(face) => ("face_id", face.clone()),
-        Of::Person(person) => ("person_id", person.to_string()),
+pub fn list(
+    connection: &Connection,
+    of: Of,
+    id: String,
+    query: &DetectionsQuery,
+    most: u32,
+) -> Result<Vec<DetectionItem>, Stop> {
+    let column = match of {
+        Of::Face => "face_id",
+        Of::Person => "person_id",
     };
     let order = if query.date_ascending { "ASC" } else { "DESC" };
     let statement = format!(
-        "SELECT confidence, time, time_zone, detector, jpeg FROM detections JOIN photos USING (photo_id) \
+        "SELECT confidence, time AS date_time_utc, time_zone, detector, jpeg AS image \
+         FROM detections JOIN photos USING (photo_id) \
          WHERE {column} = ? AND time >= ? AND time <= ? \
          ORDER BY time {order}, detections.rowid {order} LIMIT ? OFFSET ?"
     );
     let (start, end) = (query.epoch_start_ms.unwrap_or(i64::MIN), query.epoch_end_ms.unwrap_or(i64::MAX));
-    rows(connection, &statement, (id, start, end, query.take.min(most), query.skip), |row| {
-        Ok(DetectionItem {
-            confidence: row.get(0)?,
-            date_time_utc: moment(row.get(1)?),
-            time_zone: row.get(2)?,
-            detector: row.get(3)?,
-            image: Some(Base64::from(row.get::<_, Vec<u8>>(4)?)),
-        })
-    })
+    let item = from_row!(DetectionItem {
+        confidence, time_zone, detector;
+        date_time_utc: moment,
+        image: |jpeg: Vec<u8>| Some(Base64::from(jpeg))
+    });
+    rows(connection, &statement, (id, start, end, query.take.min(most), query.skip), item)
 }
 
 /// The photo of a detection of that face; an enrolment counts as one, its photo is the enrolled one.

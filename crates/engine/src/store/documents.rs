@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::statement::{first, rows, run};
+use super::statement::{first, from_row, rows, run};
 use super::{Stop, millis, moment};
 
 /// A file as uploaded.
@@ -52,24 +52,17 @@ pub fn put(transaction: &Transaction, document: &Document, now: DateTime<Utc>) -
 
 /// The files of a person, in the order they were uploaded in.
 pub fn of_person(connection: &Connection, person: Uuid) -> Result<Vec<FileDocument>, Stop> {
-    let query = "SELECT public_id, name, description, file_name, media_type, created, length(bytes) FROM documents \
-                 WHERE person_id = ? ORDER BY rowid";
-    rows(connection, query, [person.to_string()], |row| {
-        Ok(FileDocument {
-            public_id: row.get(0)?,
-            name: row.get(1)?,
-            description: row.get(2)?,
-            file_name: row.get(3)?,
-            media_type: row.get(4)?,
-            created: moment(row.get(5)?),
-            size: row.get::<_, i64>(6)?.unsigned_abs(),
-        })
-    })
+    let query = "SELECT public_id, name, description, file_name, media_type, created, length(bytes) AS size \
+                 FROM documents WHERE person_id = ? ORDER BY rowid";
+    let document = from_row!(FileDocument {
+        public_id, name, description, file_name, media_type;
+        created: moment,
+        size: i64::unsigned_abs
+    });
+    rows(connection, query, [person.to_string()], document)
 }
 
 pub fn read(connection: &Connection, person: Uuid, public_id: &str) -> Result<Option<Download>, Stop> {
     let query = "SELECT media_type, bytes FROM documents WHERE person_id = ? AND public_id = ?";
-    first(connection, query, (person.to_string(), public_id), |row| {
-        Ok(Download { media_type: row.get(0)?, bytes: row.get(1)? })
-    })
+    first(connection, query, (person.to_string(), public_id), from_row!(Download { media_type, bytes }))
 }

@@ -60,27 +60,12 @@ pub struct FolderLock {
 }
 
 /// Why a closure over the database ended early: the request is refused, or a statement failed.
+#[derive(derive_more::From)]
 pub enum Stop {
+    #[from(EngineError, Refusal)]
     Refused(Refusal),
+    #[from]
     Sql(rusqlite::Error),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<EngineError> for Stop {
-    fn from(error: EngineError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
 }
 
 impl Store {
@@ -97,13 +82,13 @@ impl Store {
     /// Makes sure that this process is the only one serving `folder`, until the lock is dropped.
     pub fn lock(folder: &Path) -> Result<FolderLock, EngineError> {
         let path = folder.join(LOCK);
-        let failed = |source: io::Error| EngineError::Folder { operation: "lock", path: path.clone(), source };
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+        let failed = || EngineError::file("lock", &path);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = file.map_err(failed())?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(FolderLock { _file: file }),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(EngineError::InUse { path: folder.to_owned() }),
-            Err((_, errno)) => Err(failed(errno.into())),
+            Err((_, errno)) => Err(failed()(errno.into())),
         }
     }
 
@@ -196,8 +181,7 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
 
 /// Makes the folder, or checks that it is ours, and closes it to everybody but its owner: faces are in it.
 fn prepare_folder(folder: &Path) -> Result<(), EngineError> {
-    let failed =
-        |operation| move |source: io::Error| EngineError::Folder { operation, path: folder.to_owned(), source };
+    let failed = |operation| EngineError::file(operation, folder);
     match fs::read_dir(folder) {
         Ok(entries) => {
             let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
@@ -207,13 +191,18 @@ fn prepare_folder(folder: &Path) -> Result<(), EngineError> {
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("make"));
+            return DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed("make the data folder"));
         }
-        Err(error) => return Err(failed("read")(error)),
+        Err(error) => return Err(failed("read the data folder")(error)),
     }
-    let mode = fs::metadata(folder).map_err(failed("read"))?.permissions().mode();
+    let mode = fs::metadata(folder).map_err(failed("read the data folder"))?.permissions().mode();
     if mode & 0o077 != 0 {
-        fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed("restrict access to"))?;
+        fs::set_permissions(folder, Permissions::from_mode(0o700))
+            .map_err(failed("restrict access to the data folder"))?;
     }
     Ok(())
 }

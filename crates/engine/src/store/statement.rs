@@ -9,6 +9,19 @@ use uuid::Uuid;
 
 use super::Stop;
 
+/// Reads a row as a struct: each field from the column of its name, and those after the semicolon through a conversion.
+macro_rules! from_row {
+    ($type:ident { $($field:ident),* $(; $($converted:ident: $convert:expr),*)? }) => {
+        |row: &rusqlite::Row| -> Result<$type, rusqlite::Error> {
+            Ok($type {
+                $($field: row.get(stringify!($field))?,)*
+                $($($converted: ($convert)(row.get(stringify!($converted))?),)*)?
+            })
+        }
+    };
+}
+pub(super) use from_row;
+
 /// Every row of a query.
 pub fn rows<T>(
     connection: &Connection,

@@ -8,7 +8,7 @@ use identities::Permission;
 use rusqlite::{Connection, Row, Transaction};
 use uuid::Uuid;
 
-use super::statement::{first, rows, run, value};
+use super::statement::{first, from_row, rows, run, value};
 use super::{Stop, millis, moment};
 use crate::roles::{ADMINISTRATOR, BUILT_IN_ROLES};
 
@@ -41,7 +41,7 @@ pub struct RoleLine {
     pub permissions: Vec<String>,
 }
 
-const COLUMNS: &str = "SELECT user_id, username, password_hash, roles.name, token_version, role_id \
+const COLUMNS: &str = "SELECT user_id, username, password_hash, roles.name AS role, token_version, role_id \
                        FROM users JOIN roles USING (role_id) ";
 
 pub fn by_name(connection: &Connection, username: &str) -> Result<Option<User>, Stop> {
@@ -92,10 +92,8 @@ pub fn remove(transaction: &Transaction, user_id: &str) -> Result<(), Stop> {
 
 /// All users by name.
 pub fn list(connection: &Connection) -> Result<Vec<UserLine>, Stop> {
-    let query = "SELECT username, roles.name, created FROM users JOIN roles USING (role_id) ORDER BY username";
-    rows(connection, query, [], |row| {
-        Ok(UserLine { username: row.get(0)?, role: row.get(1)?, created: moment(row.get(2)?) })
-    })
+    let query = "SELECT username, roles.name AS role, created FROM users JOIN roles USING (role_id) ORDER BY username";
+    rows(connection, query, [], from_row!(UserLine { username, role; created: moment }))
 }
 
 /// All roles with what they allow.
@@ -141,12 +139,5 @@ pub(super) fn refresh_built_in_roles(transaction: &Transaction) -> Result<(), St
 }
 
 fn user(row: &Row) -> Result<User, rusqlite::Error> {
-    Ok(User {
-        user_id: row.get(0)?,
-        username: row.get(1)?,
-        password_hash: row.get(2)?,
-        role: row.get(3)?,
-        token_version: row.get(4)?,
-        role_id: row.get(5)?,
-    })
+    from_row!(User { user_id, username, password_hash, role, token_version, role_id })(row)
 }
