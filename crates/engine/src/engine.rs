@@ -1,8 +1,8 @@
 //! The engine itself: the open data folder, the models that answer, and the bounds on what they do at once.
 //!
-//! In: a data folder and models. Out: an [`Engine`], whose clones are handed to every request. What it does with people
-//! and faces is written in [`recognition`](crate::recognition) and [`erase`](crate::erase); here is how blocking work
-//! is done.
+//! In: a data folder and models. Out: an [`Engine`], whose clones are handed to every request. Here is how blocking work
+//! is done, and how people and photos are erased, from the disk and from memory; what else is done with faces is written
+//! in [`recognition`](crate::recognition).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use identities::operation::Operation;
 use rusqlite::{Connection, Transaction};
 use telemetry::Repeated;
 use tokio::sync::{RwLock, Semaphore};
+use uuid::Uuid;
 
 use super::analyzer::{self, Loader};
 use super::auth::{Accounts, Auth, Caller};
-use super::error::EngineError;
+use super::error::{EngineError, Refusal};
+use super::gallery::Serving;
 use super::preparation::{self, ModelState, Preparation};
-use super::refusal::Refusal;
-use super::serving::Serving;
-use super::store::{FolderLock, Stop, Store, audit};
+use super::store::{FolderLock, Stop, Store, audit, erase};
 
 /// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
 /// the threads.
@@ -152,5 +152,38 @@ impl Engine {
             work(&inner)
         });
         worked.await.map_err(|_| EngineError::Interrupted)?
+    }
+}
+
+impl Engine {
+    /// Erases a person: record, photos, vectors, documents and everything seen of them.
+    pub async fn erase_person(&self, caller: &Caller, person: Uuid) -> Result<(), Refusal> {
+        let erase = move |transaction: &Transaction| erase::person(transaction, person).map(|()| person);
+        self.erase(caller, "erasePerson", erase).await
+    }
+
+    /// Erases an enrolled photo; refused for a person's last one.
+    pub async fn erase_photo(&self, caller: &Caller, face: Uuid) -> Result<(), Refusal> {
+        self.erase(caller, "erasePhoto", move |transaction| erase::photo(transaction, face)).await
+    }
+
+    /// Erases something of a person, whom `erase` names for the audit log. The gallery follows before the next writer,
+    /// so that nobody is matched who is not there any more.
+    async fn erase(
+        &self,
+        caller: &Caller,
+        operation: &'static str,
+        erase: impl FnOnce(&Transaction) -> Result<Uuid, Stop> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        let (username, serving) = (caller.username.clone(), self.serving().await);
+        self.blocking(move |inner| {
+            let erase_and_record = |transaction: &Transaction| {
+                let person = erase(transaction)?;
+                audit::record(transaction, &username, operation, Some(&person.to_string()))
+            };
+            let follow = |()| serving.gallery.write().reload(&inner.store, true);
+            Ok(inner.store.write_then("erase", erase_and_record, follow)??)
+        })
+        .await
     }
 }

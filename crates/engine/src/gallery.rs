@@ -1,17 +1,43 @@
-//! The vectors of all faces in memory: people enrolled, and unknown faces seen lately.
+//! What answers about faces: the analysers of one model, and the vectors of all faces in memory: people enrolled, and
+//! unknown faces seen lately.
 //!
-//! In: what the data folder holds at start, then every new face after it has been committed. Out: who a face is. The
-//! database is the truth; this follows it and can be rebuilt from it at any time.
+//! In: what the data folder holds at start, then every new face after it has been committed. Out: who a face is, and
+//! [`Current`], which a request holds while it uses both: a vector of one model means nothing among those of another.
+//! The database is the truth; the gallery follows it and can be rebuilt from it at any time.
+
+use std::sync::Arc;
 
 use ::faces::embed::FaceModel;
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::RwLock;
 use rusqlite::Transaction;
+use tokio::sync::OwnedRwLockReadGuard;
 use tracing::warn;
 use uuid::Uuid;
 
+use super::analyzer::{Analyzers, FaceAnalyzer};
 use super::error::EngineError;
 use super::index::{Entry, Index};
 use super::store::{Stop, Store, faces};
+
+pub struct Serving {
+    pub analyzers: Arc<Analyzers>,
+    /// Follows the database: it is changed after a commit and before the next writer, so within the store's writer.
+    pub gallery: RwLock<Gallery>,
+}
+
+/// The models and the gallery a request works with; nothing takes their place while it is held.
+pub type Current = OwnedRwLockReadGuard<Serving>;
+
+impl Serving {
+    /// Reads every vector of the analysers' model from the data folder.
+    pub fn load(store: &Store, analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
+        let mut analyzers = analyzers.into_iter();
+        let first = analyzers.next().ok_or(EngineError::NoAnalyzer)?;
+        let gallery = Gallery::load(store, first.model().clone())?;
+        Ok(Self { analyzers: Arc::new(Analyzers::new(first, analyzers.collect())), gallery: RwLock::new(gallery) })
+    }
+}
 
 /// An unknown face is recognised again until it has not been seen for this long, and as long as it is among this many
 /// last seen: vectors of strangers are personal data nobody asked to keep.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::refusal::Refusal;
+use super::error::Refusal;
 
 /// Reads a GUID: 8-4-4-4-12 hexadecimal digits, and no other form.
 pub fn guid(text: &str) -> Result<Uuid, Refusal> {

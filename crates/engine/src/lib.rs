@@ -14,7 +14,6 @@
 mod analyzer;
 mod auth;
 mod engine;
-mod erase;
 mod error;
 mod export;
 mod gallery;
@@ -23,10 +22,7 @@ mod http;
 pub mod index;
 mod preparation;
 mod recognition;
-mod refusal;
-mod roles;
 mod serve;
-mod serving;
 mod store;
 mod takeover;
 

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::analyzer::{FaceAnalyzer, Loader};
 use super::error::EngineError;
-use super::serving::Serving;
+use super::gallery::Serving;
 use super::store::{Store, faces, meta};
 
 /// Which model answers, and how far the next one is.

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::analyzer::Wanted;
 use super::engine::{Engine, Inner};
 use super::error::{EngineError, with_causes};
+use super::gallery::Serving;
 use super::preparation::{Pending, Progress, count_faceless, progress};
-use super::serving::Serving;
 use super::store::{Store, faces, meta};
 
 /// How long is waited after a failure (a full disk, say) before the preparation goes on.

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::analyzer::Loader;
 use super::analyzer::fake::FakeAnalyzer;
+use super::error::Refusal;
 use super::guid::guid;
 use super::recognition::Enrolment;
-use super::refusal::Refusal;
 use super::store::Store;
 use super::*;
 

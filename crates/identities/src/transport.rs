@@ -13,10 +13,9 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::address::{is_loopback, stays_private};
 use super::error::{BrokenAnswer, ClientError, Result, is_tls, server_text};
 use super::operation::{Fault, Operation};
-use super::options::ClientOptions;
+use super::options::{ClientOptions, is_loopback, stays_private};
 use super::retry::{http_date, retry_after, status_is_transient};
 use super::wire::PROMISES;
 use crate::trust::{self, Shown, Trust};

@@ -12,8 +12,8 @@ use secrecy::SecretString;
 
 use super::password;
 use crate::error::EngineError;
-use crate::roles::ADMINISTRATOR;
 use crate::store::audit::{self, AuditLine};
+use crate::store::users::ADMINISTRATOR;
 use crate::store::users::{self, RoleLine, UserLine};
 use crate::store::{Stop, Store};
 

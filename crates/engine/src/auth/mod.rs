@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use super::error::EngineError;
-use super::refusal::{Refusal, Unauthenticated};
+use super::error::{Refusal, Unauthenticated};
 use super::store::{Store, users};
 pub use accounts::{Accounts, Guest};
 use throttle::Throttle;

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::names;
 use crate::auth::Caller;
 use crate::engine::Engine;
+use crate::error::{Refusal, Unauthenticated};
 use crate::guid::guid;
-use crate::refusal::{Refusal, Unauthenticated};
 
 /// A JSON object; other media types and other JSON are refused.
 pub struct Json<T>(pub T);

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::refusal::{Refusal, Unauthenticated};
+use crate::error::{Refusal, Unauthenticated};
 
 /// How long a body may take to arrive, and how much longer for each of its bytes: a photo from a phone with a poor
 /// uplink comes in, a trickle does not.

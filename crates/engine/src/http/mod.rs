@@ -5,11 +5,9 @@
 //! operations holds its handlers; they call the engine and know no SQL and no model.
 
 mod auth;
-mod detections;
-mod documents;
 mod extract;
-mod face_edge;
 mod faces;
+mod files;
 mod guard;
 mod health;
 mod named;
@@ -19,10 +17,7 @@ mod page;
 mod parts;
 mod paths;
 mod people;
-mod photos;
 mod problem;
-mod settings;
-mod tags;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -44,7 +39,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::auth::Caller;
 use super::engine::Engine;
-use super::refusal::Refusal;
+use super::error::Refusal;
 use super::store::Stop;
 use guard::{Guard, guard};
 use paths::Paths;
@@ -122,16 +117,11 @@ impl Route {
 fn routes() -> Vec<Route> {
     let groups = [
         auth::routes(),
-        face_edge::routes(),
         faces::routes(),
+        files::routes(),
         people::routes(),
         parts::routes(),
         named::routes(),
-        photos::routes(),
-        documents::routes(),
-        tags::routes(),
-        detections::routes(),
-        settings::routes(),
         page::routes(),
     ];
     groups.into_iter().flatten().collect()

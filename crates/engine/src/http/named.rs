@@ -15,8 +15,8 @@ use super::Route;
 use super::extract::{Id, OptionalJson, Query};
 use crate::auth::Caller;
 use crate::engine::Engine;
+use crate::error::Refusal;
 use crate::guid::guid;
-use crate::refusal::Refusal;
 use crate::store::part::{self, Part};
 use crate::store::{Stop, people, tags};
 

@@ -21,7 +21,7 @@ use super::extract::{Id, Query};
 use super::openapi::INDEX;
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::refusal::Refusal;
+use crate::error::Refusal;
 use crate::store::browse::{self, ListedSighting, WantedSightings};
 use crate::store::{Stop, people};
 

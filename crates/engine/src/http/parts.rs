@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::Route;
 use super::extract::{Guid, Id, Json, Query, Segments, datable, filled, filled_if_given};
-use super::tags::TagFilter;
-use crate::refusal::Refusal;
+use super::people::TagFilter;
+use crate::error::Refusal;
 use crate::store::part::{self, Part};
 use crate::store::{Stop, people, tags};
 

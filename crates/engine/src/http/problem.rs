@@ -9,8 +9,7 @@ use axum::response::{IntoResponse, Response};
 use identities::wire::ProblemDetails;
 use tracing::error;
 
-use crate::error::with_causes;
-use crate::refusal::{Refusal, Unauthenticated};
+use crate::error::{Refusal, Unauthenticated, with_causes};
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {

@@ -11,8 +11,8 @@ use super::Enrolment;
 use super::picture::Seen;
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
-use crate::refusal::Refusal;
-use crate::serving::Serving;
+use crate::error::Refusal;
+use crate::gallery::Serving;
 use crate::store::{Stop, audit, faces, people};
 
 /// What an enrolled photo must be at least, unless it is forced; a photo is matched against for years.

@@ -8,9 +8,8 @@ use faces::detect::Rect;
 use faces::picture::{Interpolation, MAX_PIXELS, Picture, PictureError};
 
 use crate::analyzer::{Analyzed, FaceAnalyzer, Upright, Wanted, upright};
-use crate::error::AnalyzeError;
-use crate::refusal::Refusal;
-use crate::serving::Current;
+use crate::error::{AnalyzeError, Refusal};
+use crate::gallery::Current;
 
 /// The quality at which photos are kept that did not come as JPEG, or came too large.
 const JPEG_QUALITY: u8 = 92;

@@ -13,10 +13,8 @@ use uuid::Uuid;
 use super::picture::Seen;
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
-use crate::error::EngineError;
-use crate::gallery::{self, KnownMatch};
-use crate::refusal::Refusal;
-use crate::serving::Serving;
+use crate::error::{EngineError, Refusal};
+use crate::gallery::{self, KnownMatch, Serving};
 use crate::store::{Stop, detections, faces, people, tags};
 
 /// A repeated detection within this time of the first is answered but not stored again.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::statement::{first, id, rows, run};
 use super::{Stop, people};
-use crate::refusal::Refusal;
+use crate::error::Refusal;
 
 /// Erases a person: record, photos, vectors, documents and everything seen of them.
 pub fn person(transaction: &Transaction, person: Uuid) -> Result<(), Stop> {

@@ -10,12 +10,10 @@ pub mod detections;
 pub mod documents;
 pub mod erase;
 pub mod faces;
-mod functions;
 pub mod meta;
 pub mod part;
 pub mod people;
 mod schema;
-pub mod settings;
 mod statement;
 pub mod tags;
 pub mod users;
@@ -27,12 +25,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use identities::text;
 use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::EngineError;
-use super::refusal::Refusal;
+use super::error::Refusal;
 
 const DATABASE: &str = "engine.db";
 const LOCK: &str = "engine.lock";
@@ -173,10 +173,20 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        functions::add(&connection)?;
+        add_folded(&connection)?;
         Ok(connection)
     };
     open().map_err(|source| EngineError::OpenDatabase { path: database.to_owned(), source })
+}
+
+/// Adds what SQL does not know of text, when two spellings are one word: [`folded(text)`](text::folded), which of NULL is
+/// NULL. No index and no table definition may use it, so that the database can be read without it.
+fn add_folded(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("folded", 1, flags, |context| {
+        let text: Option<String> = context.get(0)?;
+        Ok(text.as_deref().map(text::folded))
+    })
 }
 
 /// Makes the folder, or checks that it is ours, and closes it to everybody but its owner: faces are in it.

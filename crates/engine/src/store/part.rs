@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::Stop;
 use super::statement::run;
+use crate::error::Refusal;
 use crate::guid::guid;
-use crate::refusal::Refusal;
 
 /// The kinds of parts that can be taken off a person by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

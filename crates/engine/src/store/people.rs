@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::part::{part_id, put};
 use super::statement::{first, from_row, id, rows, run, value};
 use super::{Stop, millis, moment, tags};
-use crate::refusal::Refusal;
+use crate::error::Refusal;
 
 pub fn create(transaction: &Transaction, person: Uuid, now: DateTime<Utc>) -> Result<(), Stop> {
     let statement = "INSERT INTO people (person_id, created) VALUES (?, ?)";
@@ -180,4 +180,18 @@ pub fn put_entity_field(transaction: &Transaction, person: Uuid, mut field: Enti
         (id, owner, name, string_value, date_value.map(millis), number_value, bool_value),
     )?;
     Ok(field)
+}
+
+/// Stores the definition of a custom field, in place of an earlier one of the same id; `kind` is `string` or `datetime`, `body` JSON, which
+/// is kept as it came: the documents show no body of theirs.
+pub fn put_field_setting(
+    transaction: &Transaction,
+    entity_type: &str,
+    field: &str,
+    kind: &str,
+    body: &str,
+) -> Result<(), Stop> {
+    let statement =
+        "INSERT OR REPLACE INTO entity_field_settings (entity_type, field_id, kind, body) VALUES (?, ?, ?, ?)";
+    run(transaction, statement, (entity_type, field, kind, body)).map(drop)
 }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::part::{part_id, put};
 use super::statement::{first, from_row, id, rows, run, value};
 use super::{Stop, millis, moment};
+use crate::error::Refusal;
 use crate::guid::guid;
-use crate::refusal::Refusal;
 
 /// No tag lapses later: the last second that ISO 8601 writes with four digits of year, in milliseconds since 1970.
 const END_OF_TIME: i64 = 253_402_300_799_000;

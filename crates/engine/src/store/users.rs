@@ -1,16 +1,43 @@
-//! Users and the roles they have.
+//! Users and the roles they have, and the roles that every data folder has before an operator makes roles of their own.
 //!
 //! In: names, hashes and permissions. Out: the same, as stored. It does not know how a password is hashed or what a
 //! token looks like.
 
 use chrono::{DateTime, Utc};
-use identities::Permission;
+use identities::Permission::{self, *};
 use rusqlite::{Connection, Row, Transaction};
 use uuid::Uuid;
 
 use super::statement::{first, from_row, rows, run, value};
 use super::{Stop, millis, moment};
-use crate::roles::{ADMINISTRATOR, BUILT_IN_ROLES};
+
+/// The role that may do everything.
+pub const ADMINISTRATOR: &str = "Administrator";
+
+/// The roles every data folder has, brought up to date at each start.
+pub const BUILT_IN_ROLES: [(&str, &[Permission]); 4] = [
+    (ADMINISTRATOR, Permission::ALL),
+    (
+        // A door: sends faces and reads what the include switches may ask for; it can neither enrol nor browse.
+        "Edge Publisher",
+        &[FacePublishing, FaceRecognize, ReadAliases, ReadAddresses, ReadTags, ReadEntityFields],
+    ),
+    (
+        // A reception desk or an import: puts people in and looks after their records.
+        "Enroller",
+        &[
+            FaceEnrollment,
+            FaceDetection,
+            ReadAllIdentity,
+            MutateAllIdentity,
+            AddIdentityFiles,
+            ReadIdentityFiles,
+            ReadTagDefinitions,
+            AddTags,
+        ],
+    ),
+    ("Viewer", &[ReadAllIdentity, ReadIdentityFiles, ReadDetections, ReadTagDefinitions]),
+];
 
 /// A user as stored.
 #[derive(Clone)]

@@ -6,7 +6,6 @@
 mod boxes;
 mod canary;
 mod centerface;
-mod input;
 mod pass;
 mod search;
 mod shrink;

@@ -6,8 +6,7 @@
 
 use ort::session::Session;
 
-use super::input::Channels;
-use super::pass::{Layout, Outputs};
+use super::pass::{Channels, Layout, Outputs};
 use super::{DetectError, Face, Point, Rect, boxes};
 
 /// One grid of cells per stride, in pixels of the input.

@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::error::file;
-use super::{Digest, Entry, Manifest, ModelError, Role};
+use super::{Digest, Entry, Manifest, ModelError, Role, file};
 
 /// Names the models folder; wins over the configuration.
 pub const DIR_VARIABLE: &str = "DOORWARD_MODELS_DIR";

@@ -1,10 +1,17 @@
-//! Files attached to people: upload as a form, download as they came, and a list of those there are.
+//! Files: what a face was enrolled from, what a detection saw, and documents attached to people, which are uploaded as
+//! a form, downloaded as they came, and listed.
+//!
+//! The ids of photos are opaque: one that cannot be read is one that does not exist, as their operations have no 400.
 
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
-use identities::operation::{Content, DOWNLOAD_DOCUMENT, Operation, UPLOAD_DOCUMENT};
+use identities::operation::{
+    Content, DETECTION_PHOTO, DOWNLOAD_DOCUMENT, ENROLLMENT_PHOTO, Operation, UPLOAD_DOCUMENT,
+};
 use identities::wire::upload_part::{DESCRIPTION, NAME, PERSON_ID, PUBLIC_ID};
 use url::form_urlencoded;
 use uuid::Uuid;
@@ -13,10 +20,38 @@ use super::extract::{Form, Guid, Id, Segments, bytes, filled, text, which};
 use super::{FILE, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
+use crate::error::Refusal;
 use crate::guid::guid;
-use crate::refusal::Refusal;
 use crate::store::documents::{self, Document};
-use crate::store::people;
+use crate::store::{detections, faces, people};
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::new(&ENROLLMENT_PHOTO, enrollment),
+        Route::new(&DETECTION_PHOTO, detection),
+        Route::new(&UPLOAD_DOCUMENT, upload).with_body(FILE),
+        Route::new(&DOWNLOAD_DOCUMENT, download),
+        Route::reading(&LIST_DOCUMENTS, |connection, Id(person)| {
+            people::require(connection, person)?;
+            documents::of_person(connection, person)
+        }),
+    ]
+}
+
+async fn enrollment(engine: Engine, face: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
+    let Path(face) = face.map_err(|_| Refusal::NotFound("photo"))?;
+    jpeg(engine.read(ENROLLMENT_PHOTO.id, move |connection| faces::photo(connection, &face)).await?)
+}
+
+async fn detection(engine: Engine, ids: Result<Path<(String, String)>, PathRejection>) -> Result<Response, Refusal> {
+    let Path((face, detect_id)) = ids.map_err(|_| Refusal::NotFound("photo"))?;
+    jpeg(engine.read(DETECTION_PHOTO.id, move |connection| detections::photo(connection, &face, &detect_id)).await?)
+}
+
+fn jpeg(photo: Option<Vec<u8>>) -> Result<Response, Refusal> {
+    let photo = photo.ok_or(Refusal::NotFound("photo"))?;
+    Ok(([(CONTENT_TYPE, "image/jpeg")], photo).into_response())
+}
 
 /// An operation that the contract has not got: without it nobody finds again what was uploaded without an id.
 const LIST_DOCUMENTS: Operation = Operation {
@@ -27,17 +62,6 @@ const LIST_DOCUMENTS: Operation = Operation {
     missing: Some("person"),
     ..DOWNLOAD_DOCUMENT
 };
-
-pub fn routes() -> Vec<Route> {
-    vec![
-        Route::new(&UPLOAD_DOCUMENT, upload).with_body(FILE),
-        Route::new(&DOWNLOAD_DOCUMENT, download),
-        Route::reading(&LIST_DOCUMENTS, |connection, Id(person)| {
-            people::require(connection, person)?;
-            documents::of_person(connection, person)
-        }),
-    ]
-}
 
 /// Answers where the file is from now on: whoever sends no id learns the one it was given.
 async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Response, Refusal> {
