@@ -19,7 +19,7 @@ use super::auth::{Accounts, Auth, Caller};
 use super::error::{EngineError, Refusal};
 use super::gallery::Serving;
 use super::preparation::{self, ModelState, Preparation};
-use super::store::{FolderLock, Stop, Store, audit, erase};
+use super::store::{FolderLock, Stop, Store, erase, users};
 
 /// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
 /// the threads.
@@ -133,7 +133,7 @@ impl Engine {
         self.blocking(move |inner| {
             inner.store.write(operation.id, |transaction| {
                 let (subject, written) = write(transaction, &caller.username)?;
-                audit::record(transaction, &caller.username, operation.id, Some(&subject))?;
+                users::record_change(transaction, &caller.username, operation.id, Some(&subject))?;
                 Ok(written)
             })
         })
@@ -179,7 +179,7 @@ impl Engine {
         self.blocking(move |inner| {
             let erase_and_record = |transaction: &Transaction| {
                 let person = erase(transaction)?;
-                audit::record(transaction, &username, operation, Some(&person.to_string()))
+                users::record_change(transaction, &username, operation, Some(&person.to_string()))
             };
             let follow = |()| serving.gallery.write().reload(&inner.store, true);
             Ok(inner.store.write_then("erase", erase_and_record, follow)??)

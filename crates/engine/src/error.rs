@@ -132,17 +132,19 @@ pub enum Refusal {
     Internal(EngineError),
 }
 
-/// Why the caller is nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the caller is nobody, as the caller is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, derive_more::Display)]
 pub enum Unauthenticated {
+    #[display("a bearer token is needed; authenticate gives one")]
     NoToken,
     /// Expired, forged, or made void by a new password or the user's removal.
+    #[display("the token has expired or is not valid; authenticate gives a new one")]
     BadToken,
+    #[display("user name or password are wrong")]
     BadCredentials,
     /// Too many wrong passwords from this client; `retry_secs` from now it may try again.
-    Throttled {
-        retry_secs: u64,
-    },
+    #[display("too many wrong passwords; try again in {retry_secs} seconds")]
+    Throttled { retry_secs: u64 },
 }
 
 impl Refusal {

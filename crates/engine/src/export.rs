@@ -11,11 +11,12 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use identities::roster::{self, CarriedTag, DocumentFile, PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
 use identities::wire::TagWrite;
+use rusqlite::Connection;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::error::EngineError;
-use super::store::{Store, documents, faces, people, tags};
+use super::store::{Stop, Store, faces, people, tags};
 
 /// How much was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,13 +24,6 @@ pub struct Exported {
     pub people: usize,
     pub photos: usize,
     pub documents: usize,
-}
-
-/// A person's record and the files that belong to it, in their order.
-struct Person {
-    record: PersonFile,
-    photos: Vec<Vec<u8>>,
-    documents: Vec<Vec<u8>>,
 }
 
 /// Writes the roster of a data folder into `target`, which must not exist yet or be empty. `each` is told how many
@@ -76,64 +70,63 @@ fn write_all(store: &Store, folder: &Path, now: DateTime<Utc>, each: &dyn Fn(usi
     let ids = store.read("list people", people::all)?;
     let mut exported = Exported::default();
     for id in &ids {
+        let write = |connection: &Connection| write_person(connection, *id, folder, now);
         // Removed since they were listed, perhaps.
-        let Some(person) = read(store, *id, now)? else { continue };
-        let folder = folder.join(id.to_string());
-        DirBuilder::new().mode(0o700).create(&folder).map_err(EngineError::file("make", &folder))?;
-        let photos = person.record.photos.iter().map(|photo| &photo.file).zip(&person.photos);
-        let documents = person.record.documents.iter().map(|document| &document.file).zip(&person.documents);
-        for (file, bytes) in photos.chain(documents) {
-            write(&folder.join(file), bytes)?;
-        }
-        write_json(&folder.join(PERSON_FILE), &person.record)?;
-        exported.people += 1;
-        exported.photos += person.photos.len();
-        exported.documents += person.documents.len();
+        let Some(written) = store.read("read a person for the export", write)? else { continue };
+        exported.people += written.people;
+        exported.photos += written.photos;
+        exported.documents += written.documents;
         each(ids.len());
     }
     Ok(exported)
 }
 
-/// Everything about a person, from one snapshot.
-fn read(store: &Store, id: Uuid, now: DateTime<Utc>) -> Result<Option<Person>, EngineError> {
-    Ok(store.read("read a person for the export", |connection| {
-        if !people::exists(connection, id)? {
-            return Ok(None);
-        }
-        let known = people::read(connection, id, now)?;
-        let mut record = PersonFile {
-            version: roster::VERSION,
-            person_id: Some(known.person_id),
-            aliases: known.aliases,
-            notes: known.notes,
-            addresses: known.addresses,
-            entity_fields: known.entity_fields,
-            ..PersonFile::default()
-        };
-        for tag in known.tags {
-            let name = tag.name().unwrap_or_default().to_owned();
-            record.tags.push(CarriedTag { name, expires: tag.expires });
-        }
-        let (mut photos, mut files) = (Vec::new(), Vec::new());
-        for photo in faces::photos_of(connection, id)? {
-            let file = format!("{}.jpg", photo.face);
-            record.photos.push(PhotoFile { file, reference: photo.reference });
-            photos.push(faces::photo(connection, &photo.face)?.unwrap_or_default());
-        }
-        for (n, document) in documents::of_person(connection, id)?.into_iter().enumerate() {
-            let ending = document.file_name.as_deref().map(ending).unwrap_or_default();
-            let bytes = documents::read(connection, id, &document.public_id)?.map(|found| found.bytes);
-            record.documents.push(DocumentFile {
-                file: format!("document-{}{ending}", n + 1),
-                public_id: document.public_id,
-                name: document.name,
-                description: document.description,
-                media_type: document.media_type,
-            });
-            files.push(bytes.unwrap_or_default());
-        }
-        Ok(Some(Person { record, photos, documents: files }))
-    })?)
+/// Writes everything about a person, from one snapshot; `None` when there is nobody of this id.
+fn write_person(
+    connection: &Connection,
+    id: Uuid,
+    folder: &Path,
+    now: DateTime<Utc>,
+) -> Result<Option<Exported>, Stop> {
+    if !people::exists(connection, id)? {
+        return Ok(None);
+    }
+    let folder = folder.join(id.to_string());
+    DirBuilder::new().mode(0o700).create(&folder).map_err(EngineError::file("make", &folder))?;
+    let known = people::read(connection, id, now)?;
+    let mut record = PersonFile {
+        version: roster::VERSION,
+        person_id: Some(known.person_id),
+        aliases: known.aliases,
+        notes: known.notes,
+        addresses: known.addresses,
+        entity_fields: known.entity_fields,
+        ..PersonFile::default()
+    };
+    for tag in known.tags {
+        let name = tag.name().unwrap_or_default().to_owned();
+        record.tags.push(CarriedTag { name, expires: tag.expires });
+    }
+    for photo in faces::photos_of(connection, id)? {
+        let file = format!("{}.jpg", photo.face);
+        write(&folder.join(&file), &faces::photo(connection, &photo.face)?.unwrap_or_default())?;
+        record.photos.push(PhotoFile { file, reference: photo.reference });
+    }
+    for (n, document) in people::documents(connection, id)?.into_iter().enumerate() {
+        let ending = document.file_name.as_deref().map(ending).unwrap_or_default();
+        let file = format!("document-{}{ending}", n + 1);
+        let content = people::document(connection, id, &document.public_id)?.map(|found| found.bytes);
+        write(&folder.join(&file), &content.unwrap_or_default())?;
+        record.documents.push(DocumentFile {
+            file,
+            public_id: document.public_id,
+            name: document.name,
+            description: document.description,
+            media_type: document.media_type,
+        });
+    }
+    write_json(&folder.join(PERSON_FILE), &record)?;
+    Ok(Some(Exported { people: 1, photos: record.photos.len(), documents: record.documents.len() }))
 }
 
 /// `.pdf` of a name somebody else has chosen; nothing where that is not plainly an ending.

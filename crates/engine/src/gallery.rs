@@ -32,10 +32,9 @@ pub type Current = OwnedRwLockReadGuard<Serving>;
 impl Serving {
     /// Reads every vector of the analysers' model from the data folder.
     pub fn load(store: &Store, analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
-        let mut analyzers = analyzers.into_iter();
-        let first = analyzers.next().ok_or(EngineError::NoAnalyzer)?;
-        let gallery = Gallery::load(store, first.model().clone())?;
-        Ok(Self { analyzers: Arc::new(Analyzers::new(first, analyzers.collect())), gallery: RwLock::new(gallery) })
+        let analyzers = Analyzers::new(analyzers)?;
+        let gallery = Gallery::load(store, analyzers.model().clone())?;
+        Ok(Self { analyzers: Arc::new(analyzers), gallery: RwLock::new(gallery) })
     }
 }
 

@@ -32,8 +32,7 @@ pub use error::EngineError;
 pub use export::{Exported, export};
 pub use preparation::{ModelState, Progress};
 pub use serve::{Tls, TlsFiles, serve};
-pub use store::audit::AuditLine;
-pub use store::users::{RoleLine, UserLine};
+pub use store::users::{AuditLine, RoleLine, UserLine};
 
 #[cfg(test)]
 mod tests;

@@ -100,7 +100,9 @@ fn run_once(inner: &Inner, pending: &mut Pending, stopping: &CancellationToken) 
             each(inner, pending, face)?;
         }
         let next = Serving::load(&inner.store, analyzers)?;
-        inner.store.write("note the model that answers", |transaction| meta::set_model(transaction, &model))?;
+        inner.store.write("note the model that answers", |transaction| {
+            meta::write(transaction, meta::MODEL, model.as_bytes())
+        })?;
         *serving = next;
     }
     let faceless = count_faceless(&inner.store, &model)?;

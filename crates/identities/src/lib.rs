@@ -26,7 +26,6 @@ mod permission;
 mod photos;
 mod retry;
 pub mod roster;
-mod stream;
 pub mod text;
 pub mod text_file;
 mod transport;

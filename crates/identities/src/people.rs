@@ -113,9 +113,7 @@ impl Client {
     pub async fn delete_entity_field(&self, person: &str, field: &str) -> Result<bool> {
         self.delete(&DELETE_FIELD, &[person, field]).await
     }
-}
 
-impl Client {
     /// The definitions of this name, or all.
     pub async fn tags(&self, name: Option<&str>) -> Result<Vec<Tag>> {
         let query: Vec<_> = name.map(|name| ("tagName", name)).into_iter().collect();
@@ -171,16 +169,7 @@ impl Client {
         same.sort_by_key(|tag| tag.tag_name != name);
         Ok(same.into_iter().next())
     }
-}
 
-impl TagWrite {
-    /// A tag of this name that says no more.
-    pub fn named(name: &str) -> Self {
-        Self { tag_name: name.to_owned(), ..Self::default() }
-    }
-}
-
-impl Client {
     /// Defines a text field.
     pub async fn configure_string_field(&self, entity_type: &str, field: &str, setting: &FieldSetting) -> Result<()> {
         self.configure(&CONFIGURE_STRING_FIELD, &[entity_type, field], setting).await
@@ -194,9 +183,7 @@ impl Client {
     async fn configure(&self, operation: &Operation, given: &[&str], setting: &FieldSetting) -> Result<()> {
         self.call(operation, given, |call| call.json(setting)).await?.success(operation).map(drop)
     }
-}
 
-impl Client {
     /// All sightings of a face, `query.take` of them in memory at a time. It ends after the first error.
     pub fn face_detections(
         &self,

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 pub use models::loader;
 pub use upright::{Upright, upright};
 
-use super::error::{AnalyzeError, EngineError};
+use super::error::{AnalyzeError, EngineError, Refusal};
 use faces::detect::Face;
 use faces::embed::{Embedding, FaceModel};
 use faces::picture::Picture;
@@ -73,11 +73,11 @@ pub struct Analyzers {
 }
 
 impl Analyzers {
-    /// A pool of at least one, all of the same model.
-    pub fn new(first: Box<dyn FaceAnalyzer>, others: Vec<Box<dyn FaceAnalyzer>>) -> Self {
-        let model = first.model().clone();
-        let all: Vec<_> = std::iter::once(first).chain(others).map(Mutex::new).collect();
-        Self { model, free: Arc::new(Semaphore::new(all.len())), all }
+    /// A pool of these, all of the same model, of which there must be one.
+    pub fn new(analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
+        let model = analyzers.first().ok_or(EngineError::NoAnalyzer)?.model().clone();
+        let all: Vec<_> = analyzers.into_iter().map(Mutex::new).collect();
+        Ok(Self { model, free: Arc::new(Semaphore::new(all.len())), all })
     }
 
     pub fn model(&self) -> &FaceModel {
@@ -88,8 +88,8 @@ impl Analyzers {
     /// finished even if nobody waits for it any more.
     pub async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&mut dyn FaceAnalyzer) -> T + Send + 'static,
-    ) -> Result<T, EngineError> {
+        work: impl FnOnce(&mut dyn FaceAnalyzer) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
         let permit = self.free.clone().acquire_owned().await.map_err(|_| EngineError::Interrupted)?;
         let pool = self.clone();
         let worked = tokio::task::spawn_blocking(move || {
@@ -98,6 +98,6 @@ impl Analyzers {
             let free = pool.all.iter().find_map(Mutex::try_lock).or_else(|| pool.all.first().map(Mutex::lock));
             free.map(|mut analyzer| work(analyzer.as_mut()))
         });
-        worked.await.ok().flatten().ok_or(EngineError::Interrupted)
+        worked.await.ok().flatten().ok_or(EngineError::Interrupted)?
     }
 }

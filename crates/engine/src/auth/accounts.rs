@@ -12,9 +12,8 @@ use secrecy::SecretString;
 
 use super::password;
 use crate::error::EngineError;
-use crate::store::audit::{self, AuditLine};
 use crate::store::users::ADMINISTRATOR;
-use crate::store::users::{self, RoleLine, UserLine};
+use crate::store::users::{self, AuditLine, RoleLine, UserLine};
 use crate::store::{Stop, Store};
 
 /// The name of the user the first start makes.
@@ -47,7 +46,7 @@ impl Accounts {
         let hash = password::hash(password)?;
         let put = self.store.write("store the user", |transaction| {
             keeping_an_administrator(transaction, || match users::put(transaction, username, &hash, role)? {
-                Some(user_id) => audit::record(transaction, OPERATOR, "putUser", Some(&user_id)),
+                Some(user_id) => users::record_change(transaction, OPERATOR, "putUser", Some(&user_id)),
                 None => Err(unknown_role(transaction, role)),
             })
         });
@@ -70,7 +69,7 @@ impl Accounts {
                 name = format!("{FIRST_USER}-{n}");
             }
             let user_id = users::put(transaction, &name, &hash, ADMINISTRATOR)?;
-            audit::record(transaction, OPERATOR, "putUser", user_id.as_deref())?;
+            users::record_change(transaction, OPERATOR, "putUser", user_id.as_deref())?;
             Ok(Some((name, password)))
         });
         Ok(made?)
@@ -120,7 +119,7 @@ impl Accounts {
                 return Err(EngineError::BuiltInRole { role: role.to_owned() }.into());
             }
             users::put_role(transaction, role, false, &permissions)?;
-            audit::record(transaction, OPERATOR, "setRole", Some(role))
+            users::record_change(transaction, OPERATOR, "setRole", Some(role))
         });
         Ok(put?)
     }
@@ -141,7 +140,7 @@ impl Accounts {
                 return Err(EngineError::RoleInUse { role: role.to_owned(), users: holders.join(", ") }.into());
             }
             users::remove_role(transaction, role)?;
-            audit::record(transaction, OPERATOR, "removeRole", Some(role))
+            users::record_change(transaction, OPERATOR, "removeRole", Some(role))
         });
         Ok(removed?)
     }
@@ -152,7 +151,7 @@ impl Accounts {
 
     /// The last entries of the audit log, newest first.
     pub fn audit(&self, last: u32) -> Result<Vec<AuditLine>, EngineError> {
-        Ok(self.store.read("read the audit log", |connection| audit::last(connection, last))?)
+        Ok(self.store.read("read the audit log", |connection| users::last_changes(connection, last))?)
     }
 
     /// Changes an existing user.
@@ -168,7 +167,7 @@ impl Accounts {
                 .ok_or_else(|| EngineError::UnknownUser { username: username.to_owned() })?;
             keeping_an_administrator(transaction, || {
                 change(transaction, &user)?;
-                audit::record(transaction, OPERATOR, operation, Some(&user.user_id))
+                users::record_change(transaction, OPERATOR, operation, Some(&user.user_id))
             })
         });
         Ok(changed?)

@@ -16,8 +16,7 @@ use identities::Permission;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 
-use super::error::EngineError;
-use super::error::{Refusal, Unauthenticated};
+use super::error::{EngineError, Refusal, Unauthenticated};
 use super::store::{Store, users};
 pub use accounts::{Accounts, Guest};
 use throttle::Throttle;

@@ -62,12 +62,12 @@ impl Tokens {
 
 /// The data folder's secret, made at its first use.
 pub fn secret(transaction: &Transaction) -> Result<Vec<u8>, Stop> {
-    if let Some(secret) = meta::token_secret(transaction)?.filter(|secret| secret.len() == SECRET_BYTES) {
+    if let Some(secret) = meta::read(transaction, meta::TOKEN_SECRET)?.filter(|secret| secret.len() == SECRET_BYTES) {
         return Ok(secret);
     }
     let mut secret = vec![0; SECRET_BYTES];
     rand::rng().fill_bytes(&mut secret);
-    meta::set_token_secret(transaction, &secret)?;
+    meta::write(transaction, meta::TOKEN_SECRET, &secret)?;
     Ok(secret)
 }
 

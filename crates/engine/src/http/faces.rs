@@ -27,7 +27,7 @@ use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::Refusal;
 use crate::guid::guid;
-use crate::recognition::{Enrolment, Probe};
+use crate::recognition::Enrolment;
 use crate::store::{Stop, faces};
 
 pub fn routes() -> Vec<Route> {
@@ -75,7 +75,7 @@ async fn record(
 async fn recognize(engine: Engine, Json(request): Json<FaceEdgeRecognizeRequest>) -> Answered<EdgePerson> {
     well_formed(&request.cropped_aligned.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
     let embedding = embedding(request.recognition_model, request.embeddings);
-    engine.look_up(Probe { crop: request.cropped_aligned.0, embedding }).await.map(Answer)
+    engine.look_up(request.cropped_aligned.0, embedding).await.map(Answer)
 }
 
 async fn lookup(engine: Engine, mut form: Form) -> Answered<EdgePerson> {
@@ -90,7 +90,7 @@ async fn lookup(engine: Engine, mut form: Form) -> Answered<EdgePerson> {
     }
     let crop =
         crop.ok_or_else(|| Refusal::bad_input(format!("the part {} is missing", lookup_part::CROPPED_ALIGNED)))?;
-    engine.look_up(Probe { crop, embedding: embedding(model, values) }).await.map(Answer)
+    engine.look_up(crop, embedding(model, values)).await.map(Answer)
 }
 
 fn well_formed(picture: &Bytes, detector: &str, time_zone: &str, time: DateTime<Utc>) -> Result<(), Refusal> {

@@ -22,8 +22,8 @@ use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::Refusal;
 use crate::guid::guid;
-use crate::store::documents::{self, Document};
-use crate::store::{detections, faces, people};
+use crate::store::people::{self, Document};
+use crate::store::{detections, faces};
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -33,7 +33,7 @@ pub fn routes() -> Vec<Route> {
         Route::new(&DOWNLOAD_DOCUMENT, download),
         Route::reading(&LIST_DOCUMENTS, |connection, Id(person)| {
             people::require(connection, person)?;
-            documents::of_person(connection, person)
+            people::documents(connection, person)
         }),
     ]
 }
@@ -101,7 +101,7 @@ async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Respon
     );
     let stored = engine.change(caller, &UPLOAD_DOCUMENT, move |transaction, _| {
         people::require(transaction, document.person)?;
-        documents::put(transaction, &document, Utc::now())?;
+        people::put_document(transaction, &document, Utc::now())?;
         Ok((document.person.to_string(), ()))
     });
     stored.await?;
@@ -113,7 +113,7 @@ async fn download(
     engine: Engine,
     Segments((Guid(person), document)): Segments<(Guid, String)>,
 ) -> Result<Response, Refusal> {
-    let read = engine.read(DOWNLOAD_DOCUMENT.id, move |connection| documents::read(connection, person, &document));
+    let read = engine.read(DOWNLOAD_DOCUMENT.id, move |connection| people::document(connection, person, &document));
     let document = read.await?.ok_or(Refusal::NotFound("document"))?;
     // Uploaded by anybody with the right to: a browser must save it, never show it as a page of ours.
     let unknown = || HeaderValue::from_static("application/octet-stream");

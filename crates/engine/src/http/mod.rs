@@ -9,8 +9,6 @@ mod extract;
 mod faces;
 mod files;
 mod guard;
-mod health;
-mod named;
 mod names;
 mod openapi;
 mod page;
@@ -30,7 +28,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Json, Router};
-use identities::operation::{Operation, Verb};
+use identities::operation::Operation;
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use telemetry::Metrics;
@@ -68,12 +66,8 @@ pub struct Route {
 
 impl Route {
     fn new<H: Handler<T, Engine>, T: 'static>(operation: &'static Operation, handler: H) -> Self {
-        let method = match operation.verb {
-            Verb::Get => MethodFilter::GET,
-            Verb::Post => MethodFilter::POST,
-            Verb::Put => MethodFilter::PUT,
-            Verb::Delete => MethodFilter::DELETE,
-        };
+        // Every method of the table is one that routes know.
+        let method = MethodFilter::try_from(operation.verb.method()).expect("a method of the table");
         Self { operation, body_limit: RECORD, handler: on(method, handler) }
     }
 
@@ -115,15 +109,7 @@ impl Route {
 
 /// Every operation there is: the contract's, and what the page needs beside it.
 fn routes() -> Vec<Route> {
-    let groups = [
-        auth::routes(),
-        faces::routes(),
-        files::routes(),
-        people::routes(),
-        parts::routes(),
-        named::routes(),
-        page::routes(),
-    ];
+    let groups = [auth::routes(), faces::routes(), files::routes(), people::routes(), parts::routes(), page::routes()];
     groups.into_iter().flatten().collect()
 }
 
@@ -142,7 +128,7 @@ pub fn router(engine: Engine, metrics: Option<Metrics>) -> Router {
     let router = Router::new()
         .merge(api.clone())
         .nest("/identities", api)
-        .merge(health::router(metrics))
+        .merge(page::health_and_metrics(metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         // The guard limits bodies, each operation's by its own measure.

@@ -13,25 +13,19 @@ use crate::error::{Refusal, Unauthenticated, with_causes};
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, title) = match &self {
-            Self::BadInput(_) => (StatusCode::BAD_REQUEST, "Bad request"),
-            Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "Forbidden"),
-            Self::NotFound(_) => (StatusCode::NOT_FOUND, "Not found"),
-            Self::TurnedDown(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Picture turned down"),
-            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
-        };
-        let detail = match &self {
-            Self::BadInput(detail) | Self::TurnedDown(detail) => detail.clone(),
-            Self::Unauthenticated(why) => unauthenticated(*why),
+        let (status, title, detail) = match &self {
+            Self::BadInput(detail) => (StatusCode::BAD_REQUEST, "Bad request", detail.clone()),
+            Self::Unauthenticated(why) => (StatusCode::UNAUTHORIZED, "Unauthorized", why.to_string()),
             Self::Forbidden(wanted) => {
                 let names: Vec<_> = wanted.iter().map(|permission| permission.name()).collect();
-                format!("this needs the permission {}", names.join(" or "))
+                let detail = format!("this needs the permission {}", names.join(" or "));
+                (StatusCode::FORBIDDEN, "Forbidden", detail)
             }
-            Self::NotFound(what) => format!("there is no such {what}"),
+            Self::NotFound(what) => (StatusCode::NOT_FOUND, "Not found", format!("there is no such {what}")),
+            Self::TurnedDown(detail) => (StatusCode::INTERNAL_SERVER_ERROR, "Picture turned down", detail.clone()),
             Self::Internal(failure) => {
                 error!("{}", with_causes(failure));
-                "the engine's log says more".into()
+                (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the engine's log says more".into())
             }
         };
         let mut response = problem(status, title, detail);
@@ -54,15 +48,4 @@ pub fn problem(status: StatusCode, title: &str, detail: impl Into<String>) -> Re
         ..ProblemDetails::default()
     };
     (status, [(CONTENT_TYPE, "application/problem+json")], Json(details)).into_response()
-}
-
-fn unauthenticated(why: Unauthenticated) -> String {
-    match why {
-        Unauthenticated::NoToken => "a bearer token is needed; authenticate gives one".into(),
-        Unauthenticated::BadToken => "the token has expired or is not valid; authenticate gives a new one".into(),
-        Unauthenticated::BadCredentials => "user name or password are wrong".into(),
-        Unauthenticated::Throttled { retry_secs } => {
-            format!("too many wrong passwords; try again in {retry_secs} seconds")
-        }
-    }
 }

@@ -13,7 +13,7 @@ use crate::analyzer::Analyzed;
 use crate::engine::Inner;
 use crate::error::Refusal;
 use crate::gallery::Serving;
-use crate::store::{Stop, audit, faces, people};
+use crate::store::{Stop, faces, people, users};
 
 /// What an enrolled photo must be at least, unless it is forced; a photo is matched against for years.
 const ENROLMENT_GATE: QualityOptions = QualityOptions { min_face_px: 48, min_total: 0.15 };
@@ -80,7 +80,7 @@ impl Inner {
                 };
                 faces::insert_enrolled(transaction, &enrolled, now)?;
                 faces::insert_embedding(transaction, face, &found.embedding.model, vector)?;
-                audit::record(transaction, username, "faceEnroll", Some(&person.to_string()))?;
+                users::record_change(transaction, username, "faceEnroll", Some(&person.to_string()))?;
                 Ok::<_, Stop>((person, true))
             },
             |(person, new)| {

@@ -20,11 +20,10 @@ use uuid::Uuid;
 use super::analyzer::{Analyzed, Wanted};
 use super::auth::Caller;
 use super::engine::Engine;
-use super::error::EngineError;
-use super::error::Refusal;
+use super::error::{EngineError, Refusal};
 use super::gallery::Current;
 use super::store::{people, tags};
-use picture::{analyze, decode, look_at, look_at_photo};
+use picture::{decode, look_at, look_at_photo};
 use record::{Recorded, sections};
 
 /// Photos of detections are kept no larger than this, in pixels of the longest side.
@@ -41,13 +40,6 @@ pub struct Enrolment {
     pub person: Option<Uuid>,
     pub photo_reference: Option<String>,
     pub force: bool,
-}
-
-/// Somebody to look up.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    pub crop: Bytes,
-    pub embedding: Option<Embedding>,
 }
 
 impl Engine {
@@ -103,17 +95,19 @@ impl Engine {
     }
 
     /// Whose face fills the picture; refused as not found when there is no face or nobody matches.
-    pub async fn look_up(&self, probe: Probe) -> Result<EdgePerson, Refusal> {
+    pub async fn look_up(&self, crop: Bytes, embedding: Option<Embedding>) -> Result<EdgePerson, Refusal> {
         let serving = self.serving().await;
-        let own = probe.embedding.filter(|embedding| serving.analyzers.model().takes(embedding));
-        let made = analyze(&serving, move |analyzer| {
-            let crop = decode(&probe.crop)?;
-            match own {
-                Some(embedding) => Ok(Some(embedding)),
-                None => Ok(analyzer.embed_crop(&crop)?),
-            }
-        })
-        .await?;
+        let own = embedding.filter(|embedding| serving.analyzers.model().takes(embedding));
+        let made = serving
+            .analyzers
+            .run(move |analyzer| {
+                let crop = decode(&crop)?;
+                match own {
+                    Some(embedding) => Ok(Some(embedding)),
+                    None => Ok(analyzer.embed_crop(&crop)?),
+                }
+            })
+            .await?;
         let embedding = made.ok_or(Refusal::NotFound("face in the picture"))?;
         self.blocking(move |inner| {
             let found = match serving.gallery.read().known(&embedding.values) {
@@ -184,16 +178,18 @@ impl Engine {
     /// Whether the largest faces of two pictures are one person's, and how sure that is.
     pub async fn compare(&self, first: Bytes, second: Bytes) -> Result<(bool, f32), Refusal> {
         let serving = self.serving().await;
-        let (a, b) = analyze(&serving, move |analyzer| {
-            // Both must be readable before either may be unusable.
-            let (first, second) = (decode(&first)?, decode(&second)?);
-            let mut largest = |picture: &Picture, name| {
-                let found = analyzer.analyze(picture, Wanted::Largest)?.into_iter().next();
-                found.ok_or_else(|| Refusal::TurnedDown(format!("{name} shows no face")))
-            };
-            Ok((largest(&first, "image1")?, largest(&second, "image2")?))
-        })
-        .await?;
+        let (a, b) = serving
+            .analyzers
+            .run(move |analyzer| {
+                // Both must be readable before either may be unusable.
+                let (first, second) = (decode(&first)?, decode(&second)?);
+                let mut largest = |picture: &Picture, name| {
+                    let found = analyzer.analyze(picture, Wanted::Largest)?.into_iter().next();
+                    found.ok_or_else(|| Refusal::TurnedDown(format!("{name} shows no face")))
+                };
+                Ok((largest(&first, "image1")?, largest(&second, "image2")?))
+            })
+            .await?;
         let gallery = serving.gallery.read();
         Ok(gallery.compare(&a.embedding.values, &b.embedding.values))
     }

@@ -25,35 +25,39 @@ pub struct Seen {
 
 /// Decodes and analyses a picture with the models that answer now. It is kept no longer than `keep` pixels, or not.
 pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Option<u32>) -> Result<Seen, Refusal> {
-    analyze(serving, move |analyzer| {
-        let decoded = decode(&picture)?;
-        let mut faces = analyzer.analyze(&decoded, wanted)?;
-        for found in &mut faces {
-            found.face.bbox = within(found.face.bbox, &decoded);
-        }
-        let jpeg = match keep.filter(|_| !faces.is_empty()) {
-            Some(side) => kept(&picture, &decoded, side).map_err(picture_error)?,
-            None => Vec::new(),
-        };
-        Ok(Seen { faces, jpeg, doubt: None })
-    })
-    .await
+    serving
+        .analyzers
+        .run(move |analyzer| {
+            let decoded = decode(&picture)?;
+            let mut faces = analyzer.analyze(&decoded, wanted)?;
+            for found in &mut faces {
+                found.face.bbox = within(found.face.bbox, &decoded);
+            }
+            let jpeg = match keep.filter(|_| !faces.is_empty()) {
+                Some(side) => kept(&picture, &decoded, side).map_err(picture_error)?,
+                None => Vec::new(),
+            };
+            Ok(Seen { faces, jpeg, doubt: None })
+        })
+        .await
 }
 
 /// Decodes and analyses a photo that is to be enrolled, turned to where its face stands; it is kept in full, and the
 /// same way up, to be analysed again by another model.
 pub async fn look_at_photo(serving: &Current, photo: Bytes) -> Result<Seen, Refusal> {
-    analyze(serving, move |analyzer| {
-        let decoded = decode(&photo)?;
-        let Upright { faces, turned, doubt } = upright(analyzer, &decoded)?;
-        let jpeg = match turned {
-            _ if faces.is_empty() => Vec::new(),
-            Some(turned) => turned.jpeg(JPEG_QUALITY).map_err(picture_error)?,
-            None => as_jpeg(&photo, &decoded).map_err(picture_error)?,
-        };
-        Ok(Seen { faces, jpeg, doubt })
-    })
-    .await
+    serving
+        .analyzers
+        .run(move |analyzer| {
+            let decoded = decode(&photo)?;
+            let Upright { faces, turned, doubt } = upright(analyzer, &decoded)?;
+            let jpeg = match turned {
+                _ if faces.is_empty() => Vec::new(),
+                Some(turned) => turned.jpeg(JPEG_QUALITY).map_err(picture_error)?,
+                None => as_jpeg(&photo, &decoded).map_err(picture_error)?,
+            };
+            Ok(Seen { faces, jpeg, doubt })
+        })
+        .await
 }
 
 /// The part of a box that lies in the picture: a detector's own may leave it.
@@ -62,14 +66,6 @@ fn within(bbox: Rect, picture: &Picture) -> Rect {
     let (left, top) = (bbox.x.clamp(0.0, width), bbox.y.clamp(0.0, height));
     let (right, bottom) = ((bbox.x + bbox.width).clamp(left, width), (bbox.y + bbox.height).clamp(top, height));
     Rect { x: left, y: top, width: right - left, height: bottom - top }
-}
-
-/// Does work with an analyser of those that answer now.
-pub async fn analyze<T: Send + 'static>(
-    serving: &Current,
-    work: impl FnOnce(&mut dyn FaceAnalyzer) -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
-    serving.analyzers.run(work).await?
 }
 
 pub fn decode(picture: &[u8]) -> Result<Picture, Refusal> {

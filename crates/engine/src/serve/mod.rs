@@ -4,7 +4,6 @@
 //! then, once what was under way is answered or [`DRAIN`] has passed, the end. A client that is slow on purpose holds
 //! one of a bounded number of connections, and not for long: [`ConnectionLimits`] says how long.
 
-mod certificate;
 mod slots;
 mod tls;
 
@@ -26,8 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-pub use certificate::TlsFiles;
-pub use tls::Tls;
+pub use tls::{Tls, TlsFiles};
 
 use super::engine::Engine;
 use super::error::EngineError;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use identities::text;
 use identities::wire::PersonTag;
 use rusqlite::Connection;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::statement::{from_row, id, rows, value};
@@ -67,14 +67,22 @@ pub struct ListedSighting {
 }
 
 /// Which sightings are asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WantedSightings {
-    /// Only those older than this one: its time and row.
-    pub before: Option<(DateTime<Utc>, i64)>,
-    pub person: Option<Uuid>,
+    /// The time and the row of the last sighting on the page before this one: only older ones are listed.
+    before_ms: Option<i64>,
+    before_row: Option<i64>,
+    person_id: Option<Uuid>,
     /// Only people the engine knows (true), or only strangers (false).
-    pub known: Option<bool>,
-    pub most: u32,
+    known: Option<bool>,
+    #[serde(default = "fifty")]
+    take: u32,
+}
+
+/// Entries of one page of a list where nothing is said.
+pub fn fifty() -> u32 {
+    50
 }
 
 const NAME: &str = "coalesce((SELECT trim(coalesce(first_name, '') || ' ' || coalesce(last_name, '')) FROM aliases \
@@ -132,19 +140,19 @@ pub fn photos(connection: &Connection, person: Uuid) -> Result<Vec<ListedPhoto>,
     rows(connection, query, [person.to_string()], from_row!(ListedPhoto { face_id, quality; created: moment }))
 }
 
-/// Lists one page of who was seen, newest first.
-pub fn sightings(connection: &Connection, wanted: &WantedSightings) -> Result<Vec<ListedSighting>, Stop> {
-    let (time, row) = wanted.before.map_or((i64::MAX, i64::MAX), |(time, row)| (millis(time), row));
+/// Lists one page of who was seen, newest first; at most `most` whatever was asked for.
+pub fn sightings(connection: &Connection, wanted: &WantedSightings, most: u32) -> Result<Vec<ListedSighting>, Stop> {
+    let before = (wanted.before_ms.unwrap_or(i64::MAX), wanted.before_row.unwrap_or(i64::MAX));
     let query = format!(
         "SELECT rowid AS row, detect_id, face_id, person_id, {NAME} AS name, detector, time, time_zone, confidence, \
          match_confidence, quality FROM detections AS subject \
          WHERE (time, rowid) < (?1, ?2) AND (?3 IS NULL OR person_id = ?3) \
          AND (?4 IS NULL OR (person_id IS NOT NULL) = ?4) ORDER BY time DESC, rowid DESC LIMIT ?5"
     );
-    let person = wanted.person.map(|person| person.to_string());
+    let person = wanted.person_id.map(|person| person.to_string());
     let sighting = from_row!(ListedSighting {
         row, detect_id, face_id, person_id, name, detector, time_zone, confidence, match_confidence, quality;
         time: moment
     });
-    rows(connection, &query, (time, row, person, wanted.known, wanted.most), sighting)
+    rows(connection, &query, (before.0, before.1, person, wanted.known, wanted.take.min(most)), sighting)
 }

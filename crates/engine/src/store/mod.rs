@@ -4,10 +4,8 @@
 //! transaction that is on disk (WAL, synchronous=FULL) before the caller goes on. Every call blocks; the files beside
 //! this one hold the statements, one file per kind of record.
 
-pub mod audit;
 pub mod browse;
 pub mod detections;
-pub mod documents;
 pub mod erase;
 pub mod faces;
 pub mod meta;
@@ -31,8 +29,7 @@ use parking_lot::Mutex;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::error::EngineError;
-use super::error::Refusal;
+use super::error::{EngineError, Refusal};
 
 const DATABASE: &str = "engine.db";
 const LOCK: &str = "engine.lock";
@@ -167,11 +164,10 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(database, flags)?;
         connection.busy_timeout(BUSY_WAIT)?;
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "secure_delete", true)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.execute_batch(
+            "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA foreign_keys = on; \
+             PRAGMA secure_delete = on; PRAGMA trusted_schema = off;",
+        )?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         add_folded(&connection)?;
         Ok(connection)

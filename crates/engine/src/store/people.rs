@@ -1,12 +1,15 @@
-//! People and the parts of their records: names, addresses, notes and custom fields (tags have their own file).
+//! People and the parts of their records: names, addresses, notes and custom fields (tags have their own file), and the
+//! files attached to them.
 //!
 //! In and out: the wire types, whose shape these records have. Each part is put the same way: an entry of that id is
-//! made or changed, one without an id gets a new one, and one that belongs to somebody else stays theirs.
+//! made or changed, one without an id gets a new one, and one that belongs to somebody else stays theirs. Files are
+//! addressed by the person and the uploader's own id.
 
 use chrono::{DateTime, Utc};
 use identities::text;
 use identities::wire::{EntityField, IdentityPersonItem, PersonAddress, PersonAlias, PersonNote};
 use rusqlite::{Connection, Transaction};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::part::{part_id, put};
@@ -194,4 +197,63 @@ pub fn put_field_setting(
     let statement =
         "INSERT OR REPLACE INTO entity_field_settings (entity_type, field_id, kind, body) VALUES (?, ?, ?, ?)";
     run(transaction, statement, (entity_type, field, kind, body)).map(drop)
+}
+
+/// A file as uploaded.
+pub struct Document {
+    pub person: Uuid,
+    pub public_id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub file_name: Option<String>,
+    pub media_type: Option<String>,
+    pub bytes: bytes::Bytes,
+}
+
+/// A file as downloaded.
+pub struct Download {
+    pub media_type: Option<String>,
+    pub bytes: Vec<u8>,
+}
+
+/// A file without its content, as lists show it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileDocument {
+    /// The id by which the file is downloaded.
+    pub public_id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub file_name: Option<String>,
+    pub media_type: Option<String>,
+    pub created: DateTime<Utc>,
+    pub size: u64,
+}
+
+/// Stores the file; one of the same person and id is replaced.
+pub fn put_document(transaction: &Transaction, document: &Document, now: DateTime<Utc>) -> Result<(), Stop> {
+    let Document { person, public_id, name, description, file_name, media_type, bytes } = document;
+    let statement = "INSERT OR REPLACE INTO documents \
+                     (person_id, public_id, name, description, file_name, media_type, created, bytes) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let (person, now) = (person.to_string(), millis(now));
+    run(transaction, statement, (person, public_id, name, description, file_name, media_type, now, bytes.as_ref()))
+        .map(drop)
+}
+
+/// The files of a person, in the order they were uploaded in.
+pub fn documents(connection: &Connection, person: Uuid) -> Result<Vec<FileDocument>, Stop> {
+    let query = "SELECT public_id, name, description, file_name, media_type, created, length(bytes) AS size \
+                 FROM documents WHERE person_id = ? ORDER BY rowid";
+    let document = from_row!(FileDocument {
+        public_id, name, description, file_name, media_type;
+        created: moment,
+        size: i64::unsigned_abs
+    });
+    rows(connection, query, [person.to_string()], document)
+}
+
+pub fn document(connection: &Connection, person: Uuid, public_id: &str) -> Result<Option<Download>, Stop> {
+    let query = "SELECT media_type, bytes FROM documents WHERE person_id = ? AND public_id = ?";
+    first(connection, query, (person.to_string(), public_id), from_row!(Download { media_type, bytes }))
 }

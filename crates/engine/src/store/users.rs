@@ -1,7 +1,9 @@
-//! Users and the roles they have, and the roles that every data folder has before an operator makes roles of their own.
+//! Users and the roles they have, the roles that every data folder has before an operator makes roles of their own, and
+//! who changed what, and when: one row per change of a record, in the transaction of the change itself.
 //!
-//! In: names, hashes and permissions. Out: the same, as stored. It does not know how a password is hashed or what a
-//! token looks like.
+//! In: names, hashes, permissions, operations and the ids of what was changed. Out: the same, as stored. The log holds ids
+//! only, never a name, value or picture of the people concerned; what a detector publishes is a history of its own. It
+//! does not know how a password is hashed or what a token looks like.
 
 use chrono::{DateTime, Utc};
 use identities::Permission::{self, *};
@@ -167,4 +169,31 @@ pub(super) fn refresh_built_in_roles(transaction: &Transaction) -> Result<(), St
 
 fn user(row: &Row) -> Result<User, rusqlite::Error> {
     from_row!(User { user_id, username, password_hash, role, token_version, role_id })(row)
+}
+
+/// A change somebody made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditLine {
+    pub time: DateTime<Utc>,
+    pub username: String,
+    pub operation: String,
+    /// The id of what was changed.
+    pub subject: Option<String>,
+}
+
+/// Records a change. `operation` is the contract's operation id, `subject` the id of the record changed.
+pub fn record_change(
+    transaction: &Transaction,
+    username: &str,
+    operation: &str,
+    subject: Option<&str>,
+) -> Result<(), Stop> {
+    let statement = "INSERT INTO audit (time, username, operation, subject) VALUES (?, ?, ?, ?)";
+    run(transaction, statement, (millis(Utc::now()), username, operation, subject)).map(drop)
+}
+
+/// The last entries, newest first.
+pub fn last_changes(connection: &Connection, count: u32) -> Result<Vec<AuditLine>, Stop> {
+    let query = "SELECT time, username, operation, subject FROM audit ORDER BY audit_id DESC LIMIT ?";
+    rows(connection, query, [count], from_row!(AuditLine { username, operation, subject; time: moment }))
 }

@@ -4,8 +4,7 @@
 //! they stand. Out: 128 values compared by distance (King: "High Quality Face Recognition with Deep Metric Learning",
 //! 2017; the weights are those of `@vladmandic/face-api`).
 
-use super::embedder::Preparation;
-use super::{FaceModel, Metric};
+use super::{FaceModel, Metric, Preparation};
 use crate::align::{self, ARCFACE, Affine};
 use crate::detect::Point;
 use crate::picture::{Picture, PictureError};

@@ -4,8 +4,7 @@
 //! cosine (Chen, Liu, Gao, Han: "MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification on Mobile
 //! Devices", 2018; the weights and their preprocessing are those of foamliu/MobileFaceNet).
 
-use super::embedder::Preparation;
-use super::{FaceModel, Metric};
+use super::{FaceModel, Metric, Preparation};
 use crate::align;
 
 /// The mean and the deviation of ImageNet, red, green, blue, of values 0 to 1.

@@ -17,9 +17,9 @@ use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use super::verifier::Belief;
 use super::{
-    KeyPin, Shown, TrustError, authorities_of, authorities_of_system, believing, chain_verifier, key_of, provider,
+    Belief, KeyPin, Shown, TrustError, authorities_of, authorities_of_system, believing, chain_verifier, key_of,
+    provider,
 };
 
 /// Connecting and the handshake together.

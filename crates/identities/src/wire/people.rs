@@ -164,6 +164,13 @@ impl From<AnyTag> for PersonTag {
     }
 }
 
+impl TagWrite {
+    /// A tag of this name that says no more.
+    pub fn named(name: &str) -> Self {
+        Self { tag_name: name.to_owned(), ..Self::default() }
+    }
+}
+
 impl PersonTag {
     pub fn name(&self) -> Option<&str> {
         self.tag.as_ref().map(|tag| tag.name.as_str()).filter(|name| !name.is_empty())
