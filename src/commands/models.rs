@@ -40,7 +40,7 @@ fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> Command
     runtime.shutdown_background();
     display.clear();
     let pulled = pulled.map_err(|error| {
-        let denied = matches!(&error, FetchError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied);
+        let denied = matches!(&error, FetchError::Model(ModelError::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied);
         let error = anyhow::Error::from(error);
         if denied { error.context("run it as root, or name another folder in DOORWARD_MODELS_DIR") } else { error }
     })?;

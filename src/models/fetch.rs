@@ -10,13 +10,12 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use faces::models::{Digest, hash_file};
+use faces::models::{Digest, ModelError, hash_file};
 use reqwest::Client;
 use tokio::time::timeout;
 use url::Url;
 
 use super::FetchError;
-use super::error::file;
 
 /// How long fetching may take before another source is tried.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +107,7 @@ impl Downloads {
         if answer.content_length().is_some_and(|length| length > expected.bytes) {
             return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
         }
-        let mut output = File::create(to).map_err(file("create", to))?;
+        let mut output = File::create(to).map_err(ModelError::file("create", to))?;
         let mut bytes = 0;
         loop {
             let chunk = timeout(silence, answer.chunk()).await.map_err(|_| stalled())?;
@@ -123,7 +122,7 @@ impl Downloads {
             if bytes > expected.bytes {
                 return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
             }
-            output.write_all(&chunk).map_err(file("write", to))?;
+            output.write_all(&chunk).map_err(ModelError::file("write", to))?;
             received(bytes);
         }
     }
@@ -141,5 +140,5 @@ pub fn check(path: &Path, expected: &Digest, origin: String) -> Result<(), Fetch
     if found.sha256 != expected.sha256 {
         return Err(FetchError::ForeignBytes { origin, expected: expected.sha256.clone(), found: found.sha256 });
     }
-    File::open(path).and_then(|written| written.sync_all()).map_err(file("write", path))
+    Ok(File::open(path).and_then(|written| written.sync_all()).map_err(ModelError::file("write", path))?)
 }

@@ -14,11 +14,10 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use faces::models::{Digest, Entry, ModelStore, Role, hash_file};
+use faces::models::{Digest, Entry, ModelError, ModelStore, Role, hash_file};
 use url::Url;
 
 use super::FetchError;
-use super::error::file;
 use super::fetch::{Downloads, Patience, check};
 
 /// Held by the one pull that may write; the file stays, empty.
@@ -88,7 +87,7 @@ pub async fn pull(
     };
     // A mistyped folder is told even when nothing is missing.
     for folder in from {
-        fs::read_dir(folder).map_err(file("search", folder))?;
+        fs::read_dir(folder).map_err(ModelError::file("search", folder))?;
     }
     // Without a lock, a folder or a client as long as nothing is missing: it works offline and read-only.
     let mut scene: Option<Scene> = None;
@@ -124,13 +123,14 @@ struct Scene {
 impl Scene {
     fn enter(store: &ModelStore, from: &[PathBuf], patience: Patience, watcher: Watcher) -> Result<Self, FetchError> {
         let dir = store.dir();
-        fs::create_dir_all(dir).map_err(file("create", dir))?;
+        fs::create_dir_all(dir).map_err(ModelError::file("create", dir))?;
         let lock = lock(dir, watcher)?;
         if lock.is_some() {
             clean(dir);
         }
         let local = search(store, from)?;
-        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir).map_err(file("write to", dir))?;
+        let scratch =
+            tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir).map_err(ModelError::file("write to", dir))?;
         Ok(Self { scratch, local, downloads: None, patience, _lock: lock })
     }
 
@@ -162,9 +162,9 @@ impl Scene {
     fn bring_local(&self, store: &ModelStore, entry: &Entry) -> Result<Option<String>, FetchError> {
         let Some(path) = self.local.get(&entry.digest()) else { return Ok(None) };
         let ready = self.ready();
-        let mut input = File::open(path).map_err(file("open", path))?;
+        let mut input = File::open(path).map_err(ModelError::file("open", path))?;
         let copied = File::create(&ready).and_then(|mut output| io::copy(&mut input, &mut output));
-        copied.map_err(file("write", &ready))?;
+        copied.map_err(ModelError::file("write", &ready))?;
         check(&ready, &entry.digest(), path.display().to_string())?;
         install(store, entry, &ready)?;
         Ok(Some(path.parent().unwrap_or(path).display().to_string()))
@@ -195,26 +195,26 @@ impl Scene {
 /// Moves a file that is on the disk into its place, in one step.
 fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), FetchError> {
     let path = store.path(entry);
-    fs::rename(ready, &path).map_err(file("write", &path))?;
+    fs::rename(ready, &path).map_err(ModelError::file("write", &path))?;
     let dir = store.dir();
     // The new name must be on the disk as well.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(file("write to", dir))
+    Ok(File::open(dir).and_then(|dir| dir.sync_all()).map_err(ModelError::file("write to", dir))?)
 }
 
 /// Waits until no other pull writes to the folder. It blocks its thread: there is nothing else to do meanwhile. `None`
 /// on a file system without locks: two pulls at once then do the same work twice, and nobody tidies up.
 fn lock(dir: &Path, watcher: Watcher) -> Result<Option<File>, FetchError> {
     let path = dir.join(LOCK);
-    let lock = File::options().create(true).append(true).open(&path).map_err(file("write", &path))?;
+    let lock = File::options().create(true).append(true).open(&path).map_err(ModelError::file("write", &path))?;
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => {
             watcher(Step::Waiting);
-            lock.lock().map_err(file("lock", &path))?;
+            lock.lock().map_err(ModelError::file("lock", &path))?;
             Ok(Some(lock))
         }
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(None),
-        Err(TryLockError::Error(error)) => Err(file("lock", &path)(error)),
+        Err(TryLockError::Error(error)) => Err(ModelError::file("lock", &path)(error).into()),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use faces::models::ModelStore;
+use ::faces::models::ModelStore;
 use identities::operation::Operation;
 use rusqlite::{Connection, Transaction};
 use telemetry::Repeated;
@@ -19,7 +19,7 @@ use super::auth::{Accounts, Auth, Caller};
 use super::error::{EngineError, Refusal};
 use super::gallery::Serving;
 use super::preparation::{self, ModelState, Preparation};
-use super::store::{FolderLock, Stop, Store, erase, users};
+use super::store::{FolderLock, Stop, Store, faces, users};
 
 /// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
 /// the threads.
@@ -158,13 +158,13 @@ impl Engine {
 impl Engine {
     /// Erases a person: record, photos, vectors, documents and everything seen of them.
     pub async fn erase_person(&self, caller: &Caller, person: Uuid) -> Result<(), Refusal> {
-        let erase = move |transaction: &Transaction| erase::person(transaction, person).map(|()| person);
+        let erase = move |transaction: &Transaction| faces::erase_person(transaction, person).map(|()| person);
         self.erase(caller, "erasePerson", erase).await
     }
 
     /// Erases an enrolled photo; refused for a person's last one.
     pub async fn erase_photo(&self, caller: &Caller, face: Uuid) -> Result<(), Refusal> {
-        self.erase(caller, "erasePhoto", move |transaction| erase::photo(transaction, face)).await
+        self.erase(caller, "erasePhoto", move |transaction| faces::erase_photo(transaction, face)).await
     }
 
     /// Erases something of a person, whom `erase` names for the audit log. The gallery follows before the next writer,

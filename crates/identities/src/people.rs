@@ -65,8 +65,7 @@ impl Client {
 
     /// The tags a person carries, of this name or all; some engines return expired ones as well.
     pub async fn person_tags(&self, person: &str, name: Option<&str>) -> Result<Vec<PersonTag>> {
-        let query: Vec<_> = name.map(|name| ("tagName", name)).into_iter().collect();
-        self.list(&LIST_PERSON_TAGS, &[person], &query).await
+        self.list(&LIST_PERSON_TAGS, &[person], &[("tagName", name)]).await
     }
 
     /// Gives a person a tag, or changes its expiry.
@@ -100,8 +99,7 @@ impl Client {
 
     /// A person's custom fields, of this name or all.
     pub async fn entity_fields(&self, person: &str, name: Option<&str>) -> Result<Vec<EntityField>> {
-        let query: Vec<_> = name.map(|name| ("fieldName", name)).into_iter().collect();
-        self.list(&LIST_FIELDS, &[person], &query).await
+        self.list(&LIST_FIELDS, &[person], &[("fieldName", name)]).await
     }
 
     /// Sets a custom field.
@@ -116,8 +114,7 @@ impl Client {
 
     /// The definitions of this name, or all.
     pub async fn tags(&self, name: Option<&str>) -> Result<Vec<Tag>> {
-        let query: Vec<_> = name.map(|name| ("tagName", name)).into_iter().collect();
-        self.list(&LIST_TAGS, &[], &query).await
+        self.list(&LIST_TAGS, &[], &[("tagName", name)]).await
     }
 
     /// The definition of this id.

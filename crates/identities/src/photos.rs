@@ -5,7 +5,6 @@
 //! still for as long as another exchange may take altogether is given up.
 
 use std::path::PathBuf;
-use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -193,25 +192,17 @@ impl Transport {
         mut progress: watch::Receiver<u64>,
     ) -> Result<Reply> {
         let request = self.request(operation, &[], Some(token))?.timeout(LONGEST).multipart(form);
-        let mut sending = pin!(request.send());
-        let response = loop {
-            let moved = async {
-                match tokio::time::timeout(self.timeout, progress.changed()).await {
-                    Ok(changed) if changed.is_ok() => true,
+        let standstill = async {
+            while let Ok(moved) = tokio::time::timeout(self.timeout, progress.changed()).await {
+                if moved.is_err() {
                     // The whole file has been read: only the answer is missing.
-                    Ok(_) => {
-                        tokio::time::sleep(self.timeout).await;
-                        false
-                    }
-                    Err(_) => false,
+                    return tokio::time::sleep(self.timeout).await;
                 }
-            };
-            tokio::select! {
-                sent = &mut sending => break sent.map_err(|source| self.failed(operation, source))?,
-                moved = moved => if !moved {
-                    return Err(self.late(operation));
-                },
             }
+        };
+        let response = tokio::select! {
+            sent = request.send() => sent.map_err(|source| self.failed(operation, source))?,
+            () = standstill => return Err(self.late(operation)),
         };
         let reply = self.reply(operation, response);
         tokio::time::timeout(self.timeout, reply).await.map_err(|_| self.late(operation))?

@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::error::Refusal;
 use crate::guid::guid;
 use crate::store::people::{self, Document};
-use crate::store::{detections, faces};
+use crate::store::{browse, faces};
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -45,7 +45,7 @@ async fn enrollment(engine: Engine, face: Result<Path<String>, PathRejection>) -
 
 async fn detection(engine: Engine, ids: Result<Path<(String, String)>, PathRejection>) -> Result<Response, Refusal> {
     let Path((face, detect_id)) = ids.map_err(|_| Refusal::NotFound("photo"))?;
-    jpeg(engine.read(DETECTION_PHOTO.id, move |connection| detections::photo(connection, &face, &detect_id)).await?)
+    jpeg(engine.read(DETECTION_PHOTO.id, move |connection| browse::photo(connection, &face, &detect_id)).await?)
 }
 
 fn jpeg(photo: Option<Vec<u8>>) -> Result<Response, Refusal> {

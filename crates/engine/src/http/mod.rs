@@ -15,7 +15,6 @@ mod page;
 mod parts;
 mod paths;
 mod people;
-mod problem;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -23,25 +22,27 @@ use std::sync::Arc;
 use ::faces::picture::MAX_PHOTO_BYTES;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts};
 use axum::handler::Handler;
-use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Json, Router};
+use guard::{Guard, guard};
 use identities::operation::Operation;
+use identities::wire::ProblemDetails;
+use paths::Paths;
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::error;
 
-use super::auth::Caller;
-use super::engine::Engine;
-use super::error::Refusal;
-use super::store::Stop;
-use guard::{Guard, guard};
-use paths::Paths;
-use problem::problem;
+use crate::auth::Caller;
+use crate::engine::Engine;
+use crate::error::{Refusal, Unauthenticated, with_causes};
+use crate::store::Stop;
 
 /// The largest body of an operation with a picture: the largest photo as base64 (four bytes for three), and the rest of
 /// the request.
@@ -150,4 +151,43 @@ async fn no_such_method() -> Response {
 /// The panic hook has logged it.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the engine's log says more")
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, title, detail) = match &self {
+            Self::BadInput(detail) => (StatusCode::BAD_REQUEST, "Bad request", detail.clone()),
+            Self::Unauthenticated(why) => (StatusCode::UNAUTHORIZED, "Unauthorized", why.to_string()),
+            Self::Forbidden(wanted) => {
+                let names: Vec<_> = wanted.iter().map(|permission| permission.name()).collect();
+                let detail = format!("this needs the permission {}", names.join(" or "));
+                (StatusCode::FORBIDDEN, "Forbidden", detail)
+            }
+            Self::NotFound(what) => (StatusCode::NOT_FOUND, "Not found", format!("there is no such {what}")),
+            Self::TurnedDown(detail) => (StatusCode::INTERNAL_SERVER_ERROR, "Picture turned down", detail.clone()),
+            Self::Internal(failure) => {
+                error!("{}", with_causes(failure));
+                (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the engine's log says more".into())
+            }
+        };
+        let mut response = problem(status, title, detail);
+        if let Self::Unauthenticated(why) = self {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            if let Unauthenticated::Throttled { retry_secs } = why {
+                response.headers_mut().insert(RETRY_AFTER, retry_secs.into());
+            }
+        }
+        response
+    }
+}
+
+/// A problem+json response.
+pub fn problem(status: StatusCode, title: &str, detail: impl Into<String>) -> Response {
+    let details = ProblemDetails {
+        title: Some(title.into()),
+        status: Some(i32::from(status.as_u16())),
+        detail: Some(detail.into()),
+        ..ProblemDetails::default()
+    };
+    (status, [(CONTENT_TYPE, "application/problem+json")], Json(details)).into_response()
 }

@@ -24,10 +24,9 @@ use telemetry::Metrics;
 use super::Route;
 use super::extract::{Id, Query};
 use super::openapi::INDEX;
-use super::problem::problem;
+use super::problem;
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::error::Refusal;
 use crate::store::{browse, meta, people};
 
 /// Nothing from elsewhere and nothing inline; pictures come as blobs, because they are asked for with a token.
@@ -81,12 +80,16 @@ pub fn routes() -> Vec<Route> {
         Route::reading(&LIST_PEOPLE, |connection, Query(PeopleFilter { text, skip, take })| {
             browse::people(connection, text.trim(), skip, take.min(MOST), Utc::now())
         }),
-        Route::new(&ERASE_PERSON, erase_person),
+        Route::new(&ERASE_PERSON, |engine: Engine, caller: Caller, Id(person): Id| async move {
+            engine.erase_person(&caller, person).await
+        }),
         Route::reading(&LIST_PHOTOS, |connection, Id(person)| {
             people::require(connection, person)?;
             browse::photos(connection, person)
         }),
-        Route::new(&ERASE_PHOTO, erase_photo),
+        Route::new(&ERASE_PHOTO, |engine: Engine, caller: Caller, Id(face): Id| async move {
+            engine.erase_photo(&caller, face).await
+        }),
         Route::reading(&LIST_SIGHTINGS, |connection, Query(wanted)| browse::sightings(connection, &wanted, MOST)),
     ]
 }
@@ -116,14 +119,6 @@ async fn distrust(request: Request, next: Next) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-async fn erase_person(engine: Engine, caller: Caller, Id(person): Id) -> Result<(), Refusal> {
-    engine.erase_person(&caller, person).await
-}
-
-async fn erase_photo(engine: Engine, caller: Caller, Id(face): Id) -> Result<(), Refusal> {
-    engine.erase_photo(&caller, face).await
 }
 
 pub fn health_and_metrics(metrics: Option<Metrics>) -> Router<Engine> {

@@ -19,7 +19,7 @@ use super::Route;
 use super::extract::{Id, Json, Query, Segments, filled, filled_if_given};
 use crate::error::Refusal;
 use crate::guid::guid;
-use crate::store::detections::{self, Of};
+use crate::store::browse::{self, Of};
 use crate::store::{Stop, people, tags};
 
 pub fn routes() -> Vec<Route> {
@@ -97,7 +97,7 @@ fn sightings(connection: &Connection, of: Of, id: String, query: &DetectionsQuer
     if query.skip > i32::MAX as u32 || query.take > i32::MAX as u32 {
         return Err(Refusal::bad_input(format!("skip and take must not be above {}", i32::MAX)).into());
     }
-    detections::list(connection, of, id, query, PAGE)
+    browse::list(connection, of, id, query, PAGE)
 }
 
 /// The query of lists of tags.

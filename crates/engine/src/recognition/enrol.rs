@@ -7,8 +7,7 @@ use chrono::Utc;
 use rusqlite::Transaction;
 use uuid::Uuid;
 
-use super::Enrolment;
-use super::picture::Seen;
+use super::{Enrolment, Seen};
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
 use crate::error::Refusal;

@@ -10,12 +10,12 @@ use identities::wire::{DetectedFace, FaceEdgeRecognizeWithOptions, MatchedPerson
 use rusqlite::Transaction;
 use uuid::Uuid;
 
-use super::picture::Seen;
+use super::Seen;
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
 use crate::error::{EngineError, Refusal};
 use crate::gallery::{self, KnownMatch, Serving};
-use crate::store::{Stop, detections, faces, people, tags};
+use crate::store::{Stop, browse, faces, people, tags};
 
 /// A repeated detection within this time of the first is answered but not stored again.
 const DOUBLE_DETECTION: TimeDelta = TimeDelta::seconds(10);
@@ -97,7 +97,7 @@ impl<'a> Recording<'a> {
         let FaceEdgeRecognizeWithOptions { detector_name, detect_time_utc, .. } = self.request;
         let before = match self.request.allow_double_detection {
             true => None,
-            false => detections::near(transaction, face, person, detector_name, *detect_time_utc, DOUBLE_DETECTION)?,
+            false => browse::near(transaction, face, person, detector_name, *detect_time_utc, DOUBLE_DETECTION)?,
         };
         let (detect_id, face) = match before {
             Some(stored) => stored,
@@ -145,7 +145,7 @@ impl<'a> Recording<'a> {
             None => *self.photo.insert(faces::insert_photo(transaction, self.jpeg)?),
         };
         let detect_id = Uuid::new_v4();
-        let detection = detections::Detection {
+        let detection = browse::Detection {
             detect_id,
             face,
             person: known.map(|known| known.person),
@@ -158,7 +158,7 @@ impl<'a> Recording<'a> {
             bbox: whole(&found.face.bbox),
             photo,
         };
-        detections::insert(transaction, &detection)?;
+        browse::insert(transaction, &detection)?;
         Ok(detect_id)
     }
 }

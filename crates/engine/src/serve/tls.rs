@@ -17,10 +17,11 @@ use identities::trust;
 use parking_lot::RwLock;
 use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData};
 use rustls::ServerConfig;
+use rustls::client::verify_server_name;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use telemetry::Repeated;
 use tokio::net::TcpStream;
@@ -28,7 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::error::EngineError;
 
@@ -235,17 +236,10 @@ fn fits(pem: &[u8], key: &KeyPair, names: &[String], now: DateTime<Utc>) -> bool
     let Ok((_, certificate)) = X509Certificate::from_der(&der.contents) else {
         return false;
     };
+    let shown = CertificateDer::from(der.contents.as_slice());
+    let Ok(parsed) = ParsedCertificate::try_from(&shown) else { return false };
     let known = |name: &String| {
-        let address = name.parse::<IpAddr>().ok().map(|address| match address {
-            IpAddr::V4(v4) => v4.octets().to_vec(),
-            IpAddr::V6(v6) => v6.octets().to_vec(),
-        });
-        let alternatives = certificate.subject_alternative_name().ok().flatten();
-        alternatives.into_iter().flat_map(|names| &names.value.general_names).any(|general| match general {
-            GeneralName::DNSName(dns) => dns == name,
-            GeneralName::IPAddress(bytes) => address.as_deref() == Some(bytes),
-            _ => false,
-        })
+        ServerName::try_from(name.as_str()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
     };
     let enough = (now + Months::new(12 * YEARS_LEFT)).timestamp();
     certificate.public_key().raw == key.subject_public_key_info()

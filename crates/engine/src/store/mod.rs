@@ -5,8 +5,6 @@
 //! this one hold the statements, one file per kind of record.
 
 pub mod browse;
-pub mod detections;
-pub mod erase;
 pub mod faces;
 pub mod meta;
 pub mod part;

@@ -45,10 +45,12 @@ fn meant(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
 }
 
-/// For `map_err` on what touches a file.
-fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
-    let path = path.to_owned();
-    move |source| ModelError::File { action, path, source }
+impl ModelError {
+    /// For `map_err` on what touches a file or a folder; `action` completes "cannot …", before its path.
+    pub fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
 }
 
 /// What an entry of the manifest is for.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Digest, Entry, Manifest, ModelError, Role, file};
+use super::{Digest, Entry, Manifest, ModelError, Role};
 
 /// Names the models folder; wins over the configuration.
 pub const DIR_VARIABLE: &str = "DOORWARD_MODELS_DIR";
@@ -188,10 +188,10 @@ impl ModelStore {
 
 /// Length and sha256 of a file.
 pub fn hash_file(path: &Path) -> Result<Digest, ModelError> {
-    let mut reader = fs::File::open(path).map_err(file("open", path))?;
+    let mut reader = fs::File::open(path).map_err(ModelError::file("open", path))?;
     let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
-        match reader.read(&mut buffer).map_err(file("read", path))? {
+        match reader.read(&mut buffer).map_err(ModelError::file("read", path))? {
             0 => return Ok(Digest { bytes, sha256: hex::encode(hash.finalize()) }),
             count => {
                 hash.update(&buffer[..count]);
