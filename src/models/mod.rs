@@ -4,15 +4,13 @@
 //! name. It does not know what is inside a model, nor how to take one out of a package: `models/prepare` does, on a
 //! machine that builds doorward.
 
-mod fetch;
 mod pull;
 
 use std::time::Duration;
 
 use faces::models::ModelError;
 
-pub use fetch::Patience;
-pub use pull::{Outcome, Pulled, Step, Watcher, pull};
+pub use pull::{Outcome, Patience, Pulled, Step, Watcher, pull};
 
 /// Why a model file could not be fetched.
 #[derive(Debug, thiserror::Error)]

@@ -35,8 +35,8 @@ pub enum EngineError {
     UnknownRole { role: String, known: String },
     #[error("the password must have 1 to {limit} bytes")]
     UnusablePassword { limit: usize },
-    #[error("the user name must have 1 to 256 characters and no space at its ends")]
-    UnusableUsername,
+    #[error("the name of the {of} must have 1 to 256 characters and no space at its ends")]
+    UnusableName { of: &'static str },
     #[error("there is no user {username}; `doorward engine user list` shows those there are")]
     UnknownUser { username: String },
     #[error("that would leave no administrator; make another one first")]
@@ -45,8 +45,6 @@ pub enum EngineError {
     BuiltInRole { role: String },
     #[error("the role {role} is still held by {users}; give them another one first")]
     RoleInUse { role: String, users: String },
-    #[error("the role's name must have 1 to 256 characters and no space at its ends")]
-    UnusableRoleName,
     #[error("there is no permission {permission}; the permissions are {known}")]
     UnknownPermission { permission: String, known: String },
     #[error("cannot hash the password")]

@@ -10,7 +10,7 @@ use identities::Permission;
 use rusqlite::Transaction;
 use secrecy::SecretString;
 
-use super::password;
+use super::secrets;
 use crate::error::EngineError;
 use crate::store::users::ADMINISTRATOR;
 use crate::store::users::{self, AuditLine, RoleLine, UserLine};
@@ -40,10 +40,8 @@ impl Accounts {
 
     /// Adds a user, or gives an existing one this role and password; earlier tokens of theirs are void then.
     pub fn put(&self, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
-        if username.trim() != username || username.is_empty() || username.chars().count() > 256 {
-            return Err(EngineError::UnusableUsername);
-        }
-        let hash = password::hash(password)?;
+        check_name("user", username)?;
+        let hash = secrets::hash(password)?;
         let put = self.store.write("store the user", |transaction| {
             keeping_an_administrator(transaction, || match users::put(transaction, username, &hash, role)? {
                 Some(user_id) => users::record_change(transaction, OPERATOR, "putUser", Some(&user_id)),
@@ -59,8 +57,8 @@ impl Accounts {
         if self.store.read("look for an administrator", users::has_administrator)? {
             return Ok(None);
         }
-        let password = password::generate();
-        let hash = password::hash(&password)?;
+        let password = secrets::generate();
+        let hash = secrets::hash(&password)?;
         let made = self.store.write("store the first administrator", |transaction| {
             let mut name = FIRST_USER.to_owned();
             let mut n = 1;
@@ -77,13 +75,13 @@ impl Accounts {
 
     /// Makes the guest, with a random password, for as long as the guest is held.
     pub fn guest(self) -> Result<Guest, EngineError> {
-        let password = password::generate();
+        let password = secrets::generate();
         self.put(GUEST, GUEST_ROLE, &password)?;
         Ok(Guest { username: GUEST, password, accounts: self })
     }
 
     pub fn set_password(&self, username: &str, password: &SecretString) -> Result<(), EngineError> {
-        let hash = password::hash(password)?;
+        let hash = secrets::hash(password)?;
         self.change("store the password", "setPassword", username, |transaction, user| {
             users::set_password(transaction, &user.user_id, &hash)
         })
@@ -110,9 +108,7 @@ impl Accounts {
 
     /// Gives a role exactly these permissions, each `Name` or `Category/Name`, making it if need be.
     pub fn put_role(&self, role: &str, permissions: &[String]) -> Result<(), EngineError> {
-        if role.trim() != role || role.is_empty() || role.chars().count() > 256 {
-            return Err(EngineError::UnusableRoleName);
-        }
+        check_name("role", role)?;
         let permissions: Vec<_> = permissions.iter().map(|name| permission(name)).collect::<Result<_, _>>()?;
         let put = self.store.write("store the role", |transaction| {
             if users::roles(transaction)?.iter().any(|known| known.name == role && known.built_in) {
@@ -191,6 +187,11 @@ impl Drop for Guest {
             tracing::warn!("cannot remove the user {}, whose password nobody knows: {error}", self.username);
         }
     }
+}
+
+fn check_name(of: &'static str, name: &str) -> Result<(), EngineError> {
+    let usable = name.trim() == name && (1..=256).contains(&name.chars().count());
+    if usable { Ok(()) } else { Err(EngineError::UnusableName { of }) }
 }
 
 /// Refuses a change that would leave nobody who may do everything.
@@ -290,7 +291,7 @@ mod tests {
         assert!(matches!(set("Viewer", &["Add Tags"]), Err(EngineError::BuiltInRole { .. })));
         assert!(matches!(accounts.remove_role("Viewer"), Err(EngineError::BuiltInRole { .. })));
         assert!(matches!(accounts.remove_role("nothing"), Err(EngineError::UnknownRole { .. })));
-        assert!(matches!(set(" x", &["Add Tags"]), Err(EngineError::UnusableRoleName)));
+        assert!(matches!(set(" x", &["Add Tags"]), Err(EngineError::UnusableName { of: "role" })));
         accounts.put("desk", "Guard", &"password".into()).unwrap();
         assert!(matches!(accounts.remove_role("Guard"), Err(EngineError::RoleInUse { .. })));
         accounts.remove("desk").unwrap();

@@ -130,22 +130,16 @@ pub fn router(engine: Engine, metrics: Option<Metrics>) -> Router {
         .merge(api.clone())
         .nest("/identities", api)
         .merge(page::health_and_metrics(metrics))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "Not found", "there is no such operation") })
+        .method_not_allowed_fallback(|| async {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "the operation exists with another method")
+        })
         // The guard limits bodies, each operation's by its own measure.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(engine);
     // Around the whole, for a path is spelt before it is looked up.
     Router::new().fallback_service(router).layer(from_fn_with_state(paths, paths::spell))
-}
-
-async fn no_such_path() -> Response {
-    problem(StatusCode::NOT_FOUND, "Not found", "there is no such operation")
-}
-
-async fn no_such_method() -> Response {
-    problem(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "the operation exists with another method")
 }
 
 /// The panic hook has logged it.

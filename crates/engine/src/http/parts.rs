@@ -25,8 +25,7 @@ use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::Refusal;
 use crate::guid::guid;
-use crate::store::part::{self, Part};
-use crate::store::{Stop, people, tags};
+use crate::store::{Part, Stop, delete_part, people, tags};
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -105,7 +104,7 @@ fn putting<P: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
 fn taking_off(operation: &'static Operation, part: Part) -> Route {
     Route::changing(operation, move |transaction, _, Segments((Guid(person), Guid(id)))| {
         people::require(transaction, person)?;
-        part::delete(transaction, person, part, id)?;
+        delete_part(transaction, person, part, id)?;
         Ok((person.to_string(), ()))
     })
 }
@@ -193,7 +192,7 @@ fn deleting(
         let (text, find) = named.ok_or_else(|| missing(operation))?;
         let deleted = engine.change(caller, plain, move |transaction, _| {
             people::require(transaction, person)?;
-            part::delete(transaction, person, part, find(transaction, person, &text)?)?;
+            delete_part(transaction, person, part, find(transaction, person, &text)?)?;
             Ok((person.to_string(), ()))
         });
         deleted.await

@@ -7,12 +7,13 @@
 pub mod browse;
 pub mod faces;
 pub mod meta;
-pub mod part;
 pub mod people;
 mod schema;
 mod statement;
 pub mod tags;
 pub mod users;
+
+pub use statement::{Part, delete_part};
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;

@@ -12,8 +12,7 @@ use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::part::{part_id, put};
-use super::statement::{first, from_row, id, rows, run, value};
+use super::statement::{first, from_row, id, part_id, put, rows, run, value};
 use super::{Stop, millis, moment, tags};
 use crate::error::Refusal;
 

@@ -9,8 +9,7 @@ use identities::wire::{PersonTag, PersonTagUpsert, Tag, TagSummary, TagWrite, Ti
 use rusqlite::{Connection, Row, Transaction};
 use uuid::Uuid;
 
-use super::part::{part_id, put};
-use super::statement::{first, from_row, id, rows, run, value};
+use super::statement::{first, from_row, id, part_id, put, rows, run, value};
 use super::{Stop, millis, moment};
 use crate::error::Refusal;
 use crate::guid::guid;

@@ -15,12 +15,14 @@
 //! A pin is held against the key that rustls itself reads out of the certificate and then checks the handshake's
 //! signature with, so nobody can show one key and use another.
 
-mod pin;
 mod probe;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use rustls::client::WebPkiServerVerifier;
@@ -30,10 +32,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-pub use pin::KeyPin;
 pub use probe::{Presented, ProbeError, present};
 
 /// Why no trust can be set up.
@@ -226,4 +228,55 @@ impl ServerCertVerifier for Verifier {
 pub fn key_of(certificate: &CertificateDer<'_>) -> Result<KeyPin, Error> {
     let parsed = ParsedCertificate::try_from(certificate)?;
     Ok(KeyPin(Sha256::digest(parsed.subject_public_key_info()).into()))
+}
+
+/// SHA-256 of the DER of a certificate's SubjectPublicKeyInfo (RFC 7469, section 2.4). No secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, derive_more::Debug, derive_more::Display)]
+#[debug("KeyPin({self})")]
+#[display("{}", BASE64_STANDARD.encode(_0))]
+pub struct KeyPin(pub [u8; 32]);
+
+impl FromStr for KeyPin {
+    type Err = String;
+
+    /// Base64, with curl's `sha256//` before it or without.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let encoded = ["sha256//", "sha256/"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+        let bytes = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.map(Self).ok_or_else(|| {
+            "this is not the SHA-256 of a public key in Base64, 44 characters; `doorward identities trust URL` \
+             prints it"
+                .into()
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyPin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_read_as_others_write_them() {
+        let text = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        for written in [text.to_owned(), format!("sha256//{text}"), format!("sha256/{text}"), format!(" {text}\n")] {
+            assert_eq!(written.parse::<KeyPin>().unwrap().to_string(), text);
+        }
+        for wrong in [
+            "",
+            "sha256//",
+            "47DEQ",
+            "d41d8cd98f00b204e9800998ecf8427e",
+            &text[1..],
+            "sha1//2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+        ] {
+            assert!(wrong.parse::<KeyPin>().unwrap_err().contains("identities trust"), "{wrong}");
+        }
+    }
 }
