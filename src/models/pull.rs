@@ -1,9 +1,9 @@
 //! Bringing the files of the manifest into the models folder, from other folders and over HTTP.
 //!
-//! In: which entries, local folders to look in first, and the manifest's sources. Out: per entry what became of it.
-//! A file appears under its name only complete, hashed and on the disk; what is there and right is never touched. A
-//! download is not tried again: there is another source to try. Everything else happens in a scratch folder beside it that
-//! the next pull removes if this one is killed:
+//! In: which entries, local folders to look in first, and the manifest's sources. Out: per entry what became of it. A
+//! file appears under its name only complete, hashed and on the disk; what is there and right is never touched. A
+//! download is not tried again: there is another source to try. Everything else happens in a scratch folder beside it
+//! that the next pull removes if this one is killed:
 //!
 //! ```text
 //! local folder ┬─▶ .pull-XXXXXX/ready ─ length, sha256 ─ rename ─▶ yunet_n.onnx

@@ -1,8 +1,8 @@
 //! The engine itself: the open data folder, the models that answer, and the bounds on what they do at once.
 //!
-//! In: a data folder and models. Out: an [`Engine`], whose clones are handed to every request. Here is how blocking work
-//! is done, and how people and photos are erased, from the disk and from memory; what else is done with faces is written
-//! in [`recognition`](crate::recognition).
+//! In: a data folder and models. Out: an [`Engine`], whose clones are handed to every request. Here is how blocking
+//! work is done, and how people and photos are erased, from the disk and from memory; what else is done with faces is
+//! written in [`recognition`](crate::recognition).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use super::analyzer::{self, Loader};
 use super::auth::{Accounts, Auth, Caller};
 use super::error::{EngineError, Refusal};
 use super::gallery::Serving;
+use super::preparation::{self, ModelState, Preparation};
 use super::store::{FolderLock, Stop, Store, faces, users};
-use super::takeover::{self, ModelState, Preparation};
 
 /// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
 /// the threads.
@@ -73,7 +73,7 @@ impl Engine {
         model: &str,
         analyzer_count: usize,
     ) -> Result<Self, EngineError> {
-        let (serving, preparation) = takeover::begin(&store, load, model, analyzer_count)?;
+        let (serving, preparation) = preparation::begin(&store, load, model, analyzer_count)?;
         let auth = Auth::new(&store)?;
         let inner = Inner {
             store: Arc::new(store),

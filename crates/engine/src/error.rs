@@ -1,7 +1,7 @@
 //! What can go wrong: with the engine itself, as its operator should read it, and with a request.
 //!
-//! In: what went wrong, in the engine's own terms. Out: an [`EngineError`], or a [`Refusal`], whose text may be shown to
-//! the caller. It does not know HTTP; `http/problem.rs` turns a refusal into a status and a body.
+//! In: what went wrong, in the engine's own terms. Out: an [`EngineError`], or a [`Refusal`], whose text may be shown
+//! to the caller. It does not know HTTP; `http` turns a refusal into a status and a body.
 
 use std::path::{Path, PathBuf};
 

@@ -20,6 +20,7 @@ mod gallery;
 mod guid;
 mod http;
 pub mod index;
+mod preparation;
 mod recognition;
 mod serve;
 mod store;
@@ -29,9 +30,9 @@ pub use auth::{Accounts, Guest};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use export::{Exported, export};
+pub use preparation::{ModelState, Progress};
 pub use serve::{Tls, TlsFiles, serve};
 pub use store::users::{AuditLine, RoleLine, UserLine};
-pub use takeover::{ModelState, Progress};
 
 #[cfg(test)]
 mod tests;

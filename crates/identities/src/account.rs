@@ -1,5 +1,5 @@
-//! The account the client works with: whether the login works, who the engine takes the account for, and what it may do,
-//! as far as that can be found out without doing anything.
+//! The account the client works with: whether the login works, who the engine takes the account for, and what it may
+//! do, as far as that can be found out without doing anything.
 //!
 //! The API has no list of permissions. But an engine decides who may before it looks at what was sent: a call that
 //! names nobody, or says nothing, is answered 403 to those who may not and otherwise to those who may. Rights to change

@@ -57,12 +57,12 @@ impl Client {
 
     /// When the certificate the engine showed last ends; `None` before the first connection, and without TLS.
     pub fn certificate_ends(&self) -> Option<DateTime<Utc>> {
-        self.0.transport.certificate_ends()
+        self.0.transport.shown.as_ref()?.ends()
     }
 
     /// What the engine's answers so far told of it beside what was asked.
     pub fn heard(&self) -> Heard {
-        self.0.transport.heard()
+        self.0.transport.heard.lock().clone()
     }
 
     pub(super) fn auth(&self) -> &Auth {

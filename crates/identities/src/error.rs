@@ -137,10 +137,7 @@ pub(super) fn is_tls(error: &reqwest::Error) -> bool {
         }
         // `source` of an I/O error skips the error it wraps.
         let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match wrapped {
-            Some(wrapped) => Some(wrapped),
-            None => cause.source(),
-        };
+        next = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| cause.source());
     }
     false
 }

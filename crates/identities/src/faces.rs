@@ -1,9 +1,9 @@
-//! faceEdge and faces: the calls an edge detector makes for each face it sees, and enrolment, detection and comparison on
-//! whole pictures.
+//! faceEdge and faces: the calls an edge detector makes for each face it sees, and enrolment, detection and comparison
+//! on whole pictures.
 //!
-//! In: wire requests and pictures. Out: wire answers; nobody recognised is `None`, not an error. A picture that faces turns
-//! down comes back as [`ClientError::Rejected`](crate::ClientError::Rejected) with status 500, which is never worth
-//! repeating.
+//! In: wire requests and pictures. Out: wire answers; nobody recognised is `None`, not an error. A picture that faces
+//! turns down comes back as [`ClientError::Rejected`](crate::ClientError::Rejected) with status 500, which is never
+//! worth repeating.
 
 use bytes::Bytes;
 use reqwest::Body;

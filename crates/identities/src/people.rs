@@ -1,9 +1,9 @@
-//! people, detections, Tags and EntityFieldSettings: searches, records and their parts, the history of sightings, and the
-//! definitions of tags and custom fields.
+//! people, detections, Tags and EntityFieldSettings: searches, records and their parts, the history of sightings, and
+//! the definitions of tags and custom fields.
 //!
-//! In: ids and wire types. Out: what is stored now, or `None` where the engine's answer is empty; sightings one page at a
-//! time. A part that is put with an id of the caller's own may be put again safely; without one each repetition may make
-//! another. Of the definitions of fields only the paths are documented: try them on a test system first.
+//! In: ids and wire types. Out: what is stored now, or `None` where the engine's answer is empty; sightings one page at
+//! a time. A part that is put with an id of the caller's own may be put again safely; without one each repetition may
+//! make another. Of the definitions of fields only the paths are documented: try them on a test system first.
 
 use futures_util::stream::{self, Stream, TryStreamExt};
 

@@ -85,11 +85,7 @@ impl ClientError {
 /// Whether a status (not 2xx) is worth another try. `faults_are_final` is true for calls whose 500 also says that the
 /// picture was turned down (faces/*).
 pub(super) fn status_is_transient(status: u16, faults_are_final: bool) -> bool {
-    match status {
-        408 | 429 => true,
-        500..=599 => !(faults_are_final && status == 500),
-        _ => false,
-    }
+    matches!(status, 408 | 429 | 500..=599) && !(faults_are_final && status == 500)
 }
 
 impl Backoff {

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use reqwest::RequestBuilder;
-use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -32,11 +32,11 @@ pub(super) struct Transport {
     http: reqwest::Client,
     base: Url,
     /// `None` without TLS.
-    shown: Option<Shown>,
+    pub(super) shown: Option<Shown>,
     /// How long one exchange may take; where its size is open, how long it may stand still.
     pub(super) timeout: Duration,
     /// What the newest answers said of the engine. Nothing waits under this lock, and no other is held with it.
-    heard: Mutex<Heard>,
+    pub(super) heard: Mutex<Heard>,
 }
 
 /// What the headers of an engine's answers tell of it.
@@ -83,16 +83,6 @@ impl Transport {
         Ok(Self { http, base, timeout, shown, heard: Mutex::default() })
     }
 
-    /// When the certificate the engine showed last ends; `None` before the first connection, and without TLS.
-    pub fn certificate_ends(&self) -> Option<DateTime<Utc>> {
-        self.shown.as_ref()?.ends()
-    }
-
-    /// What the newest answers said of the engine.
-    pub fn heard(&self) -> Heard {
-        self.heard.lock().clone()
-    }
-
     fn hear(&self, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let mut heard = self.heard.lock();
@@ -135,10 +125,7 @@ impl Transport {
         authorization: Option<HeaderValue>,
     ) -> Result<RequestBuilder> {
         let request = self.http.request(operation.verb.method(), self.url(operation, given)?);
-        Ok(match authorization {
-            Some(authorization) => request.header(reqwest::header::AUTHORIZATION, authorization),
-            None => request,
-        })
+        Ok(request.headers(authorization.map(|token| (AUTHORIZATION, token)).into_iter().collect()))
     }
 
     /// The whole answer.

@@ -56,8 +56,8 @@ impl Default for LogOptions {
     }
 }
 
-/// Everything counted so far, as Prometheus reads it: `render` gives the text a server scrapes, `run_upkeep` sums up what
-/// was measured since the last call. Without either, single measurements pile up in memory.
+/// Everything counted so far, as Prometheus reads it: `render` gives the text a server scrapes, `run_upkeep` sums up
+/// what was measured since the last call. Without either, single measurements pile up in memory.
 pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;
 
 /// Starts logging, counting and the panic hook, once per process.
@@ -83,8 +83,8 @@ pub fn logs(options: &LogOptions) -> Result<(), TelemetryError> {
     started.map_err(|source| TelemetryError::Logs { source })
 }
 
-/// A filter like `info,doorward::capture=debug`. ONNX Runtime tells of every piece of memory it takes; only its warnings are
-/// logged unless the filter names it (`ort=info`).
+/// A filter like `info,doorward::capture=debug`. ONNX Runtime tells of every piece of memory it takes; only its
+/// warnings are logged unless the filter names it (`ort=info`).
 pub fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
     EnvFilter::builder()
         .parse(format!("ort=warn,{text}"))

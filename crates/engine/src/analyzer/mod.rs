@@ -6,15 +6,13 @@
 #[cfg(test)]
 pub mod fake;
 mod models;
-mod upright;
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-pub use models::loader;
-pub use upright::{Upright, upright};
+pub use models::{Upright, loader, upright};
 
 use super::error::{AnalyzeError, EngineError, Refusal};
 use faces::detect::Face;

@@ -1,10 +1,10 @@
 //! Passwords as they are kept, and bearer tokens.
 //!
-//! In: a password; who, and since which password. Out: the PHC string of a password (argon2id, with the parameters of the
-//! `argon2` crate: 19 MiB, two passes), or whether it is the one a PHC string was made from; a token, and back. Hashing
-//! takes tens of milliseconds of one core on purpose, so callers bound how many run at once. Tokens are JWTs signed with
-//! HMAC-SHA256 and a secret that never leaves the data folder; whether the user still exists is asked of the database at
-//! every request.
+//! In: a password; who, and since which password. Out: the PHC string of a password (argon2id, with the parameters of
+//! the `argon2` crate: 19 MiB, two passes), or whether it is the one a PHC string was made from; a token, and back.
+//! Hashing takes tens of milliseconds of one core on purpose, so callers bound how many run at once. Tokens are JWTs
+//! signed with HMAC-SHA256 and a secret that never leaves the data folder; whether the user still exists is asked of
+//! the database at every request.
 
 use std::sync::LazyLock;
 

@@ -183,8 +183,7 @@ pub async fn bytes(field: Field<'_>) -> Result<Bytes, Refusal> {
 }
 
 pub async fn text(field: Field<'_>) -> Result<String, Refusal> {
-    let bytes = bytes(field).await?;
-    let text = identities::text_file::decode(&bytes);
+    let text = identities::text_file::decode(&bytes(field).await?);
     text.ok_or_else(|| Refusal::bad_input("a text part of the form must be UTF-8"))
 }
 

@@ -16,7 +16,7 @@ use identities::wire::upload_part::{DESCRIPTION, NAME, PERSON_ID, PUBLIC_ID};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::extract::{Form, Guid, Id, Segments, bytes, filled, text, which};
+use super::extract::{Form, Guid, Segments, bytes, filled, text, which};
 use super::{FILE, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
@@ -31,10 +31,7 @@ pub fn routes() -> Vec<Route> {
         Route::new(&DETECTION_PHOTO, detection),
         Route::new(&UPLOAD_DOCUMENT, upload).with_body(FILE),
         Route::new(&DOWNLOAD_DOCUMENT, download),
-        Route::reading(&LIST_DOCUMENTS, |connection, Id(person)| {
-            people::require(connection, person)?;
-            people::documents(connection, person)
-        }),
+        Route::of_person(&LIST_DOCUMENTS, people::documents),
     ]
 }
 

@@ -4,7 +4,6 @@
 //! Paths, methods and permissions come from the [table of operations](identities::operation). One file per group of
 //! operations holds its handlers; they call the engine and know no SQL and no model.
 
-mod auth;
 mod extract;
 mod faces;
 mod files;
@@ -13,7 +12,6 @@ mod names;
 mod openapi;
 mod page;
 mod parts;
-mod paths;
 mod people;
 
 use std::any::Any;
@@ -31,18 +29,19 @@ use axum::{Json, Router};
 use guard::{Guard, guard};
 use identities::operation::Operation;
 use identities::wire::ProblemDetails;
-use paths::Paths;
+use names::Paths;
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::error;
+use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::{Refusal, Unauthenticated, with_causes};
-use crate::store::Stop;
+use crate::store::{Stop, people as records};
 
 /// The largest body of an operation with a picture: the largest photo as base64 (four bytes for three), and the rest of
 /// the request.
@@ -86,6 +85,17 @@ impl Route {
         })
     }
 
+    /// An operation that reads something of a person.
+    fn of_person<T: Serialize + Send + 'static>(
+        operation: &'static Operation,
+        read: fn(&Connection, Uuid) -> Result<T, Stop>,
+    ) -> Self {
+        Self::reading(operation, move |connection, extract::Id(person)| {
+            records::require(connection, person)?;
+            read(connection, person)
+        })
+    }
+
     /// An operation that changes a record in one transaction. `change` is told the caller's name; beside the answer it
     /// gives the id of what was changed, for the audit log.
     fn changing<M, A, T>(
@@ -110,7 +120,7 @@ impl Route {
 
 /// Every operation there is: the contract's, and what the page needs beside it.
 fn routes() -> Vec<Route> {
-    let groups = [auth::routes(), faces::routes(), files::routes(), people::routes(), parts::routes(), page::routes()];
+    let groups = [guard::routes(), faces::routes(), files::routes(), people::routes(), parts::routes(), page::routes()];
     groups.into_iter().flatten().collect()
 }
 
@@ -139,7 +149,7 @@ pub fn router(engine: Engine, metrics: Option<Metrics>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(engine);
     // Around the whole, for a path is spelt before it is looked up.
-    Router::new().fallback_service(router).layer(from_fn_with_state(paths, paths::spell))
+    Router::new().fallback_service(router).layer(from_fn_with_state(paths, names::spell))
 }
 
 /// The panic hook has logged it.
@@ -177,11 +187,7 @@ impl IntoResponse for Refusal {
 
 /// A problem+json response.
 pub fn problem(status: StatusCode, title: &str, detail: impl Into<String>) -> Response {
-    let details = ProblemDetails {
-        title: Some(title.into()),
-        status: Some(i32::from(status.as_u16())),
-        detail: Some(detail.into()),
-        ..ProblemDetails::default()
-    };
+    let (title, detail) = (Some(title.into()), Some(detail.into()));
+    let details = ProblemDetails { title, status: Some(i32::from(status.as_u16())), detail };
     (status, [(CONTENT_TYPE, "application/problem+json")], Json(details)).into_response()
 }

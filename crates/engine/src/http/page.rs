@@ -27,7 +27,7 @@ use super::openapi::INDEX;
 use super::problem;
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::store::{browse, meta, people};
+use crate::store::{browse, meta};
 
 /// Nothing from elsewhere and nothing inline; pictures come as blobs, because they are asked for with a token.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -83,10 +83,7 @@ pub fn routes() -> Vec<Route> {
         Route::new(&ERASE_PERSON, |engine: Engine, caller: Caller, Id(person): Id| async move {
             engine.erase_person(&caller, person).await
         }),
-        Route::reading(&LIST_PHOTOS, |connection, Id(person)| {
-            people::require(connection, person)?;
-            browse::photos(connection, person)
-        }),
+        Route::of_person(&LIST_PHOTOS, browse::photos),
         Route::new(&ERASE_PHOTO, |engine: Engine, caller: Caller, Id(face): Id| async move {
             engine.erase_photo(&caller, face).await
         }),

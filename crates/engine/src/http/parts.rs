@@ -1,9 +1,9 @@
 //! The parts of a person's record: aliases, applied tags, notes, addresses, entity fields.
 //!
 //! Each is listed, put and taken off in the same way, which is written once here; what differs is how a part is
-//! checked, and the statement that stores it. A part is taken off by its id in the path, or from the bare collection, as
-//! the vendor's overview prints it, by what names it in the query or in a JSON body; without a name nothing is, and the
-//! answer says which is missing.
+//! checked, and the statement that stores it. A part is taken off by its id in the path, or from the bare collection,
+//! as the vendor's overview prints it, by what names it in the query or in a JSON body; without a name nothing is, and
+//! the answer says which is missing.
 
 use axum::Json as Answer;
 use chrono::Utc;
@@ -29,7 +29,7 @@ use crate::store::{Part, Stop, delete_part, people, tags};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        listing(&LIST_ALIASES, people::aliases),
+        Route::of_person(&LIST_ALIASES, people::aliases),
         putting(&PUT_ALIAS, check_alias, |transaction, person, alias, _| people::put_alias(transaction, person, alias)),
         taking_off(&DELETE_ALIAS, Part::Alias),
         Route::reading(&LIST_PERSON_TAGS, |connection, (Id(person), Query(TagFilter { tag_name }))| {
@@ -37,12 +37,18 @@ pub fn routes() -> Vec<Route> {
             people::require(connection, person)?;
             tags::of_person(connection, person, tag_name.as_deref(), Utc::now())
         }),
-        putting(&PUT_PERSON_TAG, check_tag, |transaction, person, tag, _| {
-            tags::put_on_person(transaction, person, tag, Utc::now())
-        }),
+        putting(
+            &PUT_PERSON_TAG,
+            |tag: &PersonTagUpsert| tag.expires.map_or(Ok(()), |expires| datable("expires", expires)),
+            |transaction, person, tag, _| tags::put_on_person(transaction, person, tag, Utc::now()),
+        ),
         taking_off(&DELETE_PERSON_TAG, Part::Tag),
-        listing(&LIST_NOTES, people::notes),
-        putting(&PUT_NOTE, check_note, people::put_note),
+        Route::of_person(&LIST_NOTES, people::notes),
+        putting(
+            &PUT_NOTE,
+            |note: &PersonNote| says_something("summary or body", [&note.summary, &note.body]),
+            people::put_note,
+        ),
         taking_off(&DELETE_NOTE, Part::Note),
         putting(&PUT_ADDRESS, check_address, |transaction, person, address, _| {
             people::put_address(transaction, person, address)
@@ -75,17 +81,6 @@ struct FieldFilter {
     field_name: Option<String>,
 }
 
-/// A route that lists the parts of one kind.
-fn listing<T: Serialize + Send + 'static>(
-    operation: &'static Operation,
-    read: fn(&Connection, Uuid) -> Result<Vec<T>, Stop>,
-) -> Route {
-    Route::reading(operation, move |connection, Id(person)| {
-        people::require(connection, person)?;
-        read(connection, person)
-    })
-}
-
 /// A route that adds or changes a part: `check` refuses what is no such part, `put` stores it and is told the caller's
 /// name.
 fn putting<P: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
@@ -112,14 +107,6 @@ fn taking_off(operation: &'static Operation, part: Part) -> Route {
 fn check_alias(alias: &PersonAlias) -> Result<(), Refusal> {
     let PersonAlias { first_name, last_name, middle_name, title, .. } = alias;
     says_something("firstName, lastName, middleName or title", [first_name, last_name, middle_name, title])
-}
-
-fn check_tag(tag: &PersonTagUpsert) -> Result<(), Refusal> {
-    tag.expires.map_or(Ok(()), |expires| datable("expires", expires))
-}
-
-fn check_note(note: &PersonNote) -> Result<(), Refusal> {
-    says_something("summary or body", [&note.summary, &note.body])
 }
 
 fn check_address(address: &PersonAddress) -> Result<(), Refusal> {

@@ -26,10 +26,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::reading(&SEARCH_PEOPLE, |connection, Query(query)| search(connection, &query)),
         Route::reading(&FIND_PEOPLE, find_by_field),
-        Route::reading(&GET_PERSON, |connection, Id(person)| {
-            people::require(connection, person)?;
-            people::read(connection, person, Utc::now())
-        }),
+        Route::of_person(&GET_PERSON, |connection, person| people::read(connection, person, Utc::now())),
         Route::reading(&DETECTIONS_OF_FACE, |connection, (Segments(face), Query(query))| {
             sightings(connection, Of::Face, face, &query)
         }),

@@ -58,17 +58,11 @@ impl Inner {
                 if !enrolment.force {
                     nobody_elses(transaction, serving, enrolment.person, vector, &seen.jpeg)?;
                 }
-                let person = match enrolment.person {
-                    Some(person) => {
-                        people::require(transaction, person)?;
-                        person
-                    }
-                    None => {
-                        let person = Uuid::new_v4();
-                        people::create(transaction, person, now)?;
-                        person
-                    }
-                };
+                let person = enrolment.person.unwrap_or_else(Uuid::new_v4);
+                match enrolment.person {
+                    Some(_) => people::require(transaction, person)?,
+                    None => people::create(transaction, person, now)?,
+                }
                 let enrolled = faces::Enrolled {
                     face,
                     person,

@@ -1,9 +1,9 @@
 //! Speaking TLS with a certificate and key from files, which may be the engine's own.
 //!
 //! In: two PEM files, or the names the engine is reached by. Out: encrypted streams, and the pin clients may know the
-//! engine by. The files are looked at again while the engine runs: a renewed certificate is taken up without a restart, a
-//! broken one is not. A certificate of the engine's own is kept in the data folder, readable by its owner alone, and made
-//! anew from the same key when need be; the key stays as long as its file does, and with it the pin.
+//! engine by. The files are looked at again while the engine runs: a renewed certificate is taken up without a restart,
+//! a broken one is not. A certificate of the engine's own is kept in the data folder, readable by its owner alone, and
+//! made anew from the same key when need be; the key stays as long as its file does, and with it the pin.
 
 use std::fs;
 use std::io::{self, Write};
@@ -165,9 +165,7 @@ impl TlsFiles {
     /// The files of the engine's own certificate in its data folder, good for `names` beside the names this machine is
     /// likely to be reached by when it listens on `address`; made where need be.
     pub fn self_made(folder: &Path, address: IpAddr, names: &[String]) -> Result<Self, EngineError> {
-        let mut all = usual_names(address);
-        all.extend(names.iter().filter(|name| !all.contains(name)).cloned().collect::<Vec<_>>());
-        self_made(folder, &all, Utc::now())
+        self_made(folder, &usual_names(address, names), Utc::now())
     }
 }
 
@@ -193,9 +191,9 @@ fn self_made(folder: &Path, names: &[String], now: DateTime<Utc>) -> Result<TlsF
     Ok(files)
 }
 
-/// The names this machine is likely to be reached by when it listens on `address`.
-fn usual_names(address: IpAddr) -> Vec<String> {
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+/// These names and those this machine is likely to be reached by when it listens on `address`.
+fn usual_names(address: IpAddr, names: &[String]) -> Vec<String> {
+    let mut names = [names, &["localhost".into(), "127.0.0.1".into(), "::1".into()]].concat();
     let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
     // What is no DNS name cannot be in a certificate either.
     if !machine.is_empty() && machine.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)) {
@@ -330,11 +328,11 @@ mod tests {
 
     #[test]
     fn the_machine_is_known_by_its_addresses() {
-        let all = usual_names("0.0.0.0".parse().unwrap());
+        let all = usual_names("0.0.0.0".parse().unwrap(), &[]);
         for name in ["localhost", "127.0.0.1"] {
             assert!(all.contains(&name.to_owned()), "{all:?}");
         }
-        assert!(usual_names("192.0.2.7".parse().unwrap()).contains(&"192.0.2.7".to_owned()));
+        assert!(usual_names("192.0.2.7".parse().unwrap(), &[]).contains(&"192.0.2.7".to_owned()));
         let now = Utc::now();
         assert!(self_made(tempfile::tempdir().unwrap().path(), &all, now).is_ok());
     }

@@ -177,10 +177,12 @@ pub struct Detection<'a> {
     pub photo: i64,
 }
 
-/// Whose sightings are asked for.
-#[derive(Debug, Clone, Copy)]
+/// Whose sightings are asked for; shown as the column of their ids.
+#[derive(Debug, Clone, Copy, derive_more::Display)]
 pub enum Of {
+    #[display("face_id")]
     Face,
+    #[display("person_id")]
     Person,
 }
 
@@ -237,15 +239,11 @@ pub fn list(
     query: &DetectionsQuery,
     most: u32,
 ) -> Result<Vec<DetectionItem>, Stop> {
-    let column = match of {
-        Of::Face => "face_id",
-        Of::Person => "person_id",
-    };
     let order = if query.date_ascending { "ASC" } else { "DESC" };
     let statement = format!(
         "SELECT confidence, time AS date_time_utc, time_zone, detector, jpeg AS image \
          FROM detections JOIN photos USING (photo_id) \
-         WHERE {column} = ? AND time >= ? AND time <= ? \
+         WHERE {of} = ? AND time >= ? AND time <= ? \
          ORDER BY time {order}, detections.rowid {order} LIMIT ? OFFSET ?"
     );
     let (start, end) = (query.epoch_start_ms.unwrap_or(i64::MIN), query.epoch_end_ms.unwrap_or(i64::MAX));

@@ -1,10 +1,10 @@
-//! Faces: enrolled photos of people, and faces seen that nobody knows, with their vectors; and erasing people and photos
-//! for good.
+//! Faces: enrolled photos of people, and faces seen that nobody knows, with their vectors; and erasing people and
+//! photos for good.
 //!
-//! In: what was found in a picture; whom to erase, or which photo. Out: rows to fill the matching index from, photos, and
-//! who holds a photo reference; a database without what was erased. Vectors are kept per model, so that a new model can be
-//! prepared beside the old one. What is deleted is overwritten with zeros (`secure_delete`); a photo that also shows
-//! somebody else stays until they are erased, too.
+//! In: what was found in a picture; whom to erase, or which photo. Out: rows to fill the matching index from, photos,
+//! and who holds a photo reference; a database without what was erased. Vectors are kept per model, so that a new model
+//! can be prepared beside the old one. What is deleted is overwritten with zeros (`secure_delete`); a photo that also
+//! shows somebody else stays until they are erased, too.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ValueRef;

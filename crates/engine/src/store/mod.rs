@@ -95,10 +95,7 @@ impl Store {
         read: impl FnOnce(&Connection) -> Result<T, Stop>,
     ) -> Result<T, Refusal> {
         let idle = self.readers.lock().pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.database)?,
-        };
+        let mut connection = idle.map_or_else(|| connect(&self.database), Ok)?;
         let result = connection
             .transaction_with_behavior(TransactionBehavior::Deferred)
             .map_err(Stop::Sql)
@@ -174,8 +171,8 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
     open().map_err(|source| EngineError::OpenDatabase { path: database.to_owned(), source })
 }
 
-/// Adds what SQL does not know of text, when two spellings are one word: [`folded(text)`](text::folded), which of NULL is
-/// NULL. No index and no table definition may use it, so that the database can be read without it.
+/// Adds what SQL does not know of text, when two spellings are one word: [`folded(text)`](text::folded), which of NULL
+/// is NULL. No index and no table definition may use it, so that the database can be read without it.
 fn add_folded(connection: &Connection) -> Result<(), rusqlite::Error> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("folded", 1, flags, |context| {

@@ -184,8 +184,8 @@ pub fn put_entity_field(transaction: &Transaction, person: Uuid, mut field: Enti
     Ok(field)
 }
 
-/// Stores the definition of a custom field, in place of an earlier one of the same id; `kind` is `string` or `datetime`, `body` JSON, which
-/// is kept as it came: the documents show no body of theirs.
+/// Stores the definition of a custom field, in place of an earlier one of the same id; `kind` is `string` or
+/// `datetime`, `body` JSON, which is kept as it came: the documents show no body of theirs.
 pub fn put_field_setting(
     transaction: &Transaction,
     entity_type: &str,

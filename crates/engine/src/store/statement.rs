@@ -2,10 +2,10 @@
 //! record have in common: each is put with an id or without, and taken off by its id.
 //!
 //! In: SQL, its values, and how a row becomes a value; a part's id as it was sent. Out: the values; the id the part has
-//! from now on, or a refusal where the id is somebody else's. Statements are prepared once per connection and kept there,
-//! so that a file of records need only say what it asks for.
+//! from now on, or a refusal where the id is somebody else's. Statements are prepared once per connection and kept
+//! there, so that a file of records need only say what it asks for.
 
-use rusqlite::types::Type;
+use rusqlite::types::{FromSql, Type};
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction};
 use uuid::Uuid;
 
@@ -48,11 +48,7 @@ pub fn first<T>(
 }
 
 /// The one value of a query that always has one: a count, or whether something exists.
-pub fn value<T: rusqlite::types::FromSql>(
-    connection: &Connection,
-    query: &str,
-    values: impl Params,
-) -> Result<T, Stop> {
+pub fn value<T: FromSql>(connection: &Connection, query: &str, values: impl Params) -> Result<T, Stop> {
     Ok(connection.prepare_cached(query)?.query_row(values, |row| row.get(0))?)
 }
 

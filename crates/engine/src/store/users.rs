@@ -1,9 +1,9 @@
 //! Users and the roles they have, the roles that every data folder has before an operator makes roles of their own, and
 //! who changed what, and when: one row per change of a record, in the transaction of the change itself.
 //!
-//! In: names, hashes, permissions, operations and the ids of what was changed. Out: the same, as stored. The log holds ids
-//! only, never a name, value or picture of the people concerned; what a detector publishes is a history of its own. It
-//! does not know how a password is hashed or what a token looks like.
+//! In: names, hashes, permissions, operations and the ids of what was changed. Out: the same, as stored. The log holds
+//! ids only, never a name, value or picture of the people concerned; what a detector publishes is a history of its own.
+//! It does not know how a password is hashed or what a token looks like.
 
 use chrono::{DateTime, Utc};
 use identities::Permission::{self, *};

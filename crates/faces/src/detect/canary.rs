@@ -101,8 +101,8 @@ mod tests {
     use crate::models::{ModelStore, Role};
     use crate::onnx;
 
-    /// What `make` gives for every detector of the manifest that is here. CenterFace comes from a package registry and always is
-    /// after `make models`; the others have a public address alone, which not every machine reaches.
+    /// What `make` gives for every detector of the manifest that is here. CenterFace comes from a package registry and
+    /// always is after `make models`; the others have a public address alone, which not every machine reaches.
     fn detectors<T>(make: impl Fn(&str, &Path) -> T) -> Vec<T> {
         let store = ModelStore::locate(None);
         onnx::init(&store.runtime().unwrap()).unwrap();

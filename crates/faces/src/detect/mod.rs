@@ -123,13 +123,8 @@ pub fn load(store: &ModelStore, config: &SearchOptions, threads: u16) -> Result<
     onnx::init(&store.runtime().map_err(choose)?).map_err(|source| DetectError::Runtime { source })?;
     let mut detector = open(&model.name, &model.path, config, threads)?;
     detector.prove()?;
-    tracing::info!(
-        model = detector.name(),
-        wanted = config.model,
-        threads,
-        "the detector model is {}",
-        detector.name()
-    );
+    let name = detector.name();
+    tracing::info!(model = name, wanted = config.model, threads, "the detector model is {name}");
     Ok(detector)
 }
 
@@ -186,13 +181,9 @@ impl Rect {
 
     /// Intersection over union, 0 to 1.
     pub fn iou(&self, other: &Rect) -> f32 {
-        let overlap = Rect {
-            x: self.x.max(other.x),
-            y: self.y.max(other.y),
-            width: (self.x + self.width).min(other.x + other.width) - self.x.max(other.x),
-            height: (self.y + self.height).min(other.y + other.height) - self.y.max(other.y),
-        }
-        .area();
+        let across = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
+        let down = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
+        let overlap = across.max(0.0) * down.max(0.0);
         let union = self.area() + other.area() - overlap;
         if union > 0.0 { overlap / union } else { 0.0 }
     }

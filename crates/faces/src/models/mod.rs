@@ -27,11 +27,20 @@ pub enum ModelError {
     NotPresent { name: String, dir: PathBuf },
     #[error("no {role} model is in {}: run `doorward models pull`", dir.display())]
     NonePresent { role: Role, dir: PathBuf },
-    #[error("{} has {found} bytes instead of {expected}: run `doorward models pull {name}` to fetch it again", path.display())]
+    #[error(
+        "{} has {found} bytes instead of {expected}: run `doorward models pull {name}` to fetch it again",
+        path.display()
+    )]
     WrongSize { name: String, path: PathBuf, expected: u64, found: u64 },
-    #[error("{} does not have the sha256 of the manifest: run `doorward models pull {name}` to fetch it again", path.display())]
+    #[error(
+        "{} does not have the sha256 of the manifest: run `doorward models pull {name}` to fetch it again",
+        path.display()
+    )]
     WrongHash { name: String, path: PathBuf },
-    #[error("ORT_DYLIB_PATH names {}, which is not there: correct it, or unset it and run `doorward models pull`", path.display())]
+    #[error(
+        "ORT_DYLIB_PATH names {}, which is not there: correct it, or unset it and run `doorward models pull`",
+        path.display()
+    )]
     RuntimeOverride { path: PathBuf },
     #[error("the manifest has no ONNX Runtime for {arch}: install one and set ORT_DYLIB_PATH to its libonnxruntime.so")]
     RuntimeArch { arch: &'static str },

@@ -30,8 +30,9 @@ const BY_NOBODY: &str = "the usual place; DOORWARD_MODELS_DIR or `models.dir` na
 #[derive(Debug, Clone)]
 pub struct ModelStore {
     dir: PathBuf,
-    /// Who said that the models are in this folder, for people; `None` when the calling code has. The working folder and
-    /// the program's own place never do: a program started as root must not run what somebody else has put beside it.
+    /// Who said that the models are in this folder, for people; `None` when the calling code has. The working folder
+    /// and the program's own place never do: a program started as root must not run what somebody else has put beside
+    /// it.
     named_by: Option<&'static str>,
     manifest: Manifest,
 }
@@ -141,10 +142,9 @@ impl ModelStore {
     /// A file that is missing, cannot be read, or is not the one of the manifest.
     pub fn verify(&self, entry: &Entry) -> Result<(), ModelError> {
         let model = self.there(entry)?;
-        if hash_file(&model.path)? == entry.digest() {
-            Ok(())
-        } else {
-            Err(ModelError::WrongHash { name: model.name, path: model.path })
+        match hash_file(&model.path)? == entry.digest() {
+            true => Ok(()),
+            false => Err(ModelError::WrongHash { name: model.name, path: model.path }),
         }
     }
 

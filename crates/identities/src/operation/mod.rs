@@ -126,10 +126,7 @@ impl Parameter {
 impl Operation {
     /// The permissions of which any one suffices; empty where a token, or nothing, is enough.
     pub fn permissions(&self) -> &'static [Permission] {
-        match self.access {
-            Access::AnyOf(permissions) => permissions,
-            Access::Anonymous | Access::Authenticated => &[],
-        }
+        if let Access::AnyOf(permissions) = self.access { permissions } else { &[] }
     }
 
     /// The statuses the contract names for the operation, in ascending order.

@@ -62,8 +62,8 @@ pub struct Trust {
     pub shown: Shown,
 }
 
-/// When the certificate an endpoint showed last ends; clones are the same one. Nothing waits under this lock, and no other
-/// is held with it.
+/// When the certificate an endpoint showed last ends; clones are the same one. Nothing waits under this lock, and no
+/// other is held with it.
 #[derive(Debug, Clone, Default)]
 pub struct Shown(Arc<Mutex<Option<DateTime<Utc>>>>);
 

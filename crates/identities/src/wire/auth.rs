@@ -1,5 +1,5 @@
-//! authenticate, renewToken, user profile; and the body of an error: RFC 7807 problem details, every property optional, by
-//! which clients never decide.
+//! authenticate, renewToken, user profile; and the body of an error: RFC 7807 problem details, every property optional,
+//! by which clients never decide.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! people: whole records and their parts (aliases, applied tags, notes, addresses, custom fields), files attached to them,
-//! the history of sightings, and the definitions of tags and of custom fields. Of the latter only the paths are
+//! people: whole records and their parts (aliases, applied tags, notes, addresses, custom fields), files attached to
+//! them, the history of sightings, and the definitions of tags and of custom fields. Of the latter only the paths are
 //! documented; the properties are a guess.
 
 use chrono::{DateTime, Utc};

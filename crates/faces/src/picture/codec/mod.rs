@@ -82,8 +82,8 @@ impl Header {
     }
 }
 
-/// PNG, interlaced or not, of any depth; of an animation the still picture every viewer can show. This is the last chunk
-/// of every one: no bytes, the name, and their checksum.
+/// PNG, interlaced or not, of any depth; of an animation the still picture every viewer can show. This is the last
+/// chunk of every one: no bytes, the name, and their checksum.
 const PNG_END: &[u8] = b"IEND\xae\x42\x60\x82";
 
 fn open_png(encoded: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, PictureError> {

@@ -1,7 +1,8 @@
 //! WebP, lossy or lossless; of an animation the first picture, which is what it shows before it moves.
 //!
-//! In: the bytes of a file. Out: its header, or a decoder that has read it. The decoder believes the size in the container's header and
-//! notices only after decoding that a picture inside is larger, so all of them are looked at here before.
+//! In: the bytes of a file. Out: its header, or a decoder that has read it. The decoder believes the size in the
+//! container's header and notices only after decoding that a picture inside is larger, so all of them are looked at
+//! here before.
 
 use std::io::Cursor;
 
