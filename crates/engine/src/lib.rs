@@ -17,7 +17,6 @@ mod engine;
 mod error;
 mod export;
 mod gallery;
-mod guid;
 mod http;
 pub mod index;
 mod preparation;

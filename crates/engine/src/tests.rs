@@ -13,9 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::analyzer::Loader;
 use super::analyzer::fake::FakeAnalyzer;
 use super::error::Refusal;
-use super::guid::guid;
 use super::recognition::Enrolment;
-use super::store::Store;
+use super::store::{Store, guid};
 use super::*;
 
 const RED: [u8; 3] = [60, 60, 250];

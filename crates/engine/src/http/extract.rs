@@ -19,7 +19,7 @@ use super::names;
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::{Refusal, Unauthenticated};
-use crate::guid::guid;
+use crate::store::guid;
 
 /// A JSON object; other media types and other JSON are refused.
 pub struct Json<T>(pub T);

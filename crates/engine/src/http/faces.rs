@@ -26,9 +26,8 @@ use super::{Answered, PICTURES, Route, TWO_PICTURES};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::Refusal;
-use crate::guid::guid;
 use crate::recognition::Enrolment;
-use crate::store::{Stop, faces};
+use crate::store::{Stop, faces, guid};
 
 pub fn routes() -> Vec<Route> {
     vec![

@@ -21,9 +21,8 @@ use super::{FILE, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::Refusal;
-use crate::guid::guid;
 use crate::store::people::{self, Document};
-use crate::store::{browse, faces};
+use crate::store::{browse, faces, guid};
 
 pub fn routes() -> Vec<Route> {
     vec![

@@ -188,6 +188,7 @@ impl IntoResponse for Refusal {
 /// A problem+json response.
 pub fn problem(status: StatusCode, title: &str, detail: impl Into<String>) -> Response {
     let (title, detail) = (Some(title.into()), Some(detail.into()));
-    let details = ProblemDetails { title, status: Some(i32::from(status.as_u16())), detail };
+    let details =
+        ProblemDetails { title, status: Some(i32::from(status.as_u16())), detail, ..ProblemDetails::default() };
     (status, [(CONTENT_TYPE, "application/problem+json")], Json(details)).into_response()
 }

@@ -24,8 +24,7 @@ use super::people::TagFilter;
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::Refusal;
-use crate::guid::guid;
-use crate::store::{Part, Stop, delete_part, people, tags};
+use crate::store::{Part, Stop, delete_part, guid, people, tags};
 
 pub fn routes() -> Vec<Route> {
     vec![

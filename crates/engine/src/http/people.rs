@@ -18,9 +18,8 @@ use uuid::Uuid;
 use super::Route;
 use super::extract::{Id, Json, Query, Segments, filled, filled_if_given};
 use crate::error::Refusal;
-use crate::guid::guid;
 use crate::store::browse::{self, Of};
-use crate::store::{Stop, people, tags};
+use crate::store::{Stop, guid, people, tags};
 
 pub fn routes() -> Vec<Route> {
     vec![

@@ -13,7 +13,7 @@ mod statement;
 pub mod tags;
 pub mod users;
 
-pub use statement::{Part, delete_part};
+pub use statement::{Part, delete_part, guid};
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;

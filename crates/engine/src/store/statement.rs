@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::Stop;
 use crate::error::Refusal;
-use crate::guid::guid;
 
 /// Reads a row as a struct: each field from the column of its name, and those after the semicolon through a conversion.
 macro_rules! from_row {
@@ -62,6 +61,12 @@ pub fn id(row: &Row, column: usize) -> Result<Uuid, rusqlite::Error> {
     let text: String = row.get(column)?;
     let wrong = |error: uuid::Error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into());
     Uuid::parse_str(&text).map_err(wrong)
+}
+
+/// Reads a GUID: 8-4-4-4-12 hexadecimal digits, and no other form.
+pub fn guid(text: &str) -> Result<Uuid, Refusal> {
+    let id = Uuid::parse_str(text).ok().filter(|_| text.len() == 36);
+    id.ok_or_else(|| Refusal::bad_input("an id must be a GUID like 2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10"))
 }
 
 /// The kinds of parts that can be taken off a person by id.

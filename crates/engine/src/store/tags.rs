@@ -9,10 +9,9 @@ use identities::wire::{PersonTag, PersonTagUpsert, Tag, TagSummary, TagWrite, Ti
 use rusqlite::{Connection, Row, Transaction};
 use uuid::Uuid;
 
-use super::statement::{first, from_row, id, part_id, put, rows, run, value};
+use super::statement::{first, from_row, guid, id, part_id, put, rows, run, value};
 use super::{Stop, millis, moment};
 use crate::error::Refusal;
-use crate::guid::guid;
 
 /// No tag lapses later: the last second that ISO 8601 writes with four digits of year, in milliseconds since 1970.
 const END_OF_TIME: i64 = 253_402_300_799_000;
