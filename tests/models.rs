@@ -272,7 +272,7 @@ fn verify_says_which_file_is_damaged_and_what_to_do() {
     let manifest = Manifest::embedded();
     let (cut, changed) = (manifest.entry("yunet_n").unwrap(), manifest.entry("sample3").unwrap());
     fs::write(dir.path().join(&cut.file), "cut").unwrap();
-    fs::write(dir.path().join(&changed.file), vec![0; changed.digest.bytes as usize]).unwrap();
+    fs::write(dir.path().join(&changed.file), vec![0; changed.bytes as usize]).unwrap();
     let output = doorward(dir.path(), &["verify", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let found: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
@@ -572,6 +572,7 @@ fn hold(connection: TcpStream) -> std::io::Result<()> {
 #[test]
 fn the_manifest_in_the_checkout_is_the_one_compiled_in() {
     let text = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/manifest.toml")).unwrap();
-    let names = |manifest: &Manifest| manifest.entries().iter().map(|e| (e.name.clone(), e.digest)).collect::<Vec<_>>();
+    let names =
+        |manifest: &Manifest| manifest.entries().iter().map(|e| (e.name.clone(), e.digest())).collect::<Vec<_>>();
     assert_eq!(names(&Manifest::parse(&text).unwrap()), names(Manifest::embedded()));
 }

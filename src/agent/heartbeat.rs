@@ -27,7 +27,7 @@ pub async fn beat(supervisor: Supervisor, board: Board, metrics: Option<Metrics>
             () = ending.cancelled() => return,
         }
         if let Some(metrics) = &metrics {
-            metrics.upkeep();
+            metrics.run_upkeep();
         }
         let now = Instant::now();
         let hangs = supervisor.hangs(now);

@@ -235,7 +235,7 @@ async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec
                 true => Some(embed::load(&store, &config.embed.model, threads)?),
                 false => None,
             };
-            let embedding = embedder.as_ref().map(|embedder| embedder.name().to_string());
+            let embedding = embedder.as_ref().map(|embedder| embedder.model.name.clone());
             tracing::info!(detector = %config.name, model = detector.name(), embedding, "the face detector is ready");
             Ok(Models { detector, embedder })
         };

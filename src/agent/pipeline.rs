@@ -75,7 +75,7 @@ impl Handover {
 pub struct Models {
     pub detector: Box<dyn FaceDetector>,
     /// Where the configuration asks for embeddings.
-    pub embedder: Option<Box<dyn FaceEmbedder>>,
+    pub embedder: Option<FaceEmbedder>,
 }
 
 /// A detector's running threads.
@@ -231,7 +231,7 @@ fn detect_faces(
 /// The track thread: detections in, sightings into the outbox.
 struct TrackThread<'a> {
     config: &'a DetectorConfig,
-    embedder: Option<Box<dyn FaceEmbedder>>,
+    embedder: Option<FaceEmbedder>,
     handover: Handover,
     beat: Beat,
 }

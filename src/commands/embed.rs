@@ -36,7 +36,7 @@ struct Line<'a> {
 /// The line of one image: for people, and as JSON.
 fn look(
     detector: &mut dyn FaceDetector,
-    embedder: &mut dyn FaceEmbedder,
+    embedder: &mut FaceEmbedder,
     image: &Path,
 ) -> anyhow::Result<(String, String)> {
     let picture = read(image)?;
@@ -47,9 +47,9 @@ fn look(
     let embedding = embedder.embed(&picture, face)?;
     let line = Line {
         file: image.display().to_string(),
-        model: embedder.name(),
-        metric: embedder.metric().name(),
-        threshold: embedder.threshold(),
+        model: &embedder.model.name,
+        metric: embedder.model.metric.name(),
+        threshold: embedder.model.threshold,
         bbox: bbox(&face.bbox),
         embedding: &embedding.values,
     };

@@ -32,7 +32,7 @@ async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> C
     let pulled = pull(store, names, from, Patience::default(), &mut |step| show(&mut bar, step)).await;
     bar.finish_and_clear();
     let pulled = pulled.map_err(|error| {
-        let denied = matches!(&error, FetchError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied);
+        let denied = matches!(&error, FetchError::Model(ModelError::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied);
         let error = anyhow::Error::from(error);
         if denied { error.context("run it as root, or name another folder in DOORWARD_MODELS_DIR") } else { error }
     })?;
@@ -75,15 +75,15 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
         let entry = |entry: &Entry| {
             json!({
                 "name": entry.name,
-                "role": entry.role.name(),
+                "role": entry.role,
                 "licence": entry.licence,
                 "about": entry.about,
                 "usable": entry.runs_here(),
                 "present": store.presence(entry) == Presence::Present,
                 "auto": auto(entry),
                 "path": store.path(entry),
-                "bytes": entry.digest.bytes,
-                "sha256": entry.digest.hex(),
+                "bytes": entry.bytes,
+                "sha256": entry.sha256,
             })
         };
         return print_json(&entries.iter().map(entry).collect::<Vec<_>>());
@@ -98,8 +98,8 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
             Presence::Missing if !entry.runs_here() => "foreign",
             Presence::Missing => "missing",
         };
-        let megabytes = format!("{:.1}", entry.digest.bytes as f64 / 1e6);
-        [&entry.name, entry.role.name(), state, &megabytes, &entry.licence].map(str::to_owned)
+        let megabytes = format!("{:.1}", entry.bytes as f64 / 1e6);
+        [&entry.name, entry.role, state, &megabytes, &entry.licence].map(str::to_owned)
     };
     table::print(["name", "role", "state", "MB", "licence"], entries.iter().map(row), "none");
     print_line("");
@@ -118,7 +118,7 @@ fn verify(store: &ModelStore, json: bool) -> CommandResult {
     let line = |(entry, problem): &(&Entry, Option<ModelError>)| {
         json!({
             "name": entry.name,
-            "role": entry.role.name(),
+            "role": entry.role,
             "state": state(problem),
             "path": store.path(entry),
             "problem": problem.as_ref().map(ToString::to_string),

@@ -1,25 +1,153 @@
-//! Bringing the files of the manifest into the models folder.
+//! Bringing the files of the manifest into the models folder, from other folders and over HTTP.
 //!
-//! In: which entries, local folders to look in first, and the manifest's sources. Out: per entry what became of it.
-//! A file appears under its name only complete, hashed and on the disk; what is there and right is never touched.
-//! Everything else happens in a scratch folder beside it that the next pull removes if this one is killed:
+//! In: which entries, local folders to look in first, and the manifest's sources. Out: per entry what became of it. A
+//! file appears under its name only complete, hashed and on the disk; what is there and right is never touched. A
+//! download is not tried again: there is another source to try. Everything else happens in a scratch folder beside it
+//! that the next pull removes if this one is killed:
 //!
 //! ```text
 //! local folder ┬─▶ .pull-XXXXXX/ready ─ length, sha256 ─ rename ─▶ yunet_n.onnx
 //! addresses    ┘
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use faces::models::{Digest, Entry, ModelStore, Role, hash_file};
+use faces::models::{Digest, Entry, ModelError, ModelStore, Role, hash_file};
+use reqwest::Client;
+use tokio::time::timeout;
 use url::Url;
 
 use super::FetchError;
-use super::error::file;
-use super::fetch::{Checked, Downloads, Patience};
+
+/// How long fetching may take before another source is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a connection. Short: on a box without the internet it is what every address costs.
+    pub connect: Duration,
+    /// Without a single byte.
+    pub silence: Duration,
+    /// For one download.
+    pub download: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            silence: Duration::from_secs(20),
+            // 30 MB at 500 kbit/s.
+            download: Duration::from_secs(600),
+        }
+    }
+}
+
+/// A client that remembers which hosts do not answer, so that each costs its time-out once.
+pub struct Downloads {
+    client: Client,
+    patience: Patience,
+    silent: HashSet<String>,
+}
+
+impl Downloads {
+    pub fn new(patience: Patience) -> Result<Self, FetchError> {
+        let client = Client::builder()
+            .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(patience.connect)
+            .build()
+            .map_err(FetchError::Client)?;
+        Ok(Self { client, patience, silent: HashSet::new() })
+    }
+
+    /// Writes what the address gives to `to`; `received` hears of every piece.
+    ///
+    /// # Errors
+    /// A host that cannot be reached or stops sending, any answer but 200, and bytes of another length or hash.
+    pub async fn fetch(
+        &mut self,
+        url: &Url,
+        expected: &Digest,
+        to: &Path,
+        received: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), FetchError> {
+        let host = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or("an address without a host").to_owned(),
+        };
+        if self.silent.contains(&host) {
+            return Err(FetchError::StillSilent { host });
+        }
+        let whole = self.patience.download;
+        let result = match timeout(whole, self.stream(url, &host, expected, to, received)).await {
+            Ok(result) => result,
+            Err(_) => Err(FetchError::Slow { host: host.clone(), after: whole }),
+        };
+        if let Err(FetchError::Unreachable { .. } | FetchError::Stalled { .. } | FetchError::Slow { .. }) = &result {
+            self.silent.insert(host);
+        }
+        result
+    }
+
+    async fn stream(
+        &self,
+        url: &Url,
+        host: &str,
+        expected: &Digest,
+        to: &Path,
+        received: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), FetchError> {
+        let origin = || host.to_owned();
+        let silence = self.patience.silence;
+        let stalled = || FetchError::Stalled { host: origin(), after: silence };
+        let answer = timeout(silence, self.client.get(url.clone()).send()).await.map_err(|_| stalled())?;
+        let mut answer = answer.map_err(|source| match source.is_connect() {
+            true => FetchError::Unreachable { host: origin(), source: source.without_url() },
+            false => FetchError::NoAnswer { host: origin(), source: source.without_url() },
+        })?;
+        if answer.status() != reqwest::StatusCode::OK {
+            return Err(FetchError::Status { host: origin(), status: answer.status().as_u16() });
+        }
+        if answer.content_length().is_some_and(|length| length > expected.bytes) {
+            return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
+        }
+        let mut output = File::create(to).map_err(ModelError::file("create", to))?;
+        let mut bytes = 0;
+        loop {
+            let chunk = timeout(silence, answer.chunk()).await.map_err(|_| stalled())?;
+            let broken_off = |source: reqwest::Error| FetchError::BrokenOff {
+                host: origin(),
+                received: bytes,
+                expected: expected.bytes,
+                source: source.without_url(),
+            };
+            let Some(chunk) = chunk.map_err(broken_off)? else { return check(to, expected, origin()) };
+            bytes += chunk.len() as u64;
+            if bytes > expected.bytes {
+                return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
+            }
+            output.write_all(&chunk).map_err(ModelError::file("write", to))?;
+            received(bytes);
+        }
+    }
+}
+
+/// Holds a file that `origin` has given against what it must be, and puts it on the disk.
+pub fn check(path: &Path, expected: &Digest, origin: String) -> Result<(), FetchError> {
+    let found = hash_file(path)?;
+    if found.bytes < expected.bytes {
+        return Err(FetchError::TooShort { origin, received: found.bytes, expected: expected.bytes });
+    }
+    if found.bytes > expected.bytes {
+        return Err(FetchError::TooLong { origin, expected: expected.bytes });
+    }
+    if found.sha256 != expected.sha256 {
+        return Err(FetchError::ForeignBytes { origin, expected: expected.sha256.clone(), found: found.sha256 });
+    }
+    Ok(File::open(path).and_then(|written| written.sync_all()).map_err(ModelError::file("write", path))?)
+}
 
 /// Held by the one pull that may write; the file stays, empty.
 const LOCK: &str = ".lock";
@@ -88,7 +216,7 @@ pub async fn pull(
     };
     // A mistyped folder is told even when nothing is missing.
     for folder in from {
-        fs::read_dir(folder).map_err(file("search", folder))?;
+        fs::read_dir(folder).map_err(ModelError::file("search", folder))?;
     }
     // Without a lock, a folder or a client as long as nothing is missing: it works offline and read-only.
     let mut scene: Option<Scene> = None;
@@ -124,13 +252,14 @@ struct Scene {
 impl Scene {
     fn enter(store: &ModelStore, from: &[PathBuf], patience: Patience, watcher: Watcher) -> Result<Self, FetchError> {
         let dir = store.dir();
-        fs::create_dir_all(dir).map_err(file("create", dir))?;
+        fs::create_dir_all(dir).map_err(ModelError::file("create", dir))?;
         let lock = lock(dir, watcher)?;
         if lock.is_some() {
             clean(dir);
         }
         let local = search(store, from)?;
-        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir).map_err(file("write to", dir))?;
+        let scratch =
+            tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir).map_err(ModelError::file("write to", dir))?;
         Ok(Self { scratch, local, downloads: None, patience, _lock: lock })
     }
 
@@ -145,24 +274,28 @@ impl Scene {
             Ok(None) => {}
             Err(error) => reasons.push(error),
         }
-        for url in &entry.urls {
+        for url in entry.urls() {
             let origin = url.host_str().unwrap_or("an address").to_owned();
-            watcher(Step::Trying { name: &entry.name, origin: &origin, bytes: entry.digest.bytes });
+            watcher(Step::Trying { name: &entry.name, origin: &origin, bytes: entry.bytes });
             match self.bring_remote(store, entry, url, watcher).await {
                 Ok(()) => return Outcome::Fetched { origin },
                 Err(error) => reasons.push(error),
             }
         }
-        let packaged = |package: &String| FetchError::Packaged { name: entry.name.clone(), package: package.clone() };
-        reasons.extend(entry.packages.iter().map(packaged));
+        let packaged = |package| FetchError::Packaged { name: entry.name.clone(), package };
+        reasons.extend(entry.packages().map(packaged));
         Outcome::Missed { reasons }
     }
 
     /// The folder the file was found in, if there was one.
     fn bring_local(&self, store: &ModelStore, entry: &Entry) -> Result<Option<String>, FetchError> {
-        let Some(path) = self.local.get(&entry.digest) else { return Ok(None) };
-        copy(path, entry.digest, &self.ready())?;
-        install(store, entry, &self.ready())?;
+        let Some(path) = self.local.get(&entry.digest()) else { return Ok(None) };
+        let ready = self.ready();
+        let mut input = File::open(path).map_err(ModelError::file("open", path))?;
+        let copied = File::create(&ready).and_then(|mut output| io::copy(&mut input, &mut output));
+        copied.map_err(ModelError::file("write", &ready))?;
+        check(&ready, &entry.digest(), path.display().to_string())?;
+        install(store, entry, &ready)?;
         Ok(Some(path.parent().unwrap_or(path).display().to_string()))
     }
 
@@ -178,7 +311,7 @@ impl Scene {
             Some(downloads) => downloads,
             None => self.downloads.insert(Downloads::new(self.patience)?),
         };
-        downloads.fetch(url, entry.digest, &ready, &mut |bytes| watcher(Step::Received(bytes))).await?;
+        downloads.fetch(url, &entry.digest(), &ready, &mut |bytes| watcher(Step::Received(bytes))).await?;
         install(store, entry, &ready)
     }
 
@@ -191,38 +324,26 @@ impl Scene {
 /// Moves a file that is on the disk into its place, in one step.
 fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), FetchError> {
     let path = store.path(entry);
-    fs::rename(ready, &path).map_err(file("write", &path))?;
+    fs::rename(ready, &path).map_err(ModelError::file("write", &path))?;
     let dir = store.dir();
     // The new name must be on the disk as well.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(file("write to", dir))
-}
-
-fn copy(from: &Path, expected: Digest, to: &Path) -> Result<(), FetchError> {
-    let mut input = File::open(from).map_err(file("open", from))?;
-    let mut output = Checked::create(to, expected, from.display().to_string())?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match input.read(&mut buffer).map_err(file("read", from))? {
-            0 => return output.finish(),
-            count => output.write(&buffer[..count])?,
-        }
-    }
+    Ok(File::open(dir).and_then(|dir| dir.sync_all()).map_err(ModelError::file("write to", dir))?)
 }
 
 /// Waits until no other pull writes to the folder. It blocks its thread: there is nothing else to do meanwhile. `None`
 /// on a file system without locks: two pulls at once then do the same work twice, and nobody tidies up.
 fn lock(dir: &Path, watcher: Watcher) -> Result<Option<File>, FetchError> {
     let path = dir.join(LOCK);
-    let lock = File::options().create(true).append(true).open(&path).map_err(file("write", &path))?;
+    let lock = File::options().create(true).append(true).open(&path).map_err(ModelError::file("write", &path))?;
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => {
             watcher(Step::Waiting);
-            lock.lock().map_err(file("lock", &path))?;
+            lock.lock().map_err(ModelError::file("lock", &path))?;
             Ok(Some(lock))
         }
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(None),
-        Err(TryLockError::Error(error)) => Err(file("lock", &path)(error)),
+        Err(TryLockError::Error(error)) => Err(ModelError::file("lock", &path)(error).into()),
     }
 }
 
@@ -238,7 +359,7 @@ fn clean(dir: &Path) {
 
 /// Every file under the folders whose length and hash the manifest knows.
 fn search(store: &ModelStore, from: &[PathBuf]) -> Result<HashMap<Digest, PathBuf>, FetchError> {
-    let wanted: Vec<Digest> = store.manifest().entries().iter().map(|entry| entry.digest).collect();
+    let wanted: Vec<u64> = store.manifest().entries().iter().map(|entry| entry.bytes).collect();
     let mut found = HashMap::new();
     let mut folders = from.to_vec();
     while let Some(folder) = folders.pop() {
@@ -251,8 +372,7 @@ fn search(store: &ModelStore, from: &[PathBuf]) -> Result<HashMap<Digest, PathBu
             }
             // Only what has a length of the manifest is worth reading. A link may point to a file, not to a folder:
             // links to folders can go round in circles.
-            let candidate = fs::metadata(&path)
-                .is_ok_and(|found| found.is_file() && wanted.iter().any(|wanted| wanted.bytes == found.len()));
+            let candidate = fs::metadata(&path).is_ok_and(|found| found.is_file() && wanted.contains(&found.len()));
             if candidate && let Ok(digest) = hash_file(&path) {
                 found.entry(digest).or_insert(path);
             }

@@ -579,7 +579,7 @@ async fn many_clients_publish_and_enrol_at_once() {
 /// What the agent would send: the models it shares with the engine.
 struct Models {
     detector: Box<dyn faces::detect::FaceDetector>,
-    embedder: Box<dyn faces::embed::FaceEmbedder>,
+    embedder: faces::embed::FaceEmbedder,
 }
 
 impl Models {
@@ -592,7 +592,7 @@ impl Models {
     }
 
     fn name(&self) -> String {
-        self.embedder.name().to_owned()
+        self.embedder.model.name.clone()
     }
 
     /// The aligned chip, a plain crop of the face's box, and the vector.

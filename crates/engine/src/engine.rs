@@ -1,26 +1,25 @@
 //! The engine itself: the open data folder, the models that answer, and the bounds on what they do at once.
 //!
-//! In: a data folder and models. Out: an [`Engine`], whose clones are handed to every request. What it does with people
-//! and faces is written in [`recognition`](crate::recognition) and [`erase`](crate::erase); here is how blocking work
-//! is done.
+//! In: a data folder and models. Out: an [`Engine`], whose clones are handed to every request. Here is how blocking
+//! work is done, and how people and photos are erased, from the disk and from memory; what else is done with faces is
+//! written in [`recognition`](crate::recognition).
 
 use std::path::Path;
 use std::sync::Arc;
 
-use faces::models::ModelStore;
+use ::faces::models::ModelStore;
 use identities::operation::Operation;
 use rusqlite::{Connection, Transaction};
-use secrecy::SecretString;
 use telemetry::Repeated;
 use tokio::sync::{RwLock, Semaphore};
+use uuid::Uuid;
 
 use super::analyzer::{self, Loader};
-use super::auth::{self, Auth, Caller};
-use super::error::EngineError;
+use super::auth::{Accounts, Auth, Caller};
+use super::error::{EngineError, Refusal};
+use super::gallery::Serving;
 use super::preparation::{self, ModelState, Preparation};
-use super::refusal::Refusal;
-use super::serving::Serving;
-use super::store::{FolderLock, Stop, Store, audit};
+use super::store::{FolderLock, Stop, Store, faces, users};
 
 /// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
 /// the threads.
@@ -37,7 +36,7 @@ pub struct Engine {
 
 /// What all clones of an engine share.
 pub struct Inner {
-    pub store: Store,
+    pub store: Arc<Store>,
     pub auth: Auth,
     /// The models and the gallery that answer. Requests about faces hold it to read, and take the store's writer and
     /// the gallery within it; another model that takes over waits for them.
@@ -77,7 +76,7 @@ impl Engine {
         let (serving, preparation) = preparation::begin(&store, load, model, analyzer_count)?;
         let auth = Auth::new(&store)?;
         let inner = Inner {
-            store,
+            store: Arc::new(store),
             auth,
             serving: Arc::new(RwLock::new(serving)),
             preparation,
@@ -90,21 +89,9 @@ impl Engine {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Adds a user, or gives an existing one this role and password.
-    pub fn add_user(&self, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
-        Ok(auth::put_user(&self.inner.store, username, role, password)?)
-    }
-
-    /// Makes an administrator with a random password if there is none yet, and gives name and password, which nobody
-    /// will see again.
-    pub fn first_administrator(&self) -> Result<Option<(String, SecretString)>, EngineError> {
-        Ok(auth::first_administrator(&self.inner.store)?)
-    }
-
-    /// A user who may put people in, for as long as the guest is held.
-    pub fn guest(&self) -> Result<Guest, EngineError> {
-        let password = auth::guest(&self.inner.store)?;
-        Ok(Guest { username: auth::GUEST, password, inner: self.inner.clone() })
+    /// The users and roles of the data folder.
+    pub fn accounts(&self) -> Accounts {
+        Accounts { store: self.inner.store.clone() }
     }
 
     /// Photos enrolled, and unknown faces that are recognised again.
@@ -135,20 +122,18 @@ impl Engine {
         self.blocking(move |inner| inner.store.read(what, read)).await
     }
 
-    /// Changes the record `subject` in one transaction, and notes in the audit log that the caller did. `write` is told
-    /// the caller's name; `what` completes "cannot …" should it fail.
+    /// Changes a record in one transaction, and notes in the audit log that the caller did. `write` is told the
+    /// caller's name; beside its result it gives the id of the record.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         caller: Caller,
         operation: &'static Operation,
-        subject: String,
-        what: &'static str,
-        write: impl FnOnce(&Transaction, &str) -> Result<T, Stop> + Send + 'static,
+        write: impl FnOnce(&Transaction, &str) -> Result<(String, T), Stop> + Send + 'static,
     ) -> Result<T, Refusal> {
         self.blocking(move |inner| {
-            inner.store.write(what, |transaction| {
-                let written = write(transaction, &caller.username)?;
-                audit::record(transaction, &caller.username, operation.id, Some(&subject))?;
+            inner.store.write(operation.id, |transaction| {
+                let (subject, written) = write(transaction, &caller.username)?;
+                users::record_change(transaction, &caller.username, operation.id, Some(&subject))?;
                 Ok(written)
             })
         })
@@ -170,17 +155,35 @@ impl Engine {
     }
 }
 
-/// A user of the engine's own process, removed when dropped.
-pub struct Guest {
-    pub username: &'static str,
-    pub password: SecretString,
-    inner: Arc<Inner>,
-}
+impl Engine {
+    /// Erases a person: record, photos, vectors, documents and everything seen of them.
+    pub async fn erase_person(&self, caller: &Caller, person: Uuid) -> Result<(), Refusal> {
+        let erase = move |transaction: &Transaction| faces::erase_person(transaction, person).map(|()| person);
+        self.erase(caller, "erasePerson", erase).await
+    }
 
-impl Drop for Guest {
-    fn drop(&mut self) {
-        if let Err(error) = auth::remove_guest(&self.inner.store).map_err(EngineError::from) {
-            tracing::warn!("cannot remove the user {}, whose password nobody knows: {error}", self.username);
-        }
+    /// Erases an enrolled photo; refused for a person's last one.
+    pub async fn erase_photo(&self, caller: &Caller, face: Uuid) -> Result<(), Refusal> {
+        self.erase(caller, "erasePhoto", move |transaction| faces::erase_photo(transaction, face)).await
+    }
+
+    /// Erases something of a person, whom `erase` names for the audit log. The gallery follows before the next writer,
+    /// so that nobody is matched who is not there any more.
+    async fn erase(
+        &self,
+        caller: &Caller,
+        operation: &'static str,
+        erase: impl FnOnce(&Transaction) -> Result<Uuid, Stop> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        let (username, serving) = (caller.username.clone(), self.serving().await);
+        self.blocking(move |inner| {
+            let erase_and_record = |transaction: &Transaction| {
+                let person = erase(transaction)?;
+                users::record_change(transaction, &username, operation, Some(&person.to_string()))
+            };
+            let follow = |()| serving.gallery.write().reload(&inner.store, true);
+            Ok(inner.store.write_then("erase", erase_and_record, follow)??)
+        })
+        .await
     }
 }

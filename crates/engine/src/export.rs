@@ -4,18 +4,19 @@
 //! owner alone. Detections, users and settings stay behind: they belong to the site, not to the people.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use identities::roster::{self, CarriedTag, DocumentFile, PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
 use identities::wire::TagWrite;
+use rusqlite::Connection;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::error::EngineError;
-use super::store::{Store, documents, faces, people, tags};
+use super::store::{Stop, Store, faces, people, tags};
 
 /// How much was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,13 +24,6 @@ pub struct Exported {
     pub people: usize,
     pub photos: usize,
     pub documents: usize,
-}
-
-/// A person's record and the files that belong to it, in their order.
-struct Person {
-    record: PersonFile,
-    photos: Vec<Vec<u8>>,
-    documents: Vec<Vec<u8>>,
 }
 
 /// Writes the roster of a data folder into `target`, which must not exist yet or be empty. `each` is told how many
@@ -51,13 +45,13 @@ pub fn export(data: &Path, target: &Path, now: DateTime<Utc>, each: &dyn Fn(usiz
         .prefix(".roster-")
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(parent)
-        .map_err(failed("write a folder in", parent))?;
+        .map_err(EngineError::file("write a folder in", parent))?;
     let exported = write_all(&store, making.path(), now, each)?;
     // An empty folder gives way.
-    fs::rename(making.path(), target).map_err(failed("put the export at", target))?;
+    fs::rename(making.path(), target).map_err(EngineError::file("put the export at", target))?;
     // There is nothing left of it to remove.
     let _ = making.keep();
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("put the export at", target))?;
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(EngineError::file("put the export at", target))?;
     Ok(exported)
 }
 
@@ -76,64 +70,63 @@ fn write_all(store: &Store, folder: &Path, now: DateTime<Utc>, each: &dyn Fn(usi
     let ids = store.read("list people", people::all)?;
     let mut exported = Exported::default();
     for id in &ids {
+        let write = |connection: &Connection| write_person(connection, *id, folder, now);
         // Removed since they were listed, perhaps.
-        let Some(person) = read(store, *id, now)? else { continue };
-        let folder = folder.join(id.to_string());
-        DirBuilder::new().mode(0o700).create(&folder).map_err(failed("make", &folder))?;
-        let photos = person.record.photos.iter().map(|photo| &photo.file).zip(&person.photos);
-        let documents = person.record.documents.iter().map(|document| &document.file).zip(&person.documents);
-        for (file, bytes) in photos.chain(documents) {
-            write(&folder.join(file), bytes)?;
-        }
-        write_json(&folder.join(PERSON_FILE), &person.record)?;
-        exported.people += 1;
-        exported.photos += person.photos.len();
-        exported.documents += person.documents.len();
+        let Some(written) = store.read("read a person for the export", write)? else { continue };
+        exported.people += written.people;
+        exported.photos += written.photos;
+        exported.documents += written.documents;
         each(ids.len());
     }
     Ok(exported)
 }
 
-/// Everything about a person, from one snapshot.
-fn read(store: &Store, id: Uuid, now: DateTime<Utc>) -> Result<Option<Person>, EngineError> {
-    Ok(store.read("read a person for the export", |connection| {
-        if !people::exists(connection, id)? {
-            return Ok(None);
-        }
-        let known = people::read(connection, id, now)?;
-        let mut record = PersonFile {
-            version: roster::VERSION,
-            person_id: Some(known.person_id),
-            aliases: known.aliases,
-            notes: known.notes,
-            addresses: known.addresses,
-            entity_fields: known.entity_fields,
-            ..PersonFile::default()
-        };
-        for tag in known.tags {
-            let name = tag.name().unwrap_or_default().to_owned();
-            record.tags.push(CarriedTag { name, expires: tag.expires });
-        }
-        let (mut photos, mut files) = (Vec::new(), Vec::new());
-        for photo in faces::photos_of(connection, id)? {
-            let file = format!("{}.jpg", photo.face);
-            record.photos.push(PhotoFile { file, reference: photo.reference });
-            photos.push(faces::photo(connection, &photo.face)?.unwrap_or_default());
-        }
-        for (n, document) in documents::of_person(connection, id)?.into_iter().enumerate() {
-            let ending = document.file_name.as_deref().map(ending).unwrap_or_default();
-            let bytes = documents::read(connection, id, &document.public_id)?.map(|found| found.bytes);
-            record.documents.push(DocumentFile {
-                file: format!("document-{}{ending}", n + 1),
-                public_id: document.public_id,
-                name: document.name,
-                description: document.description,
-                media_type: document.media_type,
-            });
-            files.push(bytes.unwrap_or_default());
-        }
-        Ok(Some(Person { record, photos, documents: files }))
-    })?)
+/// Writes everything about a person, from one snapshot; `None` when there is nobody of this id.
+fn write_person(
+    connection: &Connection,
+    id: Uuid,
+    folder: &Path,
+    now: DateTime<Utc>,
+) -> Result<Option<Exported>, Stop> {
+    if !people::exists(connection, id)? {
+        return Ok(None);
+    }
+    let folder = folder.join(id.to_string());
+    DirBuilder::new().mode(0o700).create(&folder).map_err(EngineError::file("make", &folder))?;
+    let known = people::read(connection, id, now)?;
+    let mut record = PersonFile {
+        version: roster::VERSION,
+        person_id: Some(known.person_id),
+        aliases: known.aliases,
+        notes: known.notes,
+        addresses: known.addresses,
+        entity_fields: known.entity_fields,
+        ..PersonFile::default()
+    };
+    for tag in known.tags {
+        let name = tag.name().unwrap_or_default().to_owned();
+        record.tags.push(CarriedTag { name, expires: tag.expires });
+    }
+    for photo in faces::photos_of(connection, id)? {
+        let file = format!("{}.jpg", photo.face);
+        write(&folder.join(&file), &faces::photo(connection, &photo.face)?.unwrap_or_default())?;
+        record.photos.push(PhotoFile { file, reference: photo.reference });
+    }
+    for (n, document) in people::documents(connection, id)?.into_iter().enumerate() {
+        let ending = document.file_name.as_deref().map(ending).unwrap_or_default();
+        let file = format!("document-{}{ending}", n + 1);
+        let content = people::document(connection, id, &document.public_id)?.map(|found| found.bytes);
+        write(&folder.join(&file), &content.unwrap_or_default())?;
+        record.documents.push(DocumentFile {
+            file,
+            public_id: document.public_id,
+            name: document.name,
+            description: document.description,
+            media_type: document.media_type,
+        });
+    }
+    write_json(&folder.join(PERSON_FILE), &record)?;
+    Ok(Some(Exported { people: 1, photos: record.photos.len(), documents: record.documents.len() }))
 }
 
 /// `.pdf` of a name somebody else has chosen; nothing where that is not plainly an ending.
@@ -144,7 +137,7 @@ fn ending(file_name: &str) -> String {
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), EngineError> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| failed("write", path)(error.into()))?;
+    let text = serde_json::to_string_pretty(value).map_err(|error| EngineError::file("write", path)(error.into()))?;
     write(path, format!("{text}\n").as_bytes())
 }
 
@@ -154,12 +147,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
         file.write_all(bytes)?;
         file.sync_all()
     };
-    write().map_err(failed("write", path))
-}
-
-fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EngineError + use<> {
-    let path: PathBuf = path.to_owned();
-    move |source| EngineError::Export { operation, path, source }
+    write().map_err(EngineError::file("write", path))
 }
 
 #[cfg(test)]

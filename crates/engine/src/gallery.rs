@@ -1,18 +1,42 @@
-//! The vectors of all faces in memory: people enrolled, and unknown faces seen lately.
+//! What answers about faces: the analysers of one model, and the vectors of all faces in memory: people enrolled, and
+//! unknown faces seen lately.
 //!
-//! In: what the data folder holds at start, then every new face after it has been committed. Out: who a face is. The
-//! database is the truth; this follows it and can be rebuilt from it at any time.
+//! In: what the data folder holds at start, then every new face after it has been committed. Out: who a face is, and
+//! [`Current`], which a request holds while it uses both: a vector of one model means nothing among those of another.
+//! The database is the truth; the gallery follows it and can be rebuilt from it at any time.
 
-use ::faces::embed::Embedding;
+use std::sync::Arc;
+
+use ::faces::embed::FaceModel;
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::RwLock;
 use rusqlite::Transaction;
+use tokio::sync::OwnedRwLockReadGuard;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::analyzer::FaceModel;
+use super::analyzer::{Analyzers, FaceAnalyzer};
 use super::error::EngineError;
 use super::index::{Entry, Index};
 use super::store::{Stop, Store, faces};
+
+pub struct Serving {
+    pub analyzers: Arc<Analyzers>,
+    /// Follows the database: it is changed after a commit and before the next writer, so within the store's writer.
+    pub gallery: RwLock<Gallery>,
+}
+
+/// The models and the gallery a request works with; nothing takes their place while it is held.
+pub type Current = OwnedRwLockReadGuard<Serving>;
+
+impl Serving {
+    /// Reads every vector of the analysers' model from the data folder.
+    pub fn load(store: &Store, analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
+        let analyzers = Analyzers::new(analyzers)?;
+        let gallery = Gallery::load(store, analyzers.model().clone())?;
+        Ok(Self { analyzers: Arc::new(analyzers), gallery: RwLock::new(gallery) })
+    }
+}
 
 /// An unknown face is recognised again until it has not been seen for this long, and as long as it is among this many
 /// last seen: vectors of strangers are personal data nobody asked to keep.
@@ -28,14 +52,6 @@ pub struct Gallery {
     known: Index,
     unknown: Index,
     cleaned: DateTime<Utc>,
-}
-
-/// A face that is the same as one in the gallery.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Match {
-    pub face: Uuid,
-    /// 0.5 to 1.
-    pub confidence: f32,
 }
 
 /// A match with somebody enrolled.
@@ -67,9 +83,8 @@ impl Gallery {
     }
 
     /// Which unknown face seen before this is.
-    pub fn unknown(&self, vector: &[f32]) -> Result<Option<Match>, EngineError> {
-        let found = self.accepted(&self.unknown, vector)?;
-        Ok(found.map(|(entry, confidence)| Match { face: entry.face, confidence }))
+    pub fn unknown(&self, vector: &[f32]) -> Result<Option<Uuid>, EngineError> {
+        Ok(self.accepted(&self.unknown, vector)?.map(|(entry, _)| entry.face))
     }
 
     /// Whether two vectors are one person, and how sure that is.
@@ -104,15 +119,10 @@ impl Gallery {
         self.cleaned = DateTime::UNIX_EPOCH;
     }
 
-    /// Reads the unknown faces anew, after some have been forgotten.
-    pub fn reload_unknown(&mut self, store: &Store) -> Result<(), EngineError> {
-        self.unknown = read(store, &self.model, false)?;
-        Ok(())
-    }
-
-    /// Reads the enrolled faces anew, after some have been erased.
-    pub fn reload_known(&mut self, store: &Store) -> Result<(), EngineError> {
-        self.known = read(store, &self.model, true)?;
+    /// Reads the enrolled faces (`known`) or the unknown ones anew, after some have been erased or forgotten.
+    pub fn reload(&mut self, store: &Store, known: bool) -> Result<(), EngineError> {
+        let index = if known { &mut self.known } else { &mut self.unknown };
+        *index = read(store, &self.model, known)?;
         Ok(())
     }
 
@@ -120,20 +130,6 @@ impl Gallery {
         let nearest = index.nearest(vector).map_err(EngineError::Vector)?;
         let accepted = nearest.filter(|nearest| self.model.metric.accepts(nearest.value, self.model.threshold));
         Ok(accepted.map(|nearest| (nearest.entry, self.model.confidence(nearest.value))))
-    }
-}
-
-impl FaceModel {
-    /// How sure it is that two vectors of this score are one person: 0.5 at the threshold.
-    pub fn confidence(&self, value: f32) -> f32 {
-        self.metric.confidence(value, self.threshold)
-    }
-
-    /// Whether an embedding a client made can stand for one of ours.
-    pub fn takes(&self, embedding: &Embedding) -> bool {
-        embedding.model == self.name
-            && embedding.values.len() == self.dimensions
-            && embedding.values.iter().all(|value| value.is_finite())
     }
 }
 

@@ -14,30 +14,24 @@
 mod analyzer;
 mod auth;
 mod engine;
-mod erase;
 mod error;
 mod export;
 mod gallery;
-mod guid;
 mod http;
 pub mod index;
 mod preparation;
 mod recognition;
-mod refusal;
-mod roles;
 mod serve;
-mod serving;
 mod store;
 mod takeover;
 
-pub use auth::Accounts;
-pub use engine::{Engine, Guest};
+pub use auth::{Accounts, Guest};
+pub use engine::Engine;
 pub use error::EngineError;
 pub use export::{Exported, export};
 pub use preparation::{ModelState, Progress};
 pub use serve::{Tls, TlsFiles, serve};
-pub use store::audit::AuditLine;
-pub use store::users::{RoleLine, UserLine};
+pub use store::users::{AuditLine, RoleLine, UserLine};
 
 #[cfg(test)]
 mod tests;

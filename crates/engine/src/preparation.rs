@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::analyzer::{FaceAnalyzer, Loader};
 use super::error::EngineError;
-use super::serving::Serving;
+use super::gallery::Serving;
 use super::store::{Store, faces, meta};
 
 /// Which model answers, and how far the next one is.
@@ -86,7 +86,9 @@ pub fn begin(store: &Store, load: Loader, wanted: &str, count: usize) -> Result<
         None => {
             analyzers.extend(load(&model, count.saturating_sub(1))?);
             let spare = if missing > 0 { load(&model, 1)?.pop() } else { None };
-            store.write("note the model that answers", |transaction| meta::set_model(transaction, &model))?;
+            store.write("note the model that answers", |transaction| {
+                meta::write(transaction, meta::MODEL, model.as_bytes())
+            })?;
             (Serving::load(store, analyzers)?, spare)
         }
     };

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::analyzer::Wanted;
 use super::engine::{Engine, Inner};
 use super::error::{EngineError, with_causes};
+use super::gallery::Serving;
 use super::preparation::{Pending, Progress, count_faceless, progress};
-use super::serving::Serving;
 use super::store::{Store, faces, meta};
 
 /// How long is waited after a failure (a full disk, say) before the preparation goes on.
@@ -100,7 +100,9 @@ fn run_once(inner: &Inner, pending: &mut Pending, stopping: &CancellationToken) 
             each(inner, pending, face)?;
         }
         let next = Serving::load(&inner.store, analyzers)?;
-        inner.store.write("note the model that answers", |transaction| meta::set_model(transaction, &model))?;
+        inner.store.write("note the model that answers", |transaction| {
+            meta::write(transaction, meta::MODEL, model.as_bytes())
+        })?;
         *serving = next;
     }
     let faceless = count_faceless(&inner.store, &model)?;

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 use faces::picture::Picture;
+use identities::wire::FaceEdgeRecognizeWithOptions;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::analyzer::Loader;
 use super::analyzer::fake::FakeAnalyzer;
-use super::guid::guid;
-use super::recognition::{Enrolment, Include, Published};
-use super::refusal::Refusal;
-use super::store::Store;
+use super::error::Refusal;
+use super::recognition::Enrolment;
+use super::store::{Store, guid};
 use super::*;
 
 const RED: [u8; 3] = [60, 60, 250];
@@ -39,7 +39,7 @@ fn picture(height: u32, colours: &[[u8; 3]]) -> Bytes {
 }
 
 async fn caller(engine: &Engine) -> auth::Caller {
-    engine.add_user("root", "Administrator", &"password".into()).unwrap();
+    engine.accounts().put("root", "Administrator", &"password".into()).unwrap();
     let inner = engine.inner.clone();
     let (_, token) = inner.auth.log_in(&inner.store, [127, 0, 0, 1].into(), "root", &"password".into()).unwrap();
     inner.auth.caller(&inner.store, &token).unwrap()
@@ -49,15 +49,15 @@ fn enrolment(colour: [u8; 3]) -> Enrolment {
     Enrolment { picture: picture(80, &[colour]), person: None, photo_reference: None, force: false }
 }
 
-fn published(picture: Bytes) -> Published {
-    Published {
-        picture,
-        detector: "gate".into(),
-        time_zone: "UTC".into(),
-        time: Utc::now(),
-        largest_only: false,
-        allow_double: true,
-        include: Include { person: true, ..Include::default() },
+fn published(picture: Bytes) -> FaceEdgeRecognizeWithOptions {
+    FaceEdgeRecognizeWithOptions {
+        expanded: picture.into(),
+        detector_name: "gate".into(),
+        iana_time_zone: "UTC".into(),
+        detect_time_utc: Utc::now(),
+        allow_double_detection: true,
+        include_person: true,
+        ..FaceEdgeRecognizeWithOptions::default()
     }
 }
 
@@ -290,7 +290,8 @@ async fn a_clock_that_is_ahead_does_not_head_the_history() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path(), "one");
     let caller = caller(&engine).await;
-    let seen = |ahead| Published { time: Utc::now() + ahead, ..published(picture(80, &[BLUE])) };
+    let seen =
+        |ahead| FaceEdgeRecognizeWithOptions { detect_time_utc: Utc::now() + ahead, ..published(picture(80, &[BLUE])) };
     let before = store::millis(Utc::now());
     for ahead in [TimeDelta::days(400), TimeDelta::minutes(5), TimeDelta::seconds(20), TimeDelta::days(-400)] {
         engine.publish(&caller, seen(ahead)).await.unwrap();
@@ -323,14 +324,14 @@ async fn boxes_stay_within_the_picture() {
 async fn the_first_administrator_is_made_once() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path(), "one");
-    engine.add_user("admin", "Viewer", &"taken".into()).unwrap();
-    let (name, _) = engine.first_administrator().unwrap().unwrap();
+    engine.accounts().put("admin", "Viewer", &"taken".into()).unwrap();
+    let (name, _) = engine.accounts().first_administrator().unwrap().unwrap();
     assert_eq!(name, "admin-2");
-    assert!(engine.first_administrator().unwrap().is_none());
+    assert!(engine.accounts().first_administrator().unwrap().is_none());
     for (username, role, password) in
         [("x", "nothing", "p"), ("x", "Viewer", ""), ("", "Viewer", "p"), (" x", "Viewer", "p")]
     {
-        assert!(engine.add_user(username, role, &password.into()).is_err());
+        assert!(engine.accounts().put(username, role, &password.into()).is_err());
     }
 }
 

@@ -7,8 +7,8 @@
 //!               └── onnx ── models          ONNX Runtime, and the files it opens
 //! ```
 //!
-//! Everything is told in options of its own; the crate reads no configuration, knows no clock and no camera, and opens no
-//! file but those of [`models`].
+//! Everything is told in options of its own; the crate reads no configuration, knows no clock and no camera, and opens
+//! no file but those of [`models`].
 
 pub mod align;
 pub mod detect;

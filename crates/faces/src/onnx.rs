@@ -14,39 +14,37 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 /// Why ONNX Runtime or a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
-    #[error("there is no ONNX Runtime library at {}; fetch it with `doorward models pull`, or set ORT_DYLIB_PATH to a libonnxruntime.so of version 1.{} or newer", .file.display(), ort::MINOR_VERSION)]
+    #[error(
+        "there is no ONNX Runtime library at {}; fetch it with `doorward models pull`, or set ORT_DYLIB_PATH to a \
+         libonnxruntime.so of version 1.{} or newer", .file.display(), ort::MINOR_VERSION
+    )]
     NoLibrary { file: PathBuf },
-    #[error("cannot load ONNX Runtime from {}; it must be version 1.{} or newer, built for this machine", .file.display(), ort::MINOR_VERSION)]
-    Load {
-        file: PathBuf,
-        #[source]
-        source: ort::LoadDynamicError,
-    },
-    #[error("ONNX Runtime is already loaded from {}; it cannot also be loaded from {}", .loaded.display(), .wanted.display())]
+    #[error(
+        "cannot load ONNX Runtime from {}; it must be version 1.{} or newer, built for this machine",
+        .file.display(), ort::MINOR_VERSION
+    )]
+    Load { file: PathBuf, source: ort::LoadDynamicError },
+    #[error(
+        "ONNX Runtime is already loaded from {}; it cannot also be loaded from {}",
+        .loaded.display(), .wanted.display()
+    )]
     AlreadyLoaded { loaded: PathBuf, wanted: PathBuf },
     #[error("cannot start ONNX Runtime")]
-    Start {
-        #[source]
-        source: ort::Error,
-    },
+    Start { source: ort::Error },
     #[error("no model can be opened before ONNX Runtime is loaded")]
     NotLoaded,
     #[error("there is no model file at {}; fetch it with `doorward models pull`", .file.display())]
     NoModel { file: PathBuf },
     #[error("cannot open the model {}; check it with `doorward models verify`", .file.display())]
-    Open {
-        file: PathBuf,
-        #[source]
-        source: ort::Error,
-    },
+    Open { file: PathBuf, source: ort::Error },
 }
 
 /// The one environment a process may have, with the file it came from. ONNX Runtime itself is global to the process,
 /// so this mirrors what is true anyway; `ort` keeps no more than a weak reference to it.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
-/// What keeps ONNX Runtime from making an id of this machine and sending it, with its usage, to its maker. Turning that off
-/// through its interface comes too late: the id is made while the library starts.
+/// What keeps ONNX Runtime from making an id of this machine and sending it, with its usage, to its maker. Turning that
+/// off through its interface comes too late: the id is made while the library starts.
 const DISABLE_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
 
 /// Keeps ONNX Runtime from telling anybody anything.

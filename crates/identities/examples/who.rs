@@ -16,16 +16,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         detector_name: "example".into(),
         iana_time_zone: "UTC".into(),
         detect_time_utc: chrono::Utc::now(),
-        largest_face_only: false,
         allow_double_detection: true,
         include_person: true,
         include_names: true,
-        include_addresses: false,
         include_tags: true,
-        include_fields: false,
-        cropped_aligned: None,
-        embeddings: None,
-        recognition_model: None,
+        ..FaceEdgeRecognizeWithOptions::default()
     };
     for face in client.publish_with_response(&request).await?.answer.detected_faces {
         match face.person {

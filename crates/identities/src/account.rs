@@ -1,12 +1,21 @@
-//! Authentication: the account the client works with.
+//! The account the client works with: whether the login works, who the engine takes the account for, and what it may
+//! do, as far as that can be found out without doing anything.
 //!
-//! In: nothing. Out: whether the login works, how long the token is good, and who the engine takes the account for.
+//! The API has no list of permissions. But an engine decides who may before it looks at what was sent: a call that
+//! names nobody, or says nothing, is answered 403 to those who may not and otherwise to those who may. Rights to change
+//! or delete are not tried out.
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::client::Client;
-use super::error::Result;
-use super::operation::USER_PROFILE;
+use super::error::{ClientError, Result};
+use super::operation::{
+    DETECTIONS_OF_PERSON, DOWNLOAD_DOCUMENT, FACE_DETECT, FACE_ENROLL, GET_PERSON, LIST_ALIASES, LIST_FIELDS,
+    LIST_NOTES, LIST_PERSON_TAGS, LIST_TAGS, Operation, PUBLISH, RECOGNIZE, USER_PROFILE, Verb,
+};
+use super::permission::Permission;
 use super::wire::UserProfile;
 
 impl Client {
@@ -28,5 +37,64 @@ impl Client {
     /// Who the engine takes us for.
     pub async fn user_profile(&self) -> Result<UserProfile> {
         self.get(&USER_PROFILE, &[]).await
+    }
+}
+
+/// A permission, and whether the account holds it or one that stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    pub permission: Permission,
+    pub held: bool,
+}
+
+/// An id nobody has.
+const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
+/// Calls that read, or that are refused for their empty body by whoever lets us in.
+const HARMLESS: &[Operation] = &[
+    PUBLISH,
+    RECOGNIZE,
+    FACE_ENROLL,
+    FACE_DETECT,
+    GET_PERSON,
+    LIST_ALIASES,
+    LIST_PERSON_TAGS,
+    LIST_NOTES,
+    LIST_FIELDS,
+    LIST_TAGS,
+    DETECTIONS_OF_PERSON,
+    DOWNLOAD_DOCUMENT,
+];
+
+impl Client {
+    /// Tries out what can be tried without harm.
+    pub async fn rights(&self) -> Result<Vec<Right>> {
+        self.try_out(HARMLESS).await
+    }
+
+    /// The rights by which the parts of a person come along with an answer: names, tags, fields and addresses, in this
+    /// order.
+    pub async fn rights_to_parts(&self) -> Result<Vec<Right>> {
+        self.try_out(&[LIST_ALIASES, LIST_PERSON_TAGS, LIST_FIELDS, GET_PERSON]).await
+    }
+
+    async fn try_out(&self, operations: &[Operation]) -> Result<Vec<Right>> {
+        let mut rights = Vec::with_capacity(operations.len());
+        for operation in operations {
+            let nothing = json!({});
+            let reply = self.call(operation, &[NOBODY, NOBODY], |call| match operation.verb {
+                Verb::Post => call.json(&nothing),
+                _ => call,
+            });
+            let reply = reply.await?;
+            let held = match reply.status {
+                403 => false,
+                429 | 502..=504 => return Err(reply.busy(operation)),
+                401 => return Err(ClientError::Unauthorised { operation: operation.id }),
+                _ => true,
+            };
+            // The last of several is the narrow one; the broad ones have rows of their own.
+            rights.extend(operation.permissions().last().map(|permission| Right { permission: *permission, held }));
+        }
+        Ok(rights)
     }
 }

@@ -20,7 +20,8 @@ use super::retry::Backoff;
 use super::transport::{Heard, Reply, Transport};
 
 /// A client of one Identities engine.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Client({})", self.host())]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
@@ -56,12 +57,12 @@ impl Client {
 
     /// When the certificate the engine showed last ends; `None` before the first connection, and without TLS.
     pub fn certificate_ends(&self) -> Option<DateTime<Utc>> {
-        self.0.transport.certificate_ends()
+        self.0.transport.shown.as_ref()?.ends()
     }
 
     /// What the engine's answers so far told of it beside what was asked.
     pub fn heard(&self) -> Heard {
-        self.0.transport.heard()
+        self.0.transport.heard.lock().clone()
     }
 
     pub(super) fn auth(&self) -> &Auth {
@@ -121,33 +122,16 @@ impl Client {
 
     /// Runs an exchange with a token. A 401 costs one new login and one repetition; the reply to that one counts,
     /// whatever it is. Nothing else is ever repeated here: a 401 is the one failure that proves that nothing was done.
-    pub(super) async fn with_token<R: Answered, F>(&self, exchange: impl Fn(HeaderValue) -> F) -> Result<R>
+    pub(super) async fn with_token<F>(&self, exchange: impl Fn(HeaderValue) -> F) -> Result<Reply>
     where
-        F: Future<Output = Result<R>>,
+        F: Future<Output = Result<Reply>>,
     {
         let token = self.auth().token(self.transport()).await?;
         let reply = exchange(token.header()).await?;
-        if reply.status() != 401 {
+        if reply.status != 401 {
             return Ok(reply);
         }
         let token = self.auth().replace(self.transport(), &token).await?;
         exchange(token.header()).await
-    }
-}
-
-/// An answer that has a status.
-pub(super) trait Answered {
-    fn status(&self) -> u16;
-}
-
-impl Answered for Reply {
-    fn status(&self) -> u16 {
-        self.status
-    }
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Client({})", self.host())
     }
 }

@@ -28,32 +28,17 @@ pub enum ClientError {
     #[error(transparent)]
     Trust(TrustError),
     #[error("cannot set up HTTP")]
-    Setup {
-        #[source]
-        source: reqwest::Error,
-    },
+    Setup { source: reqwest::Error },
     #[error("cannot reach the engine at {host}; check identities.url and the network")]
-    Unreachable {
-        host: String,
-        #[source]
-        source: reqwest::Error,
-    },
+    Unreachable { host: String, source: reqwest::Error },
     #[error(
         "no trusted TLS connection to the engine at {host}; `doorward identities trust https://{host}` shows its \
          certificate and what to write for an on-premise server: identities.pin_sha256, or its authority as \
          identities.ca_file"
     )]
-    Tls {
-        host: String,
-        #[source]
-        source: reqwest::Error,
-    },
+    Tls { host: String, source: reqwest::Error },
     #[error("{operation}: the connection to the engine broke off")]
-    Cut {
-        operation: &'static str,
-        #[source]
-        source: reqwest::Error,
-    },
+    Cut { operation: &'static str, source: reqwest::Error },
     #[error(
         "{operation}: no complete answer within {after_ms} ms; if the engine is just slow, raise identities.timeout_ms"
     )]
@@ -72,7 +57,7 @@ pub enum ClientError {
     #[error(
         "{operation}: the account lacks {}; give its role that permission in the web application under System, \
          System settings, Roles",
-        AnyOf(permissions)
+        any_of(permissions)
     )]
     Forbidden { operation: &'static str, permissions: &'static [Permission] },
     /// An answer: the address is right, and there is none.
@@ -84,9 +69,9 @@ pub enum ClientError {
          between changes addresses"
     )]
     NoSuchCall { operation: &'static str },
-    #[error("{operation}: the engine turned the request down (status {status}){}", Said(text))]
+    #[error("{operation}: the engine turned the request down (status {status}){}", said(text))]
     Rejected { operation: &'static str, status: u16, text: Option<String> },
-    #[error("{operation}: the engine is not able to answer now (status {status}){}", Said(text))]
+    #[error("{operation}: the engine is not able to answer now (status {status}){}", said(text))]
     Busy { operation: &'static str, status: u16, after: Option<Duration>, text: Option<String> },
     #[error(
         "{operation}: the engine redirects to {to}, which is not followed; put the final address into identities.url"
@@ -95,17 +80,9 @@ pub enum ClientError {
     #[error("{operation}: the answer is larger than {limit} bytes")]
     TooLarge { operation: &'static str, limit: usize },
     #[error("{operation}: the answer is not what the Identities API promises; is identities.url an Identities engine?")]
-    Broken {
-        operation: &'static str,
-        #[source]
-        source: BrokenAnswer,
-    },
+    Broken { operation: &'static str, source: BrokenAnswer },
     #[error("{operation}: cannot read or write the file here")]
-    File {
-        operation: &'static str,
-        #[source]
-        source: std::io::Error,
-    },
+    File { operation: &'static str, source: std::io::Error },
     #[error("identify.call = \"{call}\" needs {lacks}, which this sighting was stored without; it works for new ones")]
     Incomplete { call: &'static str, lacks: &'static str },
 }
@@ -160,32 +137,21 @@ pub(super) fn is_tls(error: &reqwest::Error) -> bool {
         }
         // `source` of an I/O error skips the error it wraps.
         let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match wrapped {
-            Some(wrapped) => Some(wrapped),
-            None => cause.source(),
-        };
+        next = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| cause.source());
     }
     false
 }
 
 /// Permissions as a person looks for them: `"Face Detection" or "Face Enrollment" (Facial Recognition Services)`.
-struct AnyOf<'a>(&'a [Permission]);
-
-impl std::fmt::Display for AnyOf<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some(first) = self.0.first() else { return f.write_str("a permission this call needs") };
-        let names: Vec<_> = self.0.iter().map(|permission| format!("\"{}\"", permission.name())).collect();
-        write!(f, "the permission {} ({})", names.join(" or "), first.category())
-    }
+fn any_of(permissions: &[Permission]) -> String {
+    let Some(first) = permissions.first() else { return "a permission this call needs".into() };
+    let names: Vec<_> = permissions.iter().map(|permission| format!("\"{}\"", permission.name())).collect();
+    format!("the permission {} ({})", names.join(" or "), first.category())
 }
 
 /// What the engine said, if anything.
-struct Said<'a>(&'a Option<String>);
-
-impl std::fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |text| write!(f, ", saying: {text}"))
-    }
+fn said(text: &Option<String>) -> String {
+    text.as_ref().map(|text| format!(", saying: {text}")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,15 +1,107 @@
-//! faces: enrolment, detection and comparison on whole pictures.
+//! faceEdge and faces: the calls an edge detector makes for each face it sees, and enrolment, detection and comparison
+//! on whole pictures.
 //!
-//! In: pictures. Out: wire answers. A picture the engine turns down comes back as
-//! [`ClientError::Rejected`](crate::ClientError::Rejected) with status 500, which is never worth repeating.
+//! In: wire requests and pictures. Out: wire answers; nobody recognised is `None`, not an error. A picture that faces
+//! turns down comes back as [`ClientError::Rejected`](crate::ClientError::Rejected) with status 500, which is never
+//! worth repeating.
+
+use bytes::Bytes;
+use reqwest::Body;
+use reqwest::multipart::{Form, Part};
 
 use super::client::Client;
 use super::error::Result;
-use super::operation::{CHECK_IMAGE_REFERENCE, FACE_COMPARE, FACE_DETECT, FACE_ENROLL};
-use super::wire::{
-    Base64, CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectRequest,
-    FaceDetectResponse, FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse,
+use super::operation::{
+    CHECK_IMAGE_REFERENCE, FACE_COMPARE, FACE_DETECT, FACE_ENROLL, LOOKUP, Operation, PUBLISH, PUBLISH_WITH_RESPONSE,
+    RECOGNIZE,
 };
+use super::transport::Reply;
+use super::wire::{
+    Base64, CheckImageReferenceResponse, EdgePerson, FaceCompareRequest, FaceCompareResponse, FaceDetectRequest,
+    FaceDetectResponse, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
+    FaceEdgeRecognizeWithOptions, FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse, lookup_part,
+};
+
+/// What lookup sends.
+#[derive(Clone)]
+pub struct LookupForm {
+    /// The aligned face, JPEG.
+    pub cropped_aligned: Bytes,
+    /// A ready-made embedding and the name of its model.
+    pub embedding: Option<(Vec<f32>, String)>,
+}
+
+/// An answer and the engine's own clock when it gave it, where it tells.
+pub struct Dated<T> {
+    pub answer: T,
+    pub date: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl Client {
+    /// Sends a picture and waits for the faces found in it.
+    pub async fn publish_with_response(
+        &self,
+        request: &FaceEdgeRecognizeWithOptions,
+    ) -> Result<Dated<FaceEdgePublishResponse>> {
+        let reply = self.call(&PUBLISH_WITH_RESPONSE, &[], |call| call.json(request)).await?;
+        let reply = reply.success(&PUBLISH_WITH_RESPONSE)?;
+        Ok(Dated { date: reply.date(), answer: reply.json(&PUBLISH_WITH_RESPONSE)? })
+    }
+
+    /// Sends a picture without waiting for a result.
+    pub async fn publish(&self, request: &FaceEdgePublishRequest) -> Result<()> {
+        let reply = self.call(&PUBLISH, &[], |call| call.json(request)).await?;
+        reply.success(&PUBLISH).map(drop)
+    }
+
+    /// Whose face this is; `None` when there is no face in it or nobody matches.
+    pub async fn recognize(&self, request: &FaceEdgeRecognizeRequest) -> Result<Option<Dated<EdgePerson>>> {
+        let reply = self.call(&RECOGNIZE, &[], |call| call.json(request)).await?;
+        somebody(&RECOGNIZE, reply)
+    }
+
+    /// Whose face this is, sent as a form; `None` when there is no face in it or nobody matches.
+    pub async fn lookup(&self, form: &LookupForm) -> Result<Option<Dated<EdgePerson>>> {
+        let reply = self.call(&LOOKUP, &[], |call| call.multipart(form.parts())).await?;
+        somebody(&LOOKUP, reply)
+    }
+}
+
+impl LookupForm {
+    fn parts(&self) -> Form {
+        let face = file_part(self.cropped_aligned.clone(), "face.jpg", "image/jpeg");
+        let form = Form::new().part(lookup_part::CROPPED_ALIGNED, face);
+        match &self.embedding {
+            None => form,
+            Some((values, model)) => form
+                .part(
+                    lookup_part::EMBEDDINGS,
+                    file_part(little_endian(values), "embedding.bin", "application/octet-stream"),
+                )
+                .text(lookup_part::RECOGNITION_MODEL, model.clone()),
+        }
+    }
+}
+
+/// 404 is the ordinary answer "nobody"; that the address is right, the login before it has proved.
+fn somebody(operation: &Operation, reply: Reply) -> Result<Option<Dated<EdgePerson>>> {
+    if reply.status == 404 {
+        return Ok(None);
+    }
+    let reply = reply.success(operation)?;
+    Ok(Some(Dated { date: reply.date(), answer: reply.json(operation)? }))
+}
+
+/// float32, little-endian, nothing else.
+fn little_endian(values: &[f32]) -> Bytes {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+}
+
+fn file_part(bytes: Bytes, name: &'static str, kind: &'static str) -> Part {
+    let length = bytes.len() as u64;
+    let headers = [(reqwest::header::CONTENT_TYPE, reqwest::header::HeaderValue::from_static(kind))];
+    Part::stream_with_length(Body::from(bytes), length).file_name(name).headers(headers.into_iter().collect())
+}
 
 impl Client {
     /// Enrols a face as a new person, or as another photo of a known one; gives the person's id.

@@ -7,7 +7,7 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 
 use super::auth::login_answer;
-use super::error::Result;
+use super::error::{ClientError, Result};
 use super::operation::{GET_PERSON, LOOKUP, PUBLISH_WITH_RESPONSE};
 use super::transport::Reply;
 use super::wire;

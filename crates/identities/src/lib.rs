@@ -13,12 +13,9 @@
 //! It does not know what the answers are for.
 
 mod account;
-mod address;
 mod auth;
 mod client;
-mod detections;
 mod error;
-mod face_edge;
 mod faces;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -28,27 +25,22 @@ mod people;
 mod permission;
 mod photos;
 mod retry;
-mod rights;
 pub mod roster;
-mod settings;
-mod stream;
-mod tags;
 pub mod text;
 pub mod text_file;
 mod transport;
 pub mod trust;
 pub mod wire;
 
-pub use address::{is_loopback, stays_private};
+pub use account::Right;
 pub use client::Client;
 pub use error::{BrokenAnswer, ClientError, Result};
-pub use face_edge::{Dated, LookupForm};
+pub use faces::{Dated, LookupForm};
 pub use operation::{ALL as OPERATIONS, Operation};
-pub use options::ClientOptions;
+pub use options::{ClientOptions, is_loopback, stays_private};
 pub use permission::Permission;
 pub use photos::DocumentUpload;
 pub use retry::{Backoff, Verdict};
-pub use rights::Right;
 pub use transport::Heard;
 
 /// The example of the README is compiled with the tests.

@@ -1,10 +1,11 @@
-//! What a client is told at its start.
+//! What a client is told at its start, and what the engine's address says about the way to it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use url::Url;
+use url::{Host, Url};
 
 use super::trust::KeyPin;
 
@@ -43,4 +44,19 @@ impl ClientOptions {
             allow_plain_http: false,
         }
     }
+}
+
+/// Whether the address is this machine itself. A name below `.localhost` is not: resolvers may send it anywhere.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+/// Whether nobody on the way can read what is sent there: it is encrypted, or stays on this machine.
+pub fn stays_private(url: &Url) -> bool {
+    url.scheme() == "https" || is_loopback(url)
 }

@@ -3,13 +3,13 @@
 //! In: nothing, or a permission's category and name as somebody wrote them. Out: [`Permission`]. Which operation needs
 //! which permission stands in the [table of operations](crate::operation); who holds one is the engine's business.
 
-use std::fmt;
-
 /// Makes the enum, the list of all permissions and their names from one row each: variant, category, name.
 macro_rules! permissions {
     ($($permission:ident $category:literal $name:literal;)*) => {
-        /// A right that an administrator gives to roles. A caller needs any one of those an operation lists.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        /// A right that an administrator gives to roles. A caller needs any one of those an operation lists. It is
+        /// shown as `Category/Name`, which is unique.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, derive_more::Display)]
+        #[display("{}/{}", self.category(), self.name())]
         pub enum Permission {
             $(#[doc = concat!("`", $name, "`, in the category `", $category, "`.")] $permission,)*
         }
@@ -61,13 +61,6 @@ impl Permission {
     /// The permission of this category and name, if the contract has one.
     pub fn find(category: &str, name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|permission| permission.category() == category && permission.name() == name)
-    }
-}
-
-impl fmt::Display for Permission {
-    /// `Category/Name`, which is unique.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.category(), self.name())
     }
 }
 

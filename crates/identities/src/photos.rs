@@ -1,22 +1,25 @@
-//! Photos and documents: files to and from the engine.
+//! Photos and documents: files to and from the engine, and exchanges of any size.
 //!
 //! In: ids, and where the bytes come from or go to. Out: how many there were. They pass through piece by piece and are
-//! never in memory as a whole.
+//! never in memory as a whole. What limits the time of such an exchange is a standstill, not its length: what stands
+//! still for as long as another exchange may take altogether is given up.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use reqwest::Body;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::multipart::{Form, Part};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::sync::watch;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Mutex, watch};
 use tokio_util::io::ReaderStream;
 
 use super::client::Client;
 use super::error::{ClientError, Result};
-use super::operation::{DETECTION_PHOTO, DOWNLOAD_DOCUMENT, ENROLLMENT_PHOTO, UPLOAD_DOCUMENT};
+use super::operation::{DETECTION_PHOTO, DOWNLOAD_DOCUMENT, ENROLLMENT_PHOTO, Operation, UPLOAD_DOCUMENT};
+use super::transport::{Reply, Transport, counted};
 use super::wire::upload_part;
 
 /// A photo may have this many bytes.
@@ -26,8 +29,10 @@ const MAX_DOCUMENT: u64 = 4 << 30;
 /// A file is read in pieces of this many bytes.
 const PIECE: usize = 64 << 10;
 
-/// A file to attach to a person.
-#[derive(Clone)]
+/// A file to attach to a person. Its `Debug` shows the ids only: what a file is called may say what is wrong with
+/// somebody.
+#[derive(Clone, derive_more::Debug)]
+#[debug("DocumentUpload({person_id}, {public_id:?})")]
 pub struct DocumentUpload {
     pub file: PathBuf,
     pub person_id: String,
@@ -104,9 +109,118 @@ impl DocumentUpload {
     }
 }
 
-impl std::fmt::Debug for DocumentUpload {
-    /// The ids only: what a file is called may say what is wrong with somebody.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DocumentUpload({}, {:?})", self.person_id, self.public_id)
+/// However well it moves, an exchange ends after this.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+/// Where the body of an answer is written to, and how many bytes have been.
+struct Destination<'a, W> {
+    to: &'a mut W,
+    written: u64,
+}
+
+impl Client {
+    /// Writes the body of a successful answer to `to`, at most `most` bytes; gives how many there were. After an error
+    /// some of it may have been written.
+    pub(super) async fn download(
+        &self,
+        operation: &Operation,
+        given: &[&str],
+        to: &mut (impl AsyncWrite + Unpin + Send),
+        most: u64,
+    ) -> Result<u64> {
+        let transport = self.transport();
+        // Guards the one destination of all tries, of which one is under way at a time; no other lock is held with it.
+        let destination = &Mutex::new(Destination { to, written: 0 });
+        let exchange = move |token| async move {
+            let mut destination = destination.lock().await;
+            counted(operation, transport.save(operation, given, token, &mut destination, most)).await
+        };
+        self.with_token(exchange).await?.success(operation)?;
+        Ok(destination.lock().await.written)
+    }
+
+    /// Sends a form of any size. `form` is asked for one with each try, and for a watch that changes while it is read.
+    pub(super) async fn upload<F>(&self, operation: &Operation, form: impl Fn() -> F) -> Result<Reply>
+    where
+        F: Future<Output = Result<(Form, watch::Receiver<u64>)>>,
+    {
+        let form = &form;
+        let exchange = move |token| async move {
+            let (form, progress) = form().await?;
+            counted(operation, self.transport().push(operation, token, form, progress)).await
+        };
+        self.with_token(exchange).await
+    }
+}
+
+impl Transport {
+    /// Writes the body of a successful answer to its destination; the reply has none then.
+    async fn save(
+        &self,
+        operation: &Operation,
+        given: &[&str],
+        token: HeaderValue,
+        destination: &mut Destination<'_, impl AsyncWrite + Unpin + Send>,
+        most: u64,
+    ) -> Result<Reply> {
+        let request = self.request(operation, given, Some(token))?.timeout(LONGEST);
+        let mut response = self.in_time(operation, request.send()).await?;
+        if !response.status().is_success() {
+            return self.reply(operation, response).await;
+        }
+        let too_large = || ClientError::TooLarge { operation: operation.id, limit: most as usize };
+        let failed = |source| ClientError::File { operation: operation.id, source };
+        if response.content_length().is_some_and(|length| length > most) {
+            return Err(too_large());
+        }
+        while let Some(piece) = self.in_time(operation, response.chunk()).await? {
+            destination.written += piece.len() as u64;
+            if destination.written > most {
+                return Err(too_large());
+            }
+            destination.to.write_all(&piece).await.map_err(failed)?;
+        }
+        destination.to.flush().await.map_err(failed)?;
+        self.reply(operation, response).await
+    }
+
+    async fn push(
+        &self,
+        operation: &Operation,
+        token: HeaderValue,
+        form: Form,
+        mut progress: watch::Receiver<u64>,
+    ) -> Result<Reply> {
+        let request = self.request(operation, &[], Some(token))?.timeout(LONGEST).multipart(form);
+        let standstill = async {
+            while let Ok(moved) = tokio::time::timeout(self.timeout, progress.changed()).await {
+                if moved.is_err() {
+                    // The whole file has been read: only the answer is missing.
+                    return tokio::time::sleep(self.timeout).await;
+                }
+            }
+        };
+        let response = tokio::select! {
+            sent = request.send() => sent.map_err(|source| self.failed(operation, source))?,
+            () = standstill => return Err(self.late(operation)),
+        };
+        let reply = self.reply(operation, response);
+        tokio::time::timeout(self.timeout, reply).await.map_err(|_| self.late(operation))?
+    }
+
+    /// Waits for one step of an exchange, none of which may take longer than a whole exchange otherwise does.
+    async fn in_time<T>(
+        &self,
+        operation: &Operation,
+        step: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T> {
+        match tokio::time::timeout(self.timeout, step).await {
+            Ok(done) => done.map_err(|source| self.failed(operation, source)),
+            Err(_) => Err(self.late(operation)),
+        }
+    }
+
+    fn late(&self, operation: &Operation) -> ClientError {
+        ClientError::TimedOut { operation: operation.id, after_ms: self.timeout.as_millis() }
     }
 }

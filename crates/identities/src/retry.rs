@@ -34,29 +34,14 @@ impl ClientError {
     /// Whether another try of the same request can help.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Unreachable { .. } | Self::Tls { .. } | Self::Cut { .. } | Self::TimedOut { .. } => {
-                Verdict::Again { after: None }
-            }
             Self::Busy { after, .. } => Verdict::Again { after: *after },
             Self::LoginPaused { after } => Verdict::Again { after: Some(*after) },
+            Self::Unreachable { .. } | Self::Tls { .. } | Self::Cut { .. } | Self::TimedOut { .. }
             // A proxy's own page or a cut document passes; a whole answer of another shape does not.
-            Self::Broken { source: BrokenAnswer::NotJson { .. }, .. } => Verdict::Again { after: None },
+            | Self::Broken { source: BrokenAnswer::NotJson { .. }, .. }
             // The address is mended in the configuration; until then what is stored stays stored.
-            Self::WrongBase | Self::Redirected { .. } => Verdict::Again { after: None },
-            Self::BadUrl { .. }
-            | Self::PlainHttp { .. }
-            | Self::Trust(_)
-            | Self::Setup { .. }
-            | Self::LoginRefused { .. }
-            | Self::Unauthorised { .. }
-            | Self::Forbidden { .. }
-            | Self::NotFound { .. }
-            | Self::NoSuchCall { .. }
-            | Self::File { .. }
-            | Self::Rejected { .. }
-            | Self::TooLarge { .. }
-            | Self::Broken { .. }
-            | Self::Incomplete { .. } => Verdict::Final,
+            | Self::WrongBase | Self::Redirected { .. } => Verdict::Again { after: None },
+            _ => Verdict::Final,
         }
     }
 
@@ -100,11 +85,7 @@ impl ClientError {
 /// Whether a status (not 2xx) is worth another try. `faults_are_final` is true for calls whose 500 also says that the
 /// picture was turned down (faces/*).
 pub(super) fn status_is_transient(status: u16, faults_are_final: bool) -> bool {
-    match status {
-        408 | 429 => true,
-        500..=599 => !(faults_are_final && status == 500),
-        _ => false,
-    }
+    matches!(status, 408 | 429 | 500..=599) && !(faults_are_final && status == 500)
 }
 
 impl Backoff {

@@ -26,8 +26,10 @@ pub const TAGS_FILE: &str = "tags.json";
 /// What this program writes; a file of a later version is refused.
 pub const VERSION: u32 = 1;
 
-/// `person.json`. Everything but the version may be left out; `null` lists are not allowed.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+/// `person.json`. Everything but the version may be left out; `null` lists are not allowed. Its `Debug`
+/// shows how much there is: names and notes do not belong in logs.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, derive_more::Debug)]
+#[debug("PersonFile({person_id:?}, {} photos, {} tags)", photos.len(), tags.len())]
 #[serde(rename_all = "camelCase", default)]
 pub struct PersonFile {
     pub version: u32,
@@ -92,13 +94,6 @@ impl PersonFile {
 fn is_within(file: &str) -> bool {
     let mut parts = Path::new(file).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
-}
-
-impl std::fmt::Debug for PersonFile {
-    /// How much there is: names and notes do not belong in logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PersonFile({:?}, {} photos, {} tags)", self.person_id, self.photos.len(), self.tags.len())
-    }
 }
 
 #[cfg(test)]

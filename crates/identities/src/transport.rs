@@ -9,14 +9,13 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use reqwest::RequestBuilder;
-use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::address::{is_loopback, stays_private};
 use super::error::{BrokenAnswer, ClientError, Result, is_tls, server_text};
 use super::operation::{Fault, Operation};
-use super::options::ClientOptions;
+use super::options::{ClientOptions, is_loopback, stays_private};
 use super::retry::{http_date, retry_after, status_is_transient};
 use super::wire::PROMISES;
 use crate::trust::{self, Shown, Trust};
@@ -33,11 +32,11 @@ pub(super) struct Transport {
     http: reqwest::Client,
     base: Url,
     /// `None` without TLS.
-    shown: Option<Shown>,
+    pub(super) shown: Option<Shown>,
     /// How long one exchange may take; where its size is open, how long it may stand still.
     pub(super) timeout: Duration,
     /// What the newest answers said of the engine. Nothing waits under this lock, and no other is held with it.
-    heard: Mutex<Heard>,
+    pub(super) heard: Mutex<Heard>,
 }
 
 /// What the headers of an engine's answers tell of it.
@@ -84,16 +83,6 @@ impl Transport {
         Ok(Self { http, base, timeout, shown, heard: Mutex::default() })
     }
 
-    /// When the certificate the engine showed last ends; `None` before the first connection, and without TLS.
-    pub fn certificate_ends(&self) -> Option<DateTime<Utc>> {
-        self.shown.as_ref()?.ends()
-    }
-
-    /// What the newest answers said of the engine.
-    pub fn heard(&self) -> Heard {
-        self.heard.lock().clone()
-    }
-
     fn hear(&self, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let mut heard = self.heard.lock();
@@ -120,22 +109,12 @@ impl Transport {
         authorization: Option<HeaderValue>,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply> {
-        let started = Instant::now();
-        let result = self.exchange(operation, given, authorization, fill).await;
-        count(operation, started, result.as_ref().map(|reply| reply.status));
-        result
-    }
-
-    async fn exchange(
-        &self,
-        operation: &Operation,
-        given: &[&str],
-        authorization: Option<HeaderValue>,
-        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Reply> {
-        let request = fill(self.request(operation, given, authorization)?);
-        let response = request.send().await.map_err(|source| self.failed(operation, source))?;
-        self.reply(operation, response).await
+        let exchange = async {
+            let request = fill(self.request(operation, given, authorization)?);
+            let response = request.send().await.map_err(|source| self.failed(operation, source))?;
+            self.reply(operation, response).await
+        };
+        counted(operation, exchange).await
     }
 
     /// A request without query and body.
@@ -146,10 +125,7 @@ impl Transport {
         authorization: Option<HeaderValue>,
     ) -> Result<RequestBuilder> {
         let request = self.http.request(operation.verb.method(), self.url(operation, given)?);
-        Ok(match authorization {
-            Some(authorization) => request.header(reqwest::header::AUTHORIZATION, authorization),
-            None => request,
-        })
+        Ok(request.headers(authorization.map(|token| (AUTHORIZATION, token)).into_iter().collect()))
     }
 
     /// The whole answer.
@@ -282,13 +258,16 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BrokenAnswer> {
     Ok(value)
 }
 
-/// Counts an exchange for the metrics, by its status or the kind of failure.
-pub(super) fn count(operation: &Operation, started: Instant, result: Result<u16, &ClientError>) {
-    let status = result.map_or_else(|error| error.kind().to_owned(), |status| status.to_string());
+/// Runs an exchange and counts it for the metrics, by its status or the kind of failure.
+pub(super) async fn counted(operation: &Operation, exchange: impl Future<Output = Result<Reply>>) -> Result<Reply> {
+    let started = Instant::now();
+    let result = exchange.await;
+    let status = result.as_ref().map_or_else(|error| error.kind().to_owned(), |reply| reply.status.to_string());
     metrics::counter!("doorward_identities_requests_total", "operation" => operation.id, "status" => status)
         .increment(1);
     metrics::histogram!("doorward_identities_request_seconds", "operation" => operation.id)
         .record(started.elapsed().as_secs_f64());
+    result
 }
 
 /// The start of an error's body; nothing when it cannot be read.

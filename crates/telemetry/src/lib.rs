@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -28,21 +28,11 @@ const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error("`{filter}` is not a log filter; write it like `info,doorward::capture=debug`")]
-    Filter {
-        filter: String,
-        #[source]
-        source: ParseError,
-    },
+    Filter { filter: String, source: ParseError },
     #[error("cannot start logging; it was started before in this process")]
-    Logs {
-        #[source]
-        source: TryInitError,
-    },
+    Logs { source: TryInitError },
     #[error("cannot start counting; it was started before in this process")]
-    Metrics {
-        #[source]
-        source: BuildError,
-    },
+    Metrics { source: BuildError },
 }
 
 /// What is logged, and how.
@@ -66,9 +56,9 @@ impl Default for LogOptions {
     }
 }
 
-/// Everything counted so far, as Prometheus reads it.
-#[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+/// Everything counted so far, as Prometheus reads it: `render` gives the text a server scrapes, `run_upkeep` sums up
+/// what was measured since the last call. Without either, single measurements pile up in memory.
+pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;
 
 /// Starts logging, counting and the panic hook, once per process.
 pub fn start(options: &LogOptions) -> Result<Metrics, TelemetryError> {
@@ -93,19 +83,19 @@ pub fn logs(options: &LogOptions) -> Result<(), TelemetryError> {
     started.map_err(|source| TelemetryError::Logs { source })
 }
 
-/// A filter like `info,doorward::capture=debug`. ONNX Runtime tells of every piece of memory it takes; only its warnings are
-/// logged unless the filter names it (`ort=info`).
+/// A filter like `info,doorward::capture=debug`. ONNX Runtime tells of every piece of memory it takes; only its
+/// warnings are logged unless the filter names it (`ort=info`).
 pub fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
     EnvFilter::builder()
         .parse(format!("ort=warn,{text}"))
         .map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })
 }
 
-/// Counts from now on. Somebody has to call [`Metrics::upkeep`] every few seconds.
+/// Counts from now on. Somebody has to call [`Metrics::run_upkeep`] every few seconds.
 pub fn metrics() -> Result<Metrics, TelemetryError> {
     let built = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS);
     let built = built.and_then(PrometheusBuilder::install_recorder);
-    built.map(Metrics).map_err(|source| TelemetryError::Metrics { source })
+    built.map_err(|source| TelemetryError::Metrics { source })
 }
 
 /// Logs and counts a panic with its place and thread, and without its message, which may hold what must not be told.
@@ -123,24 +113,6 @@ pub fn panic_hook() {
                 writeln!(std::io::stderr(), "doorward: the thread {thread} panicked at {location}; please report this");
         }
     }));
-}
-
-impl Metrics {
-    /// The text a Prometheus server scrapes.
-    pub fn render(&self) -> String {
-        self.0.render()
-    }
-
-    /// Sums up what was measured since the last call; without it, or a scrape, single measurements pile up in memory.
-    pub fn upkeep(&self) {
-        self.0.run_upkeep();
-    }
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
 }
 
 /// One kind of error, told at most once per period.

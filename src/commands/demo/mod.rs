@@ -97,7 +97,7 @@ async fn start_engine(data: PathBuf, store: &ModelStore, stop: CancellationToken
     let (store, given) = (store.clone(), password.clone());
     let opened = tokio::task::spawn_blocking(move || -> Result<Engine> {
         let engine = Engine::open(&data, &store, "auto")?;
-        engine.add_user(USER, "Administrator", &given)?;
+        engine.accounts().put(USER, "Administrator", &given)?;
         Ok(engine)
     });
     let engine = opened.await??;

@@ -41,7 +41,7 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
             None if secure => Some(Tls::new(TlsFiles::self_made(&args.data, address.ip(), &args.name)?)?),
             given => given,
         };
-        let administrator = engine.first_administrator()?;
+        let administrator = engine.accounts().first_administrator()?;
         Ok::<_, EngineError>((engine, tls, administrator))
     });
     let (engine, tls, administrator) = opened.await??;

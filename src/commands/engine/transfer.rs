@@ -41,7 +41,7 @@ pub async fn import(args: EngineImportArgs) -> CommandResult {
     })?;
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on this machine")?;
     let url = format!("http://{}", listener.local_addr().context("cannot tell the port")?);
-    let guest = engine.guest()?;
+    let guest = engine.accounts().guest()?;
     let url = url.parse().context("the address of this machine makes no URL")?;
     let client = Client::new(&IdentitiesConfig::new(url, guest.username, guest.password.clone()).client())?;
     let stop = CancellationToken::new();

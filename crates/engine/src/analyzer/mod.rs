@@ -6,32 +6,19 @@
 #[cfg(test)]
 pub mod fake;
 mod models;
-mod upright;
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-pub use models::loader;
-pub use upright::{Upright, upright};
+pub use models::{Upright, loader, upright};
 
-use super::error::{AnalyzeError, EngineError};
+use super::error::{AnalyzeError, EngineError, Refusal};
 use faces::detect::Face;
-use faces::embed::{Embedding, Metric};
+use faces::embed::{Embedding, FaceModel};
 use faces::picture::Picture;
 use faces::quality::Quality;
-
-/// The embedding model everything is compared by.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FaceModel {
-    /// Its name in the manifest.
-    pub name: String,
-    pub dimensions: usize,
-    pub metric: Metric,
-    /// The score from which on two vectors are one person, in the metric's own terms.
-    pub threshold: f32,
-}
 
 /// A face, its vector and how good a picture of it this is.
 #[derive(Debug, Clone)]
@@ -74,29 +61,21 @@ pub trait FaceAnalyzer: Send {
 /// Loads so many analysers of the model with this name; they all have a name of the manifest, also for `auto`.
 pub type Loader = Arc<dyn Fn(&str, usize) -> Result<Vec<Box<dyn FaceAnalyzer>>, EngineError> + Send + Sync>;
 
-/// A few analysers, lent to one request at a time each.
+/// A few analysers of one model, each used by one request at a time.
 pub struct Analyzers {
     model: FaceModel,
-    /// The analysers that are not lent. Nothing waits under this lock, and no other is held with it.
-    idle: Mutex<Vec<Box<dyn FaceAnalyzer>>>,
+    /// Each is locked by the one request that works with it, which takes no other lock meanwhile.
+    all: Vec<Mutex<Box<dyn FaceAnalyzer>>>,
     /// As many permits as there are analysers; requests wait in the order they came.
     free: Arc<Semaphore>,
 }
 
-/// An analyser on loan from the pool; it goes back when this is dropped, even by a panic.
-struct Lent {
-    analyzer: Option<Box<dyn FaceAnalyzer>>,
-    pool: Arc<Analyzers>,
-    /// Given back after the analyser: fields are dropped after [`Drop::drop`].
-    _permit: OwnedSemaphorePermit,
-}
-
 impl Analyzers {
-    /// A pool of at least one, all of the same model.
-    pub fn new(first: Box<dyn FaceAnalyzer>, others: Vec<Box<dyn FaceAnalyzer>>) -> Self {
-        let model = first.model().clone();
-        let idle: Vec<_> = others.into_iter().chain([first]).collect();
-        Self { model, free: Arc::new(Semaphore::new(idle.len())), idle: Mutex::new(idle) }
+    /// A pool of these, all of the same model, of which there must be one.
+    pub fn new(analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
+        let model = analyzers.first().ok_or(EngineError::NoAnalyzer)?.model().clone();
+        let all: Vec<_> = analyzers.into_iter().map(Mutex::new).collect();
+        Ok(Self { model, free: Arc::new(Semaphore::new(all.len())), all })
     }
 
     pub fn model(&self) -> &FaceModel {
@@ -107,23 +86,16 @@ impl Analyzers {
     /// finished even if nobody waits for it any more.
     pub async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&mut dyn FaceAnalyzer) -> T + Send + 'static,
-    ) -> Result<T, EngineError> {
+        work: impl FnOnce(&mut dyn FaceAnalyzer) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
         let permit = self.free.clone().acquire_owned().await.map_err(|_| EngineError::Interrupted)?;
-        let analyzer = self.idle.lock().pop();
-        let mut lent = Lent { analyzer, pool: self.clone(), _permit: permit };
+        let pool = self.clone();
         let worked = tokio::task::spawn_blocking(move || {
-            let analyzer = lent.analyzer.as_deref_mut()?;
-            Some(work(analyzer))
+            let _permit = permit;
+            // While others come and go, the free one may be missed: then the first is waited for.
+            let free = pool.all.iter().find_map(Mutex::try_lock).or_else(|| pool.all.first().map(Mutex::lock));
+            free.map(|mut analyzer| work(analyzer.as_mut()))
         });
-        worked.await.ok().flatten().ok_or(EngineError::Interrupted)
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(analyzer) = self.analyzer.take() {
-            self.pool.idle.lock().push(analyzer);
-        }
+        worked.await.ok().flatten().ok_or(EngineError::Interrupted)?
     }
 }

@@ -4,17 +4,16 @@
 //! one administrator if there was one, counts at once for the engine that serves the folder, and is in the audit log.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use identities::Permission;
 use rusqlite::Transaction;
 use secrecy::SecretString;
 
-use super::password;
+use super::secrets;
 use crate::error::EngineError;
-use crate::refusal::Refusal;
-use crate::roles::ADMINISTRATOR;
-use crate::store::audit::{self, AuditLine};
-use crate::store::users::{self, RoleLine, UserLine};
+use crate::store::users::ADMINISTRATOR;
+use crate::store::users::{self, AuditLine, RoleLine, UserLine};
 use crate::store::{Stop, Store};
 
 /// The name of the user the first start makes.
@@ -22,29 +21,67 @@ const FIRST_USER: &str = "admin";
 
 /// The name of the user an import works as, and the role it has. One left behind by a kill gets a new password at the
 /// next import, and until then has one nobody knows.
-pub const GUEST: &str = "(import)";
+const GUEST: &str = "(import)";
 const GUEST_ROLE: &str = "Enroller";
 
 /// Who the audit log says has made a change from the command line.
 const OPERATOR: &str = "(command line)";
 
 /// The accounts of a data folder.
+#[derive(Clone)]
 pub struct Accounts {
-    store: Store,
+    pub(crate) store: Arc<Store>,
 }
 
 impl Accounts {
     pub fn open(data: &Path) -> Result<Self, EngineError> {
-        Ok(Self { store: Store::open(data)? })
+        Ok(Self { store: Arc::new(Store::open(data)?) })
     }
 
     /// Adds a user, or gives an existing one this role and password; earlier tokens of theirs are void then.
     pub fn put(&self, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
-        Ok(put_user(&self.store, username, role, password)?)
+        check_name("user", username)?;
+        let hash = secrets::hash(password)?;
+        let put = self.store.write("store the user", |transaction| {
+            keeping_an_administrator(transaction, || match users::put(transaction, username, &hash, role)? {
+                Some(user_id) => users::record_change(transaction, OPERATOR, "putUser", Some(&user_id)),
+                None => Err(unknown_role(transaction, role)),
+            })
+        });
+        Ok(put?)
+    }
+
+    /// Makes an administrator with a random password if there is none yet, and gives name and password, which nobody
+    /// will see again.
+    pub fn first_administrator(&self) -> Result<Option<(String, SecretString)>, EngineError> {
+        if self.store.read("look for an administrator", users::has_administrator)? {
+            return Ok(None);
+        }
+        let password = secrets::generate();
+        let hash = secrets::hash(&password)?;
+        let made = self.store.write("store the first administrator", |transaction| {
+            let mut name = FIRST_USER.to_owned();
+            let mut n = 1;
+            while users::by_name(transaction, &name)?.is_some() {
+                n += 1;
+                name = format!("{FIRST_USER}-{n}");
+            }
+            let user_id = users::put(transaction, &name, &hash, ADMINISTRATOR)?;
+            users::record_change(transaction, OPERATOR, "putUser", user_id.as_deref())?;
+            Ok(Some((name, password)))
+        });
+        Ok(made?)
+    }
+
+    /// Makes the guest, with a random password, for as long as the guest is held.
+    pub fn guest(self) -> Result<Guest, EngineError> {
+        let password = secrets::generate();
+        self.put(GUEST, GUEST_ROLE, &password)?;
+        Ok(Guest { username: GUEST, password, accounts: self })
     }
 
     pub fn set_password(&self, username: &str, password: &SecretString) -> Result<(), EngineError> {
-        let hash = password::hash(password)?;
+        let hash = secrets::hash(password)?;
         self.change("store the password", "setPassword", username, |transaction, user| {
             users::set_password(transaction, &user.user_id, &hash)
         })
@@ -71,16 +108,14 @@ impl Accounts {
 
     /// Gives a role exactly these permissions, each `Name` or `Category/Name`, making it if need be.
     pub fn put_role(&self, role: &str, permissions: &[String]) -> Result<(), EngineError> {
-        if role.trim() != role || role.is_empty() || role.chars().count() > 256 {
-            return Err(EngineError::UnusableRoleName);
-        }
+        check_name("role", role)?;
         let permissions: Vec<_> = permissions.iter().map(|name| permission(name)).collect::<Result<_, _>>()?;
         let put = self.store.write("store the role", |transaction| {
             if users::roles(transaction)?.iter().any(|known| known.name == role && known.built_in) {
                 return Err(EngineError::BuiltInRole { role: role.to_owned() }.into());
             }
             users::put_role(transaction, role, false, &permissions)?;
-            audit::record(transaction, OPERATOR, "setRole", Some(role))
+            users::record_change(transaction, OPERATOR, "setRole", Some(role))
         });
         Ok(put?)
     }
@@ -101,7 +136,7 @@ impl Accounts {
                 return Err(EngineError::RoleInUse { role: role.to_owned(), users: holders.join(", ") }.into());
             }
             users::remove_role(transaction, role)?;
-            audit::record(transaction, OPERATOR, "removeRole", Some(role))
+            users::record_change(transaction, OPERATOR, "removeRole", Some(role))
         });
         Ok(removed?)
     }
@@ -112,7 +147,7 @@ impl Accounts {
 
     /// The last entries of the audit log, newest first.
     pub fn audit(&self, last: u32) -> Result<Vec<AuditLine>, EngineError> {
-        Ok(self.store.read("read the audit log", |connection| audit::last(connection, last))?)
+        Ok(self.store.read("read the audit log", |connection| users::last_changes(connection, last))?)
     }
 
     /// Changes an existing user.
@@ -128,62 +163,35 @@ impl Accounts {
                 .ok_or_else(|| EngineError::UnknownUser { username: username.to_owned() })?;
             keeping_an_administrator(transaction, || {
                 change(transaction, &user)?;
-                audit::record(transaction, OPERATOR, operation, Some(&user.user_id))
+                users::record_change(transaction, OPERATOR, operation, Some(&user.user_id))
             })
         });
         Ok(changed?)
     }
 }
 
-/// Adds a user, or gives an existing one this role and password; earlier tokens of theirs are void then. Works beside
-/// a running engine.
-pub fn put_user(store: &Store, username: &str, role: &str, password: &SecretString) -> Result<(), Refusal> {
-    if username.trim() != username || username.is_empty() || username.chars().count() > 256 {
-        return Err(EngineError::UnusableUsername.into());
-    }
-    let hash = password::hash(password)?;
-    store.write("store the user", |transaction| {
-        keeping_an_administrator(transaction, || match users::put(transaction, username, &hash, role)? {
-            Some(user_id) => audit::record(transaction, OPERATOR, "putUser", Some(&user_id)),
-            None => Err(unknown_role(transaction, role)),
-        })
-    })
+/// A user of the engine's own process, who may put people in; removed when dropped.
+pub struct Guest {
+    pub username: &'static str,
+    pub password: SecretString,
+    accounts: Accounts,
 }
 
-/// Makes an administrator with a random password where there is none; the password is known to nobody but the caller.
-pub fn first_administrator(store: &Store) -> Result<Option<(String, SecretString)>, Refusal> {
-    if store.read("look for an administrator", users::has_administrator)? {
-        return Ok(None);
-    }
-    let password = password::generate();
-    let hash = password::hash(&password)?;
-    store.write("store the first administrator", |transaction| {
-        let taken = |name: &String| users::by_name(transaction, name).map(|user| user.is_some());
-        let mut name = FIRST_USER.to_owned();
-        for n in 2.. {
-            if !taken(&name)? {
-                break;
-            }
-            name = format!("{FIRST_USER}-{n}");
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let removed = self.accounts.store.write("remove the guest", |transaction| {
+            let user = users::by_name(transaction, GUEST)?;
+            user.map_or(Ok(()), |user| users::remove(transaction, &user.user_id))
+        });
+        if let Err(error) = removed.map_err(EngineError::from) {
+            tracing::warn!("cannot remove the user {}, whose password nobody knows: {error}", self.username);
         }
-        let user_id = users::put(transaction, &name, &hash, ADMINISTRATOR)?;
-        audit::record(transaction, OPERATOR, "putUser", user_id.as_deref())?;
-        Ok(Some((name, password)))
-    })
+    }
 }
 
-/// Makes the guest, with a random password.
-pub fn guest(store: &Store) -> Result<SecretString, Refusal> {
-    let password = password::generate();
-    put_user(store, GUEST, GUEST_ROLE, &password)?;
-    Ok(password)
-}
-
-pub fn remove_guest(store: &Store) -> Result<(), Refusal> {
-    store.write("remove the guest", |transaction| match users::by_name(transaction, GUEST)? {
-        Some(user) => users::remove(transaction, &user.user_id),
-        None => Ok(()),
-    })
+fn check_name(of: &'static str, name: &str) -> Result<(), EngineError> {
+    let usable = name.trim() == name && (1..=256).contains(&name.chars().count());
+    if usable { Ok(()) } else { Err(EngineError::UnusableName { of }) }
 }
 
 /// Refuses a change that would leave nobody who may do everything.
@@ -283,7 +291,7 @@ mod tests {
         assert!(matches!(set("Viewer", &["Add Tags"]), Err(EngineError::BuiltInRole { .. })));
         assert!(matches!(accounts.remove_role("Viewer"), Err(EngineError::BuiltInRole { .. })));
         assert!(matches!(accounts.remove_role("nothing"), Err(EngineError::UnknownRole { .. })));
-        assert!(matches!(set(" x", &["Add Tags"]), Err(EngineError::UnusableRoleName)));
+        assert!(matches!(set(" x", &["Add Tags"]), Err(EngineError::UnusableName { of: "role" })));
         accounts.put("desk", "Guard", &"password".into()).unwrap();
         assert!(matches!(accounts.remove_role("Guard"), Err(EngineError::RoleInUse { .. })));
         accounts.remove("desk").unwrap();

@@ -4,9 +4,8 @@
 //! a user removed, a role changed or a password replaced counts at once.
 
 mod accounts;
-mod password;
+mod secrets;
 mod throttle;
-mod token;
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -16,12 +15,11 @@ use identities::Permission;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 
-use super::error::EngineError;
-use super::refusal::{Refusal, Unauthenticated};
+use super::error::{EngineError, Refusal, Unauthenticated};
 use super::store::{Store, users};
-pub use accounts::{Accounts, GUEST, first_administrator, guest, put_user, remove_guest};
+pub use accounts::{Accounts, Guest};
+use secrets::Tokens;
 use throttle::Throttle;
-use token::Tokens;
 
 /// A known user making a request.
 #[derive(Debug, Clone)]
@@ -53,7 +51,7 @@ impl Caller {
 
 impl Auth {
     pub fn new(store: &Store) -> Result<Self, Refusal> {
-        let secret = store.write("read the token secret", token::secret)?;
+        let secret = store.write("read the token secret", secrets::token_secret)?;
         Ok(Self { tokens: Tokens::new(&secret), throttle: Mutex::default() })
     }
 
@@ -72,13 +70,13 @@ impl Auth {
         }
         let user = store.read("look up a user", |connection| users::by_name(connection, username))?;
         match user {
-            Some(user) if password::verify(password, Some(&user.password_hash)) => {
+            Some(user) if secrets::verify(password, Some(&user.password_hash)) => {
                 let token = self.tokens.issue(&user.user_id, user.token_version, Utc::now())?;
                 Ok((user.username, token))
             }
             known => {
                 if known.is_none() {
-                    password::verify(password, None);
+                    secrets::verify(password, None);
                 }
                 self.throttle.lock().failed(client, username, Instant::now());
                 Err(Refusal::Unauthenticated(Unauthenticated::BadCredentials))

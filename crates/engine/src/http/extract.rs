@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::names;
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::guid::guid;
-use crate::refusal::{Refusal, Unauthenticated};
+use crate::error::{Refusal, Unauthenticated};
+use crate::store::guid;
 
 /// A JSON object; other media types and other JSON are refused.
 pub struct Json<T>(pub T);
@@ -46,26 +46,25 @@ impl<T: DeserializeOwned> FromRequest<Engine> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
-        let sent = Sent::from_request(request, engine).await?;
-        object(&in_utf8(sent.body, charset(&sent.media_type)?)?).map(Self)
+        let (media_type, body) = sent(request, engine).await?;
+        object(&media_type, body).map(Self)
     }
 }
 
-/// A body as it was sent, and what its media type was said to be.
-struct Sent {
-    media_type: String,
-    body: Bytes,
-}
-
-impl FromRequest<Engine> for Sent {
+impl<T: DeserializeOwned + Default> FromRequest<Engine> for OptionalJson<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media_type = media_type.to_owned();
-        let body = Bytes::from_request(request, engine).await.map_err(|_| unreadable())?;
-        Ok(Self { media_type, body })
+        let (media_type, body) = sent(request, engine).await?;
+        if body.trim_ascii().is_empty() { Ok(Self(T::default())) } else { object(&media_type, body).map(Self) }
     }
+}
+
+/// What the media type of a body was said to be, and the body as it was sent.
+async fn sent(request: Request, engine: &Engine) -> Result<(String, Bytes), Refusal> {
+    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.to_owned();
+    Ok((media_type, Bytes::from_request(request, engine).await.map_err(|_| unreadable())?))
 }
 
 /// The encoding a media type states; refused when it is not one of JSON's media types.
@@ -96,27 +95,16 @@ fn in_utf8(body: Bytes, stated: Option<&'static Encoding>) -> Result<Bytes, Refu
 }
 
 /// A JSON object, its names in any case. A property that is `null` is absent where its type allows it to be.
-fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+fn object<T: DeserializeOwned>(media_type: &str, body: Bytes) -> Result<T, Refusal> {
+    let body = in_utf8(body, charset(media_type)?)?;
     // Derived types would also be read from an array of their values.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Refusal::bad_input("the body must be a JSON object"));
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut json = serde_json::Deserializer::from_slice(&body);
     let value = names::read(&mut json).map_err(Refusal::bad_input)?;
     json.end().map_err(|_| Refusal::bad_input("the body must be one JSON object"))?;
     Ok(value)
-}
-
-impl<T: DeserializeOwned + Default> FromRequest<Engine> for OptionalJson<T> {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Refusal> {
-        let sent = Sent::from_request(request, engine).await?;
-        if sent.body.trim_ascii().is_empty() {
-            return Ok(Self(T::default()));
-        }
-        object(&in_utf8(sent.body, charset(&sent.media_type)?)?).map(Self)
-    }
 }
 
 impl<T: DeserializeOwned> FromRequestParts<Engine> for Query<T> {
@@ -195,8 +183,7 @@ pub async fn bytes(field: Field<'_>) -> Result<Bytes, Refusal> {
 }
 
 pub async fn text(field: Field<'_>) -> Result<String, Refusal> {
-    let bytes = bytes(field).await?;
-    let text = identities::text_file::decode(&bytes);
+    let text = identities::text_file::decode(&bytes(field).await?);
     text.ok_or_else(|| Refusal::bad_input("a text part of the form must be UTF-8"))
 }
 

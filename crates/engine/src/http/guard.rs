@@ -1,25 +1,32 @@
 //! What every request goes through before its handler: who asks (401), whether they may (403), and its body within
-//! limits of size, time and memory (400).
+//! limits of size, time and memory (400); and the operations by which a caller becomes somebody: authenticate,
+//! renewToken and the user profile.
 //!
 //! In: a request and the [`Route`](super::Route) it is for. Out: a response, counted and timed. The body is read here
 //! in one place, so that no handler leaves a client talking to a closed connection.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
-use axum::extract::{Request, State};
-use axum::http::HeaderValue;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Answer};
 use futures_util::StreamExt;
-use identities::operation::{Access, Operation};
+use identities::operation::{AUTHENTICATE, Access, Operation, RENEW_TOKEN, USER_PROFILE};
+use identities::wire::{AuthenticateRequest, AuthenticateResponse, UserProfile};
+use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
+use super::extract::{Json, filled};
+use super::{Answered, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::refusal::{Refusal, Unauthenticated};
+use crate::error::{Refusal, Unauthenticated};
 
 /// How long a body may take to arrive, and how much longer for each of its bytes: a photo from a phone with a poor
 /// uplink comes in, a trickle does not.
@@ -136,4 +143,40 @@ async fn drain(body: &mut BodyDataStream) {
     };
     // Too slow or too much: the connection is closed with the rest unread.
     let _ = tokio::time::timeout(DRAIN_TIME, read).await;
+}
+
+/// A user name and a password: nobody anonymous gets to send more.
+const CREDENTIALS: usize = 16 << 10;
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::new(&AUTHENTICATE, authenticate).with_body(CREDENTIALS),
+        Route::new(&RENEW_TOKEN, renew),
+        Route::new(&USER_PROFILE, profile),
+    ]
+}
+
+async fn authenticate(
+    engine: Engine,
+    Extension(ConnectInfo(client)): Extension<ConnectInfo<SocketAddr>>,
+    Json(request): Json<AuthenticateRequest>,
+) -> Answered<AuthenticateResponse> {
+    filled("username", &request.username)?;
+    filled("password", &request.password)?;
+    let (name, password) = (request.username, SecretString::from(request.password));
+    let log_in = engine
+        .limited(&engine.inner.hashing, move |inner| inner.auth.log_in(&inner.store, client.ip(), &name, &password));
+    let (username, token) = log_in.await?;
+    Ok(Answer(AuthenticateResponse { username, token }))
+}
+
+async fn renew(engine: Engine, caller: Caller) -> Answered<AuthenticateResponse> {
+    let token = engine.inner.auth.renew(&caller)?;
+    Ok(Answer(AuthenticateResponse { username: caller.username, token }))
+}
+
+async fn profile(caller: Caller, headers: HeaderMap) -> Answer<UserProfile> {
+    // A user name may be an address, as they are with the vendor.
+    let email = Some(caller.username).filter(|name| name.contains('@'));
+    Answer(UserProfile { email, roles: vec![caller.role.into()], token: bearer(&headers) })
 }

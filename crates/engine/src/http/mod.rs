@@ -4,47 +4,44 @@
 //! Paths, methods and permissions come from the [table of operations](identities::operation). One file per group of
 //! operations holds its handlers; they call the engine and know no SQL and no model.
 
-mod auth;
-mod detections;
-mod documents;
 mod extract;
-mod face_edge;
 mod faces;
+mod files;
 mod guard;
-mod health;
-mod named;
 mod names;
 mod openapi;
 mod page;
 mod parts;
-mod paths;
 mod people;
-mod photos;
-mod problem;
-mod settings;
-mod tags;
 
 use std::any::Any;
 use std::sync::Arc;
 
 use ::faces::picture::MAX_PHOTO_BYTES;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts};
 use axum::handler::Handler;
-use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Json, Router};
-use identities::operation::{Operation, Verb};
+use guard::{Guard, guard};
+use identities::operation::Operation;
+use identities::wire::ProblemDetails;
+use names::Paths;
+use rusqlite::{Connection, Transaction};
+use serde::Serialize;
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::error;
+use uuid::Uuid;
 
-use super::engine::Engine;
-use super::refusal::Refusal;
-use guard::{Guard, guard};
-use paths::Paths;
-use problem::problem;
+use crate::auth::Caller;
+use crate::engine::Engine;
+use crate::error::{Refusal, Unauthenticated, with_causes};
+use crate::store::{Stop, people as records};
 
 /// The largest body of an operation with a picture: the largest photo as base64 (four bytes for three), and the rest of
 /// the request.
@@ -69,13 +66,50 @@ pub struct Route {
 
 impl Route {
     fn new<H: Handler<T, Engine>, T: 'static>(operation: &'static Operation, handler: H) -> Self {
-        let method = match operation.verb {
-            Verb::Get => MethodFilter::GET,
-            Verb::Post => MethodFilter::POST,
-            Verb::Put => MethodFilter::PUT,
-            Verb::Delete => MethodFilter::DELETE,
-        };
+        // Every method of the table is one that routes know.
+        let method = MethodFilter::try_from(operation.verb.method()).expect("a method of the table");
         Self { operation, body_limit: RECORD, handler: on(method, handler) }
+    }
+
+    /// An operation that reads from one snapshot of the data folder and answers in JSON.
+    fn reading<A, T>(
+        operation: &'static Operation,
+        read: impl Fn(&Connection, A) -> Result<T, Stop> + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: FromRequestParts<Engine> + Send + 'static,
+        T: Serialize + Send + 'static,
+    {
+        Self::new(operation, move |engine: Engine, asked: A| async move {
+            engine.read(operation.id, move |connection| read(connection, asked)).await.map(Json)
+        })
+    }
+
+    /// An operation that reads something of a person.
+    fn of_person<T: Serialize + Send + 'static>(
+        operation: &'static Operation,
+        read: fn(&Connection, Uuid) -> Result<T, Stop>,
+    ) -> Self {
+        Self::reading(operation, move |connection, extract::Id(person)| {
+            records::require(connection, person)?;
+            read(connection, person)
+        })
+    }
+
+    /// An operation that changes a record in one transaction. `change` is told the caller's name; beside the answer it
+    /// gives the id of what was changed, for the audit log.
+    fn changing<M, A, T>(
+        operation: &'static Operation,
+        change: impl Fn(&Transaction, &str, A) -> Result<(String, T), Stop> + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        M: 'static,
+        A: FromRequest<Engine, M> + Send + 'static,
+        T: IntoResponse + Send + 'static,
+    {
+        Self::new(operation, move |engine: Engine, caller: Caller, asked: A| async move {
+            engine.change(caller, operation, move |transaction, username| change(transaction, username, asked)).await
+        })
     }
 
     /// The same with another limit than that of a record.
@@ -86,20 +120,7 @@ impl Route {
 
 /// Every operation there is: the contract's, and what the page needs beside it.
 fn routes() -> Vec<Route> {
-    let groups = [
-        auth::routes(),
-        face_edge::routes(),
-        faces::routes(),
-        people::routes(),
-        parts::routes(),
-        named::routes(),
-        photos::routes(),
-        documents::routes(),
-        tags::routes(),
-        detections::routes(),
-        settings::routes(),
-        page::routes(),
-    ];
+    let groups = [guard::routes(), faces::routes(), files::routes(), people::routes(), parts::routes(), page::routes()];
     groups.into_iter().flatten().collect()
 }
 
@@ -118,26 +139,56 @@ pub fn router(engine: Engine, metrics: Option<Metrics>) -> Router {
     let router = Router::new()
         .merge(api.clone())
         .nest("/identities", api)
-        .merge(health::router(metrics))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
+        .merge(page::health_and_metrics(metrics))
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "Not found", "there is no such operation") })
+        .method_not_allowed_fallback(|| async {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "the operation exists with another method")
+        })
         // The guard limits bodies, each operation's by its own measure.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(engine);
     // Around the whole, for a path is spelt before it is looked up.
-    Router::new().fallback_service(router).layer(from_fn_with_state(paths, paths::spell))
-}
-
-async fn no_such_path() -> Response {
-    problem(StatusCode::NOT_FOUND, "Not found", "there is no such operation")
-}
-
-async fn no_such_method() -> Response {
-    problem(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "the operation exists with another method")
+    Router::new().fallback_service(router).layer(from_fn_with_state(paths, names::spell))
 }
 
 /// The panic hook has logged it.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the engine's log says more")
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, title, detail) = match &self {
+            Self::BadInput(detail) => (StatusCode::BAD_REQUEST, "Bad request", detail.clone()),
+            Self::Unauthenticated(why) => (StatusCode::UNAUTHORIZED, "Unauthorized", why.to_string()),
+            Self::Forbidden(wanted) => {
+                let names: Vec<_> = wanted.iter().map(|permission| permission.name()).collect();
+                let detail = format!("this needs the permission {}", names.join(" or "));
+                (StatusCode::FORBIDDEN, "Forbidden", detail)
+            }
+            Self::NotFound(what) => (StatusCode::NOT_FOUND, "Not found", format!("there is no such {what}")),
+            Self::TurnedDown(detail) => (StatusCode::INTERNAL_SERVER_ERROR, "Picture turned down", detail.clone()),
+            Self::Internal(failure) => {
+                error!("{}", with_causes(failure));
+                (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the engine's log says more".into())
+            }
+        };
+        let mut response = problem(status, title, detail);
+        if let Self::Unauthenticated(why) = self {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            if let Unauthenticated::Throttled { retry_secs } = why {
+                response.headers_mut().insert(RETRY_AFTER, retry_secs.into());
+            }
+        }
+        response
+    }
+}
+
+/// A problem+json response.
+pub fn problem(status: StatusCode, title: &str, detail: impl Into<String>) -> Response {
+    let (title, detail) = (Some(title.into()), Some(detail.into()));
+    let details =
+        ProblemDetails { title, status: Some(i32::from(status.as_u16())), detail, ..ProblemDetails::default() };
+    (status, [(CONTENT_TYPE, "application/problem+json")], Json(details)).into_response()
 }

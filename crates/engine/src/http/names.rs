@@ -1,15 +1,22 @@
-//! Names in any case, as the vendor's framework takes them: those of JSON properties, of the query, of form parts.
+//! Names in any case, as the vendor's framework takes them: those of JSON properties, of the query, of form parts, and
+//! of the fixed segments of paths: it knows `/API/v1/people` and `/api/v1/People` as one path.
 //!
-//! In: a deserializer, or the text of a query. Out: a request type, read as if every name had been written as the type
-//! has it. Two spellings of one name in one request are refused like the same name twice. It knows no operation.
+//! In: a deserializer, the text of a query, or the path of a request. Out: a request type, read as if every name had
+//! been written as the type has it; the path as the operations spell it, whatever they are variable in left alone. Two
+//! spellings of one name in one request are refused like the same name twice. It knows no operation and no methods.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use serde::Deserialize;
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+use axum::middleware::Next;
+use axum::response::Response;
 use serde::de::value::{MapDeserializer, StrDeserializer, StringDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
-use serde::forward_to_deserialize_any;
+use serde::{Deserialize, forward_to_deserialize_any};
 
 /// Texts of the query that are told from absent ones when they are empty. Every other parameter that is there without a
 /// value is absent: clients write `personId=` for a property that is not set.
@@ -154,12 +161,66 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 }
 
+/// The prefix the vendor's cloud has before every path.
+const PREFIX: &str = "identities";
+
+/// The paths of all operations, their segments apart.
+#[derive(Clone)]
+pub struct Paths(Arc<[Vec<&'static str>]>);
+
+impl Paths {
+    pub fn new(paths: impl Iterator<Item = &'static str>) -> Self {
+        Self(paths.map(|path| path.split('/').skip(1).collect()).collect())
+    }
+
+    /// The path as the operations spell it, when one of them is meant.
+    fn spelt(&self, path: &str) -> Option<String> {
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let (prefix, rest) = match segments.split_first() {
+            Some((first, rest)) if first.eq_ignore_ascii_case(PREFIX) => (Some(PREFIX), rest),
+            _ => (None, &segments[..]),
+        };
+        let is_variable = |segment: &&str| segment.starts_with('{');
+        let fits = |path: &&Vec<&'static str>| {
+            let same =
+                |(own, sent): (&&str, &&str)| is_variable(own) && !sent.is_empty() || own.eq_ignore_ascii_case(sent);
+            path.len() == rest.len() && path.iter().zip(rest).all(same)
+        };
+        // Of two that fit, the one that is fixed where the other is variable is meant.
+        let fixed = |path: &&Vec<&'static str>| path.iter().map(|own| !is_variable(own)).collect::<Vec<_>>();
+        let meant = self.0.iter().filter(fits).max_by_key(fixed)?;
+        let spelt = meant.iter().zip(rest).map(|(own, sent)| if is_variable(own) { *sent } else { *own });
+        Some(prefix.into_iter().chain(spelt).fold(String::new(), |path, segment| path + "/" + segment))
+    }
+}
+
+/// The middleware: before the path of a request is looked up, it is spelt as the operations have it.
+pub async fn spell(State(paths): State<Paths>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if let Some(spelt) = paths.spelt(path).filter(|spelt| spelt != path)
+        && let Some(uri) = with_path(request.uri(), spelt)
+    {
+        *request.uri_mut() = uri;
+    }
+    next.run(request).await
+}
+
+fn with_path(uri: &Uri, path: String) -> Option<Uri> {
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
 #[cfg(test)]
 mod tests {
+    use identities::wire::{DetectionsQuery, FaceEnrollQuery, PeopleQuery, TagWrite};
     use serde::Deserialize;
 
     use super::*;
-    use identities::wire::{DetectionsQuery, FaceEnrollQuery, PeopleQuery, TagWrite};
 
     #[test]
     fn a_query_is_read_as_the_framework_writes_it() {
@@ -187,5 +248,32 @@ mod tests {
         assert_eq!(tag, TagWrite { tag_name: "VIP".into(), ..TagWrite::default() });
         assert!(read(r#"{"tagName":"VIP","TagName":"Guest"}"#).unwrap_err().to_string().contains("duplicate field"));
         assert!(read(r#"{"tag_name":"VIP"}"#).is_err());
+    }
+
+    #[test]
+    fn fixed_segments_are_spelt_and_variable_ones_left_alone() {
+        let paths = Paths::new(
+            [
+                "/api/v1/Tags",
+                "/api/v1/people/{personId}",
+                "/api/v1/people/{personId}/aliases",
+                "/api/v1/people/enrollmentPhoto/{faceId}",
+                "/api/v1/people/{personId}/{other}",
+            ]
+            .into_iter(),
+        );
+        for (sent, spelt) in [
+            ("/API/V1/tags", Some("/api/v1/Tags")),
+            ("/Identities/Api/v1/People/ABC/Aliases", Some("/identities/api/v1/people/ABC/aliases")),
+            ("/api/v1/people/EnrollmentPhoto/Aliases", Some("/api/v1/people/enrollmentPhoto/Aliases")),
+            ("/api/v1/people/A%2fB", Some("/api/v1/people/A%2fB")),
+            ("/api/v1/people/", None),
+            ("/api/v1/nothing", None),
+            ("/", None),
+        ] {
+            assert_eq!(paths.spelt(sent).as_deref(), spelt, "{sent}");
+        }
+        let uri = with_path(&"http://host/API/v1/tags?a=B".parse().unwrap(), "/api/v1/Tags".into()).unwrap();
+        assert_eq!(uri.to_string(), "http://host/api/v1/Tags?a=B");
     }
 }

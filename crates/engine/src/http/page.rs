@@ -1,29 +1,33 @@
-//! The web page, and the lists it needs beyond the contract.
+//! What is no operation of the contract: the web page and the lists it needs, `/health` for whoever watches the engine,
+//! and `/metrics` for Prometheus.
 //!
 //! In: GET for the files; for the lists and for erasing, a token with the permissions of the contract's operations of
 //! the same kind. Out: HTML, style and scripts as they stand in `page/`, and JSON. What the page changes otherwise it
-//! changes through the contract.
+//! changes through the contract. Health and metrics ask for no token, so health says no more than that it works and how
+//! far it is; metrics are for this machine.
 
-use axum::Json as Answer;
-use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request};
+use axum::http::header::{self, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodRouter, get};
-use chrono::{DateTime, Utc};
+use axum::{Extension, Router};
+use chrono::Utc;
 use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operation, SEARCH_PEOPLE, Verb};
 use serde::Deserialize;
-use uuid::Uuid;
+use serde_json::json;
+use telemetry::Metrics;
 
+use super::Route;
 use super::extract::{Id, Query};
 use super::openapi::INDEX;
-use super::{Answered, Route};
+use super::problem;
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::refusal::Refusal;
-use crate::store::browse::{self, ListedPhoto, ListedSighting, PeopleList, WantedSightings};
-use crate::store::people;
+use crate::store::{browse, meta};
 
 /// Nothing from elsewhere and nothing inline; pictures come as blobs, because they are asked for with a token.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -57,19 +61,7 @@ struct PeopleFilter {
     text: String,
     #[serde(default)]
     skip: u32,
-    #[serde(default = "fifty")]
-    take: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SightingFilter {
-    /// The time of the last sighting on the page before this one; `before_row` is its row.
-    before_ms: Option<i64>,
-    before_row: Option<i64>,
-    person_id: Option<Uuid>,
-    known: Option<bool>,
-    #[serde(default = "fifty")]
+    #[serde(default = "browse::fifty")]
     take: u32,
 }
 
@@ -85,11 +77,17 @@ const ERASE_PHOTO: Operation =
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::new(&LIST_PEOPLE, list_people),
-        Route::new(&ERASE_PERSON, erase_person),
-        Route::new(&LIST_PHOTOS, list_photos),
-        Route::new(&ERASE_PHOTO, erase_photo),
-        Route::new(&LIST_SIGHTINGS, list_sightings),
+        Route::reading(&LIST_PEOPLE, |connection, Query(PeopleFilter { text, skip, take })| {
+            browse::people(connection, text.trim(), skip, take.min(MOST), Utc::now())
+        }),
+        Route::new(&ERASE_PERSON, |engine: Engine, caller: Caller, Id(person): Id| async move {
+            engine.erase_person(&caller, person).await
+        }),
+        Route::of_person(&LIST_PHOTOS, browse::photos),
+        Route::new(&ERASE_PHOTO, |engine: Engine, caller: Caller, Id(face): Id| async move {
+            engine.erase_photo(&caller, face).await
+        }),
+        Route::reading(&LIST_SIGHTINGS, |connection, Query(wanted)| browse::sightings(connection, &wanted, MOST)),
     ]
 }
 
@@ -120,43 +118,35 @@ async fn distrust(request: Request, next: Next) -> Response {
     response
 }
 
-async fn list_people(engine: Engine, Query(filter): Query<PeopleFilter>) -> Answered<PeopleList> {
-    let listed = engine.read("list people", move |connection| {
-        browse::people(connection, filter.text.trim(), filter.skip, filter.take.min(MOST), Utc::now())
+pub fn health_and_metrics(metrics: Option<Metrics>) -> Router<Engine> {
+    let router = Router::new().route("/health", get(health));
+    match metrics {
+        Some(metrics) => router.route("/metrics", get(render).layer(Extension(metrics))),
+        None => router,
+    }
+}
+
+/// 200 while the data folder can be read, 503 otherwise.
+async fn health(engine: Engine) -> Response {
+    let ok = engine.read("read the data folder", meta::model).await.is_ok();
+    let state = engine.model_state();
+    let health = json!({
+        "ok": ok,
+        // The embedding model that answers, and the one that will, once it has seen every enrolled photo.
+        "model": state.answering,
+        "preparing": state.preparing,
+        "photos_without_face": state.faceless,
     });
-    listed.await.map(Answer)
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health)).into_response()
 }
 
-async fn list_photos(engine: Engine, Id(person): Id) -> Answered<Vec<ListedPhoto>> {
-    let listed = engine.read("list a person's photos", move |connection| {
-        people::require(connection, person)?;
-        browse::photos(connection, person)
-    });
-    listed.await.map(Answer)
-}
-
-async fn list_sightings(engine: Engine, Query(filter): Query<SightingFilter>) -> Answered<Vec<ListedSighting>> {
-    let before = filter.before_ms.map(|ms| {
-        let time = DateTime::from_timestamp_millis(ms).ok_or_else(|| Refusal::bad_input("beforeMs is no time"))?;
-        Ok::<_, Refusal>((time, filter.before_row.unwrap_or(i64::MAX)))
-    });
-    let wanted = WantedSightings {
-        before: before.transpose()?,
-        person: filter.person_id,
-        known: filter.known,
-        most: filter.take.min(MOST),
-    };
-    engine.read("list who was seen", move |connection| browse::sightings(connection, &wanted)).await.map(Answer)
-}
-
-async fn erase_person(engine: Engine, caller: Caller, Id(person): Id) -> Result<(), Refusal> {
-    engine.erase_person(&caller, person).await
-}
-
-async fn erase_photo(engine: Engine, caller: Caller, Id(face): Id) -> Result<(), Refusal> {
-    engine.erase_photo(&caller, face).await
-}
-
-fn fifty() -> u32 {
-    50
+async fn render(
+    Extension(ConnectInfo(client)): Extension<ConnectInfo<SocketAddr>>,
+    Extension(metrics): Extension<Metrics>,
+) -> Response {
+    if !client.ip().to_canonical().is_loopback() {
+        return problem(StatusCode::FORBIDDEN, "Forbidden", "metrics are for this machine alone");
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
 }

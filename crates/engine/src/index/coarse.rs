@@ -30,8 +30,10 @@ pub struct Row {
 /// A probe's codes and what its bounds are made of.
 pub struct Probe {
     pub codes: Vec<i16>,
-    scale: f32,
-    length: f32,
+    /// What a row's coarse product is multiplied by, beside the row's own scale.
+    pub scale: f32,
+    /// What a row's rest is multiplied by in the bound.
+    pub length: f32,
     rest: f32,
 }
 
@@ -62,16 +64,6 @@ impl Probe {
             codes,
             scale,
         }
-    }
-
-    /// What a row's coarse product is multiplied by, beside the row's own scale.
-    pub fn scale(&self) -> f32 {
-        self.scale
-    }
-
-    /// What a row's rest is multiplied by in the bound.
-    pub fn length(&self) -> f32 {
-        self.length
     }
 
     /// The part of the bound that is the same for all rows no longer than `longest`.

@@ -112,9 +112,7 @@ impl Index {
         // For L2 all is told in minus half the squared distance: dot product less both half squared lengths.
         let (shift, rounding) = match self.metric {
             Metric::Cosine => (0.0, 0.0),
-            Metric::L2 => {
-                (-probe.length().powi(2) / 2.0, 4.0 * f32::EPSILON * self.longest.max(probe.length()).powi(2))
-            }
+            Metric::L2 => (-probe.length.powi(2) / 2.0, 4.0 * f32::EPSILON * self.longest.max(probe.length).powi(2)),
         };
         let slack = probe.slack(self.longest) + rounding + shift;
         let (mut best, mut best_row) = (f32::NEG_INFINITY, None);
@@ -194,8 +192,8 @@ impl Block {
         kernel::scan(&self.codes[..groups * stride], &probe.codes, |first, products| {
             for (n, product) in products.into_iter().enumerate() {
                 let row = first + n;
-                let coarse = product as f32 * probe.scale() * self.scales[row];
-                let bound = coarse + self.rests[row] * probe.length() + self.biases[row];
+                let coarse = product as f32 * probe.scale * self.scales[row];
+                let bound = coarse + self.rests[row] * probe.length + self.biases[row];
                 if row < taken {
                     each(row, bound);
                 }

@@ -7,13 +7,12 @@ use chrono::Utc;
 use rusqlite::Transaction;
 use uuid::Uuid;
 
-use super::Enrolment;
-use super::picture::Seen;
+use super::{Enrolment, Seen};
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
-use crate::refusal::Refusal;
-use crate::serving::Serving;
-use crate::store::{Stop, audit, faces, people};
+use crate::error::Refusal;
+use crate::gallery::Serving;
+use crate::store::{Stop, faces, people, users};
 
 /// What an enrolled photo must be at least, unless it is forced; a photo is matched against for years.
 const ENROLMENT_GATE: QualityOptions = QualityOptions { min_face_px: 48, min_total: 0.15 };
@@ -59,17 +58,11 @@ impl Inner {
                 if !enrolment.force {
                     nobody_elses(transaction, serving, enrolment.person, vector, &seen.jpeg)?;
                 }
-                let person = match enrolment.person {
-                    Some(person) => {
-                        people::require(transaction, person)?;
-                        person
-                    }
-                    None => {
-                        let person = Uuid::new_v4();
-                        people::create(transaction, person, now)?;
-                        person
-                    }
-                };
+                let person = enrolment.person.unwrap_or_else(Uuid::new_v4);
+                match enrolment.person {
+                    Some(_) => people::require(transaction, person)?,
+                    None => people::create(transaction, person, now)?,
+                }
                 let enrolled = faces::Enrolled {
                     face,
                     person,
@@ -80,7 +73,7 @@ impl Inner {
                 };
                 faces::insert_enrolled(transaction, &enrolled, now)?;
                 faces::insert_embedding(transaction, face, &found.embedding.model, vector)?;
-                audit::record(transaction, username, "faceEnroll", Some(&person.to_string()))?;
+                users::record_change(transaction, username, "faceEnroll", Some(&person.to_string()))?;
                 Ok::<_, Stop>((person, true))
             },
             |(person, new)| {

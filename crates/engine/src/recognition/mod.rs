@@ -5,55 +5,30 @@
 //! ([`Current`]): a change of the model waits for it.
 
 mod enrol;
-mod picture;
 mod record;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use faces::detect::Rect;
 use faces::embed::Embedding;
-use faces::picture::Picture;
+use faces::picture::{Interpolation, MAX_PIXELS, Picture, PictureError};
 use identities::Permission::{self, *};
-use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem};
+use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem, FaceEdgeRecognizeWithOptions};
+use record::{Recorded, sections};
 use uuid::Uuid;
 
-use super::analyzer::{Analyzed, Wanted};
-use super::auth::Caller;
-use super::engine::Engine;
-use super::error::EngineError;
-use super::refusal::Refusal;
-use super::serving::Current;
-use super::store::{people, tags};
-use picture::{Keep, analyze, decode, look_at, look_at_photo};
-use record::{Recorded, sections};
+use crate::analyzer::{Analyzed, Upright, Wanted, upright};
+use crate::auth::Caller;
+use crate::engine::Engine;
+use crate::error::{AnalyzeError, EngineError, Refusal};
+use crate::gallery::Current;
+use crate::store::{people, tags};
 
 /// Photos of detections are kept no larger than this, in pixels of the longest side.
 const DETECTION_SIDE: u32 = 1280;
 
 /// A detector's clock may be ahead of the engine's by this much before it is not believed.
 const CLOCK_AHEAD: TimeDelta = TimeDelta::minutes(1);
-
-/// What publish and publishWithResponse say of a picture.
-#[derive(Debug, Clone)]
-pub struct Published {
-    pub picture: Bytes,
-    pub detector: String,
-    pub time_zone: String,
-    pub time: DateTime<Utc>,
-    pub largest_only: bool,
-    pub allow_double: bool,
-    pub include: Include,
-}
-
-/// The sections of a person's record that were asked for; none when `person` is false.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Include {
-    pub person: bool,
-    pub names: bool,
-    pub addresses: bool,
-    pub tags: bool,
-    pub fields: bool,
-}
 
 /// What faceEnroll asks for.
 #[derive(Debug, Clone)]
@@ -65,27 +40,6 @@ pub struct Enrolment {
     pub force: bool,
 }
 
-/// Somebody to look up.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    pub crop: Bytes,
-    pub embedding: Option<Embedding>,
-}
-
-impl Include {
-    /// The same sections without those the caller may not see, which are left out silently.
-    fn permitted(self, caller: &Caller) -> Self {
-        let may = |wanted: &[Permission]| caller.may(&[ReadAllIdentity, MutateAllIdentity]) || caller.may(wanted);
-        Self {
-            person: self.person,
-            names: self.names && may(&[ReadAliases]),
-            addresses: self.addresses && may(&[ReadAddresses]),
-            tags: self.tags && may(&[MutateTags, ReadTags]),
-            fields: self.fields && may(&[MutateEntityFields, ReadEntityFields]),
-        }
-    }
-}
-
 impl Engine {
     /// What answers at this moment, for as long as it is held.
     pub(super) async fn serving(&self) -> Current {
@@ -93,21 +47,25 @@ impl Engine {
     }
 
     /// Who is in the picture; each face goes into the history, unless the same one was seen there a moment ago.
-    pub async fn publish(&self, caller: &Caller, published: Published) -> Result<Vec<DetectedFace>, Refusal> {
-        let published = Published { time: self.plausible(published.time, &published.detector), ..published };
-        let wanted = if published.largest_only { Wanted::Largest } else { Wanted::All };
+    pub async fn publish(
+        &self,
+        caller: &Caller,
+        mut request: FaceEdgeRecognizeWithOptions,
+    ) -> Result<Vec<DetectedFace>, Refusal> {
+        request.detect_time_utc = self.plausible(request.detect_time_utc, &request.detector_name);
+        leave_out_what_is_not_permitted(&mut request, caller);
+        let wanted = if request.largest_face_only { Wanted::Largest } else { Wanted::All };
         let serving = self.serving().await;
-        let seen = look_at(&serving, published.picture.clone(), wanted, Keep::Side(DETECTION_SIDE)).await?;
-        let include = published.include.permitted(caller);
+        let seen = look_at(&serving, request.expanded.0.clone(), wanted, Some(DETECTION_SIDE)).await?;
         self.blocking(move |inner| {
-            let recorded = inner.record(&serving, &published, &seen)?;
+            let recorded = inner.record(&serving, &request, &seen)?;
             inner.store.read("read the people who were seen", |connection| {
                 let now = Utc::now();
                 recorded
                     .into_iter()
                     .map(|Recorded { mut detected, person }| {
-                        if let Some(person) = person.filter(|_| include.person) {
-                            detected.person = Some(sections(connection, person, include, now)?);
+                        if let Some(person) = person.filter(|_| request.include_person) {
+                            detected.person = Some(sections(connection, person, &request, now)?);
                         }
                         Ok(detected)
                     })
@@ -135,17 +93,19 @@ impl Engine {
     }
 
     /// Whose face fills the picture; refused as not found when there is no face or nobody matches.
-    pub async fn look_up(&self, probe: Probe) -> Result<EdgePerson, Refusal> {
+    pub async fn look_up(&self, crop: Bytes, embedding: Option<Embedding>) -> Result<EdgePerson, Refusal> {
         let serving = self.serving().await;
-        let own = probe.embedding.filter(|embedding| serving.analyzers.model().takes(embedding));
-        let made = analyze(&serving, move |analyzer| {
-            let crop = decode(&probe.crop)?;
-            match own {
-                Some(embedding) => Ok(Some(embedding)),
-                None => Ok(analyzer.embed_crop(&crop)?),
-            }
-        })
-        .await?;
+        let own = embedding.filter(|embedding| serving.analyzers.model().takes(embedding));
+        let made = serving
+            .analyzers
+            .run(move |analyzer| {
+                let crop = decode(&crop)?;
+                match own {
+                    Some(embedding) => Ok(Some(embedding)),
+                    None => Ok(analyzer.embed_crop(&crop)?),
+                }
+            })
+            .await?;
         let embedding = made.ok_or(Refusal::NotFound("face in the picture"))?;
         self.blocking(move |inner| {
             let found = match serving.gallery.read().known(&embedding.values) {
@@ -189,7 +149,7 @@ impl Engine {
     /// All faces of a picture and who they are; nothing is stored.
     pub async fn list_faces(&self, picture: Bytes) -> Result<Vec<FaceDetectItem>, Refusal> {
         let serving = self.serving().await;
-        let seen = look_at(&serving, picture, Wanted::All, Keep::Not).await?;
+        let seen = look_at(&serving, picture, Wanted::All, None).await?;
         self.blocking(move |_| {
             let gallery = serving.gallery.read();
             let item = |found: &Analyzed| {
@@ -197,7 +157,7 @@ impl Engine {
                 let known = gallery.known(vector)?;
                 let face = match known {
                     Some(known) => Some(known.face),
-                    None => gallery.unknown(vector)?.map(|unknown| unknown.face),
+                    None => gallery.unknown(vector)?,
                 };
                 Ok(FaceDetectItem {
                     face_id: face.unwrap_or_else(Uuid::new_v4).to_string(),
@@ -216,21 +176,118 @@ impl Engine {
     /// Whether the largest faces of two pictures are one person's, and how sure that is.
     pub async fn compare(&self, first: Bytes, second: Bytes) -> Result<(bool, f32), Refusal> {
         let serving = self.serving().await;
-        let (a, b) = analyze(&serving, move |analyzer| {
-            // Both must be readable before either may be unusable.
-            let (first, second) = (decode(&first)?, decode(&second)?);
-            let mut largest = |picture: &Picture, name| {
-                let found = analyzer.analyze(picture, Wanted::Largest)?.into_iter().next();
-                found.ok_or_else(|| Refusal::TurnedDown(format!("{name} shows no face")))
-            };
-            Ok((largest(&first, "image1")?, largest(&second, "image2")?))
-        })
-        .await?;
+        let (a, b) = serving
+            .analyzers
+            .run(move |analyzer| {
+                // Both must be readable before either may be unusable.
+                let (first, second) = (decode(&first)?, decode(&second)?);
+                let mut largest = |picture: &Picture, name| {
+                    let found = analyzer.analyze(picture, Wanted::Largest)?.into_iter().next();
+                    found.ok_or_else(|| Refusal::TurnedDown(format!("{name} shows no face")))
+                };
+                Ok((largest(&first, "image1")?, largest(&second, "image2")?))
+            })
+            .await?;
         let gallery = serving.gallery.read();
         Ok(gallery.compare(&a.embedding.values, &b.embedding.values))
     }
 }
 
+/// Sections of a person's record that the caller may not see are left out silently.
+fn leave_out_what_is_not_permitted(request: &mut FaceEdgeRecognizeWithOptions, caller: &Caller) {
+    let may = |wanted: &[Permission]| caller.may(&[ReadAllIdentity, MutateAllIdentity]) || caller.may(wanted);
+    request.include_names &= may(&[ReadAliases]);
+    request.include_addresses &= may(&[ReadAddresses]);
+    request.include_tags &= may(&[MutateTags, ReadTags]);
+    request.include_fields &= may(&[MutateEntityFields, ReadEntityFields]);
+}
+
 fn bounding_box(rect: Rect) -> BoundingBox {
     [rect.x, rect.y, rect.width, rect.height].into()
+}
+
+/// The quality at which photos are kept that did not come as JPEG, or came too large.
+const JPEG_QUALITY: u8 = 92;
+
+/// A picture that has been looked at.
+pub struct Seen {
+    pub faces: Vec<Analyzed>,
+    /// The picture as it is kept; empty when there is no face in it or it is not kept.
+    pub jpeg: Vec<u8>,
+    /// Why the picture may be the wrong way up, when that was looked into.
+    pub doubt: Option<&'static str>,
+}
+
+/// Decodes and analyses a picture with the models that answer now. It is kept no longer than `keep` pixels, or not.
+pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Option<u32>) -> Result<Seen, Refusal> {
+    serving
+        .analyzers
+        .run(move |analyzer| {
+            let decoded = decode(&picture)?;
+            let mut faces = analyzer.analyze(&decoded, wanted)?;
+            for found in &mut faces {
+                found.face.bbox = within(found.face.bbox, &decoded);
+            }
+            let jpeg = match keep.filter(|_| !faces.is_empty()) {
+                Some(side) => kept(&picture, &decoded, side).map_err(picture_error)?,
+                None => Vec::new(),
+            };
+            Ok(Seen { faces, jpeg, doubt: None })
+        })
+        .await
+}
+
+/// Decodes and analyses a photo that is to be enrolled, turned to where its face stands; it is kept in full, and the
+/// same way up, to be analysed again by another model.
+pub async fn look_at_photo(serving: &Current, photo: Bytes) -> Result<Seen, Refusal> {
+    serving
+        .analyzers
+        .run(move |analyzer| {
+            let decoded = decode(&photo)?;
+            let Upright { faces, turned, doubt } = upright(analyzer, &decoded)?;
+            let jpeg = match turned {
+                _ if faces.is_empty() => Vec::new(),
+                Some(turned) => turned.jpeg(JPEG_QUALITY).map_err(picture_error)?,
+                None => as_jpeg(&photo, &decoded).map_err(picture_error)?,
+            };
+            Ok(Seen { faces, jpeg, doubt })
+        })
+        .await
+}
+
+/// The part of a box that lies in the picture: a detector's own may leave it.
+fn within(bbox: Rect, picture: &Picture) -> Rect {
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let (left, top) = (bbox.x.clamp(0.0, width), bbox.y.clamp(0.0, height));
+    let (right, bottom) = ((bbox.x + bbox.width).clamp(left, width), (bbox.y + bbox.height).clamp(top, height));
+    Rect { x: left, y: top, width: right - left, height: bottom - top }
+}
+
+pub fn decode(picture: &[u8]) -> Result<Picture, Refusal> {
+    if picture.is_empty() {
+        return Err(Refusal::bad_input("Face bytes are empty"));
+    }
+    Picture::decode(picture, MAX_PIXELS).map_err(|error| match error {
+        PictureError::Read { .. } | PictureError::Operation { .. } => picture_error(error),
+        _ => Refusal::bad_input(error.to_string()),
+    })
+}
+
+/// The picture as it is kept: as it came, or smaller.
+fn kept(encoded: &[u8], decoded: &Picture, side: u32) -> Result<Vec<u8>, PictureError> {
+    let longest = decoded.width().max(decoded.height());
+    if longest <= side {
+        return as_jpeg(encoded, decoded);
+    }
+    let scaled = |length: u32| (u64::from(length) * u64::from(side) / u64::from(longest)) as u32;
+    decoded.resized(scaled(decoded.width()), scaled(decoded.height()), Interpolation::Area)?.jpeg(JPEG_QUALITY)
+}
+
+/// The JPEG as it came where it is one, else a new one.
+fn as_jpeg(encoded: &[u8], decoded: &Picture) -> Result<Vec<u8>, PictureError> {
+    if encoded.starts_with(b"\xff\xd8\xff") { Ok(encoded.to_vec()) } else { decoded.jpeg(JPEG_QUALITY) }
+}
+
+fn picture_error(error: PictureError) -> Refusal {
+    AnalyzeError::Picture(error).into()
 }

@@ -6,19 +6,16 @@
 
 use ::faces::detect::Rect;
 use chrono::{DateTime, TimeDelta, Utc};
-use identities::wire::{DetectedFace, MatchedPerson, PersonAlias};
+use identities::wire::{DetectedFace, FaceEdgeRecognizeWithOptions, MatchedPerson, PersonAlias};
 use rusqlite::Transaction;
 use uuid::Uuid;
 
-use super::picture::Seen;
-use super::{Include, Published};
+use super::Seen;
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
-use crate::error::EngineError;
-use crate::gallery::{self, KnownMatch};
-use crate::refusal::Refusal;
-use crate::serving::Serving;
-use crate::store::{Stop, detections, faces, people, tags};
+use crate::error::{EngineError, Refusal};
+use crate::gallery::{self, KnownMatch, Serving};
+use crate::store::{Stop, browse, faces, people, tags};
 
 /// A repeated detection within this time of the first is answered but not stored again.
 const DOUBLE_DETECTION: TimeDelta = TimeDelta::seconds(10);
@@ -32,7 +29,7 @@ pub struct Recorded {
 /// Writing one picture into the history.
 struct Recording<'a> {
     serving: &'a Serving,
-    published: &'a Published,
+    request: &'a FaceEdgeRecognizeWithOptions,
     jpeg: &'a [u8],
     now: DateTime<Utc>,
     /// The picture's id once it is stored; a picture of nothing but repetitions is not.
@@ -46,7 +43,7 @@ impl Inner {
     pub(super) fn record(
         &self,
         serving: &Serving,
-        published: &Published,
+        request: &FaceEdgeRecognizeWithOptions,
         seen: &Seen,
     ) -> Result<Vec<Recorded>, Refusal> {
         if seen.faces.is_empty() {
@@ -54,7 +51,7 @@ impl Inner {
         }
         let known = match_known(serving, &seen.faces)?;
         let now = Utc::now();
-        let mut recording = Recording { serving, published, jpeg: &seen.jpeg, now, photo: None, strangers: Vec::new() };
+        let mut recording = Recording { serving, request, jpeg: &seen.jpeg, now, photo: None, strangers: Vec::new() };
         self.store.write_then(
             "store what was seen",
             |transaction| {
@@ -74,7 +71,7 @@ impl Inner {
             |(recorded, strangers, cleaned)| {
                 let mut gallery = serving.gallery.write();
                 if cleaned {
-                    gallery.reload_unknown(&self.store)?;
+                    gallery.reload(&self.store, false)?;
                 } else {
                     strangers.iter().try_for_each(|(face, vector)| gallery.insert(*face, None, vector))?;
                 }
@@ -97,10 +94,10 @@ impl<'a> Recording<'a> {
             None => self.stranger(transaction, found)?,
         };
         let person = known.map(|known| known.person);
-        let Published { detector, time, .. } = self.published;
-        let before = match self.published.allow_double {
+        let FaceEdgeRecognizeWithOptions { detector_name, detect_time_utc, .. } = self.request;
+        let before = match self.request.allow_double_detection {
             true => None,
-            false => detections::near(transaction, face, person, detector, *time, DOUBLE_DETECTION)?,
+            false => browse::near(transaction, face, person, detector_name, *detect_time_utc, DOUBLE_DETECTION)?,
         };
         let (detect_id, face) = match before {
             Some(stored) => stored,
@@ -125,8 +122,8 @@ impl<'a> Recording<'a> {
     fn stranger(&mut self, transaction: &Transaction, found: &'a Analyzed) -> Result<Uuid, Stop> {
         let vector = found.embedding.values.as_slice();
         if let Some(before) = self.serving.gallery.read().unknown(vector).map_err(Refusal::from)? {
-            faces::seen(transaction, before.face, self.now)?;
-            return Ok(before.face);
+            faces::seen(transaction, before, self.now)?;
+            return Ok(before);
         }
         let face = Uuid::new_v4();
         faces::insert_unknown(transaction, face, found.quality.total, self.now)?;
@@ -147,22 +144,21 @@ impl<'a> Recording<'a> {
             Some(photo) => photo,
             None => *self.photo.insert(faces::insert_photo(transaction, self.jpeg)?),
         };
-        let Published { detector, time, time_zone, .. } = self.published;
         let detect_id = Uuid::new_v4();
-        let detection = detections::Detection {
+        let detection = browse::Detection {
             detect_id,
             face,
             person: known.map(|known| known.person),
-            detector,
-            time: *time,
-            time_zone,
+            detector: &self.request.detector_name,
+            time: self.request.detect_time_utc,
+            time_zone: &self.request.iana_time_zone,
             confidence: found.face.score,
             match_confidence: known.map(|known| known.confidence),
             quality: found.quality.total,
             bbox: whole(&found.face.bbox),
             photo,
         };
-        detections::insert(transaction, &detection)?;
+        browse::insert(transaction, &detection)?;
         Ok(detect_id)
     }
 }
@@ -176,13 +172,13 @@ fn match_known(serving: &Serving, faces: &[Analyzed]) -> Result<Vec<Option<Known
 pub fn sections(
     connection: &rusqlite::Connection,
     person: Uuid,
-    include: Include,
+    asked: &FaceEdgeRecognizeWithOptions,
     now: DateTime<Utc>,
 ) -> Result<MatchedPerson, Stop> {
-    let aliases = include.names.then(|| people::aliases(connection, person)).transpose()?;
-    let addresses = include.addresses.then(|| people::addresses(connection, person)).transpose()?;
-    let person_tags = include.tags.then(|| tags::of_person(connection, person, None, now)).transpose()?;
-    let entity_fields = include.fields.then(|| people::entity_fields(connection, person, None)).transpose()?;
+    let aliases = asked.include_names.then(|| people::aliases(connection, person)).transpose()?;
+    let addresses = asked.include_addresses.then(|| people::addresses(connection, person)).transpose()?;
+    let person_tags = asked.include_tags.then(|| tags::of_person(connection, person, None, now)).transpose()?;
+    let entity_fields = asked.include_fields.then(|| people::entity_fields(connection, person, None)).transpose()?;
     let friendly_name = aliases.as_ref().and_then(|aliases| friendly_name(aliases.first()?));
     let person_id = person.to_string();
     Ok(MatchedPerson { person_id, friendly_name, aliases, addresses, person_tags, entity_fields })

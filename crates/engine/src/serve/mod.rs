@@ -4,7 +4,6 @@
 //! then, once what was under way is answered or [`DRAIN`] has passed, the end. A client that is slow on purpose holds
 //! one of a bounded number of connections, and not for long: [`ConnectionLimits`] says how long.
 
-mod certificate;
 mod slots;
 mod tls;
 
@@ -19,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use telemetry::{Metrics, Repeated};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
@@ -26,14 +26,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-pub use certificate::TlsFiles;
-pub use tls::Tls;
-
-use super::engine::Engine;
-use super::error::EngineError;
-use super::{http, takeover};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::{http, takeover};
 use slots::{Slot, Slots};
-use telemetry::{Metrics, Repeated};
+
+pub use tls::{Tls, TlsFiles};
 
 /// How long requests under way are waited for.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -101,7 +99,7 @@ pub async fn serve(
 /// Keeps measurements from piling up while nobody scrapes them.
 async fn sum_up(metrics: Metrics, stopping: CancellationToken) {
     while stopping.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        metrics.upkeep();
+        metrics.run_upkeep();
     }
 }
 

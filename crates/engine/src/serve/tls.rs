@@ -1,20 +1,27 @@
-//! Speaking TLS with a certificate and key from files.
+//! Speaking TLS with a certificate and key from files, which may be the engine's own.
 //!
-//! In: two PEM files. Out: encrypted streams, and the pin clients may know the engine by. The files are looked at again
-//! while the engine runs: a renewed certificate is taken up without a restart, a broken one is not.
+//! In: two PEM files, or the names the engine is reached by. Out: encrypted streams, and the pin clients may know the
+//! engine by. The files are looked at again while the engine runs: a renewed certificate is taken up without a restart,
+//! a broken one is not. A certificate of the engine's own is kept in the data folder, readable by its owner alone, and
+//! made anew from the same key when need be; the key stays as long as its file does, and with it the pin.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use chrono::{DateTime, Datelike, Months, Utc};
 use identities::trust;
 use parking_lot::RwLock;
+use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData};
 use rustls::ServerConfig;
+use rustls::client::verify_server_name;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use telemetry::Repeated;
 use tokio::net::TcpStream;
@@ -22,8 +29,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::certificate::TlsFiles;
 use crate::error::EngineError;
 
 /// How often the files are looked at.
@@ -37,9 +44,11 @@ pub struct Tls {
 }
 
 /// The certificate shown at this moment.
+#[derive(derive_more::Debug)]
 struct Current {
     files: TlsFiles,
-    /// Nothing waits under this lock, and no other is held with it.
+    /// The certificate and its key. Nothing waits under this lock, and no other is held with it.
+    #[debug(skip)]
     key: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -109,45 +118,153 @@ impl ResolvesServerCert for Current {
     }
 }
 
-impl std::fmt::Debug for Current {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Current").field("files", &self.files).finish_non_exhaustive()
-    }
-}
-
 /// Reads both files and makes sure that they belong together.
 fn load(files: &TlsFiles) -> Result<CertifiedKey, EngineError> {
-    let read =
-        |path: &PathBuf| fs::read(path).map_err(|source| EngineError::ReadTlsFile { path: path.clone(), source });
+    let read = |path: &PathBuf| fs::read(path).map_err(EngineError::file("read", path));
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(&read(&files.certificate)?).filter_map(Result::ok).collect();
+    let unusable_certificate = || EngineError::UnusableCertificate { path: files.certificate.clone() };
+    let unusable_key = || EngineError::UnusableKey { path: files.key.clone() };
     if certificates.is_empty() {
-        return Err(EngineError::UnusableCertificate { path: files.certificate.clone() });
+        return Err(unusable_certificate());
     }
-    let unusable = |_| EngineError::UnusableKey { path: files.key.clone() };
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(unusable)?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|_| unusable_key())?;
     let certified =
         CertifiedKey::from_der(certificates, key, &ring::default_provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 EngineError::KeyOfAnother { certificate: files.certificate.clone(), key: files.key.clone() }
             }
-            rustls::Error::InvalidCertificate(_) => {
-                EngineError::UnusableCertificate { path: files.certificate.clone() }
-            }
-            _ => EngineError::UnusableKey { path: files.key.clone() },
+            rustls::Error::InvalidCertificate(_) => unusable_certificate(),
+            _ => unusable_key(),
         })?;
-    match pin(&certified) {
-        Some(_) => Ok(certified),
-        None => Err(EngineError::UnusableCertificate { path: files.certificate.clone() }),
-    }
+    pin(&certified).map(|_| certified).ok_or_else(unusable_certificate)
 }
 
 fn pin(key: &CertifiedKey) -> Option<String> {
     trust::key_of(key.cert.first()?).ok().map(|pin| pin.to_string())
 }
 
+const CERTIFICATE: &str = "tls-cert.pem";
+const KEY: &str = "tls-key.pem";
+
+/// How long a new certificate is good for.
+const YEARS: u32 = 10;
+/// A certificate that ends sooner than this is replaced at a start.
+const YEARS_LEFT: u32 = 1;
+
+/// Where a certificate and its key are.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// PEM; the engine's own certificate first, then those that lead to its issuer.
+    pub certificate: PathBuf,
+    /// PEM: PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    /// The files of the engine's own certificate in its data folder, good for `names` beside the names this machine is
+    /// likely to be reached by when it listens on `address`; made where need be.
+    pub fn self_made(folder: &Path, address: IpAddr, names: &[String]) -> Result<Self, EngineError> {
+        self_made(folder, &usual_names(address, names), Utc::now())
+    }
+}
+
+/// The files of a certificate that is good for every one of `names` (host names or addresses), made where they are
+/// missing or no longer fit.
+fn self_made(folder: &Path, names: &[String], now: DateTime<Utc>) -> Result<TlsFiles, EngineError> {
+    let files = TlsFiles { certificate: folder.join(CERTIFICATE), key: folder.join(KEY) };
+    let key = match fs::read_to_string(&files.key) {
+        Ok(pem) => {
+            KeyPair::from_pem(&pem).map_err(|source| EngineError::SelfMadeKey { path: files.key.clone(), source })?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = KeyPair::generate().map_err(EngineError::MakeCertificate)?;
+            write_secret(&files.key, &key.serialize_pem())?;
+            key
+        }
+        Err(error) => return Err(EngineError::file("read", &files.key)(error)),
+    };
+    let kept = fs::read(&files.certificate).unwrap_or_default();
+    if !fits(&kept, &key, names, now) {
+        write_secret(&files.certificate, &make(&key, names, now).map_err(EngineError::MakeCertificate)?)?;
+    }
+    Ok(files)
+}
+
+/// These names and those this machine is likely to be reached by when it listens on `address`.
+fn usual_names(address: IpAddr, names: &[String]) -> Vec<String> {
+    let mut names = [names, &["localhost".into(), "127.0.0.1".into(), "::1".into()]].concat();
+    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
+    // What is no DNS name cannot be in a certificate either.
+    if !machine.is_empty() && machine.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)) {
+        names.extend([machine.clone(), format!("{machine}.local")]);
+    }
+    if address.is_unspecified() {
+        let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+        names.extend(interfaces.filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
+            let v6 = address.as_sockaddr_in6().map(|v6| v6.ip()).filter(|v6| !v6.is_unicast_link_local());
+            v4.or(v6.map(IpAddr::from)).map(|address| address.to_string())
+        }));
+    } else {
+        names.push(address.to_string());
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn make(key: &KeyPair, names: &[String], now: DateTime<Utc>) -> Result<String, rcgen::Error> {
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, "doorward engine");
+    // Every day up to the 28th exists in every month; which one it is makes no difference here.
+    let day = |date: DateTime<Utc>| rcgen::date_time_ymd(date.year(), date.month() as u8, date.day().min(28) as u8);
+    // A client's clock may be behind.
+    params.not_before = day(now - Months::new(12));
+    params.not_after = day(now + Months::new(12 * YEARS));
+    Ok(params.self_signed(key)?.pem())
+}
+
+/// Whether the certificate belongs to the key, knows every name and lasts.
+fn fits(pem: &[u8], key: &KeyPair, names: &[String], now: DateTime<Utc>) -> bool {
+    let Some(der) = x509_parser::pem::Pem::iter_from_buffer(pem).next().and_then(Result::ok) else {
+        return false;
+    };
+    let Ok((_, certificate)) = X509Certificate::from_der(&der.contents) else {
+        return false;
+    };
+    let shown = CertificateDer::from(der.contents.as_slice());
+    let Ok(parsed) = ParsedCertificate::try_from(&shown) else { return false };
+    let known = |name: &String| {
+        ServerName::try_from(name.as_str()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+    };
+    let enough = (now + Months::new(12 * YEARS_LEFT)).timestamp();
+    certificate.public_key().raw == key.subject_public_key_info()
+        && certificate.validity().not_after.timestamp() > enough
+        && names.iter().all(known)
+}
+
+/// Puts the file there whole or not at all, for its owner alone.
+fn write_secret(path: &PathBuf, text: &str) -> Result<(), EngineError> {
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        // A temporary file has mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(EngineError::file("write", path))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use chrono::TimeDelta;
+
     use super::*;
 
     fn made(folder: &std::path::Path) -> TlsFiles {
@@ -163,7 +280,7 @@ mod tests {
         };
         let nothing = one.path().join("nothing");
         assert!(matches!(with(&a.certificate, &b.key), EngineError::KeyOfAnother { .. }));
-        assert!(matches!(with(&nothing, &a.key), EngineError::ReadTlsFile { .. }));
+        assert!(matches!(with(&nothing, &a.key), EngineError::File { .. }));
         assert!(matches!(with(&a.key, &a.key), EngineError::UnusableCertificate { .. }));
         assert!(matches!(with(&a.certificate, &a.certificate), EngineError::UnusableKey { .. }));
     }
@@ -180,5 +297,43 @@ mod tests {
         fs::copy(&renewed.key, &files.key).unwrap();
         tls.current.reload().unwrap();
         assert_eq!(tls.pin().unwrap(), Tls::new(renewed).unwrap().pin().unwrap());
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn it_is_kept_until_it_no_longer_fits_and_the_key_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Utc::now();
+        let read = |files: &TlsFiles| (fs::read(&files.certificate).unwrap(), fs::read(&files.key).unwrap());
+        let make = |wanted: &[&str], now| read(&self_made(folder.path(), &names(wanted), now).unwrap());
+        let first = make(&["localhost", "192.0.2.7"], now);
+        assert_eq!(make(&["192.0.2.7"], now + TimeDelta::days(365)), first);
+        let renamed = make(&["localhost", "192.0.2.8", "2001:db8::1"], now);
+        assert_ne!(renamed.0, first.0);
+        let renewed = make(&["localhost"], now + TimeDelta::days(3400));
+        assert_ne!(renewed.0, renamed.0);
+        assert!(renamed.1 == first.1 && renewed.1 == first.1);
+        for file in [CERTIFICATE, KEY] {
+            assert_eq!(fs::metadata(folder.path().join(file)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        // Another key is another engine; a damaged one is not replaced in silence.
+        fs::remove_file(folder.path().join(KEY)).unwrap();
+        assert_ne!(make(&["localhost"], now).1, first.1);
+        fs::write(folder.path().join(KEY), "damaged").unwrap();
+        assert!(matches!(self_made(folder.path(), &names(&["localhost"]), now), Err(EngineError::SelfMadeKey { .. })));
+    }
+
+    #[test]
+    fn the_machine_is_known_by_its_addresses() {
+        let all = usual_names("0.0.0.0".parse().unwrap(), &[]);
+        for name in ["localhost", "127.0.0.1"] {
+            assert!(all.contains(&name.to_owned()), "{all:?}");
+        }
+        assert!(usual_names("192.0.2.7".parse().unwrap(), &[]).contains(&"192.0.2.7".to_owned()));
+        let now = Utc::now();
+        assert!(self_made(tempfile::tempdir().unwrap().path(), &all, now).is_ok());
     }
 }

@@ -1,15 +1,17 @@
-//! Lists for somebody who looks around: everybody enrolled, their photos, and who was seen, newest first.
+//! Lists for somebody who looks around (everybody enrolled, their photos, and who was seen, newest first), and what was
+//! seen, where and when.
 //!
-//! In: what is looked for, and which page of it. Out: rows as the web page reads them; photos stay where they are.
+//! In: what is looked for, and which page of it; sightings of faces. Out: rows as the web page and the contract read
+//! them, the photos of sightings, and whether one was stored a moment ago already.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use identities::text;
-use identities::wire::PersonTag;
-use rusqlite::Connection;
-use serde::Serialize;
+use identities::wire::{Base64, DetectionItem, DetectionsQuery, PersonTag};
+use rusqlite::{Connection, Transaction};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::statement::{id, rows, value};
+use super::statement::{first, from_row, id, rows, run, value};
 use super::{Stop, millis, moment, tags};
 
 /// One page of a list of people.
@@ -67,14 +69,22 @@ pub struct ListedSighting {
 }
 
 /// Which sightings are asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WantedSightings {
-    /// Only those older than this one: its time and row.
-    pub before: Option<(DateTime<Utc>, i64)>,
-    pub person: Option<Uuid>,
+    /// The time and the row of the last sighting on the page before this one: only older ones are listed.
+    before_ms: Option<i64>,
+    before_row: Option<i64>,
+    person_id: Option<Uuid>,
     /// Only people the engine knows (true), or only strangers (false).
-    pub known: Option<bool>,
-    pub most: u32,
+    known: Option<bool>,
+    #[serde(default = "fifty")]
+    take: u32,
+}
+
+/// Entries of one page of a list where nothing is said.
+pub fn fifty() -> u32 {
+    50
 }
 
 const NAME: &str = "coalesce((SELECT trim(coalesce(first_name, '') || ' ' || coalesce(last_name, '')) FROM aliases \
@@ -129,34 +139,126 @@ pub fn people(
 pub fn photos(connection: &Connection, person: Uuid) -> Result<Vec<ListedPhoto>, Stop> {
     let query = "SELECT face_id, quality, created FROM faces WHERE person_id = ? AND photo_id IS NOT NULL \
                  ORDER BY rowid";
-    rows(connection, query, [person.to_string()], |row| {
-        Ok(ListedPhoto { face_id: row.get(0)?, quality: row.get(1)?, created: moment(row.get(2)?) })
-    })
+    rows(connection, query, [person.to_string()], from_row!(ListedPhoto { face_id, quality; created: moment }))
 }
 
-/// Lists one page of who was seen, newest first.
-pub fn sightings(connection: &Connection, wanted: &WantedSightings) -> Result<Vec<ListedSighting>, Stop> {
-    let (time, row) = wanted.before.map_or((i64::MAX, i64::MAX), |(time, row)| (millis(time), row));
+/// Lists one page of who was seen, newest first; at most `most` whatever was asked for.
+pub fn sightings(connection: &Connection, wanted: &WantedSightings, most: u32) -> Result<Vec<ListedSighting>, Stop> {
+    let before = (wanted.before_ms.unwrap_or(i64::MAX), wanted.before_row.unwrap_or(i64::MAX));
     let query = format!(
-        "SELECT rowid, detect_id, face_id, person_id, {NAME}, detector, time, time_zone, confidence, \
+        "SELECT rowid AS row, detect_id, face_id, person_id, {NAME} AS name, detector, time, time_zone, confidence, \
          match_confidence, quality FROM detections AS subject \
          WHERE (time, rowid) < (?1, ?2) AND (?3 IS NULL OR person_id = ?3) \
          AND (?4 IS NULL OR (person_id IS NOT NULL) = ?4) ORDER BY time DESC, rowid DESC LIMIT ?5"
     );
-    let person = wanted.person.map(|person| person.to_string());
-    rows(connection, &query, (time, row, person, wanted.known, wanted.most), |row| {
-        Ok(ListedSighting {
-            row: row.get(0)?,
-            detect_id: row.get(1)?,
-            face_id: row.get(2)?,
-            person_id: row.get(3)?,
-            name: row.get(4)?,
-            detector: row.get(5)?,
-            time: moment(row.get(6)?),
-            time_zone: row.get(7)?,
-            confidence: row.get(8)?,
-            match_confidence: row.get(9)?,
-            quality: row.get(10)?,
-        })
-    })
+    let person = wanted.person_id.map(|person| person.to_string());
+    let sighting = from_row!(ListedSighting {
+        row, detect_id, face_id, person_id, name, detector, time_zone, confidence, match_confidence, quality;
+        time: moment
+    });
+    rows(connection, &query, (before.0, before.1, person, wanted.known, wanted.take.min(most)), sighting)
+}
+
+/// One sighting of one face.
+pub struct Detection<'a> {
+    pub detect_id: Uuid,
+    pub face: Uuid,
+    pub person: Option<Uuid>,
+    pub detector: &'a str,
+    pub time: DateTime<Utc>,
+    pub time_zone: &'a str,
+    /// How sure the detector is that this is a face, 0 to 1.
+    pub confidence: f32,
+    /// How sure the match is with this person, 0 to 1; none for a stranger.
+    pub match_confidence: Option<f32>,
+    pub quality: f32,
+    /// The face's box in pixels of the photo: x, y, width, height.
+    pub bbox: [i32; 4],
+    pub photo: i64,
+}
+
+/// Whose sightings are asked for; shown as the column of their ids.
+#[derive(Debug, Clone, Copy, derive_more::Display)]
+pub enum Of {
+    #[display("face_id")]
+    Face,
+    #[display("person_id")]
+    Person,
+}
+
+pub fn insert(transaction: &Transaction, detection: &Detection) -> Result<(), Stop> {
+    let Detection { detector, time_zone, confidence, match_confidence, quality, photo, .. } = detection;
+    let [x, y, width, height] = detection.bbox;
+    let statement = "INSERT INTO detections (detect_id, face_id, person_id, detector, time, time_zone, confidence, \
+                     quality, x, y, width, height, photo_id, match_confidence) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let values = (
+        detection.detect_id.to_string(),
+        detection.face.to_string(),
+        detection.person.map(|person| person.to_string()),
+        detector,
+        millis(detection.time),
+        time_zone,
+        confidence,
+        quality,
+        x,
+        y,
+        width,
+        height,
+        photo,
+        match_confidence,
+    );
+    run(transaction, statement, values).map(drop)
+}
+
+/// The detection of the same person (of the same face, for somebody unknown) at the same detector less than `within`
+/// before or after `time`, if there is one, and the face it was stored under; the nearest in time.
+pub fn near(
+    connection: &Connection,
+    face: Uuid,
+    person: Option<Uuid>,
+    detector: &str,
+    time: DateTime<Utc>,
+    within: TimeDelta,
+) -> Result<Option<(Uuid, Uuid)>, Stop> {
+    let column = if person.is_some() { "person_id" } else { "face_id" };
+    let query = format!(
+        "SELECT detect_id, face_id FROM detections WHERE {column} = ? AND detector = ? AND time > ? AND time < ? \
+         ORDER BY abs(time - ?) LIMIT 1"
+    );
+    let (time, within) = (millis(time), within.num_milliseconds());
+    let values = (person.unwrap_or(face).to_string(), detector, time - within, time + within, time);
+    first(connection, &query, values, |row| Ok((id(row, 0)?, id(row, 1)?)))
+}
+
+/// Reads one page of sightings; at most `most` records whatever was asked for.
+pub fn list(
+    connection: &Connection,
+    of: Of,
+    id: String,
+    query: &DetectionsQuery,
+    most: u32,
+) -> Result<Vec<DetectionItem>, Stop> {
+    let order = if query.date_ascending { "ASC" } else { "DESC" };
+    let statement = format!(
+        "SELECT confidence, time AS date_time_utc, time_zone, detector, jpeg AS image \
+         FROM detections JOIN photos USING (photo_id) \
+         WHERE {of} = ? AND time >= ? AND time <= ? \
+         ORDER BY time {order}, detections.rowid {order} LIMIT ? OFFSET ?"
+    );
+    let (start, end) = (query.epoch_start_ms.unwrap_or(i64::MIN), query.epoch_end_ms.unwrap_or(i64::MAX));
+    let item = from_row!(DetectionItem {
+        confidence, time_zone, detector;
+        date_time_utc: moment,
+        image: |jpeg: Vec<u8>| Some(Base64::from(jpeg))
+    });
+    rows(connection, &statement, (id, start, end, query.take.min(most), query.skip), item)
+}
+
+/// The photo of a detection of that face; an enrolment counts as one, its photo is the enrolled one.
+pub fn photo(connection: &Connection, face: &str, detect_id: &str) -> Result<Option<Vec<u8>>, Stop> {
+    let query = "SELECT jpeg FROM photos WHERE photo_id = coalesce( \
+                 (SELECT photo_id FROM detections WHERE detect_id = ?1 AND face_id = ?2), \
+                 (SELECT photo_id FROM faces WHERE detect_id = ?1 AND face_id = ?2))";
+    first(connection, query, (detect_id, face), |row| row.get(0))
 }

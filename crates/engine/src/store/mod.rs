@@ -4,21 +4,16 @@
 //! transaction that is on disk (WAL, synchronous=FULL) before the caller goes on. Every call blocks; the files beside
 //! this one hold the statements, one file per kind of record.
 
-pub mod audit;
 pub mod browse;
-pub mod detections;
-pub mod documents;
-pub mod erase;
 pub mod faces;
-mod functions;
 pub mod meta;
-pub mod part;
 pub mod people;
 mod schema;
-pub mod settings;
 mod statement;
 pub mod tags;
 pub mod users;
+
+pub use statement::{Part, delete_part, guid};
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -27,12 +22,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use identities::text;
 use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::error::EngineError;
-use super::refusal::Refusal;
+use super::error::{EngineError, Refusal};
 
 const DATABASE: &str = "engine.db";
 const LOCK: &str = "engine.lock";
@@ -60,27 +56,12 @@ pub struct FolderLock {
 }
 
 /// Why a closure over the database ended early: the request is refused, or a statement failed.
+#[derive(derive_more::From)]
 pub enum Stop {
+    #[from(EngineError, Refusal)]
     Refused(Refusal),
+    #[from]
     Sql(rusqlite::Error),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<EngineError> for Stop {
-    fn from(error: EngineError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
 }
 
 impl Store {
@@ -97,13 +78,13 @@ impl Store {
     /// Makes sure that this process is the only one serving `folder`, until the lock is dropped.
     pub fn lock(folder: &Path) -> Result<FolderLock, EngineError> {
         let path = folder.join(LOCK);
-        let failed = |source: io::Error| EngineError::Folder { operation: "lock", path: path.clone(), source };
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+        let failed = || EngineError::file("lock", &path);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = file.map_err(failed())?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(FolderLock { _file: file }),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(EngineError::InUse { path: folder.to_owned() }),
-            Err((_, errno)) => Err(failed(errno.into())),
+            Err((_, errno)) => Err(failed()(errno.into())),
         }
     }
 
@@ -114,10 +95,7 @@ impl Store {
         read: impl FnOnce(&Connection) -> Result<T, Stop>,
     ) -> Result<T, Refusal> {
         let idle = self.readers.lock().pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.database)?,
-        };
+        let mut connection = idle.map_or_else(|| connect(&self.database), Ok)?;
         let result = connection
             .transaction_with_behavior(TransactionBehavior::Deferred)
             .map_err(Stop::Sql)
@@ -182,22 +160,30 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(database, flags)?;
         connection.busy_timeout(BUSY_WAIT)?;
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "secure_delete", true)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.execute_batch(
+            "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA foreign_keys = on; \
+             PRAGMA secure_delete = on; PRAGMA trusted_schema = off;",
+        )?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        functions::add(&connection)?;
+        add_folded(&connection)?;
         Ok(connection)
     };
     open().map_err(|source| EngineError::OpenDatabase { path: database.to_owned(), source })
 }
 
+/// Adds what SQL does not know of text, when two spellings are one word: [`folded(text)`](text::folded), which of NULL
+/// is NULL. No index and no table definition may use it, so that the database can be read without it.
+fn add_folded(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("folded", 1, flags, |context| {
+        let text: Option<String> = context.get(0)?;
+        Ok(text.as_deref().map(text::folded))
+    })
+}
+
 /// Makes the folder, or checks that it is ours, and closes it to everybody but its owner: faces are in it.
 fn prepare_folder(folder: &Path) -> Result<(), EngineError> {
-    let failed =
-        |operation| move |source: io::Error| EngineError::Folder { operation, path: folder.to_owned(), source };
+    let failed = |operation| EngineError::file(operation, folder);
     match fs::read_dir(folder) {
         Ok(entries) => {
             let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
@@ -207,13 +193,18 @@ fn prepare_folder(folder: &Path) -> Result<(), EngineError> {
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("make"));
+            return DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed("make the data folder"));
         }
-        Err(error) => return Err(failed("read")(error)),
+        Err(error) => return Err(failed("read the data folder")(error)),
     }
-    let mode = fs::metadata(folder).map_err(failed("read"))?.permissions().mode();
+    let mode = fs::metadata(folder).map_err(failed("read the data folder"))?.permissions().mode();
     if mode & 0o077 != 0 {
-        fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed("restrict access to"))?;
+        fs::set_permissions(folder, Permissions::from_mode(0o700))
+            .map_err(failed("restrict access to the data folder"))?;
     }
     Ok(())
 }

@@ -1,18 +1,20 @@
-//! People and the parts of their records: names, addresses, notes and custom fields (tags have their own file).
+//! People and the parts of their records: names, addresses, notes and custom fields (tags have their own file), and the
+//! files attached to them.
 //!
 //! In and out: the wire types, whose shape these records have. Each part is put the same way: an entry of that id is
-//! made or changed, one without an id gets a new one, and one that belongs to somebody else stays theirs.
+//! made or changed, one without an id gets a new one, and one that belongs to somebody else stays theirs. Files are
+//! addressed by the person and the uploader's own id.
 
 use chrono::{DateTime, Utc};
 use identities::text;
-use identities::wire::{EntityField, IdentityPersonItem, PeopleQuery, PersonAddress, PersonAlias, PersonNote};
+use identities::wire::{EntityField, IdentityPersonItem, PersonAddress, PersonAlias, PersonNote};
 use rusqlite::{Connection, Transaction};
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::part::{part_id, put};
-use super::statement::{first, id, rows, run, value};
+use super::statement::{first, from_row, id, part_id, put, rows, run, value};
 use super::{Stop, millis, moment, tags};
-use crate::refusal::Refusal;
+use crate::error::Refusal;
 
 pub fn create(transaction: &Transaction, person: Uuid, now: DateTime<Utc>) -> Result<(), Stop> {
     let statement = "INSERT INTO people (person_id, created) VALUES (?, ?)";
@@ -45,13 +47,15 @@ pub fn read(connection: &Connection, person: Uuid, now: DateTime<Utc>) -> Result
     })
 }
 
-/// The ids of all people who fit every selector of the query, in any spelling, in the order they were made in.
+/// Everybody who fits every selector given, in any spelling, in the order they were made in: with this tag, and with a
+/// field of this name, and of this value where there is one.
 pub fn search(
     connection: &Connection,
     tag: Option<Uuid>,
-    query: &PeopleQuery,
+    field: Option<&str>,
+    value: Option<&str>,
     now: DateTime<Utc>,
-) -> Result<Vec<Uuid>, Stop> {
+) -> Result<Vec<IdentityPersonItem>, Stop> {
     let statement = "SELECT person_id FROM people WHERE \
          (?1 IS NULL OR person_id IN (SELECT person_id FROM person_tags \
             WHERE tag_id = ?1 AND (expires IS NULL OR expires > ?2))) \
@@ -59,23 +63,16 @@ pub fn search(
             WHERE folded(name) = ?3 AND (?4 IS NULL OR folded(string_value) = ?4))) \
          ORDER BY rowid";
     let tag = tag.map(|tag| tag.to_string());
-    let folded = |text: &Option<String>| text.as_deref().map(text::folded);
-    let (name, value) = (folded(&query.entity_field_name), folded(&query.entity_field_string_value));
-    rows(connection, statement, (tag, millis(now), name, value), |row| id(row, 0))
+    let values = (tag, millis(now), field.map(text::folded), value.map(text::folded));
+    let found = rows(connection, statement, values, |row| id(row, 0))?;
+    found.into_iter().map(|person| read(connection, person, now)).collect()
 }
 
 pub fn aliases(connection: &Connection, person: Uuid) -> Result<Vec<PersonAlias>, Stop> {
-    let query =
-        "SELECT alias_id, first_name, last_name, middle_name, title FROM aliases WHERE person_id = ? ORDER BY rowid";
-    rows(connection, query, [person.to_string()], |row| {
-        Ok(PersonAlias {
-            person_alias_id: row.get(0)?,
-            first_name: row.get(1)?,
-            last_name: row.get(2)?,
-            middle_name: row.get(3)?,
-            title: row.get(4)?,
-        })
-    })
+    let query = "SELECT alias_id AS person_alias_id, first_name, last_name, middle_name, title FROM aliases \
+                 WHERE person_id = ? ORDER BY rowid";
+    let alias = from_row!(PersonAlias { person_alias_id, first_name, last_name, middle_name, title });
+    rows(connection, query, [person.to_string()], alias)
 }
 
 pub fn put_alias(transaction: &Transaction, person: Uuid, mut alias: PersonAlias) -> Result<PersonAlias, Stop> {
@@ -95,19 +92,10 @@ pub fn put_alias(transaction: &Transaction, person: Uuid, mut alias: PersonAlias
 }
 
 pub fn addresses(connection: &Connection, person: Uuid) -> Result<Vec<PersonAddress>, Stop> {
-    let query = "SELECT address_id, street, street2, city, state, postal_code, country FROM addresses \
-                 WHERE person_id = ? ORDER BY rowid";
-    rows(connection, query, [person.to_string()], |row| {
-        Ok(PersonAddress {
-            person_address_id: row.get(0)?,
-            street: row.get(1)?,
-            street2: row.get(2)?,
-            city: row.get(3)?,
-            state: row.get(4)?,
-            postal_code: row.get(5)?,
-            country: row.get(6)?,
-        })
-    })
+    let query = "SELECT address_id AS person_address_id, street, street2, city, state, postal_code, country \
+                 FROM addresses WHERE person_id = ? ORDER BY rowid";
+    let address = from_row!(PersonAddress { person_address_id, street, street2, city, state, postal_code, country });
+    rows(connection, query, [person.to_string()], address)
 }
 
 pub fn put_address(transaction: &Transaction, person: Uuid, mut address: PersonAddress) -> Result<PersonAddress, Stop> {
@@ -126,15 +114,7 @@ pub fn put_address(transaction: &Transaction, person: Uuid, mut address: PersonA
 
 pub fn notes(connection: &Connection, person: Uuid) -> Result<Vec<PersonNote>, Stop> {
     let query = "SELECT note_id, summary, body, author, shared_id FROM notes WHERE person_id = ? ORDER BY rowid";
-    rows(connection, query, [person.to_string()], |row| {
-        Ok(PersonNote {
-            note_id: row.get(0)?,
-            summary: row.get(1)?,
-            body: row.get(2)?,
-            author: row.get(3)?,
-            shared_id: row.get(4)?,
-        })
-    })
+    rows(connection, query, [person.to_string()], from_row!(PersonNote { note_id, summary, body, author, shared_id }))
 }
 
 /// A note without an author is `author`'s, or stays whose it was.
@@ -162,18 +142,13 @@ pub fn put_note(
 /// The person's custom fields, or the one of exactly that name, as it is kept.
 pub fn entity_fields(connection: &Connection, person: Uuid, name: Option<&str>) -> Result<Vec<EntityField>, Stop> {
     let name = name.map(text::tidy);
-    let query = "SELECT field_id, name, string_value, date_value, number_value, bool_value FROM entity_fields \
-                 WHERE person_id = ?1 AND (?2 IS NULL OR name = ?2) ORDER BY rowid";
-    rows(connection, query, (person.to_string(), name), |row| {
-        Ok(EntityField {
-            entity_field_id: row.get(0)?,
-            name: row.get(1)?,
-            string_value: row.get(2)?,
-            date_value: row.get::<_, Option<i64>>(3)?.map(moment),
-            number_value: row.get(4)?,
-            bool_value: row.get(5)?,
-        })
-    })
+    let query = "SELECT field_id AS entity_field_id, name, string_value, date_value, number_value, bool_value \
+                 FROM entity_fields WHERE person_id = ?1 AND (?2 IS NULL OR name = ?2) ORDER BY rowid";
+    let field = from_row!(EntityField {
+        entity_field_id, name, string_value, number_value, bool_value;
+        date_value: |ms: Option<i64>| ms.map(moment)
+    });
+    rows(connection, query, (person.to_string(), name), field)
 }
 
 /// The id of the person's field of this name, in whatever spelling.
@@ -207,4 +182,77 @@ pub fn put_entity_field(transaction: &Transaction, person: Uuid, mut field: Enti
         (id, owner, name, string_value, date_value.map(millis), number_value, bool_value),
     )?;
     Ok(field)
+}
+
+/// Stores the definition of a custom field, in place of an earlier one of the same id; `kind` is `string` or
+/// `datetime`, `body` JSON, which is kept as it came: the documents show no body of theirs.
+pub fn put_field_setting(
+    transaction: &Transaction,
+    entity_type: &str,
+    field: &str,
+    kind: &str,
+    body: &str,
+) -> Result<(), Stop> {
+    let statement =
+        "INSERT OR REPLACE INTO entity_field_settings (entity_type, field_id, kind, body) VALUES (?, ?, ?, ?)";
+    run(transaction, statement, (entity_type, field, kind, body)).map(drop)
+}
+
+/// A file as uploaded.
+pub struct Document {
+    pub person: Uuid,
+    pub public_id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub file_name: Option<String>,
+    pub media_type: Option<String>,
+    pub bytes: bytes::Bytes,
+}
+
+/// A file as downloaded.
+pub struct Download {
+    pub media_type: Option<String>,
+    pub bytes: Vec<u8>,
+}
+
+/// A file without its content, as lists show it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileDocument {
+    /// The id by which the file is downloaded.
+    pub public_id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub file_name: Option<String>,
+    pub media_type: Option<String>,
+    pub created: DateTime<Utc>,
+    pub size: u64,
+}
+
+/// Stores the file; one of the same person and id is replaced.
+pub fn put_document(transaction: &Transaction, document: &Document, now: DateTime<Utc>) -> Result<(), Stop> {
+    let Document { person, public_id, name, description, file_name, media_type, bytes } = document;
+    let statement = "INSERT OR REPLACE INTO documents \
+                     (person_id, public_id, name, description, file_name, media_type, created, bytes) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let (person, now) = (person.to_string(), millis(now));
+    run(transaction, statement, (person, public_id, name, description, file_name, media_type, now, bytes.as_ref()))
+        .map(drop)
+}
+
+/// The files of a person, in the order they were uploaded in.
+pub fn documents(connection: &Connection, person: Uuid) -> Result<Vec<FileDocument>, Stop> {
+    let query = "SELECT public_id, name, description, file_name, media_type, created, length(bytes) AS size \
+                 FROM documents WHERE person_id = ? ORDER BY rowid";
+    let document = from_row!(FileDocument {
+        public_id, name, description, file_name, media_type;
+        created: moment,
+        size: i64::unsigned_abs
+    });
+    rows(connection, query, [person.to_string()], document)
+}
+
+pub fn document(connection: &Connection, person: Uuid, public_id: &str) -> Result<Option<Download>, Stop> {
+    let query = "SELECT media_type, bytes FROM documents WHERE person_id = ? AND public_id = ?";
+    first(connection, query, (person.to_string(), public_id), from_row!(Download { media_type, bytes }))
 }

@@ -9,16 +9,15 @@ use identities::wire::{PersonTag, PersonTagUpsert, Tag, TagSummary, TagWrite, Ti
 use rusqlite::{Connection, Row, Transaction};
 use uuid::Uuid;
 
-use super::part::{part_id, put};
-use super::statement::{first, id, rows, run, value};
+use super::statement::{first, from_row, guid, id, part_id, put, rows, run, value};
 use super::{Stop, millis, moment};
-use crate::guid::guid;
-use crate::refusal::Refusal;
+use crate::error::Refusal;
 
 /// No tag lapses later: the last second that ISO 8601 writes with four digits of year, in milliseconds since 1970.
 const END_OF_TIME: i64 = 253_402_300_799_000;
 
-const TAG: &str = "SELECT tag_id, name, disabled, description, default_expire_secs FROM tags ";
+const TAG: &str = "SELECT tag_id, name AS tag_name, disabled, description, \
+                   default_expire_secs AS default_expire_period FROM tags ";
 
 /// All definitions, or the one of exactly this name, as it is kept.
 pub fn list(connection: &Connection, name: Option<&str>) -> Result<Vec<Tag>, Stop> {
@@ -63,18 +62,16 @@ pub fn of_person(
     name: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<Vec<PersonTag>, Stop> {
-    let query = "SELECT person_tag_id, tag_id, created, expires, name FROM person_tags JOIN tags USING (tag_id) \
+    let query = "SELECT person_tag_id, tag_id, created, expires, name AS tag FROM person_tags JOIN tags USING (tag_id) \
                  WHERE person_id = ?1 AND (?2 IS NULL OR name = ?2) AND (expires IS NULL OR expires > ?3) \
                  ORDER BY person_tags.rowid";
-    rows(connection, query, (person.to_string(), name.map(text::tidy), millis(now)), |row| {
-        Ok(PersonTag {
-            person_tag_id: row.get(0)?,
-            tag_id: row.get(1)?,
-            created: Some(moment(row.get(2)?)),
-            expires: row.get::<_, Option<i64>>(3)?.map(moment),
-            tag: Some(TagSummary { name: row.get(4)? }),
-        })
-    })
+    let carried = from_row!(PersonTag {
+        person_tag_id, tag_id;
+        created: |ms| Some(moment(ms)),
+        expires: |ms: Option<i64>| ms.map(moment),
+        tag: |name| Some(TagSummary { name })
+    });
+    rows(connection, query, (person.to_string(), name.map(text::tidy), millis(now)), carried)
 }
 
 /// The id under which a person carries a tag, also one whose time has come; `None` when they do not.
@@ -142,12 +139,6 @@ fn seconds(span: &TimeSpan) -> i64 {
 }
 
 fn tag(row: &Row) -> Result<Tag, rusqlite::Error> {
-    let secs: i64 = row.get(4)?;
-    Ok(Tag {
-        tag_id: row.get(0)?,
-        tag_name: row.get(1)?,
-        disabled: row.get(2)?,
-        description: row.get(3)?,
-        default_expire_period: TimeSpan(TimeDelta::seconds(secs).to_std().unwrap_or_default()),
-    })
+    let period = |secs| TimeSpan(TimeDelta::seconds(secs).to_std().unwrap_or_default());
+    from_row!(Tag { tag_id, tag_name, disabled, description; default_expire_period: period })(row)
 }

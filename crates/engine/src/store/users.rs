@@ -1,16 +1,45 @@
-//! Users and the roles they have.
+//! Users and the roles they have, the roles that every data folder has before an operator makes roles of their own, and
+//! who changed what, and when: one row per change of a record, in the transaction of the change itself.
 //!
-//! In: names, hashes and permissions. Out: the same, as stored. It does not know how a password is hashed or what a
-//! token looks like.
+//! In: names, hashes, permissions, operations and the ids of what was changed. Out: the same, as stored. The log holds
+//! ids only, never a name, value or picture of the people concerned; what a detector publishes is a history of its own.
+//! It does not know how a password is hashed or what a token looks like.
 
 use chrono::{DateTime, Utc};
-use identities::Permission;
+use identities::Permission::{self, *};
 use rusqlite::{Connection, Row, Transaction};
 use uuid::Uuid;
 
-use super::statement::{first, rows, run, value};
+use super::statement::{first, from_row, rows, run, value};
 use super::{Stop, millis, moment};
-use crate::roles::{ADMINISTRATOR, BUILT_IN_ROLES};
+
+/// The role that may do everything.
+pub const ADMINISTRATOR: &str = "Administrator";
+
+/// The roles every data folder has, brought up to date at each start.
+pub const BUILT_IN_ROLES: [(&str, &[Permission]); 4] = [
+    (ADMINISTRATOR, Permission::ALL),
+    (
+        // A door: sends faces and reads what the include switches may ask for; it can neither enrol nor browse.
+        "Edge Publisher",
+        &[FacePublishing, FaceRecognize, ReadAliases, ReadAddresses, ReadTags, ReadEntityFields],
+    ),
+    (
+        // A reception desk or an import: puts people in and looks after their records.
+        "Enroller",
+        &[
+            FaceEnrollment,
+            FaceDetection,
+            ReadAllIdentity,
+            MutateAllIdentity,
+            AddIdentityFiles,
+            ReadIdentityFiles,
+            ReadTagDefinitions,
+            AddTags,
+        ],
+    ),
+    ("Viewer", &[ReadAllIdentity, ReadIdentityFiles, ReadDetections, ReadTagDefinitions]),
+];
 
 /// A user as stored.
 #[derive(Clone)]
@@ -41,7 +70,7 @@ pub struct RoleLine {
     pub permissions: Vec<String>,
 }
 
-const COLUMNS: &str = "SELECT user_id, username, password_hash, roles.name, token_version, role_id \
+const COLUMNS: &str = "SELECT user_id, username, password_hash, roles.name AS role, token_version, role_id \
                        FROM users JOIN roles USING (role_id) ";
 
 pub fn by_name(connection: &Connection, username: &str) -> Result<Option<User>, Stop> {
@@ -92,10 +121,8 @@ pub fn remove(transaction: &Transaction, user_id: &str) -> Result<(), Stop> {
 
 /// All users by name.
 pub fn list(connection: &Connection) -> Result<Vec<UserLine>, Stop> {
-    let query = "SELECT username, roles.name, created FROM users JOIN roles USING (role_id) ORDER BY username";
-    rows(connection, query, [], |row| {
-        Ok(UserLine { username: row.get(0)?, role: row.get(1)?, created: moment(row.get(2)?) })
-    })
+    let query = "SELECT username, roles.name AS role, created FROM users JOIN roles USING (role_id) ORDER BY username";
+    rows(connection, query, [], from_row!(UserLine { username, role; created: moment }))
 }
 
 /// All roles with what they allow.
@@ -141,12 +168,32 @@ pub(super) fn refresh_built_in_roles(transaction: &Transaction) -> Result<(), St
 }
 
 fn user(row: &Row) -> Result<User, rusqlite::Error> {
-    Ok(User {
-        user_id: row.get(0)?,
-        username: row.get(1)?,
-        password_hash: row.get(2)?,
-        role: row.get(3)?,
-        token_version: row.get(4)?,
-        role_id: row.get(5)?,
-    })
+    from_row!(User { user_id, username, password_hash, role, token_version, role_id })(row)
+}
+
+/// A change somebody made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditLine {
+    pub time: DateTime<Utc>,
+    pub username: String,
+    pub operation: String,
+    /// The id of what was changed.
+    pub subject: Option<String>,
+}
+
+/// Records a change. `operation` is the contract's operation id, `subject` the id of the record changed.
+pub fn record_change(
+    transaction: &Transaction,
+    username: &str,
+    operation: &str,
+    subject: Option<&str>,
+) -> Result<(), Stop> {
+    let statement = "INSERT INTO audit (time, username, operation, subject) VALUES (?, ?, ?, ?)";
+    run(transaction, statement, (millis(Utc::now()), username, operation, subject)).map(drop)
+}
+
+/// The last entries, newest first.
+pub fn last_changes(connection: &Connection, count: u32) -> Result<Vec<AuditLine>, Stop> {
+    let query = "SELECT time, username, operation, subject FROM audit ORDER BY audit_id DESC LIMIT ?";
+    rows(connection, query, [count], from_row!(AuditLine { username, operation, subject; time: moment }))
 }

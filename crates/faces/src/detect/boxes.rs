@@ -44,13 +44,9 @@ pub(super) fn plausible(face: &Face, side: f32) -> bool {
 impl Face {
     /// The same face in a picture `x` times as wide and `y` times as high.
     pub(super) fn scaled(&self, x: f32, y: f32) -> Face {
+        let Rect { x: left, y: top, width, height } = self.bbox;
         Face {
-            bbox: Rect {
-                x: self.bbox.x * x,
-                y: self.bbox.y * y,
-                width: self.bbox.width * x,
-                height: self.bbox.height * y,
-            },
+            bbox: Rect { x: left * x, y: top * y, width: width * x, height: height * y },
             landmarks: self.landmarks.map(|point| Point { x: point.x * x, y: point.y * y }),
             score: self.score,
         }

@@ -5,6 +5,8 @@
 //! at any time. It is drawn, not photographed: nobody's face is in the program, and its colours were chosen so that
 //! it is a face in the right order of channels and none in the wrong one, for every model.
 
+use std::sync::LazyLock;
+
 use super::{Face, Point, Rect};
 use crate::picture::Picture;
 
@@ -63,8 +65,8 @@ const fn spot(centre: [f32; 2], radius: [f32; 2], soft: f32, bgr: [u8; 3], opaci
     Spot { centre, radius, soft, bgr, opacity }
 }
 
-/// Draws the face.
-pub(super) fn draw() -> Picture {
+/// The drawing of the face.
+pub(super) static PICTURE: LazyLock<Picture> = LazyLock::new(|| {
     let pixels = (0..SIDE * SIDE).flat_map(|n| {
         let (x, y) = ((n % SIDE) as f32 + 0.5, (n / SIDE) as f32 + 0.5);
         let colour = SPOTS.iter().fold(BACKGROUND, |below, spot| {
@@ -77,7 +79,7 @@ pub(super) fn draw() -> Picture {
     });
     // It cannot fail: three bytes are drawn for every pixel.
     Picture::new(SIDE, SIDE, pixels.collect()).expect("as many pixels as the sides say")
-}
+});
 
 /// Whether the faces found in the drawing are the one that is there.
 pub(super) fn found(faces: &[Face]) -> bool {
@@ -99,8 +101,8 @@ mod tests {
     use crate::models::{ModelStore, Role};
     use crate::onnx;
 
-    /// What `make` gives for every detector of the manifest that is here. CenterFace comes from a package registry and always is
-    /// after `make models`; the others have a public address alone, which not every machine reaches.
+    /// What `make` gives for every detector of the manifest that is here. CenterFace comes from a package registry and
+    /// always is after `make models`; the others have a public address alone, which not every machine reaches.
     fn detectors<T>(make: impl Fn(&str, &Path) -> T) -> Vec<T> {
         let store = ModelStore::locate(None);
         onnx::init(&store.runtime().unwrap()).unwrap();
@@ -123,13 +125,13 @@ mod tests {
 
     #[test]
     fn every_model_finds_the_face_and_none_finds_it_with_red_and_blue_swapped() {
-        let picture = draw();
+        let picture = &PICTURE;
         let limits = Limits { min_score: 0.3, nms_iou: 0.3 };
         for mut detector in detectors(|name, file| detect::model(name, file, limits, 1).unwrap()) {
-            let faces = detector.detect(&picture).unwrap();
+            let faces = detector.detect(picture).unwrap();
             assert!(found(&faces), "{}: {faces:?}", detector.name());
             assert!(faces[0].score > 0.85, "{}: {}", detector.name(), faces[0].score);
-            let faces = detector.detect(&swapped(&picture)).unwrap();
+            let faces = detector.detect(&swapped(picture)).unwrap();
             assert!(faces.is_empty(), "{} with swapped channels: {faces:?}", detector.name());
         }
     }

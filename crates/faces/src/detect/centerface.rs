@@ -6,8 +6,7 @@
 
 use ort::session::Session;
 
-use super::input::Channels;
-use super::pass::{Layout, Outputs};
+use super::pass::{Channels, Layout, Outputs};
 use super::{DetectError, Face, Point, Rect, boxes};
 
 /// Pixels of the input per cell of the outputs.

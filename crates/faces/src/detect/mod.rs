@@ -6,7 +6,6 @@
 mod boxes;
 mod canary;
 mod centerface;
-mod input;
 mod pass;
 mod search;
 mod shrink;
@@ -18,8 +17,10 @@ use std::time::Duration;
 use crate::models::{ModelError, ModelStore, Role};
 use crate::onnx::{self, OnnxError};
 use crate::picture::{Picture, PictureError};
+use centerface::CenterFace;
 use pass::Pass;
 use search::Search;
+use yunet::Yunet;
 
 /// A point in pixels of the frame, `x` to the right, `y` down.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,7 +73,7 @@ pub trait FaceDetector: Send {
     /// Shows the detector the built-in face. One that does not find it is [`DetectError::Blind`]: it must not go on as
     /// if nobody were there. Takes less than a frame does.
     fn prove(&mut self) -> Result<(), DetectError> {
-        let faces = self.detect(&canary::draw())?;
+        let faces = self.detect(&canary::PICTURE)?;
         if canary::found(&faces) { Ok(()) } else { Err(DetectError::Blind { model: self.name().into() }) }
     }
 
@@ -86,41 +87,24 @@ pub trait FaceDetector: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
     #[error("cannot choose a detector model")]
-    Choose {
-        #[source]
-        source: ModelError,
-    },
+    Choose { source: ModelError },
     #[error("cannot load ONNX Runtime for the detector")]
-    Runtime {
-        #[source]
-        source: OnnxError,
-    },
+    Runtime { source: OnnxError },
     #[error("cannot load the detector model {model}")]
-    Load {
-        model: String,
-        #[source]
-        source: OnnxError,
-    },
+    Load { model: String, source: OnnxError },
     #[error("{model} is not a detector model this build knows")]
     Unknown { model: String },
     #[error("the detector model {model} lacks {missing}; check it with `doorward models verify`")]
     Layout { model: String, missing: String },
     #[error("the detector model {model} failed on a picture")]
-    Run {
-        model: String,
-        #[source]
-        source: ort::Error,
-    },
+    Run { model: String, source: ort::Error },
     #[error(
         "the detector model {model} does not find the built-in face: it would report nobody at the door; \
          check it with `doorward models verify`"
     )]
     Blind { model: String },
     #[error("cannot make the picture ready for the detector")]
-    Picture {
-        #[source]
-        source: PictureError,
-    },
+    Picture { source: PictureError },
 }
 
 /// What a model reports and what it keeps to itself.
@@ -139,13 +123,8 @@ pub fn load(store: &ModelStore, config: &SearchOptions, threads: u16) -> Result<
     onnx::init(&store.runtime().map_err(choose)?).map_err(|source| DetectError::Runtime { source })?;
     let mut detector = open(&model.name, &model.path, config, threads)?;
     detector.prove()?;
-    tracing::info!(
-        model = detector.name(),
-        wanted = config.model,
-        threads,
-        "the detector model is {}",
-        detector.name()
-    );
+    let name = detector.name();
+    tracing::info!(model = name, wanted = config.model, threads, "the detector model is {name}");
     Ok(detector)
 }
 
@@ -162,18 +141,11 @@ pub fn open(
 
 /// A model that looks at a picture once, at the picture's own size.
 fn model(name: &str, file: &Path, limits: Limits, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
-    let open = || onnx::session(file, threads).map_err(|source| DetectError::Load { model: name.into(), source });
+    let session = onnx::session(file, threads);
+    let session = session.map_err(|source| DetectError::Load { model: name.into(), source })?;
     Ok(match name {
-        "yunet_n" | "yunet_s" => {
-            let session = open()?;
-            let layout = yunet::Yunet::new(name, &session)?;
-            Box::new(Pass::new(name, session, layout, limits))
-        }
-        "centerface" => {
-            let session = open()?;
-            let layout = centerface::CenterFace::new(name, &session)?;
-            Box::new(Pass::new(name, session, layout, limits))
-        }
+        "yunet_n" | "yunet_s" => Box::new(Pass::new(name, Yunet::new(name, &session)?, session, limits)),
+        "centerface" => Box::new(Pass::new(name, CenterFace::new(name, &session)?, session, limits)),
         _ => return Err(DetectError::Unknown { model: name.into() }),
     })
 }
@@ -209,13 +181,9 @@ impl Rect {
 
     /// Intersection over union, 0 to 1.
     pub fn iou(&self, other: &Rect) -> f32 {
-        let overlap = Rect {
-            x: self.x.max(other.x),
-            y: self.y.max(other.y),
-            width: (self.x + self.width).min(other.x + other.width) - self.x.max(other.x),
-            height: (self.y + self.height).min(other.y + other.height) - self.y.max(other.y),
-        }
-        .area();
+        let across = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
+        let down = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
+        let overlap = across.max(0.0) * down.max(0.0);
         let union = self.area() + other.area() - overlap;
         if union > 0.0 { overlap / union } else { 0.0 }
     }

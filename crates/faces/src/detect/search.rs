@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::SearchOptions;
 use super::shrink::shrunk;
-use super::{DetectError, Face, FaceDetector, boxes, canary};
+use super::{DetectError, Face, FaceDetector, boxes};
 use crate::picture::{Interpolation, Picture};
 
 /// However large the configuration's limit, no more than this is searched: it bounds the memory of a look.
@@ -52,14 +52,13 @@ pub(super) struct Search {
     longest_side_px: u32,
     min_score: f32,
     network: Duration,
-    canary: Picture,
 }
 
 impl Search {
     /// `model` reports faces down to [`Search::least_score`].
     pub fn new(model: Box<dyn FaceDetector>, config: &SearchOptions) -> Self {
         let longest_side_px = config.longest_side_px.clamp(32, MOST_PX);
-        Self { model, longest_side_px, min_score: config.min_score, network: Duration::ZERO, canary: canary::draw() }
+        Self { model, longest_side_px, min_score: config.min_score, network: Duration::ZERO }
     }
 
     /// Down to which score the model must report faces, so that the looks can confirm each other.
@@ -117,8 +116,7 @@ impl FaceDetector for Search {
 
     /// With the model alone, which reports more than the configuration lets through.
     fn prove(&mut self) -> Result<(), DetectError> {
-        let faces = self.model.detect(&self.canary)?;
-        if canary::found(&faces) { Ok(()) } else { Err(DetectError::Blind { model: self.name().into() }) }
+        self.model.prove()
     }
 
     fn network_time(&self) -> Duration {

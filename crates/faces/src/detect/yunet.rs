@@ -6,8 +6,7 @@
 
 use ort::session::Session;
 
-use super::input::Channels;
-use super::pass::{Layout, Outputs};
+use super::pass::{Channels, Layout, Outputs};
 use super::{DetectError, Face, Point, Rect, boxes};
 
 /// One grid of cells per stride, in pixels of the input.
@@ -84,13 +83,9 @@ impl Grid<'_> {
             let place = &self.boxes[cell * 4..][..4];
             let points = &self.points[cell * 10..][..10];
             let (width, height) = (place[2].exp() * stride, place[3].exp() * stride);
+            let (x, y) = ((column + place[0]) * stride - width / 2.0, (row + place[1]) * stride - height / 2.0);
             let face = Face {
-                bbox: Rect {
-                    x: (column + place[0]) * stride - width / 2.0,
-                    y: (row + place[1]) * stride - height / 2.0,
-                    width,
-                    height,
-                },
+                bbox: Rect { x, y, width, height },
                 landmarks: std::array::from_fn(|n| Point {
                     x: (column + points[2 * n]) * stride,
                     y: (row + points[2 * n + 1]) * stride,

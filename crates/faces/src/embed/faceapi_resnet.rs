@@ -4,18 +4,11 @@
 //! they stand. Out: 128 values compared by distance (King: "High Quality Face Recognition with Deep Metric Learning",
 //! 2017; the weights are those of `@vladmandic/face-api`).
 
-use ort::session::Session;
-
-use super::network::Network;
-use super::{EmbedError, Embedding, FaceEmbedder, Metric};
+use super::{FaceModel, Metric, Preparation};
 use crate::align::{self, ARCFACE, Affine};
-use crate::detect::{Face, Point};
-use crate::picture::Picture;
+use crate::detect::Point;
+use crate::picture::{Picture, PictureError};
 
-const DIMENSIONS: usize = 128;
-/// dlib's own recommendation. Of 9,090 pairs of photos, 8 of 8,618 pairs of two people are as near, and all 472 pairs
-/// of one person.
-const THRESHOLD: f32 = 0.6;
 /// Width and height of the network's input in pixels.
 const INPUT_PX: u32 = 150;
 /// The square's side, in pixels of a face scaled to the ArcFace template, and how far its middle lies below the
@@ -24,40 +17,18 @@ const INPUT_PX: u32 = 150;
 const SIDE: f64 = 96.0;
 const BELOW: f64 = 2.5;
 
-/// A face-api ResNet with its session.
-pub(super) struct FaceApiResNet {
-    network: Network,
+/// The first node of the model subtracts the mean.
+pub(super) const PREPARATION: Preparation = Preparation { chip, mean: [0.0; 3], factor: [1.0; 3] };
+
+/// The model under the name the manifest has for it.
+pub(super) fn model(name: &str) -> FaceModel {
+    // dlib's own recommendation. Of 9,090 pairs of photos, 8 of 8,618 pairs of two people are as near, and all 472
+    // pairs of one person.
+    FaceModel { name: name.into(), dimensions: 128, metric: Metric::L2, threshold: 0.6 }
 }
 
-impl FaceApiResNet {
-    pub fn new(name: &str, session: Session) -> Self {
-        // The mean is subtracted by the first node of the model.
-        Self { network: Network::new(name, session, [0.0; 3], [1.0; 3]) }
-    }
-}
-
-impl FaceEmbedder for FaceApiResNet {
-    fn name(&self) -> &str {
-        &self.network.name
-    }
-
-    fn metric(&self) -> Metric {
-        Metric::L2
-    }
-
-    fn threshold(&self) -> f32 {
-        THRESHOLD
-    }
-
-    fn dimensions(&self) -> usize {
-        DIMENSIONS
-    }
-
-    fn embed(&mut self, picture: &Picture, face: &Face) -> Result<Embedding, EmbedError> {
-        let chip = align::warp(picture, &upright_square(&face.landmarks), INPUT_PX)
-            .map_err(|source| EmbedError::Align { source })?;
-        Ok(Embedding { model: self.network.name.clone(), values: self.network.run(&chip, DIMENSIONS)? })
-    }
+fn chip(picture: &Picture, landmarks: &[Point; 5]) -> Result<Picture, PictureError> {
+    align::warp(picture, &upright_square(landmarks), INPUT_PX)
 }
 
 /// The transform that takes the upright square around the landmarks to the network's input.

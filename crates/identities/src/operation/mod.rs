@@ -94,6 +94,23 @@ pub enum Fault {
 /// The largest answer about one record: about a thousand faces with everything there is to tell of them.
 const RECORD_BYTES: usize = 2 << 20;
 
+/// An operation with nothing special about it: whoever has a token may call it, and nothing goes in or comes out.
+const PLAIN: Operation = Operation {
+    id: "",
+    summary: "",
+    group: "",
+    verb: Verb::Get,
+    path: "",
+    access: Access::Authenticated,
+    query: &[],
+    request: Content::Empty,
+    answer: Content::Empty,
+    answer_bytes: RECORD_BYTES,
+    refuses_input: true,
+    missing: None,
+    fault: Fault::Unnamed,
+};
+
 impl Parameter {
     /// A parameter that is a GUID.
     pub const fn id(name: &'static str) -> Self {
@@ -107,37 +124,9 @@ impl Parameter {
 }
 
 impl Operation {
-    /// An operation with nothing special about it: whoever has a token may call it, and nothing goes in or comes out.
-    const fn plain(
-        id: &'static str,
-        summary: &'static str,
-        group: &'static str,
-        verb: Verb,
-        path: &'static str,
-    ) -> Self {
-        Self {
-            id,
-            summary,
-            group,
-            verb,
-            path,
-            access: Access::Authenticated,
-            query: &[],
-            request: Content::Empty,
-            answer: Content::Empty,
-            answer_bytes: RECORD_BYTES,
-            refuses_input: true,
-            missing: None,
-            fault: Fault::Unnamed,
-        }
-    }
-
     /// The permissions of which any one suffices; empty where a token, or nothing, is enough.
     pub fn permissions(&self) -> &'static [Permission] {
-        match self.access {
-            Access::AnyOf(permissions) => permissions,
-            Access::Anonymous | Access::Authenticated => &[],
-        }
+        if let Access::AnyOf(permissions) = self.access { permissions } else { &[] }
     }
 
     /// The statuses the contract names for the operation, in ascending order.

@@ -16,8 +16,13 @@ macro_rules! operations {
         $($(
             #[doc = concat!($summary, ".")]
             pub const $name: Operation = Operation {
+                id: $id,
+                summary: $summary,
+                group: $group,
+                verb: Verb::$verb,
+                path: $path,
                 $($property: $value,)*
-                ..Operation::plain($id, $summary, $group, Verb::$verb, $path)
+                ..super::PLAIN
             };
         )*)*
         /// Every operation of the contract.
@@ -28,8 +33,8 @@ macro_rules! operations {
 operations! {
     "Authentication" {
         AUTHENTICATE = Post "/api/v1/authenticate" "authenticate",
-            "Log in with user name and password; the answer holds a token",
-            access: Anonymous, request: Json("AuthenticateRequest"), answer: Json("AuthenticateResponse");
+            "Log in with user name and password; the answer holds a token", access: Anonymous,
+            request: Json("AuthenticateRequest"), answer: Json("AuthenticateResponse");
         RENEW_TOKEN = Get "/api/v1/renewToken" "renewToken", "Swap a token for a newer one",
             answer: Json("AuthenticateResponse"), refuses_input: false;
         USER_PROFILE = Get "/auth/v1/user/profile" "getUserProfile", "Whom the token belongs to",
@@ -38,26 +43,22 @@ operations! {
 
     "Face edge" {
         PUBLISH_WITH_RESPONSE = Post "/api/v1/faceEdge/publishWithResponse" "faceEdgePublishWithResponse",
-            "Send what a detector sees and learn who it is",
-            access: AnyOf(&[FacePublishing]), request: Json("FaceEdgeRecognizeWithOptions"),
-            answer: Json("FaceEdgePublishResponse"),
+            "Send what a detector sees and learn who it is", access: AnyOf(&[FacePublishing]),
+            request: Json("FaceEdgeRecognizeWithOptions"), answer: Json("FaceEdgePublishResponse"),
             fault: Fault::Passing;
         PUBLISH = Post "/api/v1/faceEdge/publish" "faceEdgePublish", "Send what a detector sees, for the history",
             access: AnyOf(&[FacePublishing]), request: Json("FaceEdgePublishRequest"), fault: Fault::Passing;
         RECOGNIZE = Post "/api/v1/faceEdge/recognize" "faceEdgeRecognize",
-            "Whose face this is; 404 when nobody matches",
-            access: AnyOf(&[FaceRecognize]), request: Json("FaceEdgeRecognizeRequest"),
-            answer: Json("EdgePerson"), missing: Some("match");
+            "Whose face this is; 404 when nobody matches", access: AnyOf(&[FaceRecognize]),
+            request: Json("FaceEdgeRecognizeRequest"), answer: Json("EdgePerson"), missing: Some("match");
         LOOKUP = Post "/api/v1/faceEdge/lookup" "faceEdgeLookup",
-            "Whose face this is, sent as a form; 404 when nobody matches",
-            access: AnyOf(&[FaceRecognize]), request: Form("FaceEdgeLookupForm"), answer: Json("EdgePerson"),
-            missing: Some("match");
+            "Whose face this is, sent as a form; 404 when nobody matches", access: AnyOf(&[FaceRecognize]),
+            request: Form("FaceEdgeLookupForm"), answer: Json("EdgePerson"), missing: Some("match");
     }
 
     "Faces" {
         FACE_ENROLL = Post "/api/v1/faces/faceEnroll" "faceEnroll",
-            "Enrol a face as a new person, or as another photo of a known one",
-            access: AnyOf(&[FaceEnrollment]),
+            "Enrol a face as a new person, or as another photo of a known one", access: AnyOf(&[FaceEnrollment]),
             query: &[Parameter::id("personId"), Parameter { name: "forceEnrollment", schema: NO }],
             request: Json("FaceEnrollRequest"), answer: Json("FaceEnrollResponse"), missing: Some("person"),
             fault: Fault::PictureTurnedDown;
@@ -68,10 +69,8 @@ operations! {
             access: AnyOf(&[FaceDetection]), request: Json("FaceCompareRequest"), answer: Json("FaceCompareResponse"),
             fault: Fault::PictureTurnedDown;
         CHECK_IMAGE_REFERENCE = Get "/api/v1/faces/checkImageReference/{referenceId}" "checkImageReference",
-            "Whether a photo of this reference is enrolled",
-            access: AnyOf(&[FaceDetection, FaceEnrollment]),
-            answer: Json("CheckImageReferenceResponse"), refuses_input: false,
-            fault: Fault::Passing;
+            "Whether a photo of this reference is enrolled", access: AnyOf(&[FaceDetection, FaceEnrollment]),
+            answer: Json("CheckImageReferenceResponse"), refuses_input: false, fault: Fault::Passing;
     }
 
     "People" {
@@ -84,9 +83,8 @@ operations! {
             ],
             answer: List("IdentityPersonItem"), answer_bytes: LIST_BYTES;
         FIND_PEOPLE = Get "/api/v1/people/entityField/{fieldName}/entityValue/{fieldValue}" "findPeopleByEntityField",
-            "Everybody whose custom field has this value",
-            access: AnyOf(&[ReadAllIdentity]), answer: List("IdentityPersonItem"),
-            answer_bytes: LIST_BYTES, refuses_input: false;
+            "Everybody whose custom field has this value", access: AnyOf(&[ReadAllIdentity]),
+            answer: List("IdentityPersonItem"), answer_bytes: LIST_BYTES, refuses_input: false;
         GET_PERSON = Get "/api/v1/people/{personId}" "getPerson", "A person's record",
             access: AnyOf(&[ReadAllIdentity]), answer: Json("IdentityPersonItem"), missing: Some("person");
     }
@@ -101,60 +99,52 @@ operations! {
             access: AnyOf(&[MutateAllIdentity, MutateAliases]), missing: Some("alias");
         LIST_PERSON_TAGS = Get "/api/v1/people/{personId}/tags" "listPersonTags", "The tags a person carries now",
             access: AnyOf(&[ReadAllIdentity, ReadTags]), query: &[Parameter::text("tagName")],
-            answer: List("PersonTag"),
-            missing: Some("person");
+            answer: List("PersonTag"), missing: Some("person");
         PUT_PERSON_TAG = Put "/api/v1/people/{personId}/tags" "upsertPersonTag", "Give a tag, or change when it lapses",
             access: AnyOf(&[MutateAllIdentity, MutateTags]), request: Json("PersonTagUpsert"),
-            answer: Json("PersonTag"),
-            missing: Some("person or tag");
+            answer: Json("PersonTag"), missing: Some("person or tag");
         DELETE_PERSON_TAG = Delete "/api/v1/people/{personId}/tags/{personTagId}" "deletePersonTag", "Take a tag off",
             access: AnyOf(&[MutateAllIdentity, MutateTags]), missing: Some("tag on the person");
         LIST_NOTES = Get "/api/v1/people/{personId}/notes" "listPersonNotes", "The notes about a person",
             access: AnyOf(&[ReadAllIdentity, ReadNotes]), answer: List("PersonNote"), missing: Some("person");
         PUT_NOTE = Put "/api/v1/people/{personId}/notes" "upsertPersonNote", "Add or change a note",
-            access: AnyOf(&[MutateAllIdentity, MutateNotes]), request: Json("PersonNote"),
-            answer: Json("PersonNote"), missing: Some("person");
+            access: AnyOf(&[MutateAllIdentity, MutateNotes]), request: Json("PersonNote"), answer: Json("PersonNote"),
+            missing: Some("person");
         DELETE_NOTE = Delete "/api/v1/people/{personId}/notes/{noteId}" "deletePersonNote", "Delete a note",
             access: AnyOf(&[MutateAllIdentity, MutateNotes]), missing: Some("note");
         PUT_ADDRESS = Put "/api/v1/people/{personId}/addresses" "upsertPersonAddress", "Add or change an address",
             access: AnyOf(&[MutateAllIdentity, MutateAddresses]), request: Json("PersonAddress"),
-            answer: Json("PersonAddress"),
-            missing: Some("person");
+            answer: Json("PersonAddress"), missing: Some("person");
         LIST_FIELDS = Get "/api/v1/people/{personId}/entityFields" "listPersonEntityFields", "A person's custom fields",
             access: AnyOf(&[ReadAllIdentity, ReadEntityFields]), query: &[Parameter::text("fieldName")],
-            answer: List("EntityField"),
-            missing: Some("person");
+            answer: List("EntityField"), missing: Some("person");
         PUT_FIELD = Put "/api/v1/people/{personId}/entityFields" "upsertPersonEntityField", "Set a custom field",
             access: AnyOf(&[MutateAllIdentity, MutateEntityFields]), request: Json("EntityField"),
-            answer: Json("EntityField"),
-            missing: Some("person");
+            answer: Json("EntityField"), missing: Some("person");
         DELETE_FIELD = Delete "/api/v1/people/{personId}/entityFields/{entityId}" "deletePersonEntityField",
-            "Delete a custom field",
-            access: AnyOf(&[MutateAllIdentity, MutateEntityFields]), missing: Some("field");
+            "Delete a custom field", access: AnyOf(&[MutateAllIdentity, MutateEntityFields]), missing: Some("field");
     }
 
     "Photos and documents" {
         ENROLLMENT_PHOTO = Get "/api/v1/people/enrollmentPhoto/{faceId}" "getEnrollmentPhoto",
-            "The photo a face was enrolled from",
-            answer: Bytes("image/jpeg"), refuses_input: false, missing: Some("photo");
+            "The photo a face was enrolled from", answer: Bytes("image/jpeg"), refuses_input: false,
+            missing: Some("photo");
         DETECTION_PHOTO = Get "/api/v1/people/detectionPhoto/{faceId}/{detectionId}" "getDetectionPhoto",
-            "The picture of a sighting",
-            answer: Bytes("image/jpeg"), refuses_input: false, missing: Some("photo");
+            "The picture of a sighting", answer: Bytes("image/jpeg"), refuses_input: false, missing: Some("photo");
         UPLOAD_DOCUMENT = Post "/api/v1/people/fileDocuments/upload" "uploadFileDocument", "Attach a file to a person",
             access: AnyOf(&[AddIdentityFiles]), request: Form("FileDocumentUploadForm"), missing: Some("person");
         DOWNLOAD_DOCUMENT = Get "/api/v1/people/{personId}/fileDocuments/{documentId}/data" "downloadFileDocument",
-            "A file as it was uploaded",
-            access: AnyOf(&[ReadIdentityFiles]), answer: Bytes("application/octet-stream"), missing: Some("document");
+            "A file as it was uploaded", access: AnyOf(&[ReadIdentityFiles]), answer: Bytes("application/octet-stream"),
+            missing: Some("document");
     }
 
     "Tags" {
-        LIST_TAGS = Get "/api/v1/Tags" "listTags", "The definitions of tags",
-            access: AnyOf(&[ReadTagDefinitions]), query: &[Parameter::text("tagName")],
-            answer: List("Tag"), answer_bytes: LIST_BYTES;
-        CREATE_TAG = Post "/api/v1/Tags" "createTag", "Define a tag",
-            access: AnyOf(&[AddTags]), request: Json("TagWrite"), answer: Json("Tag");
-        GET_TAG = Get "/api/v1/Tags/{tagId}" "getTag", "The definition of a tag",
-            access: AnyOf(&[ReadTagDefinitions]), answer: Json("Tag"), missing: Some("tag");
+        LIST_TAGS = Get "/api/v1/Tags" "listTags", "The definitions of tags", access: AnyOf(&[ReadTagDefinitions]),
+            query: &[Parameter::text("tagName")], answer: List("Tag"), answer_bytes: LIST_BYTES;
+        CREATE_TAG = Post "/api/v1/Tags" "createTag", "Define a tag", access: AnyOf(&[AddTags]),
+            request: Json("TagWrite"), answer: Json("Tag");
+        GET_TAG = Get "/api/v1/Tags/{tagId}" "getTag", "The definition of a tag", access: AnyOf(&[ReadTagDefinitions]),
+            answer: Json("Tag"), missing: Some("tag");
         UPDATE_TAG = Put "/api/v1/Tags/{tagId}" "updateTag", "Replace the definition of a tag",
             access: AnyOf(&[EditTags]), request: Json("TagWrite"), answer: Json("Tag"), missing: Some("tag");
         DELETE_TAG = Delete "/api/v1/Tags/{tagId}" "deleteTag", "Delete a tag, and take it off everybody",
@@ -163,20 +153,20 @@ operations! {
 
     "Detections" {
         DETECTIONS_OF_FACE = Get "/api/v1/people/detections/faceId/{faceId}" "listDetectionsByFace",
-            "Where a face was seen",
-            access: AnyOf(&[ReadDetections]), query: PAGE, answer: List("DetectionItem"), answer_bytes: LIST_BYTES;
+            "Where a face was seen", access: AnyOf(&[ReadDetections]), query: PAGE, answer: List("DetectionItem"),
+            answer_bytes: LIST_BYTES;
         DETECTIONS_OF_PERSON = Get "/api/v1/people/detections/personId/{personId}" "listDetectionsByPerson",
-            "Where a person was seen",
-            access: AnyOf(&[ReadDetections]), query: PAGE, answer: List("DetectionItem"), answer_bytes: LIST_BYTES;
+            "Where a person was seen", access: AnyOf(&[ReadDetections]), query: PAGE, answer: List("DetectionItem"),
+            answer_bytes: LIST_BYTES;
     }
 
     "Settings of fields" {
         CONFIGURE_STRING_FIELD = Put "/api/v1/EntityFieldSettings/{entityType}/stringField/{fieldId}"
-            "configureStringField", "Define a custom field of text",
-            access: AnyOf(&[MutateAllIdentity]), request: Json("StringFieldSetting"), missing: Some("field");
+            "configureStringField", "Define a custom field of text", access: AnyOf(&[MutateAllIdentity]),
+            request: Json("StringFieldSetting"), missing: Some("field");
         CONFIGURE_DATETIME_FIELD = Put "/api/v1/EntityFieldSettings/{entityType}/datetimeField/{fieldId}"
-            "configureDatetimeField", "Define a custom field of times",
-            access: AnyOf(&[MutateAllIdentity]), request: Json("DatetimeFieldSetting"), missing: Some("field");
+            "configureDatetimeField", "Define a custom field of times", access: AnyOf(&[MutateAllIdentity]),
+            request: Json("DatetimeFieldSetting"), missing: Some("field");
     }
 }
 

@@ -11,37 +11,38 @@
 //! pin_sha256  │ the key alone, whatever else   │ the key, and an authority of the file vouches
 //!             │ the certificate says           │ for name and dates
 //! ```
+//!
+//! A pin is held against the key that rustls itself reads out of the certificate and then checks the handshake's
+//! signature with, so nobody can show one key and use another.
 
-mod pin;
 mod probe;
-mod verifier;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-pub use pin::KeyPin;
 pub use probe::{Presented, ProbeError, present};
-pub use verifier::key_of;
-
-use verifier::{Endpoint, Judge, Verifier};
 
 /// Why no trust can be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     #[error("cannot read {}, which `ca_file` names", file.display())]
-    CaFile {
-        file: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    CaFile { file: PathBuf, source: std::io::Error },
     #[error("{}, which `ca_file` names, holds no certificate in PEM form", file.display())]
     CaFormat { file: PathBuf },
     #[error(
@@ -50,10 +51,7 @@ pub enum TrustError {
     )]
     NoAuthorities,
     #[error("cannot set up TLS")]
-    Tls {
-        #[source]
-        source: rustls::Error,
-    },
+    Tls { source: rustls::Error },
 }
 
 /// The trust in one endpoint.
@@ -64,9 +62,10 @@ pub struct Trust {
     pub shown: Shown,
 }
 
-/// What is remembered of the certificate an endpoint showed last; clones are the same one.
-#[derive(Debug, Clone)]
-pub struct Shown(Arc<AtomicI64>);
+/// When the certificate an endpoint showed last ends; clones are the same one. Nothing waits under this lock, and no
+/// other is held with it.
+#[derive(Debug, Clone, Default)]
+pub struct Shown(Arc<Mutex<Option<DateTime<Utc>>>>);
 
 impl Trust {
     /// Reads the authorities; nothing is sent.
@@ -79,8 +78,7 @@ impl Trust {
         };
         let chain = authorities.map(|roots| chain_verifier(roots, &provider)).transpose()?;
         let shown = Shown::default();
-        let endpoint = Endpoint { chain, pins: pins.to_vec(), shown: shown.clone() };
-        let mut config = judged_by(Arc::new(endpoint), &provider)?;
+        let mut config = believing(Belief::Checked { chain, pins: pins.to_vec() }, shown.clone(), &provider)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { config, shown })
     }
@@ -89,22 +87,11 @@ impl Trust {
 impl Shown {
     /// When the certificate ends; `None` before the first connection.
     pub fn ends(&self) -> Option<DateTime<Utc>> {
-        match self.0.load(Ordering::Relaxed) {
-            NEVER => None,
-            ends => DateTime::from_timestamp(ends, 0),
-        }
+        *self.0.lock()
     }
 
     fn note(&self, ends: i64) {
-        self.0.store(ends, Ordering::Relaxed);
-    }
-}
-
-const NEVER: i64 = i64::MIN;
-
-impl Default for Shown {
-    fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(NEVER)))
+        *self.0.lock() = DateTime::from_timestamp(ends, 0);
     }
 }
 
@@ -129,9 +116,9 @@ fn chain_verifier(
     built.map_err(|_| TrustError::NoAuthorities)
 }
 
-/// A configuration in which `judge` decides about certificates.
-fn judged_by(judge: Arc<dyn Judge>, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TrustError> {
-    let verifier = Verifier { judge, algorithms: provider.signature_verification_algorithms };
+/// A configuration that asks this of certificates, and notes when the one that was `shown` ends.
+fn believing(belief: Belief, shown: Shown, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TrustError> {
+    let verifier = Verifier { belief, shown, algorithms: provider.signature_verification_algorithms };
     let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let config = config.map_err(|source| TrustError::Tls { source })?;
     Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
@@ -153,4 +140,143 @@ fn authorities_of_system() -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(TrustError::NoAuthorities) } else { Ok(roots) }
+}
+
+/// Whom one endpoint may be; the signatures of a handshake are always checked.
+#[derive(Debug)]
+struct Verifier {
+    pub belief: Belief,
+    pub shown: Shown,
+    pub algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// What is asked of a server's certificate.
+#[derive(Debug)]
+enum Belief {
+    Checked {
+        /// Chain, name and dates; `None` only where a pin stands for them.
+        chain: Option<Arc<WebPkiServerVerifier>>,
+        /// The server's own key must be one of these; empty where any will do that the chain vouches for.
+        pins: Vec<KeyPin>,
+    },
+    /// Nothing. For the probe alone: no request ever goes over its connection.
+    Anything,
+}
+
+/// The server has another key than the pinned ones.
+#[derive(Debug, thiserror::Error)]
+#[error("the server's key is {key}, which `pin_sha256` does not name")]
+struct OtherKey {
+    key: KeyPin,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Belief::Checked { chain, pins } = &self.belief else { return Ok(ServerCertVerified::assertion()) };
+        if !pins.is_empty() {
+            let key = key_of(end_entity)?;
+            if !pins.contains(&key) {
+                // Not `CertificateError::Other`, which shows itself in Rust's words.
+                return Err(OtherError(Arc::new(OtherKey { key })).into());
+            }
+        }
+        match chain {
+            Some(chain) => {
+                chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+            }
+            // `Trust::new` makes none of these; a mistake there must not become trust in everybody.
+            None if pins.is_empty() => return Err(Error::General("nothing says which server to believe".into())),
+            None => {}
+        }
+        if let Ok((_, certificate)) = X509Certificate::from_der(end_entity) {
+            self.shown.note(certificate.validity().not_after.timestamp());
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// The pin of a certificate's key.
+pub fn key_of(certificate: &CertificateDer<'_>) -> Result<KeyPin, Error> {
+    let parsed = ParsedCertificate::try_from(certificate)?;
+    Ok(KeyPin(Sha256::digest(parsed.subject_public_key_info()).into()))
+}
+
+/// SHA-256 of the DER of a certificate's SubjectPublicKeyInfo (RFC 7469, section 2.4). No secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, derive_more::Debug, derive_more::Display)]
+#[debug("KeyPin({self})")]
+#[display("{}", BASE64_STANDARD.encode(_0))]
+pub struct KeyPin(pub [u8; 32]);
+
+impl FromStr for KeyPin {
+    type Err = String;
+
+    /// Base64, with curl's `sha256//` before it or without.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let encoded = ["sha256//", "sha256/"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+        let bytes = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.map(Self).ok_or_else(|| {
+            "this is not the SHA-256 of a public key in Base64, 44 characters; `doorward identities trust URL` \
+             prints it"
+                .into()
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyPin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_read_as_others_write_them() {
+        let text = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        for written in [text.to_owned(), format!("sha256//{text}"), format!("sha256/{text}"), format!(" {text}\n")] {
+            assert_eq!(written.parse::<KeyPin>().unwrap().to_string(), text);
+        }
+        for wrong in [
+            "",
+            "sha256//",
+            "47DEQ",
+            "d41d8cd98f00b204e9800998ecf8427e",
+            &text[1..],
+            "sha1//2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+        ] {
+            assert!(wrong.parse::<KeyPin>().unwrap_err().contains("identities trust"), "{wrong}");
+        }
+    }
 }

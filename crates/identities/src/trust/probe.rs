@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use parking_lot::Mutex;
 use rustls::CertificateError;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
@@ -18,9 +17,10 @@ use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use super::KeyPin;
-use super::verifier::Judge;
-use super::{TrustError, authorities_of, authorities_of_system, chain_verifier, judged_by, key_of, provider};
+use super::{
+    Belief, KeyPin, Shown, TrustError, authorities_of, authorities_of_system, believing, chain_verifier, key_of,
+    provider,
+};
 
 /// Connecting and the handshake together.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,27 +51,13 @@ pub struct Presented {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error("`{host}` is not the name of a server")]
-    Name {
-        host: String,
-        #[source]
-        source: InvalidDnsNameError,
-    },
+    Name { host: String, source: InvalidDnsNameError },
     #[error("cannot connect to {host} port {port}")]
-    Connect {
-        host: String,
-        port: u16,
-        #[source]
-        source: std::io::Error,
-    },
+    Connect { host: String, port: u16, source: std::io::Error },
     #[error("{host} port {port} does not answer within {} s", TIMEOUT.as_secs())]
     Silent { host: String, port: u16 },
     #[error("{host} port {port} does not speak TLS as it should")]
-    Handshake {
-        host: String,
-        port: u16,
-        #[source]
-        source: std::io::Error,
-    },
+    Handshake { host: String, port: u16, source: std::io::Error },
     #[error("{host} port {port} shows a certificate that cannot be read")]
     Unreadable { host: String, port: u16 },
     #[error(transparent)]
@@ -89,10 +75,8 @@ pub async fn present(host: &str, port: u16, ca_file: Option<&Path>) -> Result<Pr
     let chain = shaking.map_err(silent)??;
     let unreadable = || ProbeError::Unreadable { host: host.to_owned(), port };
     let (end_entity, others) = chain.split_first().ok_or_else(unreadable)?;
-    let refused = match ca_file {
-        Some(file) => judge(authorities_of(file), end_entity, others, &name)?,
-        None => judge(authorities_of_system(), end_entity, others, &name)?,
-    };
+    let authorities = ca_file.map_or_else(authorities_of_system, authorities_of);
+    let refused = judge(authorities, end_entity, others, &name)?;
     describe(end_entity, others.len(), refused).ok_or_else(unreadable)
 }
 
@@ -102,21 +86,14 @@ async fn shake_hands(
     port: u16,
     name: ServerName<'static>,
 ) -> Result<Vec<CertificateDer<'static>>, ProbeError> {
-    let host_name = || host.to_owned();
-    let stream = TcpStream::connect((host, port)).await.map_err(|source| ProbeError::Connect {
-        host: host_name(),
-        port,
-        source,
-    })?;
-    let watcher = Arc::new(Watcher::default());
-    let config = judged_by(watcher.clone(), &provider())?;
+    let server = || host.to_owned();
+    let stream = TcpStream::connect((host, port)).await;
+    let stream = stream.map_err(|source| ProbeError::Connect { host: server(), port, source })?;
+    let config = believing(Belief::Anything, Shown::default(), &provider())?;
     let connected = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     // The connection goes away with this: nothing is sent over it.
-    let chain = std::mem::take(&mut *watcher.chain.lock());
-    match connected {
-        Ok(_) => Ok(chain),
-        Err(source) => Err(ProbeError::Handshake { host: host_name(), port, source }),
-    }
+    let connected = connected.map_err(|source| ProbeError::Handshake { host: server(), port, source })?;
+    Ok(connected.get_ref().1.peer_certificates().unwrap_or_default().to_vec())
 }
 
 /// Why these authorities do not accept it; a system without any accepts nothing.
@@ -187,26 +164,4 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
 /// A stranger's text, fit for a terminal.
 fn visible(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Believes everything and remembers what it saw. For this file alone: no request ever goes over its connection.
-#[derive(Debug, Default)]
-struct Watcher {
-    /// The certificates shown. Nothing waits under this lock, and no other is held with it.
-    chain: Mutex<Vec<CertificateDer<'static>>>,
-}
-
-impl Judge for Watcher {
-    fn judge(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<(), rustls::Error> {
-        let chain = std::iter::once(end_entity).chain(intermediates).map(|shown| shown.clone().into_owned());
-        *self.chain.lock() = chain.collect();
-        Ok(())
-    }
 }

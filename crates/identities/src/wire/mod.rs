@@ -20,32 +20,11 @@ macro_rules! debug_shows {
 }
 
 mod auth;
-mod detections;
-mod documents;
-mod face_edge;
 mod faces;
 mod people;
-mod problem;
 mod scalar;
-mod settings;
-mod tags;
 
-pub use auth::{AuthenticateRequest, AuthenticateResponse, UserProfile};
-pub use detections::{DetectionItem, DetectionsQuery};
-pub use documents::upload_part;
-pub use face_edge::{
-    ANSWERS_REPEATS, DetectedFace, EdgePerson, EdgeTag, FaceEdgePublishRequest, FaceEdgePublishResponse,
-    FaceEdgeRecognizeRequest, FaceEdgeRecognizeWithOptions, MATCH_SCORES, MatchedPerson, PROMISES, lookup_part,
-};
-pub use faces::{
-    CheckImageReferenceResponse, FaceCompareRequest, FaceCompareResponse, FaceDetectItem, FaceDetectRequest,
-    FaceDetectResponse, FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse,
-};
-pub use people::{
-    EntityField, IdentityPersonItem, PeopleQuery, PersonAddress, PersonAlias, PersonNote, PersonTag, PersonTagUpsert,
-    TagSummary,
-};
-pub use problem::ProblemDetails;
+pub use auth::*;
+pub use faces::*;
+pub use people::*;
 pub use scalar::{Base64, BoundingBox, TimeSpan, parse_time};
-pub use settings::FieldSetting;
-pub use tags::{Tag, TagWrite};

@@ -1,9 +1,12 @@
-//! people: whole records and their parts: aliases, applied tags, notes, addresses, custom fields.
+//! people: whole records and their parts (aliases, applied tags, notes, addresses, custom fields), files attached to
+//! them, the history of sightings, and the definitions of tags and of custom fields. Of the latter only the paths are
+//! documented; the properties are a guess.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::scalar::{self, null_is_empty};
+use super::scalar::{self, Base64, TimeSpan, null_is_empty};
 use crate::text;
 
 /// The query of `GET /api/v1/people`: exactly one selector, `tag_id` or `entity_field_name`.
@@ -161,6 +164,13 @@ impl From<AnyTag> for PersonTag {
     }
 }
 
+impl TagWrite {
+    /// A tag of this name that says no more.
+    pub fn named(name: &str) -> Self {
+        Self { tag_name: name.to_owned(), ..Self::default() }
+    }
+}
+
 impl PersonTag {
     pub fn name(&self) -> Option<&str> {
         self.tag.as_ref().map(|tag| tag.name.as_str()).filter(|name| !name.is_empty())
@@ -179,6 +189,128 @@ debug_shows! {
     PersonAddress { person_address_id }
     PersonNote { note_id }
     EntityField { entity_field_id, name }
+}
+
+/// A tag definition as returned.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", from = "TagIn")]
+pub struct Tag {
+    pub tag_id: String,
+    pub tag_name: String,
+    /// Hidden from everyday use.
+    pub disabled: bool,
+    pub description: Option<String>,
+    /// Zero: a tag given without an expiry does not lapse.
+    pub default_expire_period: TimeSpan,
+}
+
+/// A tag definition as sent; on update it replaces everything.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagWrite {
+    pub tag_name: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub disabled: bool,
+    pub description: Option<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub default_expire_period: TimeSpan,
+}
+
+/// What is read: the name may also be under `name`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TagIn {
+    tag_id: String,
+    tag_name: Option<String>,
+    name: Option<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    disabled: bool,
+    description: Option<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    default_expire_period: TimeSpan,
+}
+
+impl From<TagIn> for Tag {
+    fn from(tag: TagIn) -> Self {
+        Self {
+            tag_id: tag.tag_id,
+            tag_name: tag.tag_name.or(tag.name).unwrap_or_default(),
+            disabled: tag.disabled,
+            description: tag.description,
+            default_expire_period: tag.default_expire_period,
+        }
+    }
+}
+
+/// The query of both detection lists; bounds are inclusive, in milliseconds since 1970 (UTC).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DetectionsQuery {
+    #[serde(default)]
+    pub skip: u32,
+    #[serde(default = "ten")]
+    pub take: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch_start_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch_end_ms: Option<i64>,
+    /// Oldest first, or newest first.
+    #[serde(default = "yes")]
+    pub date_ascending: bool,
+}
+
+/// One sighting. It carries neither face id nor detection id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DetectionItem {
+    #[serde(default, serialize_with = "scalar::unit_score")]
+    pub confidence: Option<f32>,
+    #[serde(with = "scalar::time")]
+    pub date_time_utc: DateTime<Utc>,
+    /// The IANA name recorded with the sighting.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub time_zone: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub detector: String,
+    /// JPEG; written as `null` when none is kept.
+    pub image: Option<Base64>,
+}
+
+impl Default for DetectionsQuery {
+    fn default() -> Self {
+        Self { skip: 0, take: ten(), epoch_start_ms: None, epoch_end_ms: None, date_ascending: true }
+    }
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The part names of the form `POST /api/v1/people/fileDocuments/upload` takes; answered with an empty body.
+pub mod upload_part {
+    /// The file, with a file name.
+    pub const FILE: &str = "file";
+    pub const PERSON_ID: &str = "personId";
+    /// The name that users are shown.
+    pub const NAME: &str = "name";
+    pub const DESCRIPTION: &str = "description";
+    /// The caller's own id of the document, by which it is downloaded; without it nobody learns the id.
+    pub const PUBLIC_ID: &str = "publicId";
+}
+
+/// The body of both calls; whatever else a server knows goes along under its own name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FieldSetting {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 #[cfg(test)]
@@ -218,5 +350,46 @@ mod tests {
             assert!(!text.contains(hidden), "{hidden} in {text}");
         }
         assert!(text.contains("2c9f9a4e"));
+    }
+
+    #[test]
+    fn a_definition_goes_both_ways() {
+        let text = concat!(
+            r#"{"tagId":"b6f3","tagName":"Contractor","disabled":false,"description":null,"#,
+            r#""defaultExpirePeriod":"90.00:00:00"}"#,
+        );
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<Tag>(text).unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn a_bare_definition_is_read_with_its_defaults() {
+        let text = r#"{"tagId":"b6f3","name":"Contractor","disabled":null,"defaultExpirePeriod":null}"#;
+        let tag: Tag = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (tag.tag_name.as_str(), tag.disabled, tag.default_expire_period.is_zero()),
+            ("Contractor", false, true)
+        );
+    }
+
+    #[test]
+    fn the_sample_of_the_contract_survives_the_round_trip() {
+        let text = concat!(
+            r#"{"confidence":0.948,"dateTimeUtc":"2026-03-04T05:06:07Z","timeZone":"Europe/Helsinki","#,
+            r#""detector":"gate-2-edge","image":null}"#,
+        );
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<DetectionItem>(text).unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn an_empty_query_means_the_contracts_defaults() {
+        assert_eq!(serde_json::from_str::<DetectionsQuery>("{}").unwrap(), DetectionsQuery::default());
+    }
+
+    #[test]
+    fn what_is_not_known_goes_along_and_what_is_not_said_is_left_out() {
+        let text = r#"{"name":"BadgeNumber","maxLength":12}"#;
+        let setting: FieldSetting = serde_json::from_str(text).unwrap();
+        assert_eq!((setting.disabled, setting.more["maxLength"].as_i64()), (None, Some(12)));
+        assert_eq!(serde_json::to_string(&setting).unwrap(), text);
     }
 }

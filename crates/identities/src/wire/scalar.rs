@@ -11,18 +11,24 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Bytes that travel as base64 text (standard alphabet, padded when written; when read, padding is optional, and white
-/// space and the beginning of a `data:` address are passed over).
-#[derive(Clone, Default, PartialEq, Eq)]
+/// space and the beginning of a `data:` address are passed over). `Debug` shows the length only: these are pictures.
+#[derive(Clone, Default, PartialEq, Eq, derive_more::Debug, derive_more::From)]
+#[debug("Base64({} bytes)", _0.len())]
+#[from(Bytes, Vec<u8>)]
 pub struct Base64(pub Bytes);
 
 /// A face's box in whole pixels of the submitted picture, origin at its top left; read as floating point, because the
 /// documents only show samples. `x` and `y` may be negative.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BoundingBox {
+    #[serde(serialize_with = "whole")]
     pub x: f64,
+    #[serde(serialize_with = "whole")]
     pub y: f64,
+    #[serde(serialize_with = "whole_size")]
     pub width: f64,
+    #[serde(serialize_with = "whole_size")]
     pub height: f64,
 }
 
@@ -34,25 +40,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-
-impl From<Bytes> for Base64 {
-    fn from(bytes: Bytes) -> Self {
-        Self(bytes)
-    }
-}
-
-impl From<Vec<u8>> for Base64 {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
-    }
-}
-
-impl fmt::Debug for Base64 {
-    /// The length only: these are pictures.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Base64({} bytes)", self.0.len())
-    }
-}
 
 impl Serialize for Base64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -99,21 +86,14 @@ impl From<[f32; 4]> for BoundingBox {
     }
 }
 
-impl Serialize for BoundingBox {
-    /// Rounded to whole pixels; the size is never negative.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Whole {
-            x: i32,
-            y: i32,
-            width: i32,
-            height: i32,
-        }
-        // `as` saturates and turns NaN into 0.
-        let whole = |v: f64| v.round() as i32;
-        let (width, height) = (whole(self.width).max(0), whole(self.height).max(0));
-        Whole { x: whole(self.x), y: whole(self.y), width, height }.serialize(serializer)
-    }
+/// A length or place in whole pixels; `as` saturates and turns NaN into 0.
+fn whole<S: Serializer>(pixels: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i32(pixels.round() as i32)
+}
+
+/// A size, which is never negative.
+fn whole_size<S: Serializer>(pixels: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    whole(&pixels.max(0.0), serializer)
 }
 
 impl TimeSpan {

@@ -1,14 +1,13 @@
 //! BMP: Windows' and OS/2's, stored from the bottom up or from the top down.
 //!
-//! In: the bytes of a file. Out: its header or its pixels.
+//! In: the bytes of a file. Out: its header, or a decoder that has read it.
 
 use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::codecs::bmp::BmpDecoder;
 
-use super::raster;
-use super::{Header, Stored};
+use super::{Header, raster};
 use crate::picture::PictureError;
 
 /// The file's header, and how long the second one is in OS/2 2.x and in Windows 3. The first 40 bytes mean the same in
@@ -36,17 +35,12 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, PictureError> {
     Ok(header)
 }
 
-pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureError> {
-    header(encoded)?.within(max_pixels)?;
-    raster::decode(open(&as_windows(encoded))?, max_pixels)
-}
-
-fn open(encoded: &[u8]) -> Result<BmpDecoder<Cursor<&[u8]>>, PictureError> {
+pub(super) fn open(encoded: &[u8]) -> Result<BmpDecoder<Cursor<&[u8]>>, PictureError> {
     BmpDecoder::new(Cursor::new(encoded)).map_err(raster::failure)
 }
 
 /// A bitmap of OS/2 2.x as Windows writes it: without the end of its second header.
-fn as_windows(encoded: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn as_windows(encoded: &[u8]) -> Cow<'_, [u8]> {
     let Some((start, rest)) = encoded.split_at_checked(FILE_HEADER + OS2_HEADER) else { return Cow::Borrowed(encoded) };
     if start[FILE_HEADER..FILE_HEADER + 4] != (OS2_HEADER as u32).to_le_bytes() {
         return Cow::Borrowed(encoded);

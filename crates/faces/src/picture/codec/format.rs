@@ -24,17 +24,14 @@ pub enum Looks {
 /// What the first bytes of a file (64 are enough) look like.
 pub fn looks_like(bytes: &[u8]) -> Looks {
     let at = |from: usize, wanted: &[u8]| bytes.get(from..).is_some_and(|rest| rest.starts_with(wanted));
-    if at(0, b"\xff\xd8\xff") {
-        return Looks::Taken(Kind::Jpeg);
-    }
-    if at(0, b"\x89PNG\r\n\x1a\n") {
-        return Looks::Taken(Kind::Png);
-    }
-    if at(0, b"RIFF") && at(8, b"WEBP") {
-        return Looks::Taken(Kind::WebP);
-    }
-    if at(0, b"BM") && bitmap_header(bytes) {
-        return Looks::Taken(Kind::Bmp);
+    let taken = [
+        (Kind::Jpeg, at(0, b"\xff\xd8\xff")),
+        (Kind::Png, at(0, b"\x89PNG\r\n\x1a\n")),
+        (Kind::WebP, at(0, b"RIFF") && at(8, b"WEBP")),
+        (Kind::Bmp, at(0, b"BM") && bitmap_header(bytes)),
+    ];
+    if let Some((kind, _)) = taken.into_iter().find(|(_, is)| *is) {
+        return Looks::Taken(kind);
     }
     if at(4, b"ftyp") {
         return iso_media(bytes).map_or(Looks::NoPicture, Looks::Other);

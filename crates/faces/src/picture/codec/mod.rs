@@ -1,8 +1,8 @@
-//! The formats a picture may come in, a file each: what its header says, and its pixels.
+//! The formats a picture may come in, a file each, but for PNG: what its header says, and its pixels.
 //!
-//! In: encoded bytes, from anybody. Out: a [`Picture`], or why there is none. Every codec reads the dimensions with the
-//! decoder that then decodes, holds them against the limit before it sets memory aside, and tells a picture whose end
-//! is missing from one that is damaged.
+//! In: encoded bytes, from anybody. Out: a [`Picture`], or why there is none. The dimensions are read
+//! with the decoder that then decodes, and held against the limit before memory is set aside; every codec tells a
+//! picture whose end is missing from one that is damaged.
 //!
 //! ```text
 //! bytes ── format: which kind ──▶ jpeg | png | webp | bmp ──▶ Header ── within the limit? ──▶ pixels ──▶ upright
@@ -11,14 +11,18 @@
 mod bmp;
 mod format;
 pub(super) mod jpeg;
-mod png;
 mod raster;
 mod webp;
 
+use std::io::Cursor;
+
+use format::Kind;
+use image::Limits;
+use image::codecs::png::PngDecoder;
 use image::metadata::Orientation;
 
 use super::{MAX_SIDE, Picture, PictureError};
-use format::Kind;
+
 pub use format::{Looks, looks_like};
 
 /// What a picture says of itself before its pixels.
@@ -36,11 +40,12 @@ struct Stored {
 
 /// Decodes a picture of any kind and turns it upright.
 pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Picture, PictureError> {
+    check(encoded, max_pixels)?;
     let Stored { picture, orientation } = match kind(encoded)? {
         Kind::Jpeg => jpeg::decode(encoded, max_pixels),
-        Kind::Png => png::decode(encoded, max_pixels),
-        Kind::WebP => webp::decode(encoded, max_pixels),
-        Kind::Bmp => bmp::decode(encoded, max_pixels),
+        Kind::Png => raster::decode(open_png(encoded)?, max_pixels),
+        Kind::WebP => raster::decode(webp::open(encoded)?, max_pixels),
+        Kind::Bmp => raster::decode(bmp::open(&bmp::as_windows(encoded))?, max_pixels),
     }?;
     picture.upright(orientation)
 }
@@ -49,7 +54,7 @@ pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Picture, Picture
 pub(super) fn check(encoded: &[u8], max_pixels: u64) -> Result<(), PictureError> {
     let header = match kind(encoded)? {
         Kind::Jpeg => jpeg::header(encoded, max_pixels),
-        Kind::Png => png::header(encoded),
+        Kind::Png => open_png(encoded).map(|decoder| raster::header(&decoder)),
         Kind::WebP => webp::header(encoded),
         Kind::Bmp => bmp::header(encoded),
     }?;
@@ -75,4 +80,17 @@ impl Header {
         }
         Ok(())
     }
+}
+
+/// PNG, interlaced or not, of any depth; of an animation the still picture every viewer can show. This is the last
+/// chunk of every one: no bytes, the name, and their checksum.
+const PNG_END: &[u8] = b"IEND\xae\x42\x60\x82";
+
+fn open_png(encoded: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, PictureError> {
+    if memchr::memmem::rfind(encoded, PNG_END).is_none() {
+        return Err(PictureError::CutShort);
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(raster::BESIDE_BYTES);
+    PngDecoder::with_limits(Cursor::new(encoded), limits).map_err(raster::failure)
 }

@@ -70,15 +70,19 @@ fn blue_green_red(mut pixels: Vec<u8>, colours: ColorType) -> Option<Vec<u8>> {
     if length < 3 {
         return Some(pixels.chunks_exact(length).flat_map(|pixel| [pixel[blue], pixel[green], pixel[red]]).collect());
     }
+    repack(&mut pixels, length, |pixel| [pixel[blue], pixel[green], pixel[red]]);
+    Some(pixels)
+}
+
+/// Turns pixels of `length` bytes, at least three, into such of three, in the memory they are in.
+pub(super) fn repack(pixels: &mut Vec<u8>, length: usize, bgr: impl Fn(&[u8]) -> [u8; 3]) {
     let count = pixels.len() / length;
     for n in 0..count {
-        let pixel = &pixels[n * length..][..length];
-        let bgr = [pixel[blue], pixel[green], pixel[red]];
-        pixels[n * 3..][..3].copy_from_slice(&bgr);
+        let packed = bgr(&pixels[n * length..][..length]);
+        pixels[n * 3..][..3].copy_from_slice(&packed);
     }
     pixels.truncate(count * 3);
     pixels.shrink_to_fit();
-    Some(pixels)
 }
 
 #[cfg(test)]

@@ -1,50 +1,35 @@
 //! WebP, lossy or lossless; of an animation the first picture, which is what it shows before it moves.
 //!
-//! In: the bytes of a file. Out: its header or its pixels. The decoder believes the size in the container's header and
-//! notices only after decoding that a picture inside is larger, so all of them are looked at here before.
+//! In: the bytes of a file. Out: its header, or a decoder that has read it. The decoder believes the size in the
+//! container's header and notices only after decoding that a picture inside is larger, so all of them are looked at
+//! here before.
 
 use std::io::Cursor;
 
 use image::codecs::webp::WebPDecoder;
 
-use super::raster;
-use super::{Header, Stored};
+use super::{Header, raster};
 use crate::picture::PictureError;
 
 pub(super) fn header(encoded: &[u8]) -> Result<Header, PictureError> {
     let header = raster::header(&open(encoded)?);
-    agrees(encoded, header)?;
-    Ok(header)
-}
-
-pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureError> {
-    let decoder = open(encoded)?;
-    let header = raster::header(&decoder);
-    header.within(max_pixels)?;
-    agrees(encoded, header)?;
-    raster::decode(decoder, max_pixels)
-}
-
-fn open(encoded: &[u8]) -> Result<WebPDecoder<Cursor<&[u8]>>, PictureError> {
-    whole(encoded)?;
-    WebPDecoder::new(Cursor::new(encoded)).map_err(raster::failure)
-}
-
-/// The container says how long it is (RIFF: the name, the length of what follows it, little-endian).
-fn whole(encoded: &[u8]) -> Result<(), PictureError> {
-    let promised = encoded.get(4..8).map_or(0, |length| little_endian(length) + 8);
-    if promised > encoded.len() { Err(PictureError::CutShort) } else { Ok(()) }
-}
-
-/// No picture inside may be larger than the container says.
-fn agrees(encoded: &[u8], header: Header) -> Result<(), PictureError> {
+    // No picture inside may be larger than the container says.
     let larger = |inside: Header| inside.width > header.width || inside.height > header.height;
     let mut pictures = Vec::new();
     pictures_in(encoded.get(12..).unwrap_or_default(), &mut pictures);
     if pictures.into_iter().any(larger) {
         return Err(PictureError::damaged("a picture inside is larger than the file says"));
     }
-    Ok(())
+    Ok(header)
+}
+
+pub(super) fn open(encoded: &[u8]) -> Result<WebPDecoder<Cursor<&[u8]>>, PictureError> {
+    // The container says how long it is (RIFF: the name, the length of what follows it, little-endian).
+    let promised = encoded.get(4..8).map_or(0, |length| little_endian(length) + 8);
+    if promised > encoded.len() {
+        return Err(PictureError::CutShort);
+    }
+    WebPDecoder::new(Cursor::new(encoded)).map_err(raster::failure)
 }
 
 /// The sizes of the pictures in a row of chunks: name, length, content, padded to an even length. A frame of an

@@ -8,20 +8,13 @@ use std::ffi::CStr;
 
 use turbojpeg::raw;
 
+use crate::picture::PictureError;
+use crate::picture::codec::Header;
+
 /// A decoder for one picture.
 pub struct Decompressor {
     /// Never null; freed when this is dropped.
     handle: raw::tjhandle,
-    max_pixels: u64,
-}
-
-/// Why there are no pixels.
-#[derive(Debug)]
-pub enum Failure {
-    EndsEarly,
-    /// A side is longer than the library's limit.
-    TooLong,
-    Other(String),
 }
 
 /// As what the pixels are wanted.
@@ -47,13 +40,13 @@ impl Colours {
 }
 
 impl Decompressor {
-    pub fn new(max_pixels: u64) -> Result<Self, Failure> {
+    pub fn new(max_pixels: u64) -> Result<Self, PictureError> {
         // SAFETY: the function takes any number and answers null when it cannot.
         let handle = unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as i32) };
         if handle.is_null() {
-            return Err(Failure::Other("there is no memory for a decoder".into()));
+            return Err(PictureError::damaged("there is no memory for a decoder"));
         }
-        let mut decompressor = Self { handle, max_pixels };
+        let mut decompressor = Self { handle };
         let memory = max_pixels.saturating_mul(BYTES_PER_PIXEL) / (1 << 20) + BESIDE_MIB;
         for (limit, value) in [(raw::TJPARAM_TJPARAM_MAXPIXELS, max_pixels), (raw::TJPARAM_TJPARAM_MAXMEMORY, memory)] {
             decompressor.set(limit, i32::try_from(value).unwrap_or(i32::MAX))?;
@@ -61,33 +54,29 @@ impl Decompressor {
         Ok(decompressor)
     }
 
-    pub fn max_pixels(&self) -> u64 {
-        self.max_pixels
-    }
-
     /// A progressive picture of more passes is refused.
-    pub fn limit_passes(&mut self, passes: i32) -> Result<(), Failure> {
+    pub fn limit_passes(&mut self, passes: i32) -> Result<(), PictureError> {
         self.set(raw::TJPARAM_TJPARAM_SCANLIMIT, passes)
     }
 
-    /// Width, height, and which colours to ask for.
-    pub fn header(&mut self, jpeg: &[u8]) -> Result<(u32, u32, Colours), Failure> {
+    /// The size, and which colours to ask for.
+    pub fn header(&mut self, jpeg: &[u8]) -> Result<(Header, Colours), PictureError> {
         // SAFETY: the handle is a decoder's, and the library reads `jpeg.len()` bytes during the call alone.
         let status = unsafe { raw::tj3DecompressHeader(self.handle, jpeg.as_ptr(), jpeg.len() as raw::size_t) };
         self.verdict(status)?;
         let side = |value| u32::try_from(value).ok().filter(|side| *side > 0);
         let (width, height) = (self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH), self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT));
         let (Some(width), Some(height)) = (side(width), side(height)) else {
-            return Err(Failure::Other("it has no size".into()));
+            return Err(PictureError::damaged("it has no size"));
         };
         let space = self.get(raw::TJPARAM_TJPARAM_COLORSPACE);
         let ink = space == raw::TJCS_TJCS_CMYK as i32 || space == raw::TJCS_TJCS_YCCK as i32;
-        Ok((width, height, if ink { Colours::Ink } else { Colours::BlueGreenRed }))
+        Ok((Header { width, height }, if ink { Colours::Ink } else { Colours::BlueGreenRed }))
     }
 
     /// Decodes into rows without padding; `pixels` has room for exactly what [`header`](Self::header) says.
-    pub fn decode(&mut self, jpeg: &[u8], pixels: &mut [u8]) -> Result<(), Failure> {
-        let (width, height, colours) = self.header(jpeg)?;
+    pub fn decode(&mut self, jpeg: &[u8], pixels: &mut [u8]) -> Result<(), PictureError> {
+        let (Header { width, height }, colours) = self.header(jpeg)?;
         let (width, height) = (width as usize, height as usize);
         assert_eq!(pixels.len(), width * height * colours.bytes(), "the caller makes room for every pixel");
         let format = match colours {
@@ -111,7 +100,7 @@ impl Decompressor {
         self.verdict(status)
     }
 
-    fn set(&mut self, parameter: raw::TJPARAM, value: i32) -> Result<(), Failure> {
+    fn set(&mut self, parameter: raw::TJPARAM, value: i32) -> Result<(), PictureError> {
         // SAFETY: the handle is a decoder's; a parameter or value that cannot be is answered with a failure.
         let status = unsafe { raw::tj3Set(self.handle, parameter as i32, value) };
         self.verdict(status)
@@ -124,7 +113,7 @@ impl Decompressor {
 
     /// What the library's answer means: it warns of what it has put right by guessing, which spoils a picture, and of
     /// oddities, which do not. It keeps the first of its warnings.
-    fn verdict(&self, status: i32) -> Result<(), Failure> {
+    fn verdict(&self, status: i32) -> Result<(), PictureError> {
         if status == 0 {
             return Ok(());
         }
@@ -136,13 +125,12 @@ impl Decompressor {
             return Ok(());
         }
         if text.contains("Premature end of JPEG file") {
-            return Err(Failure::EndsEarly);
+            return Err(PictureError::CutShort);
         }
         if text.contains("Maximum supported image dimension") {
-            return Err(Failure::TooLong);
+            return Err(PictureError::TooLong);
         }
-        let text = text.trim_start_matches("Corrupt JPEG data: ");
-        Err(Failure::Other(text.to_owned()))
+        Err(PictureError::damaged(text.trim_start_matches("Corrupt JPEG data: ")))
     }
 }
 

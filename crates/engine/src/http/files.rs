@@ -1,23 +1,53 @@
-//! Files attached to people: upload as a form, download as they came, and a list of those there are.
+//! Files: what a face was enrolled from, what a detection saw, and documents attached to people, which are uploaded as
+//! a form, downloaded as they came, and listed.
+//!
+//! The ids of photos are opaque: one that cannot be read is one that does not exist, as their operations have no 400.
 
-use axum::Json as Answer;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
-use identities::operation::{Content, DOWNLOAD_DOCUMENT, Operation, UPLOAD_DOCUMENT};
+use identities::operation::{
+    Content, DETECTION_PHOTO, DOWNLOAD_DOCUMENT, ENROLLMENT_PHOTO, Operation, UPLOAD_DOCUMENT,
+};
 use identities::wire::upload_part::{DESCRIPTION, NAME, PERSON_ID, PUBLIC_ID};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::extract::{Form, Guid, Id, Segments, bytes, filled, text, which};
-use super::{Answered, FILE, Route};
+use super::extract::{Form, Guid, Segments, bytes, filled, text, which};
+use super::{FILE, Route};
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::guid::guid;
-use crate::refusal::Refusal;
-use crate::store::documents::{self, Document, FileDocument};
-use crate::store::people;
+use crate::error::Refusal;
+use crate::store::people::{self, Document};
+use crate::store::{browse, faces, guid};
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::new(&ENROLLMENT_PHOTO, enrollment),
+        Route::new(&DETECTION_PHOTO, detection),
+        Route::new(&UPLOAD_DOCUMENT, upload).with_body(FILE),
+        Route::new(&DOWNLOAD_DOCUMENT, download),
+        Route::of_person(&LIST_DOCUMENTS, people::documents),
+    ]
+}
+
+async fn enrollment(engine: Engine, face: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
+    let Path(face) = face.map_err(|_| Refusal::NotFound("photo"))?;
+    jpeg(engine.read(ENROLLMENT_PHOTO.id, move |connection| faces::photo(connection, &face)).await?)
+}
+
+async fn detection(engine: Engine, ids: Result<Path<(String, String)>, PathRejection>) -> Result<Response, Refusal> {
+    let Path((face, detect_id)) = ids.map_err(|_| Refusal::NotFound("photo"))?;
+    jpeg(engine.read(DETECTION_PHOTO.id, move |connection| browse::photo(connection, &face, &detect_id)).await?)
+}
+
+fn jpeg(photo: Option<Vec<u8>>) -> Result<Response, Refusal> {
+    let photo = photo.ok_or(Refusal::NotFound("photo"))?;
+    Ok(([(CONTENT_TYPE, "image/jpeg")], photo).into_response())
+}
 
 /// An operation that the contract has not got: without it nobody finds again what was uploaded without an id.
 const LIST_DOCUMENTS: Operation = Operation {
@@ -28,14 +58,6 @@ const LIST_DOCUMENTS: Operation = Operation {
     missing: Some("person"),
     ..DOWNLOAD_DOCUMENT
 };
-
-pub fn routes() -> Vec<Route> {
-    vec![
-        Route::new(&UPLOAD_DOCUMENT, upload).with_body(FILE),
-        Route::new(&DOWNLOAD_DOCUMENT, download),
-        Route::new(&LIST_DOCUMENTS, list),
-    ]
-}
 
 /// Answers where the file is from now on: whoever sends no id learns the one it was given.
 async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Response, Refusal> {
@@ -73,29 +95,21 @@ async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Respon
         // In a path a space is `%20`.
         form_urlencoded::byte_serialize(document.public_id.as_bytes()).collect::<String>().replace('+', "%20")
     );
-    let owner = document.person.to_string();
-    let stored = engine.change(caller, &UPLOAD_DOCUMENT, owner, "store a document", move |transaction, _| {
+    let stored = engine.change(caller, &UPLOAD_DOCUMENT, move |transaction, _| {
         people::require(transaction, document.person)?;
-        documents::put(transaction, &document, Utc::now())
+        people::put_document(transaction, &document, Utc::now())?;
+        Ok((document.person.to_string(), ()))
     });
     stored.await?;
     // What is percent-encoded can always be a header.
     Ok([(LOCATION, HeaderValue::try_from(place).unwrap_or(HeaderValue::from_static("")))].into_response())
 }
 
-async fn list(engine: Engine, Id(person): Id) -> Answered<Vec<FileDocument>> {
-    let listed = engine.read("list a person's documents", move |connection| {
-        people::require(connection, person)?;
-        documents::of_person(connection, person)
-    });
-    listed.await.map(Answer)
-}
-
 async fn download(
     engine: Engine,
     Segments((Guid(person), document)): Segments<(Guid, String)>,
 ) -> Result<Response, Refusal> {
-    let read = engine.read("read a document", move |connection| documents::read(connection, person, &document));
+    let read = engine.read(DOWNLOAD_DOCUMENT.id, move |connection| people::document(connection, person, &document));
     let document = read.await?.ok_or(Refusal::NotFound("document"))?;
     // Uploaded by anybody with the right to: a browser must save it, never show it as a page of ours.
     let unknown = || HeaderValue::from_static("application/octet-stream");

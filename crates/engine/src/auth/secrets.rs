@@ -1,17 +1,60 @@
-//! Bearer tokens: JWTs signed with HMAC-SHA256 and a secret that never leaves the data folder.
+//! Passwords as they are kept, and bearer tokens.
 //!
-//! In: who, and since which password. Out: a token, and back. It does not know whether the user still exists: the
-//! database is asked at every request.
+//! In: a password; who, and since which password. Out: the PHC string of a password (argon2id, with the parameters of
+//! the `argon2` crate: 19 MiB, two passes), or whether it is the one a PHC string was made from; a token, and back.
+//! Hashing takes tens of milliseconds of one core on purpose, so callers bound how many run at once. Tokens are JWTs
+//! signed with HMAC-SHA256 and a secret that never leaves the data folder; whether the user still exists is asked of
+//! the database at every request.
 
+use std::sync::LazyLock;
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::Rng;
+use rand::distr::{Alphanumeric, SampleString};
 use rusqlite::Transaction;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::store::{Stop, meta};
+
+/// Longer passwords are refused: hashing must not be a way to keep the engine busy.
+const MAX_BYTES: usize = 1024;
+
+/// Letters and digits of a generated password: 24 of 62 kinds are 142 bits.
+const GENERATED_LENGTH: usize = 24;
+
+/// The hash of a password nobody knows, so that an unknown user name takes as long as a wrong password.
+static DUMMY: LazyLock<Option<String>> = LazyLock::new(|| hash(&generate()).ok());
+
+/// The PHC string of a password.
+pub fn hash(password: &SecretString) -> Result<String, EngineError> {
+    let password = password.expose_secret().as_bytes();
+    if password.is_empty() || password.len() > MAX_BYTES {
+        return Err(EngineError::UnusablePassword { limit: MAX_BYTES });
+    }
+    Argon2::default().hash_password(password).map(|hash| hash.to_string()).map_err(EngineError::HashPassword)
+}
+
+/// Whether `password` is the one `hash` was made from; without a hash (no such user) the same work ends in no.
+pub fn verify(password: &SecretString, hash: Option<&str>) -> bool {
+    let password = password.expose_secret().as_bytes();
+    let stored = hash.or(DUMMY.as_deref()).and_then(|hash| PasswordHash::new(hash).ok());
+    let matches = stored.is_some_and(|stored| {
+        password.len() <= MAX_BYTES && Argon2::default().verify_password(password, &stored).is_ok()
+    });
+    matches && hash.is_some()
+}
+
+/// A new random password.
+pub fn generate() -> SecretString {
+    Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH).into()
+}
 
 /// How long a token is good for, in seconds.
 pub const LIFETIME_SECS: i64 = 3600;
@@ -61,13 +104,13 @@ impl Tokens {
 }
 
 /// The data folder's secret, made at its first use.
-pub fn secret(transaction: &Transaction) -> Result<Vec<u8>, Stop> {
-    if let Some(secret) = meta::token_secret(transaction)?.filter(|secret| secret.len() == SECRET_BYTES) {
+pub fn token_secret(transaction: &Transaction) -> Result<Vec<u8>, Stop> {
+    if let Some(secret) = meta::read(transaction, meta::TOKEN_SECRET)?.filter(|secret| secret.len() == SECRET_BYTES) {
         return Ok(secret);
     }
     let mut secret = vec![0; SECRET_BYTES];
     rand::rng().fill_bytes(&mut secret);
-    meta::set_token_secret(transaction, &secret)?;
+    meta::write(transaction, meta::TOKEN_SECRET, &secret)?;
     Ok(secret)
 }
 
@@ -78,6 +121,30 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+
+    #[test]
+    fn only_the_right_password_opens() {
+        let stored = hash(&"correct horse".into()).unwrap();
+        assert!(stored.starts_with("$argon2id$"), "{stored}");
+        for (given, opens) in [("correct horse", true), ("correct horsf", false), ("", false), ("CORRECT HORSE", false)]
+        {
+            assert_eq!(verify(&given.into(), Some(&stored)), opens, "{given}");
+        }
+        assert!(!verify(&"correct horse".into(), None));
+        assert!(!verify(&"correct horse".into(), Some("not a hash")));
+    }
+
+    #[test]
+    fn empty_and_endless_passwords_are_refused() {
+        for password in [String::new(), "x".repeat(MAX_BYTES + 1)] {
+            assert!(matches!(hash(&password.into()), Err(EngineError::UnusablePassword { .. })));
+        }
+    }
+
+    #[test]
+    fn no_two_generated_passwords_are_alike() {
+        assert_ne!(generate().expose_secret(), generate().expose_secret());
+    }
 
     #[test]
     fn a_token_says_what_was_put_in_until_it_expires() {
