@@ -11,17 +11,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use telemetry::Repeated;
 use uuid::Uuid;
 
-use super::disk::{Disk, Opened};
+use super::disk::Disk;
 use super::error::OutboxError;
 use super::ledger;
-use super::memory::{self, Memory};
+use super::memory::{self, Memory, STEP_OWN_BYTES};
 use super::open::{self, Look};
 use super::quarantine;
 use super::queue::{Bounds, Entry, Queue, Turn};
-use super::record::{self, Sealed, Stored};
+use super::record::{self, Stored};
+use super::seal::Kind;
 use super::store::{Place, Store, count};
 use super::terms::{Accepted, Answered, DropReason, Dropped, Figures, Presence, Queued, Settled};
-use super::{error, history};
 use crate::config::{Drain, OutboxConfig};
 use crate::crop::Sighting;
 use crate::rules::ActionRequest;
@@ -62,7 +62,7 @@ impl Inner {
     pub fn open(state_dir: &Path, config: &OutboxConfig) -> Result<Self, OutboxError> {
         let mut inner = Self {
             disk: Disk::new(state_dir.into(), config.clone()),
-            memory: Memory::new(),
+            memory: Memory::default(),
             queue: Queue::default(),
             limits: Limits {
                 bounds: Bounds { bytes: config.max_bytes, sightings: config.max_sightings as usize },
@@ -100,6 +100,18 @@ impl Inner {
         }
     }
 
+    /// Does something on the disk, or remembers that it is to be done there, for which memory takes about so many bytes.
+    fn on_disk_or_later(
+        &mut self,
+        bytes: usize,
+        write: impl Fn(&mut Store) -> Result<(), OutboxError> + Send + 'static,
+    ) -> Result<(), OutboxError> {
+        if self.on_disk(&write)?.is_none() {
+            self.memory.note(bytes, write);
+        }
+        Ok(())
+    }
+
     /// Stores a sighting on the disk, or in memory where the disk does not take it.
     pub fn accept(&mut self, sighting: &Sighting, now: DateTime<Utc>) -> Accepted {
         if self.queue.get(sighting.id).is_some() {
@@ -111,10 +123,10 @@ impl Inner {
             entry.seen(sighting.arrived, instant)
         };
         let Some(store) = self.disk.working() else {
-            return self.remember(sighting, entry(record::size(sighting)), now);
+            return self.remember(sighting, entry(record::expected_size(sighting)), now);
         };
-        let sealed = Sealed::new(sighting, &store.sealer);
-        let new = entry(sealed.size());
+        let sealed = record::seal(sighting, &store.sealer, Kind::Sighting);
+        let new = entry(record::size(&sealed));
         let room = self.queue.make_room(&new, self.limits.bounds, instant, self.limits.late_after);
         let place = match room.refused {
             None => Place::Stored(&sealed),
@@ -122,15 +134,12 @@ impl Inner {
         };
         let ended: Vec<_> =
             room.victims.iter().map(|(id, tries, worth)| (*id, *tries, DropReason::Full(*worth))).collect();
-        let taken = match self.on_disk(|store| store.accept(sighting, &place, &ended, now)) {
-            Ok(Some(taken)) => taken,
-            Ok(None) => return self.remember(sighting, new, now),
+        let taken = self.on_disk(|store| store.accept(sighting, &place, &ended, now)).unwrap_or_else(|error| {
             // A mistake, of ours or of somebody else who writes to the file: a face must not be lost for it.
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a sighting is kept in memory");
-                return self.remember(sighting, new, now);
-            }
-        };
+            tracing::error!(error = &error as &dyn std::error::Error, "a sighting is kept in memory");
+            None
+        });
+        let Some(taken) = taken else { return self.remember(sighting, new, now) };
         let Some(taken) = taken else { return Accepted::default() };
         for (id, ..) in ended {
             self.queue.remove(id);
@@ -202,8 +211,7 @@ impl Inner {
                 Some(Ok(Stored::Unreadable)) => self.discard(&[(id, tries)], DropReason::Unreadable)?,
                 Some(Ok(Stored::Gone)) => {
                     let erased = self.queue.remove(id).map(|entry| told(&entry, DropReason::Erased));
-                    count(erased.as_slice());
-                    self.dropped.extend(erased);
+                    self.tell_later(erased.into_iter().collect());
                 }
                 // Not its fault: it stays, and what memory holds goes first.
                 Some(Err(error)) => {
@@ -222,94 +230,94 @@ impl Inner {
         }
     }
 
-    pub fn answered(&mut self, answered: &Answered, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
-        let tries = self.queue.get(answered.sighting).map_or(0, |entry| entry.tries);
-        let settled = self.on_disk(|store| store.answered(answered, tries, now))?;
-        let Some(entry) = self.queue.remove(answered.sighting) else { return Ok(settled.unwrap_or_default()) };
+    pub fn answered(&mut self, answered: Answered, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
+        let (sighting, outcome) = (answered.sighting, answered.outcome);
+        let tries = self.queue.get(sighting).map_or(0, |entry| entry.tries);
+        let settled = self.on_disk(|store| store.answered(&answered, tries, now))?;
+        let Some(entry) = self.queue.remove(sighting) else { return Ok(settled.unwrap_or_default()) };
         let settled = settled.unwrap_or_else(|| self.answered_in_memory(answered, tries, now));
         if settled.first {
-            self.queue.told(entry.visit, answered.outcome.as_str());
-            metrics::counter!("doorward_outbox_answered_total", "outcome" => answered.outcome.as_str()).increment(1);
+            self.queue.told(entry.visit, outcome.as_str());
+            metrics::counter!("doorward_outbox_answered_total", "outcome" => outcome.as_str()).increment(1);
         }
         Ok(settled)
     }
 
-    pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
-        if let Some(planned) = self.on_disk(|store| store.presence(presence, now))? {
-            return Ok(planned);
-        }
-        let presence = Presence { requests: self.new_ones(&presence.requests), ..presence.clone() };
-        let keys = keys(&presence.requests);
-        self.memory.presence(presence, now);
-        Ok(keys)
+    fn answered_in_memory(&mut self, mut answered: Answered, tries: u32, now: DateTime<Utc>) -> Settled {
+        let planned = self.plan_in_memory(&mut answered.requests);
+        let see = self.memory.take(answered.sighting, now);
+        let texts = answered.judged.iter().map(|judged| &judged.rules);
+        let bytes = memory::bytes_of(texts.chain(answered.requests.iter().map(|request| &request.inputs)))
+            + STEP_OWN_BYTES * (1 + 2 * answered.refused.len());
+        self.memory.note(bytes, move |store| {
+            see(store)?;
+            store.answered(&answered, tries, now).map(drop)
+        });
+        Settled { first: true, planned }
     }
 
-    fn answered_in_memory(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> Settled {
-        let answered = Answered { requests: self.new_ones(&answered.requests), ..answered.clone() };
-        let planned = keys(&answered.requests);
-        self.memory.answered(answered, tries, now);
-        Settled { first: true, planned }
+    pub fn presence(&mut self, mut presence: Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
+        if let Some(planned) = self.on_disk(|store| store.presence(&presence, now))? {
+            return Ok(planned);
+        }
+        let planned = self.plan_in_memory(&mut presence.requests);
+        let texts = presence.stays.iter().chain(presence.judged.iter().map(|judged| &judged.rules));
+        let bytes = memory::bytes_of(texts.chain(presence.requests.iter().map(|request| &request.inputs)));
+        self.memory.note(bytes, move |store| store.presence(&presence, now).map(drop));
+        Ok(planned)
     }
 
     /// See [`Outbox::postpone`](super::Outbox::postpone).
     pub fn postpone(&mut self, sighting: Uuid, until: Instant, reason: &str) -> Result<(), OutboxError> {
-        let Some(tries) = self.queue.postpone(sighting, until) else { return Ok(()) };
-        // Every try would cost a write; the first and then ever fewer tell enough.
-        if !tries.is_power_of_two() {
-            return Ok(());
+        match self.queue.postpone(sighting, until) {
+            // Every try would cost a write; the first and then ever fewer tell enough.
+            Some(tries) if tries.is_power_of_two() => {
+                self.on_disk(|store| store.waits(sighting, tries, reason)).map(drop)
+            }
+            _ => Ok(()),
         }
-        let note = |store: &mut Store| {
-            let noted = history::shot_waits(&store.db, sighting, tries, reason);
-            noted.map_err(error::storage("note why a sighting waits"))
-        };
-        self.on_disk(note).map(drop)
     }
 
     /// A claimed action ended.
-    pub fn finish(&mut self, key: &str, result: &ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        if self.on_disk(|store| store.finish(key, result, now))?.is_none() {
-            self.memory.finished(key, result, now);
-        }
-        Ok(())
+    pub fn finish(&mut self, key: String, result: ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        self.on_disk_or_later(key.len(), move |store| store.finish(&key, &result, now))
     }
 
     /// A visit is over.
-    pub fn visit_closed(&mut self, visit: &Arc<Visit>, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        if self.on_disk(|store| store.visit_closed(visit, now))?.is_none() {
-            self.memory.closed(visit, now);
-        }
-        Ok(())
+    pub fn visit_closed(&mut self, visit: Arc<Visit>, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        let bytes = STEP_OWN_BYTES * (visit.shots.len() + visit.actions.len());
+        self.on_disk_or_later(bytes, move |store| store.visit_closed(&visit, now))
     }
 
-    /// Actions that have not been planned before, as far as memory and a disk that can be read tell.
-    fn new_ones(&self, actions: &[ActionRequest]) -> Vec<ActionRequest> {
-        let mut new: Vec<ActionRequest> = Vec::new();
-        for action in actions {
-            let known = self.memory.may_claim(&action.key).is_some()
-                || new.iter().any(|other| other.key == action.key)
-                || memory::planned_before(self.disk.readable(), &action.key);
-            if !known {
-                new.push(action.clone());
+    /// Leaves of the actions those that have not been planned before, as far as memory and a disk that can be read tell;
+    /// gives their keys.
+    fn plan_in_memory(&mut self, actions: &mut Vec<ActionRequest>) -> Vec<String> {
+        actions.retain(|ActionRequest { key, .. }| {
+            let new = self.memory.may_claim(key).is_none() && self.state_on_disk(key).flatten().is_none();
+            if new {
+                self.memory.planned(key);
             }
-        }
-        new
+            new
+        });
+        actions.iter().map(|action| action.key.clone()).collect()
     }
 
-    pub fn claim(&mut self, key: &str) -> Result<bool, OutboxError> {
-        let may = match self.memory.may_claim(key) {
+    /// What a disk that can be read says an action is at.
+    fn state_on_disk(&self, key: &str) -> Option<Option<String>> {
+        self.disk.readable().and_then(|store| ledger::state(&store.db, key).ok())
+    }
+
+    pub fn claim(&mut self, key: String) -> Result<bool, OutboxError> {
+        let may = match self.memory.may_claim(&key) {
             Some(may) => may,
-            None => match self.on_disk(|store| store.claim(key))? {
+            None => match self.on_disk(|store| store.claim(&key))? {
                 Some(claimed) => return Ok(claimed),
                 // It was planned, or nobody would ask; whether it has been claimed a disk that can be read still tells.
-                None => self
-                    .disk
-                    .readable()
-                    .and_then(|store| ledger::state(&store.db, key).ok())
-                    .is_none_or(|state| state.as_deref() == Some("planned")),
+                None => self.state_on_disk(&key).is_none_or(|state| state.as_deref() == Some("planned")),
             },
         };
         if may {
-            self.memory.claimed(key, Utc::now());
+            self.memory.claimed(key);
         }
         Ok(may)
     }
@@ -323,9 +331,14 @@ impl Inner {
             sightings.iter().for_each(|(id, tries)| self.memory.dropped(*id, *tries, reason, now));
             entries.iter().map(|entry| told(entry, reason)).collect()
         });
+        self.tell_later(dropped);
+        Ok(())
+    }
+
+    /// Counts what has ended, and keeps it for the next [`tidy`](Self::tidy).
+    fn tell_later(&mut self, dropped: Vec<Dropped>) {
         count(&dropped);
         self.dropped.extend(dropped);
-        Ok(())
     }
 
     /// See [`Outbox::tidy`](super::Outbox::tidy); without giving disk space back.
@@ -381,7 +394,7 @@ impl Inner {
     fn write_missed(&mut self) -> Result<bool, OutboxError> {
         if let Some(look) = self.disk.needs_opening() {
             self.disk.close();
-            self.stale |= self.disk.open(look)? == Opened::New;
+            self.stale |= self.disk.open(look)?;
         }
         let Some(store) = self.disk.on_trial() else { return Ok(false) };
         store.probe()?;
@@ -403,9 +416,7 @@ impl Inner {
         let ids: Vec<_> = lost.iter().map(|entry| (entry.id, entry.tries)).collect();
         // Those whose history was saved get their end there.
         store.discard(&ids, DropReason::Damaged, Utc::now())?;
-        let dropped: Vec<_> = lost.iter().map(|entry| told(entry, DropReason::Damaged)).collect();
-        count(&dropped);
-        self.dropped.extend(dropped);
+        self.tell_later(lost.iter().map(|entry| told(entry, DropReason::Damaged)).collect());
         Ok(())
     }
 
@@ -433,10 +444,6 @@ impl Inner {
         metrics::gauge!("doorward_outbox_memory_sightings").set(figures.in_memory as f64);
         figures
     }
-}
-
-fn keys(actions: &[ActionRequest]) -> Vec<String> {
-    actions.iter().map(|action| action.key.clone()).collect()
 }
 
 /// A sighting that ended while the disk could not tell its detector.

@@ -8,6 +8,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::error::{OutboxError, storage};
+use super::sql;
 
 /// Step `n` makes version `n + 1` of the tables; SQLite's `user_version` says how many have been taken.
 const STEPS: &[&str] = &[include_str!("schema.sql")];
@@ -46,20 +47,20 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES, |_| Ok(()))?;
     db.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.set_prepared_statement_cache_capacity(64);
     db.busy_timeout(std::time::Duration::from_secs(5))
 }
 
 /// Takes the steps that are missing, each whole or not at all.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), OutboxError> {
-    let failed = storage("prepare the tables");
     let taken = version(db)?.unsigned_abs() as usize;
-    for (done, step) in STEPS.iter().enumerate().skip(taken) {
-        let tx = db.transaction().map_err(failed)?;
-        tx.execute_batch(step).map_err(failed)?;
-        tx.pragma_update(None, "user_version", done as i64 + 1).map_err(failed)?;
-        tx.commit().map_err(failed)?;
-    }
-    Ok(())
+    STEPS.iter().enumerate().skip(taken).try_for_each(|(done, step)| {
+        let take = sql::transaction(db, |tx| {
+            tx.execute_batch(step)?;
+            tx.pragma_update(None, "user_version", done as i64 + 1)
+        });
+        take.map_err(storage("prepare the tables"))
+    })
 }
 
 fn version(db: &Connection) -> Result<i64, OutboxError> {

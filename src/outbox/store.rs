@@ -7,18 +7,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
-use super::history;
-use super::ledger;
-use super::pictures::{self, Keep};
 use super::queue::{Entry, Queue};
-use super::record::{self, Sealed, Stored};
+use super::record::{self, Stored};
 use super::seal::{KeyId, Sealer};
 use super::terms::{Answered, DropReason, Dropped, Presence, Settled};
-use super::{schema, stays};
+use super::{history, ledger, pictures, schema, sql, stays};
+use crate::config::OutboxConfig;
 use crate::crop::Sighting;
 use crate::rules::ActionRequest;
 use crate::track::VisitId;
@@ -28,13 +26,13 @@ use crate::visits::{ActionResult, Visit};
 pub struct Store {
     pub db: Connection,
     pub sealer: Arc<Sealer>,
-    pub keep: Keep,
+    pub config: OutboxConfig,
 }
 
 /// What is to become of a sighting that comes in.
 pub enum Place<'a> {
-    /// It is stored.
-    Stored(&'a Sealed),
+    /// It is stored, sealed like this.
+    Stored(&'a [u8]),
     /// It ends at once.
     Ended(DropReason),
     /// It has ended already: only its history is missing.
@@ -57,42 +55,40 @@ impl Store {
         ended: &[(Uuid, u32, DropReason)],
         now: DateTime<Utc>,
     ) -> Result<Option<Taken>, OutboxError> {
-        let failed = storage("store a sighting");
-        let tx = self.db.transaction().map_err(failed)?;
-        if !history::shot_taken(&tx, sighting, now).map_err(failed)? {
-            return Ok(None);
-        }
-        let mut dropped = Vec::new();
-        for (id, tries, reason) in ended {
-            dropped.extend(drop_sighting(&tx, *id, *reason, *tries, now).map_err(failed)?);
-        }
-        let place = match place {
-            Place::Stored(sealed) => {
-                let seq = record::insert(&tx, sighting, sealed, &self.sealer, now).map_err(failed)?;
-                Some((seq, sealed.size()))
+        let key = self.sealer.key_id();
+        let taken = sql::transaction(&mut self.db, |tx| {
+            if !history::shot_taken(tx, sighting, now)? {
+                return Ok(None);
             }
-            Place::Ended(reason) => {
-                dropped.extend(drop_sighting(&tx, sighting.id, *reason, 0, now).map_err(failed)?);
-                None
+            let mut dropped = Vec::new();
+            for (id, tries, reason) in ended {
+                dropped.extend(drop_sighting(tx, *id, *reason, *tries, now)?);
             }
-            Place::Past => None,
-        };
-        tx.commit().map_err(failed)?;
-        Ok(Some(Taken { place, dropped }))
+            let place = match place {
+                Place::Stored(sealed) => Some((record::insert(tx, sighting, sealed, key, now)?, record::size(sealed))),
+                Place::Ended(reason) => {
+                    dropped.extend(drop_sighting(tx, sighting.id, *reason, 0, now)?);
+                    None
+                }
+                Place::Past => None,
+            };
+            Ok(Some(Taken { place, dropped }))
+        });
+        taken.map_err(storage("store a sighting"))
     }
 
     /// Whether a sighting has come in before.
-    pub fn knows(&self, id: Uuid) -> Result<bool, OutboxError> {
-        let found = self.db.query_row("SELECT 1 FROM shot WHERE sighting = ?", [id.to_string()], |_| Ok(()));
-        found.optional().map(|found| found.is_some()).map_err(storage("look for a sighting"))
+    pub fn knows(&self, id: Uuid) -> rusqlite::Result<bool> {
+        let found: Option<i64> = sql::value(&self.db, "SELECT 1 FROM shot WHERE sighting = ?", [id.to_string()])?;
+        Ok(found.is_some())
     }
 
     /// Where a sighting is in the order, and its size; `None` when it is not stored.
     pub fn place(&self, id: Uuid) -> Result<Option<(i64, u64)>, OutboxError> {
         let sql = "SELECT seq, bytes FROM sighting WHERE id = ?";
-        let place =
-            self.db.query_row(sql, [id.to_string()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())));
-        place.optional().map_err(storage("look for a sighting"))
+        let places =
+            sql::rows(&self.db, sql, [id.to_string()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())));
+        places.map(|places| places.first().copied()).map_err(storage("look for a sighting"))
     }
 
     pub fn read(&self, id: Uuid, arrived: Option<Instant>) -> Result<Stored, OutboxError> {
@@ -101,37 +97,38 @@ impl Store {
 
     /// Records an answer, takes the sighting off the disk (or keeps its picture for a while), plans what follows.
     pub fn answered(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
-        let failed = storage("record an answer");
-        let tx = self.db.transaction().map_err(failed)?;
-        if !history::shot_answered(&tx, answered, tries, now).map_err(failed)? {
-            return Ok(Settled::default());
-        }
-        if let Some(until) = self.keep.until(answered.outcome.as_str(), now) {
-            pictures::keep(&tx, &self.sealer, answered.sighting, until).map_err(failed)?;
-        }
-        record::delete(&tx, answered.sighting).map_err(failed)?;
-        let planned = plan(&tx, &answered.requests, &self.sealer, now).map_err(failed)?;
-        for refused in &answered.refused {
-            ledger::refuse(&tx, refused, now).map_err(failed)?;
-        }
-        if let Some(judged) = &answered.judged {
-            history::judged(&tx, judged, &self.sealer, now).map_err(failed)?;
-        }
-        tx.commit().map_err(failed)?;
-        Ok(Settled { first: true, planned })
+        let sealer = &self.sealer;
+        let settled = sql::transaction(&mut self.db, |tx| {
+            if !history::shot_answered(tx, answered, tries, now)? {
+                return Ok(Settled::default());
+            }
+            if let Some(until) = pictures::kept_until(&self.config, answered.outcome, now) {
+                pictures::keep(tx, sealer, answered.sighting, until)?;
+            }
+            record::delete(tx, answered.sighting)?;
+            let planned = plan(tx, &answered.requests, sealer, now)?;
+            for refused in &answered.refused {
+                ledger::refuse(tx, refused, now)?;
+            }
+            if let Some(judged) = &answered.judged {
+                history::judged(tx, judged, sealer, now)?;
+            }
+            Ok(Settled { first: true, planned })
+        });
+        settled.map_err(storage("record an answer"))
     }
 
     /// Records who is present, and plans what follows from who has left.
     pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
-        let failed = storage("record who is present");
-        let tx = self.db.transaction().map_err(failed)?;
-        stays::replace(&tx, &self.sealer, &presence.detector, &presence.stays).map_err(failed)?;
-        let planned = plan(&tx, &presence.requests, &self.sealer, now).map_err(failed)?;
-        for judged in &presence.judged {
-            history::judged(&tx, judged, &self.sealer, now).map_err(failed)?;
-        }
-        tx.commit().map_err(failed)?;
-        Ok(planned)
+        let sealer = &self.sealer;
+        let planned = sql::transaction(&mut self.db, |tx| {
+            stays::replace(tx, sealer, &presence.detector, &presence.stays)?;
+            for judged in &presence.judged {
+                history::judged(tx, judged, sealer, now)?;
+            }
+            plan(tx, &presence.requests, sealer, now)
+        });
+        planned.map_err(storage("record who is present"))
     }
 
     /// Ends sightings without an answer.
@@ -141,76 +138,75 @@ impl Store {
         reason: DropReason,
         now: DateTime<Utc>,
     ) -> Result<Vec<Dropped>, OutboxError> {
-        let failed = storage("drop a sighting");
-        let tx = self.db.transaction().map_err(failed)?;
-        let mut dropped = Vec::new();
-        for (id, tries) in sightings {
-            dropped.extend(drop_sighting(&tx, *id, reason, *tries, now).map_err(failed)?);
-        }
-        tx.commit().map_err(failed)?;
-        Ok(dropped)
+        let dropped = sql::transaction(&mut self.db, |tx| {
+            let each = sightings.iter().map(|(id, tries)| drop_sighting(tx, *id, reason, *tries, now));
+            each.filter_map(Result::transpose).collect()
+        });
+        dropped.map_err(storage("drop a sighting"))
+    }
+
+    /// Notes why a sighting waits.
+    pub fn waits(&self, sighting: Uuid, tries: u32, reason: &str) -> Result<(), OutboxError> {
+        let noted = history::shot_waits(&self.db, sighting, tries, reason);
+        noted.map(drop).map_err(storage("note why a sighting waits"))
     }
 
     pub fn claim(&self, key: &str) -> Result<bool, OutboxError> {
-        ledger::claim(&self.db, key)
+        ledger::claim(&self.db, key).map_err(storage("claim an action"))
     }
 
     pub fn finish(&self, key: &str, result: &ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        ledger::finish(&self.db, key, result, now)
+        ledger::finish(&self.db, key, result, now).map(drop).map_err(storage("record the end of an action"))
     }
 
     pub fn visit_closed(&mut self, visit: &Visit, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        history::visit_closed(&mut self.db, visit, now)
+        sql::transaction(&mut self.db, |tx| history::visit_closed(tx, visit, now)).map_err(storage("record a visit"))
     }
 
     /// Forgets what is beyond its time.
     pub fn forget(&mut self, now: DateTime<Utc>, history: TimeDelta, age: TimeDelta) -> Result<(), OutboxError> {
-        pictures::expire(&mut self.db, now, self.keep.max_bytes)?;
-        history::forget(&mut self.db, now - history)?;
-        ledger::give_up(&self.db, &self.sealer.key_id(), now - age, now).map(drop)
+        let db = &mut self.db;
+        pictures::expire(db, now, self.config.keep_max_bytes).map_err(storage("erase kept pictures"))?;
+        let mut forget_some = || sql::transaction(db, |tx| history::forget_some(tx, now - history));
+        while forget_some().map_err(storage("forget old visits"))? {}
+        let given_up = ledger::give_up(db, &self.sealer.key_id(), now - age, now);
+        given_up.map(drop).map_err(storage("end actions that cannot be read"))
     }
 
     /// Adds what an earlier life left to the queue; rows whose ids cannot be read are no sightings and go.
     pub fn load(&mut self, queue: &mut Queue) -> Result<(), OutboxError> {
-        let failed = storage("read the queue");
-        let mut strange = Vec::new();
-        let mut locked = 0;
-        let mut statement = self
-            .db
-            .prepare(
-                "SELECT seq, id, visit, shot, bytes, stored_ms, key_id,
-                        (SELECT group_concat(outcome) FROM shot WHERE shot.visit = sighting.visit)
-                 FROM sighting ORDER BY seq",
-            )
-            .map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let read = || -> rusqlite::Result<Option<Entry>> {
-                let id = |column| Ok::<_, rusqlite::Error>(row.get::<_, String>(column)?.parse::<Uuid>().ok());
-                let stored = DateTime::from_timestamp_millis(row.get(5)?);
-                let (Some(id), Some(visit), Some(stored)) = (id(1)?, id(2)?, stored) else { return Ok(None) };
-                let bytes = row.get::<_, i64>(4)?.unsigned_abs();
-                let mut entry = Entry::new(id, VisitId(visit), row.get(3)?, bytes, stored);
-                entry.locked = row.get::<_, KeyId>(6)? != self.sealer.key_id();
-                Ok(Some(entry))
-            };
-            let seq: i64 = row.get(0).map_err(failed)?;
-            let Ok(Some(entry)) = read() else {
-                strange.push(seq);
-                continue;
-            };
-            locked += usize::from(entry.locked);
-            let visit = entry.visit;
-            queue.insert(seq, entry);
-            let outcomes: Option<String> = row.get(7).map_err(failed)?;
-            outcomes.iter().flat_map(|all| all.split(',')).for_each(|outcome| queue.told(visit, outcome));
-        }
-        drop(rows);
-        drop(statement);
-        for seq in strange {
-            self.db.execute("DELETE FROM sighting WHERE seq = ?", [seq]).map_err(failed)?;
-            metrics::counter!("doorward_outbox_dropped_total", "reason" => DropReason::Unreadable.label()).increment(1);
-        }
+        let (key, mut locked) = (self.sealer.key_id(), 0);
+        let sql = "SELECT seq, id, visit, shot, bytes, stored_ms, key_id,
+                          (SELECT group_concat(outcome) FROM shot WHERE shot.visit = sighting.visit)
+                   FROM sighting ORDER BY seq";
+        let mut load = || -> rusqlite::Result<()> {
+            let strange = sql::rows(&self.db, sql, [], |row| {
+                let seq: i64 = row.get(0)?;
+                let read = || -> rusqlite::Result<Option<Entry>> {
+                    let id = |column| Ok::<_, rusqlite::Error>(row.get::<_, String>(column)?.parse::<Uuid>().ok());
+                    let stored = DateTime::from_timestamp_millis(row.get(5)?);
+                    let (Some(id), Some(visit), Some(stored)) = (id(1)?, id(2)?, stored) else { return Ok(None) };
+                    let bytes = row.get::<_, i64>(4)?.unsigned_abs();
+                    let mut entry = Entry::new(id, VisitId(visit), row.get(3)?, bytes, stored);
+                    entry.locked = row.get::<_, KeyId>(6)? != key;
+                    Ok(Some(entry))
+                };
+                let Ok(Some(entry)) = read() else { return Ok(Some(seq)) };
+                locked += usize::from(entry.locked);
+                let visit = entry.visit;
+                queue.insert(seq, entry);
+                let outcomes: Option<String> = row.get(7)?;
+                outcomes.iter().flat_map(|all| all.split(',')).for_each(|outcome| queue.told(visit, outcome));
+                Ok(None)
+            })?;
+            for seq in strange.into_iter().flatten() {
+                sql::execute(&self.db, "DELETE FROM sighting WHERE seq = ?", [seq])?;
+                let reason = DropReason::Unreadable.label();
+                metrics::counter!("doorward_outbox_dropped_total", "reason" => reason).increment(1);
+            }
+            Ok(())
+        };
+        load().map_err(storage("read the queue"))?;
         self.tell_locked(locked)
     }
 
@@ -224,9 +220,9 @@ impl Store {
             "sightings were stored with another key: give `outbox.key` its former value and they are sent; otherwise they \
              go after outbox.max_age_hours, or when room is needed"
         );
-        let sql = "UPDATE shot SET reason = 'it was stored with another key (outbox.key) and waits for that' WHERE outcome IS NULL
-                   AND sighting IN (SELECT id FROM sighting WHERE key_id <> ?)";
-        self.db.execute(sql, [self.sealer.key_id()]).map(drop).map_err(storage("note why sightings wait"))
+        let sql = "UPDATE shot SET reason = 'it was stored with another key (outbox.key) and waits for that'
+                   WHERE outcome IS NULL AND sighting IN (SELECT id FROM sighting WHERE key_id <> ?)";
+        sql::execute(&self.db, sql, [self.sealer.key_id()]).map(drop).map_err(storage("note why sightings wait"))
     }
 
     /// Writes something, so that a disk that takes nothing is found out. The log is emptied first: it may be what fills it.

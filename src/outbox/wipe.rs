@@ -6,44 +6,43 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Overwrites a file with zeros, forces that to the disk, and removes it. A file that is not there is erased.
 pub fn file(path: &Path) -> io::Result<()> {
-    let mut file = match OpenOptions::new().write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        file => file?,
-    };
-    zero(&mut file)?;
-    fs::remove_file(path)?;
+    if zero(path)?.is_some() {
+        fs::remove_file(path)?;
+        sync_folder_of(path)?;
+    }
+    Ok(())
+}
+
+/// Overwrites a file that somebody appends to, and leaves it empty.
+pub fn blank(path: &Path) -> io::Result<()> {
+    match zero(path)? {
+        Some(file) => file.set_len(0).and_then(|()| file.sync_all()),
+        None => Ok(()),
+    }
+}
+
+/// The folder a file or folder stands in is on the disk: otherwise power lost now brings a removed one back, or takes the
+/// name of a new one along.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
 }
 
-/// Overwrites an open file that was not read or written yet with zeros, on the disk when this returns.
-fn zero(file: &mut File) -> io::Result<()> {
-    let zeros = vec![0; 64 << 10];
-    let mut left = file.metadata()?.len();
-    while left > 0 {
-        let length = left.min(zeros.len() as u64) as usize;
-        file.write_all(&zeros[..length])?;
-        left -= length as u64;
-    }
-    file.sync_all()
-}
-
-/// Overwrites a file that somebody appends to, and leaves it empty.
-pub fn blank(path: &Path) -> io::Result<()> {
+/// Overwrites a file with zeros, on the disk when this returns; `None` for one that is not there.
+fn zero(path: &Path) -> io::Result<Option<File>> {
     let mut file = match OpenOptions::new().write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
-    zero(&mut file)?;
-    file.set_len(0)?;
-    file.sync_all()
+    io::copy(&mut io::repeat(0).take(file.metadata()?.len()), &mut file)?;
+    file.sync_all().map(|()| Some(file))
 }
 
 /// Looks for marks: what was erased, or its end where that is long.

@@ -92,8 +92,9 @@ impl Answer {
     }
 }
 
-/// A recognised person, with what the engine told of them.
-#[derive(Clone, PartialEq)]
+/// A recognised person, with what the engine told of them. Logs show the id only: names do not belong there.
+#[derive(Clone, PartialEq, derive_more::Debug)]
+#[debug("Known({}, {} tags, {} fields)", person.id, tags.len(), fields.len())]
 pub struct Known {
     pub person: Person,
     /// Tags that had not expired when the answer was read.
@@ -140,11 +141,4 @@ pub enum FieldValue {
     Number(f64),
     Bool(bool),
     Empty,
-}
-
-impl std::fmt::Debug for Known {
-    /// The id only: names do not belong in logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Known({}, {} tags, {} fields)", self.person.id, self.tags.len(), self.fields.len())
-    }
 }

@@ -115,7 +115,12 @@ fn share(value: f32) -> Value {
 }
 
 /// A name in a template or an `if` that no event has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, derive_more::Display)]
+#[display(
+    "an event has no `{name}`{}; it has {}",
+    nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default(),
+    has.join(", ")
+)]
 pub struct UnknownName {
     name: String,
     nearest: Option<&'static str>,
@@ -139,16 +144,6 @@ pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Un
         return Err(UnknownName { name: name.clone(), nearest, has });
     }
     Ok(())
-}
-
-impl std::fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "an event has no `{}`", self.name)?;
-        if let Some(nearest) = self.nearest {
-            write!(f, " (did you mean `{nearest}`?)")?;
-        }
-        write!(f, "; it has {}", self.has.join(", "))
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use identities::text::folded;
 
 use super::Firing;
 use super::groups::ActionGroup;
-use super::per_visit::PerVisit;
+use super::newest::Newest;
 use super::verdict::Decision;
 use crate::config::DetectorName;
 use crate::track::VisitId;
@@ -30,7 +30,7 @@ pub struct Memory {
     /// When they fired for a person.
     rests: HashMap<FiredFor, Vec<DateTime<Utc>>>,
     /// The visits whose person is known.
-    recognised: PerVisit<(), VISITS>,
+    recognised: Newest<VisitId, (), VISITS>,
 }
 
 /// A group of a rule's actions, and whom it fired for.
@@ -59,7 +59,7 @@ impl Memory {
             return Some(Decision::Repeated);
         }
         if nobody && group != ActionGroup::Left {
-            return self.recognised.get(firing.visit).is_some().then_some(Decision::VisitKnown);
+            return self.recognised.get(&firing.visit).is_some().then_some(Decision::VisitKnown);
         }
         // In both directions: answers come out of order, and a clock set back must not silence a rule for longer than
         // its cooldown.
@@ -196,7 +196,7 @@ mod tests {
             memory.remember(ActionGroup::Tell, &firing("r", Some(&format!("p{n}")), n, n as i64));
         }
         assert_eq!((memory.order.len(), memory.fired.len(), memory.rests.len()), (FIRINGS, FIRINGS, FIRINGS));
-        let known = |n: &u128| memory.recognised.get(VisitId(Uuid::from_u128(*n))).is_some();
+        let known = |n: &u128| memory.recognised.get(&VisitId(Uuid::from_u128(*n))).is_some();
         let newest = 2 * FIRINGS as u128 - VISITS as u128;
         assert!((0..2 * FIRINGS as u128).filter(known).eq(newest..2 * FIRINGS as u128));
         let last = 2 * FIRINGS - 1;

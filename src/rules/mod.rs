@@ -34,7 +34,7 @@ mod guard_memory;
 mod history;
 mod matchers;
 mod memory;
-mod per_visit;
+mod newest;
 mod pictures;
 mod presence;
 #[cfg(test)]
@@ -48,8 +48,10 @@ mod verdict;
 mod visitor_event;
 
 pub use check::Check;
-pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS, UnknownName, check_names};
+pub use condition::{check_names, environment};
+pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS, UnknownName};
 pub use history::Seen;
+pub use newest::Newest;
 pub use presence::Presence;
 pub use request::ActionRequest;
 pub use stay::{Guest, Stay};

@@ -17,8 +17,9 @@ use super::{Firing, RuleError};
 use crate::config::{DetectorName, EventKind};
 use crate::track::VisitId;
 
-/// One action to perform, once.
-#[derive(Clone, PartialEq)]
+/// One action to perform, once. Logs show ids only: names and pictures do not belong there.
+#[derive(Clone, PartialEq, derive_more::Debug)]
+#[debug("ActionRequest({action} for rule {rule}, visit {visit}, key {key})")]
 pub struct ActionRequest {
     /// The configured action's name.
     pub action: String,
@@ -104,13 +105,6 @@ impl ActionRequest {
             late: true,
             expires_at: None,
         })
-    }
-}
-
-impl std::fmt::Debug for ActionRequest {
-    /// Ids only: names and pictures do not belong in logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ActionRequest({} for rule {}, visit {}, key {})", self.action, self.rule, self.visit, self.key)
     }
 }
 

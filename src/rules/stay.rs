@@ -21,8 +21,9 @@ pub enum Guest {
     Unknown(VisitId),
 }
 
-/// Somebody's stay, from being recognised to not having been seen for a while.
-#[derive(Clone, PartialEq)]
+/// Somebody's stay, from being recognised to not having been seen for a while. Logs show ids and times only.
+#[derive(Clone, PartialEq, derive_more::Debug)]
+#[debug("Stay({} in visit {}, {since} to {last_seen})", self.person().unwrap_or("somebody"), recognition.visit)]
 pub struct Stay {
     /// The newest recognition of this guest: who it is, and in which visit.
     pub recognition: Recognition,
@@ -111,14 +112,6 @@ impl Stay {
             since: time("since")?,
             last_seen: time("last_seen")?,
         })
-    }
-}
-
-impl std::fmt::Debug for Stay {
-    /// Ids and times only.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let person = self.person().unwrap_or("somebody");
-        write!(f, "Stay({person} in visit {}, {} to {})", self.recognition.visit, self.since, self.last_seen)
     }
 }
 

@@ -25,8 +25,10 @@ pub struct Judgement {
     pub confirm: Option<Confirm>,
 }
 
-/// What one rule made of it: every matcher with what it wanted and found, and what follows.
-#[derive(Clone, PartialEq)]
+/// What one rule made of it: every matcher with what it wanted and found, and what follows. What the matchers found no log
+/// shows.
+#[derive(Clone, PartialEq, derive_more::Debug)]
+#[debug("Verdict({rule}: {decision:?})")]
 pub struct Verdict {
     pub rule: String,
     /// One per matcher of the rule, in a fixed order.
@@ -34,13 +36,15 @@ pub struct Verdict {
     pub decision: Decision,
 }
 
-/// What follows from the matchers, the memory and the guards.
-#[derive(Debug, Clone, PartialEq)]
+/// What follows from the matchers, the memory and the guards. The variants' names are those in JSON, and stable.
+#[derive(Debug, Clone, PartialEq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Decision {
     /// Some matcher did not hold.
     NoMatch,
     /// It matched, and these actions are asked for, in order. Those withheld are actuators the answer is too late for:
     /// asked for only to be counted as expired. Those refused are held back by their guards.
+    #[strum(serialize = "fires")]
     Fire { actions: Vec<String>, withheld: Vec<String>, refused: Vec<Refusal> },
     /// It matched, but has fired for this visit and person before.
     Repeated,
@@ -90,7 +94,7 @@ impl Verdict {
 
     /// The verdict as JSON, for the record and for programs.
     pub fn to_record(&self) -> Value {
-        let mut record = json!({ "rule": self.rule, "decision": self.decision.as_str() });
+        let mut record = json!({ "rule": self.rule, "decision": <&str>::from(&self.decision) });
         match &self.decision {
             Decision::Fire { actions, withheld, refused } => {
                 record["actions"] = json!(actions);
@@ -107,19 +111,6 @@ impl Verdict {
     }
 }
 
-impl Decision {
-    /// The decision's name in JSON; stable.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::NoMatch => "no_match",
-            Self::Fire { .. } => "fires",
-            Self::Repeated => "repeated",
-            Self::Resting { .. } => "resting",
-            Self::VisitKnown => "visit_known",
-        }
-    }
-}
-
 impl Refusal {
     /// The names of the guards that did not hold, for logs: `sightings, per_minute`.
     pub fn guards(&self) -> String {
@@ -129,13 +120,6 @@ impl Refusal {
     /// The guards with what they wanted and found, for the record.
     pub fn reason(&self) -> String {
         list(&self.guards, |check| format!("{} wants {}, found {}", check.matcher, check.wanted, check.found))
-    }
-}
-
-impl std::fmt::Debug for Verdict {
-    /// Without what the matchers found.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Verdict({}: {:?})", self.rule, self.decision)
     }
 }
 
