@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::retry::{Again, Failure, Retry};
 use super::setup::{ActionError, Setup};
-use super::template::{Place, Template, context};
+use super::template::{Template, context};
 use super::{Performed, Said};
 use crate::config::WriteBackConfig;
 use crate::rules::ActionRequest;
@@ -49,16 +49,14 @@ impl WriteBack {
     /// Compiles the templates.
     pub fn new(action: &str, config: &WriteBackConfig, client: Option<&Client>) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
-        let fields = config.set_fields.iter();
+        let fields = config.set_fields.iter().map(|(name, source)| (name, source.as_str()));
         let ready = Self {
             client: client.cloned(),
             add_tag: setup.optional("add_tag", config.add_tag.as_ref()),
             tag_for: config.tag_for_secs.and_then(|secs| TimeDelta::try_seconds(secs.try_into().ok()?)),
             remove_tag: setup.optional("remove_tag", config.remove_tag.as_ref()),
             note: setup.optional("note", config.note.as_ref()),
-            set_fields: fields
-                .map(|(name, source)| (name.clone(), setup.template(format!("set_fields.{name}"), source, Place::Text)))
-                .collect(),
+            set_fields: setup.templates("set_fields", fields),
             retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
         };
         setup.finish(ready)

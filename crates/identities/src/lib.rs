@@ -47,7 +47,7 @@ pub use operation::{ALL as OPERATIONS, Operation};
 pub use options::ClientOptions;
 pub use permission::Permission;
 pub use photos::DocumentUpload;
-pub use retry::{Backoff, Verdict};
+pub use retry::{Backoff, Verdict, retry_after, status_is_transient};
 pub use rights::Right;
 pub use transport::Heard;
 

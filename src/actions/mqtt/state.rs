@@ -122,7 +122,7 @@ pub fn left(stay: &Stay, late: bool, names: bool) -> Value {
         "seen_at": time(stay.last_seen),
         "late": late,
         "person": person(recognition, names),
-        "person_id": recognition.answer.known().map(|known| &known.person.id),
+        "person_id": recognition.answer.person_id(),
         "tags": tags(recognition.answer.known()),
     })
 }
