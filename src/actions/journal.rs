@@ -19,8 +19,8 @@ use super::Performed;
 use crate::config::JournalConfig;
 use crate::rules::ActionRequest;
 
-/// How long appending a line may take. A local disk takes microseconds; a network file system that hangs must not hold up
-/// the actions behind it.
+/// How long appending a line may take. A local disk takes microseconds; a network file system that hangs must not hold
+/// up the actions behind it.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Appends events to one file.

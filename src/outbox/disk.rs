@@ -1,7 +1,7 @@
 //! The disk while it works, while it does not, and on its way back.
 //!
-//! In: failures, and the passing of time. Out: the store, when there is one that can be written to. It decides when the disk
-//! is tried again and whether its file must be opened anew; what happens meanwhile is memory's.
+//! In: failures, and the passing of time. Out: the store, when there is one that can be written to. It decides when the
+//! disk is tried again and whether its file must be opened anew; what happens meanwhile is memory's.
 //!
 //! ```text
 //! working ──failure──▶ failing ──pause over──▶ opened anew, what was missed is written ──▶ working
@@ -31,7 +31,8 @@ pub struct Disk {
     pub config: OutboxConfig,
     /// Held as long as the outbox lives; the system lets go of it however the process ends.
     lock: Option<File>,
-    store: Option<Store>,
+    /// See [`working`](Self::working) and [`readable`](Self::readable); whoever takes this writes to find out.
+    pub store: Option<Store>,
     failing: Option<Failing>,
     /// Whether this life of the process has seen the file: what was claimed in it before was in an earlier one.
     seen: bool,
@@ -50,7 +51,8 @@ impl Disk {
         Self { state_dir, config, lock: None, store: None, failing: None, seen: false }
     }
 
-    /// Opens the file; gives true for one this process has not read: the first, or one that was begun for a damaged one.
+    /// Opens the file; gives true for one this process has not read: the first, or one that was begun for a damaged
+    /// one.
     pub fn open(&mut self, look: Look) -> Result<bool, OutboxError> {
         if self.lock.is_none() {
             self.lock = Some(open::take_lock(&self.state_dir)?);
@@ -75,11 +77,6 @@ impl Disk {
     /// The store, while it takes what it is given.
     pub fn working(&mut self) -> Option<&mut Store> {
         if self.failing.is_some() { None } else { self.store.as_mut() }
-    }
-
-    /// The store, to be written to although it failed: to find out.
-    pub fn on_trial(&mut self) -> Option<&mut Store> {
-        self.store.as_mut()
     }
 
     /// The store as long as what is read from it can be believed, whether it can be written to or not.
@@ -132,7 +129,8 @@ impl Disk {
     }
 }
 
-/// Which file a connection has open, as the file system counts: a file put aside keeps its number, the new one has another.
+/// Which file a connection has open, as the file system counts: a file put aside keeps its number, the new one has
+/// another.
 fn file_of(store: &Store) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let about = std::fs::metadata(store.db.path()?).ok()?;

@@ -21,7 +21,9 @@ pub enum OutboxError {
          or move the file away and lose what is in it", path.display()
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
-    #[error("{} was written by an older doorward; start this one once, so that it is brought up to date", path.display())]
+    #[error(
+        "{} was written by an older doorward; start this one once, so that it is brought up to date", path.display()
+    )]
     Older { path: PathBuf },
     #[error("{} does not exist: doorward has not run with this state_dir yet", path.display())]
     Missing { path: PathBuf },

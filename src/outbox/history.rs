@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::track::VisitId;
 use crate::visits::{SentShot, Visit, quality_json, rank};
 
 /// A visit as `explain` tells it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct VisitRecord {
     pub visit: String,
     pub detector: String,
@@ -33,12 +33,13 @@ pub struct VisitRecord {
     pub shots: Vec<ShotRecord>,
     pub actions: Vec<ActionRecord>,
     /// What the rules made of it, oldest first.
+    #[serde(skip_deserializing)]
     pub judged: Vec<JudgedRecord>,
     pub detail: Value,
 }
 
 /// A shot of a visit that became a sighting.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct ShotRecord {
     pub sighting: String,
     pub shot: u8,
@@ -62,7 +63,7 @@ pub struct ShotRecord {
 }
 
 /// An action of a visit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct ActionRecord {
     pub key: String,
     pub rule: String,
@@ -105,6 +106,25 @@ impl Judged {
     }
 }
 
+/// Visits as [`VisitRecord`]s; what was judged is sealed, and added afterwards.
+const VISITS: &str = "
+    SELECT json_object(
+        'visit', id, 'detector', detector, 'outcome', COALESCE(outcome, ''), 'reason', reason, 'detail', json(detail),
+        'first_seen', strftime('%Y-%m-%dT%H:%M:%fZ', first_ms / 1000.0, 'unixepoch'),
+        'last_seen', strftime('%Y-%m-%dT%H:%M:%fZ', last_ms / 1000.0, 'unixepoch'),
+        'shots', (SELECT json_group_array(json_object(
+            'sighting', sighting, 'shot', shot, 'quality', quality, 'tries', tries, 'person', person,
+            'seen_at', strftime('%Y-%m-%dT%H:%M:%fZ', seen_ms / 1000.0, 'unixepoch'),
+            'stored_at', strftime('%Y-%m-%dT%H:%M:%fZ', stored_ms / 1000.0, 'unixepoch'),
+            'outcome', COALESCE(outcome, 'pending'), 'reason', reason, 'confidence', confidence,
+            'match_confidence', match_confidence, 'late', json(iif(late, 'true', 'false')),
+            'settled_after_ms', settled_ms - stored_ms) ORDER BY shot, seen_ms, sighting)
+            FROM shot WHERE shot.visit = visit.id),
+        'actions', (SELECT json_group_array(json_object(
+            'key', key, 'rule', rule, 'event', event, 'action', action, 'person', person, 'state', state,
+            'reason', reason, 'ended_after_ms', ended_ms - planned_ms) ORDER BY planned_ms, key)
+            FROM action WHERE action.visit = visit.id))
+    FROM visit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?";
 /// Visits told at once.
 pub const MOST_VISITS: u32 = 20;
 /// Visits forgotten in one transaction.
@@ -253,8 +273,7 @@ pub(super) fn visits(db: &Connection, sealer: Option<&Sealer>, prefix: &str) -> 
     let Some(prefix) = id_prefix(prefix) else { return Ok(Vec::new()) };
     // Ids are lower-case hexadecimal digits and dashes: all that start with the prefix sort before this.
     let end = format!("{prefix}g");
-    let sql = "SELECT * FROM visit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?";
-    let visits = sql::rows(db, sql, params![prefix, end, MOST_VISITS], visit)?;
+    let visits: Vec<VisitRecord> = sql::records(db, VISITS, params![prefix, end, MOST_VISITS])?;
     visits.into_iter().map(|record| complete(db, sealer, record)).collect()
 }
 
@@ -273,31 +292,11 @@ fn touch(
     sql::execute(db, sql, params![visit, detector, first, last, now])
 }
 
-fn visit(row: &Row<'_>) -> rusqlite::Result<VisitRecord> {
-    let detail: Option<String> = row.get("detail")?;
-    Ok(VisitRecord {
-        visit: row.get("id")?,
-        detector: row.get("detector")?,
-        first_seen: time(row.get("first_ms")?),
-        last_seen: time(row.get("last_ms")?),
-        outcome: row.get::<_, Option<String>>("outcome")?.unwrap_or_default(),
-        reason: row.get("reason")?,
-        shots: Vec::new(),
-        actions: Vec::new(),
-        judged: Vec::new(),
-        detail: detail.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null),
-    })
-}
-
-/// Adds shots and actions, and the outcome of a visit that has not been closed.
+/// Adds what the rules made of it, and the outcome of a visit that has not been closed.
 fn complete(db: &Connection, sealer: Option<&Sealer>, mut record: VisitRecord) -> rusqlite::Result<VisitRecord> {
-    let of = [&record.visit];
-    let shots = "SELECT * FROM shot WHERE visit = ? ORDER BY shot, seen_ms, sighting";
-    let actions = "SELECT * FROM action WHERE visit = ? ORDER BY planned_ms, key";
-    let judged = "SELECT * FROM judged WHERE visit = ? ORDER BY seq";
-    let (shots, actions) = (sql::rows(db, shots, of, shot)?, sql::rows(db, actions, of, action)?);
-    let judged = sql::rows(db, judged, of, |row| judged_record(row, sealer, &record.visit))?;
-    (record.shots, record.actions, record.judged) = (shots, actions, judged);
+    let sql = "SELECT *, strftime('%Y-%m-%dT%H:%M:%fZ', judged_ms / 1000.0, 'unixepoch') AS judged_at
+               FROM judged WHERE visit = ? ORDER BY seq";
+    record.judged = sql::rows(db, sql, [&record.visit], |row| judged_record(row, sealer, &record.visit))?;
     if record.outcome.is_empty() {
         // `pending` ranks below every answer, but as long as one is out nothing is settled.
         let waits = record.shots.iter().find(|shot| shot.outcome == PENDING);
@@ -308,54 +307,21 @@ fn complete(db: &Connection, sealer: Option<&Sealer>, mut record: VisitRecord) -
     Ok(record)
 }
 
-fn shot(row: &Row<'_>) -> rusqlite::Result<ShotRecord> {
-    let (stored, settled): (i64, Option<i64>) = (row.get("stored_ms")?, row.get("settled_ms")?);
-    Ok(ShotRecord {
-        sighting: row.get("sighting")?,
-        shot: row.get("shot")?,
-        seen_at: time(row.get("seen_ms")?),
-        quality: row.get("quality")?,
-        stored_at: time(stored),
-        outcome: row.get::<_, Option<String>>("outcome")?.unwrap_or_else(|| PENDING.into()),
-        reason: row.get("reason")?,
-        tries: row.get("tries")?,
-        person: row.get("person")?,
-        confidence: row.get("confidence")?,
-        match_confidence: row.get("match_confidence")?,
-        late: row.get("late")?,
-        settled_after_ms: settled.map(|settled| settled - stored),
-    })
-}
-
-fn action(row: &Row<'_>) -> rusqlite::Result<ActionRecord> {
-    let (planned, ended): (i64, Option<i64>) = (row.get("planned_ms")?, row.get("ended_ms")?);
-    Ok(ActionRecord {
-        key: row.get("key")?,
-        rule: row.get("rule")?,
-        event: row.get("event")?,
-        action: row.get("action")?,
-        person: row.get("person")?,
-        state: row.get("state")?,
-        reason: row.get("reason")?,
-        ended_after_ms: ended.map(|ended| ended - planned),
-    })
-}
-
 fn judged_record(row: &Row<'_>, sealer: Option<&Sealer>, visit: &str) -> rusqlite::Result<JudgedRecord> {
     let sealed: Vec<u8> = row.get("record")?;
     let rules = sealer.and_then(|sealer| sealer.open_json(Kind::Judged, visit, sealed));
     Ok(JudgedRecord {
         sighting: row.get("sighting")?,
         event: row.get("event")?,
-        judged_at: time(row.get("judged_ms")?),
+        judged_at: row.get("judged_at")?,
         rules: rules.unwrap_or(Value::Null),
     })
 }
 
 const PENDING: &str = "pending";
 
-/// What else is worth telling of a visit, without anybody's name; `None` for one that was opened again by its answer: what
-/// was told of it before says more.
+/// What else is worth telling of a visit, without anybody's name; `None` for one that was opened again by its answer:
+/// what was told of it before says more.
 fn detail(visit: &Visit) -> Option<Value> {
     let shot = |shot: &SentShot| {
         json!({
@@ -375,13 +341,8 @@ fn detail(visit: &Visit) -> Option<Value> {
     })
 }
 
-/// A moment as records show it.
-pub(super) fn time(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// The start of an id as ids are written: lower case, dashes where they belong, also when they were left out. `None` for
-/// what starts no id.
+/// The start of an id as ids are written: lower case, dashes where they belong, also when they were left out. `None`
+/// for what starts no id.
 fn id_prefix(text: &str) -> Option<String> {
     let digits: String = text.trim().chars().filter(|c| *c != '-').collect::<String>().to_ascii_lowercase();
     if digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -1,8 +1,8 @@
 //! Where the key of the outbox comes from: the configuration, or a file made once.
 //!
-//! In: the configuration and the state directory. Out: 32 bytes. The file is on the disk before anything is sealed with it;
-//! one that makes no sense is put aside and another made, so that what was sealed with the old one can be read again when
-//! that comes back.
+//! In: the configuration and the state directory. Out: 32 bytes. The file is on the disk before anything is sealed with
+//! it; one that makes no sense is put aside and another made, so that what was sealed with the old one can be read
+//! again when that comes back.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

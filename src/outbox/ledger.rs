@@ -1,7 +1,7 @@
 //! The ledger of actions: each key is planned once, claimed once and ended once, across restarts.
 //!
-//! In: what the rules ask for. Out: the leave to do it. It holds the request of an action, sealed, only until the action
-//! has ended.
+//! In: what the rules ask for. Out: the leave to do it. It holds the request of an action, sealed, only until the
+//! action has ended.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
@@ -20,8 +20,8 @@ pub struct Unfinished {
     pub key: String,
     pub rule: String,
     pub action: String,
-    /// As planned; `None` when the process was killed while it was being performed: nobody knows how far it came, and it
-    /// is not repeated.
+    /// As planned; `None` when the process was killed while it was being performed: nobody knows how far it came, and
+    /// it is not repeated.
     pub request: Option<Value>,
 }
 
@@ -116,8 +116,8 @@ pub(super) fn interrupt(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Planned actions with their requests, and those interrupted that have not been told yet, oldest first. Those sealed with
-/// another key wait for that one.
+/// Planned actions with their requests, and those interrupted that have not been told yet, oldest first. Those sealed
+/// with another key wait for that one.
 pub(super) fn unfinished(db: &Connection, sealer: &Sealer) -> rusqlite::Result<Vec<Unfinished>> {
     let sql = "SELECT key, rule, action, CASE state WHEN 'planned' THEN request END FROM action
                WHERE (state = 'planned' AND key_id = ?) OR (state = 'interrupted' AND request IS NOT NULL)

@@ -1,9 +1,9 @@
 //! What the disk did not take: sightings that wait, and what has happened since, to be written when it does again.
 //!
-//! In: what the outbox would have written. Out: the same, once, in the order it happened. All of it together is bounded in
-//! bytes, however long the disk stays away; what no longer fits is forgotten, oldest first, counted. Within this life of the
-//! process a key is claimed once here, too; whoever pulls the plug before the disk is back may see a telling action again
-//! after the restart, never an actuator.
+//! In: what the outbox would have written. Out: the same, once, in the order it happened. All of it together is bounded
+//! in bytes, however long the disk stays away; what no longer fits is forgotten, oldest first, counted. Within this
+//! life of the process a key is claimed once here, too; whoever pulls the plug before the disk is back may see a
+//! telling action again after the restart, never an actuator.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,7 +12,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::error::OutboxError;
+use super::error::{OutboxError, storage};
+use super::ledger;
 use super::queue::{Bounds, Queue};
 use super::record;
 use super::seal::Kind;
@@ -31,6 +32,8 @@ const STEP_BYTES: usize = 3 << 20;
 const REMEMBERED: usize = 4000;
 /// Steps written at once, between which a visitor can come in.
 const AT_ONCE: usize = 50;
+/// What cannot be done when it fails.
+const WRITE_MISSED: &str = "write what the disk had missed";
 /// What a step takes in memory beside its texts, about.
 pub const STEP_OWN_BYTES: usize = 400;
 
@@ -53,7 +56,7 @@ struct Step {
 }
 
 /// Writes what happened, as it would have been written then.
-type WriteStep = Box<dyn Fn(&mut Store) -> Result<(), OutboxError> + Send>;
+type WriteStep = Box<dyn Fn(&mut Store) -> rusqlite::Result<()> + Send>;
 
 impl Memory {
     pub fn keep(&mut self, sighting: &Sighting) {
@@ -72,11 +75,7 @@ impl Memory {
 
     /// A sighting that waited here has ended. Gives what gives it its place in the history, where the disk has never
     /// seen it.
-    pub fn take(
-        &mut self,
-        sighting: Uuid,
-        at: DateTime<Utc>,
-    ) -> impl Fn(&mut Store) -> Result<(), OutboxError> + use<> {
+    pub fn take(&mut self, sighting: Uuid, at: DateTime<Utc>) -> impl Fn(&mut Store) -> rusqlite::Result<()> + use<> {
         let unseen = self.waiting.remove(&sighting);
         let unseen = unseen.map(|it| Sighting { expanded: Bytes::new(), aligned: None, embedding: None, ..it });
         move |store| match &unseen {
@@ -105,11 +104,11 @@ impl Memory {
 
     pub fn claimed(&mut self, key: String) {
         *self.keys.get_or_add(key.clone()) = true;
-        self.note(key.len(), move |store| store.claim(&key).map(drop));
+        self.note(key.len(), move |store| ledger::claim(&store.db, &key).map(drop));
     }
 
     /// Remembers what has to be written once the disk takes it, and about how many bytes it takes until then.
-    pub fn note(&mut self, bytes: usize, write: impl Fn(&mut Store) -> Result<(), OutboxError> + Send + 'static) {
+    pub fn note(&mut self, bytes: usize, write: impl Fn(&mut Store) -> rusqlite::Result<()> + Send + 'static) {
         let step = Step { bytes: STEP_OWN_BYTES + bytes, write: Box::new(write) };
         self.step_bytes += step.bytes;
         self.steps.push_back(step);
@@ -124,8 +123,8 @@ impl Memory {
         self.waiting.len()
     }
 
-    /// Writes some of what has happened; true when nothing of it is left. What the disk refuses for a reason of its own is
-    /// forgotten: it would be refused for ever.
+    /// Writes some of what has happened; true when nothing of it is left. What the disk refuses for a reason of its own
+    /// is forgotten: it would be refused for ever.
     pub fn write_steps(&mut self, store: &mut Store) -> Result<bool, OutboxError> {
         for _ in 0..AT_ONCE {
             let Some(step) = self.steps.front() else { return Ok(true) };
@@ -145,7 +144,7 @@ impl Memory {
             // What failed then may have reached the disk all the same.
             let place = match taken {
                 Some(taken) => taken.place,
-                None => store.place(id)?,
+                None => store.place(id).map_err(storage(WRITE_MISSED))?,
             };
             match place {
                 Some((seq, bytes)) => queue.moved(id, seq, bytes),
@@ -173,8 +172,8 @@ pub fn bytes_of<'a>(values: impl Iterator<Item = &'a Value>) -> usize {
 }
 
 /// `None` for what is refused although the disk works.
-fn forgive<T>(written: Result<T, OutboxError>) -> Result<Option<T>, OutboxError> {
-    match written {
+fn forgive<T>(written: rusqlite::Result<T>) -> Result<Option<T>, OutboxError> {
+    match written.map_err(storage(WRITE_MISSED)) {
         Err(error) if !error.is_disk() => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,

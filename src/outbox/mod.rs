@@ -1,9 +1,9 @@
 //! The durable queue: a sighting is on disk before it is sent, and leaves when its answer has been handled.
 //!
 //! In: sightings, answers, planned actions. Out: the next sighting to send, the leave to perform an action (given once
-//! for each key, ever), and what became of a visit. It knows SQLite and files; it does not know the engine, the rules or
-//! the actions, only their ids and outcomes, which it keeps in types of its own. A disk that fails stops nothing: memory
-//! takes over, within bounds, until the disk is back.
+//! for each key, ever), and what became of a visit. It knows SQLite and files; it does not know the engine, the rules
+//! or the actions, only their ids and outcomes, which it keeps in types of its own. A disk that fails stops nothing:
+//! memory takes over, within bounds, until the disk is back.
 //!
 //! ```text
 //! accept ──▶ ready ──next──▶ in flight ──answered──▶ gone; recognition recorded, actions planned
@@ -64,7 +64,6 @@ pub use terms::{Accepted, Answered, DropReason, Dropped, Figures, Presence, Queu
 pub use wipe::{Searched, blank};
 pub use worth::Worth;
 
-use error::storage;
 use inner::Inner;
 use store::Store;
 use thread::Thread;
@@ -109,8 +108,8 @@ impl Outbox {
         self.ask(move |inner| Ok(inner.accept(&sighting, Utc::now())))
     }
 
-    /// The sighting to send now, which is then in flight until it is answered or postponed: the newest live one, else of
-    /// the backlog.
+    /// The sighting to send now, which is then in flight until it is answered or postponed: the newest live one, else
+    /// of the backlog.
     pub fn next(&self, now: Instant) -> Reply<Option<Queued>> {
         self.next_of(now, Turn::Any)
     }
@@ -126,15 +125,15 @@ impl Outbox {
         self.ask(move |inner| inner.postpone(sighting, until, &reason))
     }
 
-    /// The answer is in: in one transaction the sighting and its pictures go, the answer is recorded, and the actions are
-    /// planned whose keys are new. A sighting answered before changes nothing.
+    /// The answer is in: in one transaction the sighting and its pictures go, the answer is recorded, and the actions
+    /// are planned whose keys are new. A sighting answered before changes nothing.
     pub fn answered(&self, answered: Answered) -> Reply<Settled> {
         self.ask(move |inner| inner.answered(answered, Utc::now()))
     }
 
     /// Who is present at a detector now, as [`stays`](Self::stays) gives them back after a restart, and the actions for
-    /// those who have just left, with what the rules made of that: all of it or nothing. Gives the keys that were planned
-    /// now and not at any time before.
+    /// those who have just left, with what the rules made of that: all of it or nothing. Gives the keys that were
+    /// planned now and not at any time before.
     pub fn presence(&self, presence: Presence) -> Reply<Vec<String>> {
         self.ask(move |inner| inner.presence(presence, Utc::now()))
     }
@@ -239,7 +238,6 @@ impl Outbox {
         operation: &'static str,
         work: impl FnOnce(&mut Store) -> rusqlite::Result<T> + Send + 'static,
     ) -> Reply<T> {
-        let work = move |store: &mut Store| work(store).map_err(storage(operation));
-        self.ask(move |inner| Ok(inner.on_disk(work)?.unwrap_or_default()))
+        self.ask(move |inner| Ok(inner.on_disk(operation, work)?.unwrap_or_default()))
     }
 }

@@ -1,7 +1,7 @@
 //! Opening the outbox's file: alone, private, and whatever state it is in.
 //!
-//! In: the state directory and the configuration. Out: a lock, and a store with the newest tables. A damaged file is put
-//! aside under another name, and what can still be read of it is taken over.
+//! In: the state directory and the configuration. Out: a lock, and a store with the newest tables. A damaged file is
+//! put aside under another name, and what can still be read of it is taken over.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -73,8 +73,8 @@ pub fn open_store(state_dir: &Path, config: &OutboxConfig, look: Look) -> Result
     Ok(Store { db, sealer, config: config.clone() })
 }
 
-/// Writes the write-ahead log of a database nobody has open once more, as it is: a system that failed to write it to the disk
-/// may take it for written, and would never try again.
+/// Writes the write-ahead log of a database nobody has open once more, as it is: a system that failed to write it to
+/// the disk may take it for written, and would never try again.
 pub fn rewrite_log(state_dir: &Path) -> Result<(), OutboxError> {
     let path = directory(state_dir).join(format!("{DATABASE}-wal"));
     let rewrite = || -> io::Result<()> {
@@ -183,6 +183,6 @@ fn connect(path: &Path, look: Look) -> Result<Connection, OutboxError> {
             return Err(failed(rusqlite::Error::SqliteFailure(code, Some(verdict))));
         }
     }
-    schema::migrate(&mut db)?;
+    schema::migrate(&mut db).map_err(storage("prepare the tables"))?;
     Ok(db)
 }

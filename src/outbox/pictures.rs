@@ -1,18 +1,17 @@
 //! Pictures that are kept for a while once their sighting has been answered, sealed like those that wait.
 //!
-//! In: an answer, and how long its picture may be kept (by default not at all). Out: a list of what is there, and single
-//! pictures. The embedding and the aligned chip of a sighting are never kept.
+//! In: an answer, and how long its picture may be kept (by default not at all). Out: a list of what is there, and
+//! single pictures. The embedding and the aligned chip of a sighting are never kept.
 
 use std::path::Path;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, Row, params};
-use serde::Serialize;
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
-use super::history::time;
 use super::record::{self, Stored};
 use super::seal::{Kind, Sealer};
 use super::{key, open, sql};
@@ -20,7 +19,7 @@ use crate::config::{OutboxConfig, OutcomeKind};
 use crate::crop::Sighting;
 
 /// A kept picture, without the picture.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct KeptPicture {
     pub sighting: String,
     pub visit: String,
@@ -62,14 +61,17 @@ impl Pictures {
 
     /// Oldest first; those of visits whose id starts with `visit` and of this person, where given.
     pub fn list(&self, visit: Option<&str>, person: Option<&str>) -> Result<Vec<KeptPicture>, OutboxError> {
-        let sql = "SELECT picture.sighting, picture.visit, COALESCE(visit.detector, ''), COALESCE(shot.seen_ms, 0),
-                          COALESCE(shot.shot, 0), COALESCE(shot.outcome, ''), shot.person, picture.until_ms,
-                          picture.bytes
+        let sql = "SELECT json_object(
+                       'sighting', picture.sighting, 'visit', picture.visit, 'bytes', picture.bytes,
+                       'detector', COALESCE(visit.detector, ''), 'shot', COALESCE(shot.shot, 0),
+                       'outcome', COALESCE(shot.outcome, ''), 'person', shot.person,
+                       'seen_at', strftime('%Y-%m-%dT%H:%M:%fZ', COALESCE(shot.seen_ms, 0) / 1000.0, 'unixepoch'),
+                       'until', strftime('%Y-%m-%dT%H:%M:%fZ', picture.until_ms / 1000.0, 'unixepoch'))
                    FROM picture LEFT JOIN shot ON shot.sighting = picture.sighting
                    LEFT JOIN visit ON visit.id = picture.visit
                    WHERE (?1 IS NULL OR substr(picture.visit, 1, length(?1)) = ?1)
                    AND (?2 IS NULL OR shot.person = ?2 COLLATE NOCASE) ORDER BY picture.seq";
-        sql::rows(&self.db, sql, [visit, person], kept).map_err(storage("list the kept pictures"))
+        sql::records(&self.db, sql, [visit, person]).map_err(storage("list the kept pictures"))
     }
 
     /// The JPEG; `None` when it is no longer there, or was stored with another key.
@@ -108,18 +110,4 @@ pub(super) fn expire(db: &mut Connection, now: DateTime<Utc>, max_bytes: u64) ->
     metrics::gauge!("doorward_outbox_kept_pictures").set(pictures as f64);
     metrics::gauge!("doorward_outbox_kept_bytes").set(bytes as f64);
     Ok(())
-}
-
-fn kept(row: &Row<'_>) -> rusqlite::Result<KeptPicture> {
-    Ok(KeptPicture {
-        sighting: row.get(0)?,
-        visit: row.get(1)?,
-        detector: row.get(2)?,
-        seen_at: time(row.get(3)?),
-        shot: row.get(4)?,
-        outcome: row.get(5)?,
-        person: row.get(6)?,
-        until: time(row.get(7)?),
-        bytes: row.get::<_, i64>(8)?.unsigned_abs(),
-    })
 }

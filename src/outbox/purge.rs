@@ -1,7 +1,7 @@
 //! Erasing what is stored of a person, of the past, or everything, and looking whether it is gone.
 //!
-//! In: what to erase. Out: how much was erased, and every file below the state directory in which anything of it is still
-//! found. It works beside a running doorward, whose memory it does not reach, and needs no key.
+//! In: what to erase. Out: how much was erased, and every file below the state directory in which anything of it is
+//! still found. It works beside a running doorward, whose memory it does not reach, and needs no key.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -225,9 +225,9 @@ impl Purge {
     /// Blank pages are given back, and the log with its older copies is emptied.
     fn overwrite(&self) -> Result<(), OutboxError> {
         let Some(db) = &self.db else { return Ok(()) };
-        while schema::give_back(db)? {}
+        while schema::give_back(db).map_err(storage("give disk space back"))? {}
         let started = Instant::now();
-        while !schema::empty_log(db)? {
+        while !schema::empty_log(db).map_err(storage("empty the write-ahead log"))? {
             if started.elapsed() > PATIENCE {
                 tracing::warn!(
                     "the running doorward is reading all the time: the write-ahead log could not be emptied"
@@ -270,8 +270,10 @@ fn newest(tx: &Connection, visits: &BTreeSet<String>) -> rusqlite::Result<BTreeS
 fn mark(tx: &Connection, visit: &str, search: &mut Search) -> rusqlite::Result<()> {
     search.add(visit.as_bytes());
     for sql in [
-        "SELECT id, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16) FROM sighting WHERE visit = ?",
-        "SELECT sighting, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16) FROM picture WHERE visit = ?",
+        "SELECT id, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16)
+         FROM sighting WHERE visit = ?",
+        "SELECT sighting, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16)
+         FROM picture WHERE visit = ?",
         "SELECT sighting FROM shot WHERE visit = ?",
         "SELECT substr(request, 1, 16), substr(request, -16) FROM action WHERE visit = ?",
         "SELECT substr(record, 1, 16), substr(record, -16) FROM judged WHERE visit = ?",
@@ -281,9 +283,8 @@ fn mark(tx: &Connection, visit: &str, search: &mut Search) -> rusqlite::Result<(
         let mut rows = statement.query([visit])?;
         while let Some(row) = rows.next()? {
             for column in 0..columns {
-                match row.get_ref(column)? {
-                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => search.add(bytes),
-                    _ => {}
+                if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = row.get_ref(column)? {
+                    search.add(bytes);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Damaged databases: put aside, searched for what can still be read, and erased when their time is over.
 //!
-//! In: the file SQLite gave up on. Out: the same file under another name, and its readable rows in the new one. What is put
-//! aside is sealed like everything else, and no older than the history may be.
+//! In: the file SQLite gave up on. Out: the same file under another name, and its readable rows in the new one. What is
+//! put aside is sealed like everything else, and no older than the history may be.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 use super::error::{OutboxError, on_file, storage};
 use super::record::{self, Stored};
 use super::seal::Sealer;
-use super::{history, sql, wipe};
+use super::{history, schema, sql, wipe};
 
 /// Between the database's name and the moment it was put aside.
 const MARK: &str = ".damaged-";
@@ -96,7 +96,7 @@ pub fn salvage(aside: &Path, new: &mut Connection, sealer: &Sealer) -> Result<us
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .and_then(|_| old.pragma_update(None, "writable_schema", "ON"))
         .and_then(|()| old.pragma_update(None, "query_only", "ON"));
-    if only_read.is_err() || version(&old).is_none() || version(&old) != version(new) {
+    if only_read.is_err() || schema::version(&old).ok() != schema::version(new).ok() {
         return Ok(0);
     }
     let saved = sql::transaction(new, |tx| take_over(&old, tx, sealer));
@@ -155,10 +155,6 @@ fn copy(old: &Connection, new: &Connection, table: &str, query: &str) -> rusqlit
             _ => {}
         }
     }
-}
-
-fn version(db: &Connection) -> Option<i64> {
-    db.pragma_query_value(None, "user_version", |row| row.get(0)).ok()
 }
 
 fn with(path: &Path, part: &str) -> PathBuf {

@@ -1,8 +1,8 @@
 //! A sighting as a sealed row, and back.
 //!
-//! In: a [`Sighting`]. Out: a row of the `sighting` table, and the sighting again. Everything that is sent stands inside
-//! the seal; beside it stands only what the order of the queue needs. The moment it entered this process is not stored: it
-//! means nothing to another one.
+//! In: a [`Sighting`]. Out: a row of the `sighting` table, and the sighting again. Everything that is sent stands
+//! inside the seal; beside it stands only what the order of the queue needs. The moment it entered this process is not
+//! stored: it means nothing to another one.
 //!
 //! ```text
 //! length of the head (u32, little-endian) · head (JSON) · embedding (float32, little-endian) · aligned · expanded

@@ -1,7 +1,8 @@
 //! What is personal is encrypted before it reaches the disk: XChaCha20-Poly1305, a random nonce for every record.
 //!
-//! In: bytes, and what they are of. Out: sealed bytes, which open with the same key for the same record only; one copied to
-//! another record, cut or changed does not open. It does not know what is inside, nor where the key comes from.
+//! In: bytes, and what they are of. Out: sealed bytes, which open with the same key for the same record only; one
+//! copied to another record, cut or changed does not open. It does not know what is inside, nor where the key comes
+//! from.
 
 use bytes::Bytes;
 use chacha20poly1305::aead::AeadInOut;

@@ -1,7 +1,7 @@
 //! Who is present, kept across a restart.
 //!
-//! In: a detector's stays, as the agent writes them. Out: the same after a restart. A record may hold a name: it is sealed,
-//! and leaves the disk when the person has left.
+//! In: a detector's stays, as the agent writes them. Out: the same after a restart. A record may hold a name: it is
+//! sealed, and leaves the disk when the person has left.
 
 use rusqlite::{Connection, params};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! The tables of one open database: every promise of the outbox is one transaction here.
 //!
-//! In: what happened, and when. Out: that it is on the disk. It knows nothing of the order of sending, nor of what to do
-//! when the disk fails.
+//! In: what happened, and when. Out: that it is on the disk. It knows nothing of the order of sending, nor of what to
+//! do when the disk fails.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::error::{OutboxError, storage};
 use super::queue::{Entry, Queue};
 use super::record::{self, Stored};
 use super::seal::{KeyId, Sealer};
@@ -20,7 +19,7 @@ use crate::config::OutboxConfig;
 use crate::crop::Sighting;
 use crate::rules::ActionRequest;
 use crate::track::VisitId;
-use crate::visits::{ActionResult, Visit};
+use crate::visits::Visit;
 
 /// An open database.
 pub struct Store {
@@ -47,16 +46,17 @@ pub struct Taken {
 }
 
 impl Store {
-    /// Stores a sighting and ends those that must go for it; `None` when it had been stored before, which changes nothing.
+    /// Stores a sighting and ends those that must go for it; `None` when it had been stored before, which changes
+    /// nothing.
     pub fn accept(
         &mut self,
         sighting: &Sighting,
         place: &Place<'_>,
         ended: &[(Uuid, u32, DropReason)],
         now: DateTime<Utc>,
-    ) -> Result<Option<Taken>, OutboxError> {
+    ) -> rusqlite::Result<Option<Taken>> {
         let key = self.sealer.key_id();
-        let taken = sql::transaction(&mut self.db, |tx| {
+        sql::transaction(&mut self.db, |tx| {
             if !history::shot_taken(tx, sighting, now)? {
                 return Ok(None);
             }
@@ -73,8 +73,7 @@ impl Store {
                 Place::Past => None,
             };
             Ok(Some(Taken { place, dropped }))
-        });
-        taken.map_err(storage("store a sighting"))
+        })
     }
 
     /// Whether a sighting has come in before.
@@ -84,21 +83,21 @@ impl Store {
     }
 
     /// Where a sighting is in the order, and its size; `None` when it is not stored.
-    pub fn place(&self, id: Uuid) -> Result<Option<(i64, u64)>, OutboxError> {
+    pub fn place(&self, id: Uuid) -> rusqlite::Result<Option<(i64, u64)>> {
         let sql = "SELECT seq, bytes FROM sighting WHERE id = ?";
-        let places =
-            sql::rows(&self.db, sql, [id.to_string()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())));
-        places.map(|places| places.first().copied()).map_err(storage("look for a sighting"))
+        let size = |bytes: i64| bytes.unsigned_abs();
+        let places = sql::rows(&self.db, sql, [id.to_string()], |row| Ok((row.get(0)?, size(row.get(1)?))));
+        places.map(|places| places.first().copied())
     }
 
-    pub fn read(&self, id: Uuid, arrived: Option<Instant>) -> Result<Stored, OutboxError> {
-        record::read(&self.db, &self.sealer, id, arrived).map_err(storage("read a sighting"))
+    pub fn read(&self, id: Uuid, arrived: Option<Instant>) -> rusqlite::Result<Stored> {
+        record::read(&self.db, &self.sealer, id, arrived)
     }
 
     /// Records an answer, takes the sighting off the disk (or keeps its picture for a while), plans what follows.
-    pub fn answered(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
+    pub fn answered(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> rusqlite::Result<Settled> {
         let sealer = &self.sealer;
-        let settled = sql::transaction(&mut self.db, |tx| {
+        sql::transaction(&mut self.db, |tx| {
             if !history::shot_answered(tx, answered, tries, now)? {
                 return Ok(Settled::default());
             }
@@ -114,21 +113,19 @@ impl Store {
                 history::judged(tx, judged, sealer, now)?;
             }
             Ok(Settled { first: true, planned })
-        });
-        settled.map_err(storage("record an answer"))
+        })
     }
 
     /// Records who is present, and plans what follows from who has left.
-    pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
+    pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> rusqlite::Result<Vec<String>> {
         let sealer = &self.sealer;
-        let planned = sql::transaction(&mut self.db, |tx| {
+        sql::transaction(&mut self.db, |tx| {
             stays::replace(tx, sealer, &presence.detector, &presence.stays)?;
             for judged in &presence.judged {
                 history::judged(tx, judged, sealer, now)?;
             }
             plan(tx, &presence.requests, sealer, now)
-        });
-        planned.map_err(storage("record who is present"))
+        })
     }
 
     /// Ends sightings without an answer.
@@ -137,124 +134,89 @@ impl Store {
         sightings: &[(Uuid, u32)],
         reason: DropReason,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Dropped>, OutboxError> {
-        let dropped = sql::transaction(&mut self.db, |tx| {
+    ) -> rusqlite::Result<Vec<Dropped>> {
+        sql::transaction(&mut self.db, |tx| {
             let each = sightings.iter().map(|(id, tries)| drop_sighting(tx, *id, reason, *tries, now));
             each.filter_map(Result::transpose).collect()
-        });
-        dropped.map_err(storage("drop a sighting"))
+        })
     }
 
-    /// Notes why a sighting waits.
-    pub fn waits(&self, sighting: Uuid, tries: u32, reason: &str) -> Result<(), OutboxError> {
-        let noted = history::shot_waits(&self.db, sighting, tries, reason);
-        noted.map(drop).map_err(storage("note why a sighting waits"))
-    }
-
-    pub fn claim(&self, key: &str) -> Result<bool, OutboxError> {
-        ledger::claim(&self.db, key).map_err(storage("claim an action"))
-    }
-
-    pub fn finish(&self, key: &str, result: &ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        ledger::finish(&self.db, key, result, now).map(drop).map_err(storage("record the end of an action"))
-    }
-
-    pub fn visit_closed(&mut self, visit: &Visit, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        sql::transaction(&mut self.db, |tx| history::visit_closed(tx, visit, now)).map_err(storage("record a visit"))
+    pub fn visit_closed(&mut self, visit: &Visit, now: DateTime<Utc>) -> rusqlite::Result<()> {
+        sql::transaction(&mut self.db, |tx| history::visit_closed(tx, visit, now))
     }
 
     /// Forgets what is beyond its time.
-    pub fn forget(&mut self, now: DateTime<Utc>, history: TimeDelta, age: TimeDelta) -> Result<(), OutboxError> {
-        let db = &mut self.db;
-        pictures::expire(db, now, self.config.keep_max_bytes).map_err(storage("erase kept pictures"))?;
-        let mut forget_some = || sql::transaction(db, |tx| history::forget_some(tx, now - history));
-        while forget_some().map_err(storage("forget old visits"))? {}
-        let given_up = ledger::give_up(db, &self.sealer.key_id(), now - age, now);
-        given_up.map(drop).map_err(storage("end actions that cannot be read"))
+    pub fn forget(&mut self, now: DateTime<Utc>, history: TimeDelta) -> rusqlite::Result<()> {
+        let (db, age) = (&mut self.db, TimeDelta::hours(self.config.max_age_hours.into()));
+        pictures::expire(db, now, self.config.keep_max_bytes)?;
+        while sql::transaction(db, |tx| history::forget_some(tx, now - history))? {}
+        ledger::give_up(db, &self.sealer.key_id(), now - age, now).map(drop)
     }
 
     /// Adds what an earlier life left to the queue; rows whose ids cannot be read are no sightings and go.
-    pub fn load(&mut self, queue: &mut Queue) -> Result<(), OutboxError> {
+    pub fn load(&mut self, queue: &mut Queue) -> rusqlite::Result<()> {
         let (key, mut locked) = (self.sealer.key_id(), 0);
         let sql = "SELECT seq, id, visit, shot, bytes, stored_ms, key_id,
                           (SELECT group_concat(outcome) FROM shot WHERE shot.visit = sighting.visit)
                    FROM sighting ORDER BY seq";
-        let mut load = || -> rusqlite::Result<()> {
-            let strange = sql::rows(&self.db, sql, [], |row| {
-                let seq: i64 = row.get(0)?;
-                let read = || -> rusqlite::Result<Option<Entry>> {
-                    let id = |column| Ok::<_, rusqlite::Error>(row.get::<_, String>(column)?.parse::<Uuid>().ok());
-                    let stored = DateTime::from_timestamp_millis(row.get(5)?);
-                    let (Some(id), Some(visit), Some(stored)) = (id(1)?, id(2)?, stored) else { return Ok(None) };
-                    let bytes = row.get::<_, i64>(4)?.unsigned_abs();
-                    let mut entry = Entry::new(id, VisitId(visit), row.get(3)?, bytes, stored);
-                    entry.locked = row.get::<_, KeyId>(6)? != key;
-                    Ok(Some(entry))
-                };
-                let Ok(Some(entry)) = read() else { return Ok(Some(seq)) };
-                locked += usize::from(entry.locked);
-                let visit = entry.visit;
-                queue.insert(seq, entry);
-                let outcomes: Option<String> = row.get(7)?;
-                outcomes.iter().flat_map(|all| all.split(',')).for_each(|outcome| queue.told(visit, outcome));
-                Ok(None)
-            })?;
-            for seq in strange.into_iter().flatten() {
-                sql::execute(&self.db, "DELETE FROM sighting WHERE seq = ?", [seq])?;
-                let reason = DropReason::Unreadable.label();
-                metrics::counter!("doorward_outbox_dropped_total", "reason" => reason).increment(1);
-            }
-            Ok(())
-        };
-        load().map_err(storage("read the queue"))?;
+        let strange = sql::rows(&self.db, sql, [], |row| {
+            let seq: i64 = row.get(0)?;
+            let read = || -> rusqlite::Result<Option<Entry>> {
+                let id = |column| Ok::<_, rusqlite::Error>(row.get::<_, String>(column)?.parse::<Uuid>().ok());
+                let stored = DateTime::from_timestamp_millis(row.get(5)?);
+                let (Some(id), Some(visit), Some(stored)) = (id(1)?, id(2)?, stored) else { return Ok(None) };
+                let bytes = row.get::<_, i64>(4)?.unsigned_abs();
+                let mut entry = Entry::new(id, VisitId(visit), row.get(3)?, bytes, stored);
+                entry.locked = row.get::<_, KeyId>(6)? != key;
+                Ok(Some(entry))
+            };
+            let Ok(Some(entry)) = read() else { return Ok(Some(seq)) };
+            locked += usize::from(entry.locked);
+            let visit = entry.visit;
+            queue.insert(seq, entry);
+            let outcomes: Option<String> = row.get(7)?;
+            outcomes.iter().flat_map(|all| all.split(',')).for_each(|outcome| queue.told(visit, outcome));
+            Ok(None)
+        })?;
+        for seq in strange.into_iter().flatten() {
+            sql::execute(&self.db, "DELETE FROM sighting WHERE seq = ?", [seq])?;
+            let reason = DropReason::Unreadable.label();
+            metrics::counter!("doorward_outbox_dropped_total", "reason" => reason).increment(1);
+        }
         self.tell_locked(locked)
     }
 
-    fn tell_locked(&self, locked: usize) -> Result<(), OutboxError> {
+    fn tell_locked(&self, locked: usize) -> rusqlite::Result<()> {
         metrics::gauge!("doorward_outbox_locked_sightings").set(locked as f64);
         if locked == 0 {
             return Ok(());
         }
         tracing::warn!(
             sightings = locked,
-            "sightings were stored with another key: give `outbox.key` its former value and they are sent; otherwise they \
-             go after outbox.max_age_hours, or when room is needed"
+            "sightings were stored with another key: give `outbox.key` its former value and they are sent; otherwise \
+             they go after outbox.max_age_hours, or when room is needed"
         );
         let sql = "UPDATE shot SET reason = 'it was stored with another key (outbox.key) and waits for that'
                    WHERE outcome IS NULL AND sighting IN (SELECT id FROM sighting WHERE key_id <> ?)";
-        sql::execute(&self.db, sql, [self.sealer.key_id()]).map(drop).map_err(storage("note why sightings wait"))
+        sql::execute(&self.db, sql, [self.sealer.key_id()]).map(drop)
     }
 
-    /// Writes something, so that a disk that takes nothing is found out. The log is emptied first: it may be what fills it.
-    pub fn probe(&mut self) -> Result<(), OutboxError> {
-        let failed = storage("write to the outbox");
+    /// Writes something, so that a disk that takes nothing is found out. The log is emptied first: it may be what fills
+    /// it.
+    pub fn probe(&mut self) -> rusqlite::Result<()> {
         if !self.db.is_autocommit() {
             // What failed could not even be undone.
-            self.db.execute_batch("ROLLBACK").map_err(failed)?;
+            self.db.execute_batch("ROLLBACK")?;
         }
-        self.empty_log()?;
+        schema::empty_log(&self.db)?;
         schema::touch(&self.db)
     }
 
-    /// From here on a commit does not wait for the disk; [`end_group`](Self::end_group) does, for all of them.
-    pub fn begin_group(&self) -> Result<(), OutboxError> {
-        schema::sync_at_commit(&self.db, false)
-    }
-
-    /// Everything committed since the group began is on the disk when this returns.
-    pub fn end_group(&self) -> Result<(), OutboxError> {
+    /// Everything committed since a commit no longer waited for the disk is on it when this returns.
+    pub fn sync(&self) -> rusqlite::Result<()> {
         schema::sync_at_commit(&self.db, true)?;
         // A commit that waits for the disk makes the whole log durable, and with it those before.
         schema::touch(&self.db)
-    }
-
-    /// Gives some disk space back where nothing waits; true while there is more.
-    pub fn give_back(&self) -> Result<bool, OutboxError> {
-        schema::give_back(&self.db)
-    }
-
-    pub fn empty_log(&self) -> Result<(), OutboxError> {
-        schema::empty_log(&self.db).map(drop)
     }
 }
 

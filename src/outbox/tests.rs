@@ -99,7 +99,7 @@ fn a_disk_that_takes_nothing_is_not_the_end() {
         outbox.answered(following(known(3), &[planned("before", 3)])).wait().unwrap();
         let break_it = |broken: bool| {
             within(&outbox, move |inner| {
-                let db = &inner.disk.on_trial().unwrap().db;
+                let db = &inner.disk.store.as_mut().unwrap().db;
                 if failure == "full" {
                     let pages: i64 = if broken { 1 } else { u32::MAX.into() };
                     db.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0)).unwrap();
@@ -153,7 +153,7 @@ fn a_disk_that_takes_nothing_is_not_the_end() {
 
 fn read_only(outbox: &Outbox, yes: bool) {
     within(outbox, move |inner| {
-        inner.disk.on_trial().unwrap().db.pragma_update(None, "query_only", yes).unwrap();
+        inner.disk.store.as_mut().unwrap().db.pragma_update(None, "query_only", yes).unwrap();
     });
 }
 
@@ -188,7 +188,7 @@ fn a_row_that_makes_no_sense_is_dropped_and_told() {
         outbox.accept(&sighting(n)).wait().unwrap();
     }
     let run = |sql: &'static str| {
-        within(&outbox, move |inner| inner.disk.on_trial().unwrap().db.execute(sql, []).unwrap());
+        within(&outbox, move |inner| inner.disk.store.as_mut().unwrap().db.execute(sql, []).unwrap());
     };
     run("UPDATE sighting SET sealed = (SELECT sealed FROM sighting WHERE seq = 1) WHERE seq = 3");
     run("DELETE FROM sighting WHERE seq = 2");

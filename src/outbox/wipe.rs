@@ -1,8 +1,8 @@
 //! Erasing files, and looking whether anything of what was erased is still there.
 //!
-//! In: a file, or a list of marks of what was erased and the folders to search. Out: the file is gone, overwritten first;
-//! the files in which a mark is still found. It cannot reach what the file system or the disk keep of their own accord:
-//! copies made by a copying file system, blocks an SSD has put out of service.
+//! In: a file, or a list of marks of what was erased and the folders to search. Out: the file is gone, overwritten
+//! first; the files in which a mark is still found. It cannot reach what the file system or the disk keep of their own
+//! accord: copies made by a copying file system, blocks an SSD has put out of service.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -26,8 +26,8 @@ pub fn blank(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The folder a file or folder stands in is on the disk: otherwise power lost now brings a removed one back, or takes the
-/// name of a new one along.
+/// The folder a file or folder stands in is on the disk: otherwise power lost now brings a removed one back, or takes
+/// the name of a new one along.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),

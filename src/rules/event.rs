@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use super::visitor_event::VisitorEvent;
-use crate::recognition::{Answer, Field, FieldValue, Known};
+use crate::recognition::{Field, FieldValue, Known};
 
 /// The document's keys.
 pub const KEYS: [&str; 20] = [
@@ -52,12 +52,7 @@ pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let VisitorEvent { recognition, since, .. } = happened;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
-    let (confidence, reason, person) = match &recognition.answer {
-        Answer::Known(known) => (known.confidence, None, Some(person(known, happened))),
-        Answer::Unknown { confidence } => (*confidence, None, None),
-        Answer::Refused { reason } => (None, Some(reason), None),
-        Answer::NoFace | Answer::Accepted => (None, None, None),
-    };
+    let answer = &recognition.answer;
     json!({
         "event": happened.event,
         "id": key,
@@ -75,10 +70,10 @@ pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zo
         "outcome": happened.outcome(),
         "late": happened.late,
         "quality": share(happened.quality),
-        "confidence": confidence.map(share),
-        "match_confidence": recognition.answer.match_confidence().map(share),
-        "reason": reason,
-        "person": person,
+        "confidence": answer.confidence().map(share),
+        "match_confidence": answer.match_confidence().map(share),
+        "reason": answer.reason(),
+        "person": answer.known().map(|known| person(known, happened)),
     })
 }
 

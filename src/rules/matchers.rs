@@ -194,6 +194,6 @@ fn field(name: &str, test: &FieldTest, facts: &Facts) -> Check {
         (Some(_), []) => passes(None),
         (Some(_), values) => values.iter().any(|field| passes(Some(&field.value))),
     };
-    let found = list(&values, |field| fields::value_text(&field.value));
+    let found = list(&values, |field| field.value.to_string());
     Check::of("fields", format!("{name} {}", fields::wanted_text(test)), found, held)
 }

@@ -97,10 +97,8 @@ pub enum RuleError {
     TwiceNamed { rule: String },
     #[error("rule `{rule}`: `if` is not an expression over the event: {problem}")]
     BadCondition { rule: String, problem: String },
-    #[error("cannot read a stored action request: `{key}` is missing or not what it should be")]
-    BadRecord { key: &'static str },
-    #[error("cannot read who was present: `{key}` is missing or not what it should be")]
-    BadStay { key: &'static str },
+    #[error("cannot read {what}: `{key}` is missing or not what it should be")]
+    BadRecord { what: &'static str, key: &'static str },
 }
 
 /// The rules of one detector, and what they have fired.
@@ -246,12 +244,6 @@ impl Rules {
     /// Somebody has left. Told twice, what follows is done once; actuators are never asked for.
     pub fn left(&mut self, stay: &Stay, now: RuleClock) -> Judgement {
         self.fire(&VisitorEvent::left(stay, now), &[])
-    }
-
-    /// [`judge`](Self::judge) with nobody else there, and only what is to be done.
-    #[cfg(test)]
-    fn evaluate(&mut self, recognition: &Recognition, quality: f32, now: RuleClock) -> Vec<ActionRequest> {
-        self.judge(recognition, quality, now, &[]).requests
     }
 
     fn fire(&mut self, happened: &VisitorEvent, present: &[Stay]) -> Judgement {

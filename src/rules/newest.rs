@@ -1,7 +1,7 @@
 //! The newest of what was heard of, with a value for each.
 //!
-//! In: keys, in the order they are first heard of. Out: a value for each. Bounded: beyond `MOST` the key that was heard of
-//! first is forgotten.
+//! In: keys, in the order they are first heard of. Out: a value for each. Bounded: beyond `MOST` the key that was heard
+//! of first is forgotten.
 
 use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};

@@ -25,8 +25,8 @@ pub struct Judgement {
     pub confirm: Option<Confirm>,
 }
 
-/// What one rule made of it: every matcher with what it wanted and found, and what follows. What the matchers found no log
-/// shows.
+/// What one rule made of it: every matcher with what it wanted and found, and what follows. What the matchers found no
+/// log shows.
 #[derive(Clone, PartialEq, derive_more::Debug)]
 #[debug("Verdict({rule}: {decision:?})")]
 pub struct Verdict {

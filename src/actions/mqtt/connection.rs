@@ -362,8 +362,8 @@ impl Shared {
 }
 
 impl Inner {
-    /// Hands the connection what is due, as far as it takes more: what is told, what has turned out to be ours to clear,
-    /// and once all is told, where the agent stops, the goodbye.
+    /// Hands the connection what is due, as far as it takes more: what is told, what has turned out to be ours to
+    /// clear, and once all is told, where the agent stops, the goodbye.
     fn pump(&mut self) {
         let (now, cleared) = (Instant::now(), self.outgoing.retained.take_cleared());
         for topic in self.retiring.due(cleared) {

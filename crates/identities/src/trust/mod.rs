@@ -42,7 +42,7 @@ pub enum TrustError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{}, which `ca_file` names, holds no certificate in PEM form", file.display())]
+    #[error("{}, which `ca_file` names, holds no certificate in PEM form, or one that cannot be used", file.display())]
     CaFormat { file: PathBuf },
     #[error(
         "this system has no authorities to trust; install its certificates (package ca-certificates), or set `ca_file` \
