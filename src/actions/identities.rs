@@ -94,34 +94,24 @@ impl WriteBack {
 
 async fn try_once(client: &Client, changes: &Changes, timeout: Duration) -> Result<Said, Failure> {
     match tokio::time::timeout(timeout, changes.make(client)).await {
-        Ok(Ok(made)) => Ok((!made.is_empty()).then(|| made.join(", "))),
-        Ok(Err(Problem::Engine(error))) => {
-            let again = match error.verdict() {
-                Verdict::Again { after } => Again::MaybeSent { after },
-                Verdict::Final => Again::Never,
-            };
-            Err(Failure::new(error.to_string(), again))
-        }
-        Ok(Err(Problem::Value(reason))) => Err(Failure::new(reason, Again::Never)),
+        Ok(made) => made.map(|made| (!made.is_empty()).then(|| made.join(", "))),
         Err(_) => Err(Failure::too_late("the engine did not take all of it", timeout)),
     }
 }
 
-enum Problem {
-    Engine(ClientError),
-    /// A value that its field cannot hold.
-    Value(String),
-}
-
-impl From<ClientError> for Problem {
+impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::Engine(error)
+        let again = match error.verdict() {
+            Verdict::Again { after } => Again::MaybeSent { after },
+            Verdict::Final => Again::Never,
+        };
+        Self::new(error.to_string(), again)
     }
 }
 
 impl Changes {
     /// Makes all changes, whatever was made before.
-    async fn make(&self, client: &Client) -> Result<Vec<String>, Problem> {
+    async fn make(&self, client: &Client) -> Result<Vec<String>, Failure> {
         let mut made = Vec::new();
         if let Some(name) = &self.remove_tag {
             let removed = self.remove(client, name).await?;
@@ -152,7 +142,7 @@ impl Changes {
     }
 
     /// Gives the person a tag; one that is there already is given its new end.
-    async fn add(&self, client: &Client, name: &str) -> Result<(), Problem> {
+    async fn add(&self, client: &Client, name: &str) -> Result<(), Failure> {
         let there = client.person_tags(&self.person, None).await?;
         let there = there.into_iter().find(|tag| tag.is_called(name));
         let (person_tag_id, tag_id) = match there {
@@ -164,7 +154,7 @@ impl Changes {
         Ok(())
     }
 
-    async fn remove(&self, client: &Client, name: &str) -> Result<bool, Problem> {
+    async fn remove(&self, client: &Client, name: &str) -> Result<bool, Failure> {
         let mut removed = false;
         for tag in client.person_tags(&self.person, None).await? {
             if tag.is_called(name) {
@@ -177,10 +167,12 @@ impl Changes {
     }
 
     /// Sets a field; one that is there keeps its type, a new one is text.
-    async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Problem> {
+    async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Failure> {
         let there = client.entity_fields(&self.person, None).await?;
         let there = there.into_iter().find(|field| text::same(&field.name, name));
-        let wrong = |kind: &str| Problem::Value(format!("the field `{name}` holds {kind}, and its new value is none"));
+        let wrong = |kind: &str| {
+            Failure::new(format!("the field `{name}` holds {kind}, and its new value is none"), Again::Never)
+        };
         let mut field = EntityField { name: name.into(), ..EntityField::default() };
         let value = value.trim();
         match &there {

@@ -41,6 +41,7 @@ pub struct Erased {
 }
 
 /// An erasure under way.
+#[derive(Default)]
 pub struct Purge {
     state_dir: PathBuf,
     /// Stands before the lock, so that it is closed first: whoever waits for the lock must not find it in use.
@@ -67,16 +68,7 @@ impl Purge {
             Err(OutboxError::InUse { .. }) => None,
             lock => Some(lock?),
         };
-        Ok(Self {
-            state_dir: state_dir.into(),
-            db: None,
-            lock,
-            search: Search::new(),
-            visits: BTreeSet::new(),
-            newest: BTreeSet::new(),
-            broker_topics: Vec::new(),
-            erased: Erased::default(),
-        })
+        Ok(Self { state_dir: state_dir.into(), lock, ..Self::default() })
     }
 
     /// Whether a doorward is running on this state directory.

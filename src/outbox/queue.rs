@@ -226,20 +226,17 @@ impl Queue {
             return Room::default();
         }
         let worth = |entry: &Entry| self.visits.worth(entry, now, live);
-        let mut by_worth: BTreeMap<Worth, Vec<&Entry>> = BTreeMap::new();
-        for entry in self.rivals(new).filter(|entry| entry.state != State::InFlight) {
-            by_worth.entry(worth(entry)).or_default().push(entry);
-        }
         let own = worth(new);
+        let idle = self.rivals(new).filter(|entry| entry.state != State::InFlight);
+        let mut by_worth: Vec<_> = idle.map(|entry| (worth(entry), entry)).filter(|(worth, _)| *worth <= own).collect();
+        by_worth.sort_by_key(|(worth, _)| *worth);
         let mut victims = Vec::new();
-        for (worth, entries) in by_worth.into_iter().take_while(|(worth, _)| *worth <= own) {
-            for entry in entries {
-                bytes -= entry.bytes;
-                count -= 1;
-                victims.push((entry.id, entry.tries, worth));
-                if !over(bytes, count) {
-                    return Room { victims, refused: None };
-                }
+        for (worth, entry) in by_worth {
+            bytes -= entry.bytes;
+            count -= 1;
+            victims.push((entry.id, entry.tries, worth));
+            if !over(bytes, count) {
+                return Room { victims, refused: None };
             }
         }
         Room { victims: Vec::new(), refused: Some(own) }

@@ -70,11 +70,13 @@ const MARK: usize = 16;
 const LONGEST: usize = 48;
 const LIKELY_BITS: u32 = 22;
 
-impl Search {
-    pub fn new() -> Self {
+impl Default for Search {
+    fn default() -> Self {
         Self { marks: HashMap::new(), likely: vec![0; (1 << LIKELY_BITS) / 64] }
     }
+}
 
+impl Search {
     /// Takes this as a mark, or its end. Fewer than sixteen bytes are none.
     pub fn add(&mut self, erased: &[u8]) {
         if let Some(end) = erased.last_chunk::<MARK>() {
@@ -153,7 +155,7 @@ mod tests {
     fn a_mark_is_found_wherever_it_stands() {
         let dir = tempfile::tempdir().unwrap();
         let mark = b"0123456789abcdef";
-        let mut search = Search::new();
+        let mut search = Search::default();
         search.add(b"too short");
         search.add(&[0; 40]);
         search.add(b"0123456789abcdef");
@@ -186,7 +188,7 @@ mod tests {
     fn another_id_that_ends_alike_is_not_what_was_erased() {
         let dir = tempfile::tempdir().unwrap();
         let (erased, kept) = ("01990000-aaaa-7000-8000-000000000001", "01990000-bbbb-7000-8000-000000000001");
-        let mut search = Search::new();
+        let mut search = Search::default();
         search.add(erased.as_bytes());
         for (text, found) in [(kept, 0), (erased, 1)] {
             // Across the end of the piece that is read at once, too.

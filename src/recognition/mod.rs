@@ -141,8 +141,9 @@ pub struct Field {
     pub value: FieldValue,
 }
 
-/// The value of a custom field, which `explain` shows as it is displayed.
-#[derive(Clone, PartialEq, derive_more::Display)]
+/// The value of a custom field: as it is displayed `explain` shows it, as it is serialised events hold it.
+#[derive(Clone, PartialEq, derive_more::Display, serde::Serialize)]
+#[serde(untagged)]
 pub enum FieldValue {
     Text(String),
     #[display("{}", _0.to_rfc3339())]

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use super::visitor_event::VisitorEvent;
-use crate::recognition::{Field, FieldValue, Known};
+use crate::recognition::{Field, Known};
 
 /// The document's keys.
 pub const KEYS: [&str; 20] = [
@@ -83,7 +83,7 @@ fn person(known: &Known, happened: &VisitorEvent) -> Value {
     let tags: Vec<_> = tags.map(|tag| json!({ "name": tag.name, "expires": tag.expires.map(time) })).collect();
     let mut fields = Map::new();
     for Field { name, value } in &known.fields {
-        fields.entry(name.as_str()).or_insert_with(|| field_value(value));
+        fields.entry(name.as_str()).or_insert_with(|| json!(value));
     }
     json!({
         "id": known.person.id,
@@ -92,16 +92,6 @@ fn person(known: &Known, happened: &VisitorEvent) -> Value {
         "tags": tags,
         "fields": fields,
     })
-}
-
-fn field_value(value: &FieldValue) -> Value {
-    match value {
-        FieldValue::Text(text) => json!(text),
-        FieldValue::Date(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-        FieldValue::Number(number) => json!(number),
-        FieldValue::Bool(bool) => json!(bool),
-        FieldValue::Empty => Value::Null,
-    }
 }
 
 /// 0 to 1 with four decimals: single precision would otherwise read 0.8999999761581421.

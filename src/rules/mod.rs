@@ -188,7 +188,9 @@ impl Rules {
             if actuator {
                 self.guards.moved(&action, firing.seen_at);
             }
-            self.memory.remember(ActionGroup::before(firing.event, actuator), &firing);
+            if let Some(group) = ActionGroup::of(actuator, firing.event, false) {
+                self.memory.remember(group, &firing);
+            }
         }
     }
 
@@ -257,7 +259,9 @@ impl Rules {
             let firing = happened.firing(&rule.name);
             let mut groups = BTreeSet::new();
             for action in rule.actions.iter().filter(|a| actions.contains(&a.name) || withheld.contains(&a.name)) {
-                let Some(group) = ActionGroup::of(action.guard.is_some(), happened) else { continue };
+                let Some(group) = ActionGroup::of(action.guard.is_some(), happened.event, happened.late) else {
+                    continue;
+                };
                 groups.insert(group);
                 if group == ActionGroup::Move {
                     self.guards.moved(&action.name, recognition.seen_at);
@@ -323,7 +327,7 @@ impl Rules {
         let (mut actions, mut withheld, mut refused, mut blocked) = (Vec::new(), Vec::new(), Vec::new(), None);
         let circumstances = Circumstances { happened, memory: &self.guards, present, zone: self.zone };
         for action in &rule.actions {
-            let Some(group) = ActionGroup::of(action.guard.is_some(), happened) else { continue };
+            let Some(group) = ActionGroup::of(action.guard.is_some(), happened.event, happened.late) else { continue };
             match self.memory.blocks(group, &firing, rule.cooldown) {
                 Some(block) => blocked = Some(block),
                 None if group == ActionGroup::Withheld => withheld.push(action.name.clone()),

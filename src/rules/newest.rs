@@ -22,6 +22,11 @@ impl<K: Hash + Eq + Clone, V: Default, const MOST: usize> Newest<K, V, MOST> {
         self.values.get(key)
     }
 
+    /// Every key and its value.
+    pub fn newest_first(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.order.iter().rev().filter_map(|key| self.values.get_key_value(key))
+    }
+
     /// The key's value, the default one for a new key.
     pub fn get_or_add(&mut self, key: K) -> &mut V {
         if !self.values.contains_key(&key) {

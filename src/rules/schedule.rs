@@ -59,15 +59,9 @@ fn start_day(window: &TimeWindow, today: NaiveDate, time: NaiveTime) -> Option<N
     // A leap second reads 23:59:60; it belongs to the minute it ends.
     let time = time.with_nanosecond(time.nanosecond() % 1_000_000_000).unwrap_or(time);
     let TimeWindow { start, end } = *window;
-    if start == end {
-        Some(today)
-    } else if start < end {
-        (time >= start && time < end).then_some(today)
-    } else if time >= start {
-        Some(today)
-    } else if time < end {
-        today.pred_opt()
-    } else {
-        None
+    let past_midnight = end <= start;
+    match time >= start {
+        true => (past_midnight || time < end).then_some(today),
+        false => (past_midnight && time < end).then(|| today.pred_opt()).flatten(),
     }
 }

@@ -119,10 +119,8 @@ fn known_record(known: &Known) -> Value {
         .map(|Field { name, value }| match value {
             // A text may look like a date; only a date is marked as one.
             FieldValue::Date(at) => json!({ "name": name, "date": at }),
-            FieldValue::Text(text) => json!({ "name": name, "value": text }),
-            FieldValue::Number(number) => json!({ "name": name, "value": number }),
-            FieldValue::Bool(bool) => json!({ "name": name, "value": bool }),
             FieldValue::Empty => json!({ "name": name }),
+            value => json!({ "name": name, "value": value }),
         })
         .collect();
     json!({ "id": known.person.id, "name": known.person.name, "tags": tags, "fields": fields })

@@ -170,10 +170,25 @@ impl Broker {
     pub async fn run(self, stop: CancellationToken) {
         let mut pauses = retry::pauses(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let Connection { up, reason, hung_up } = self.connect(&stop).await;
-            if stop.is_cancelled() {
-                return;
-            }
+            // Every connection starts from nothing but what this side remembers: packet ids of another one mean
+            // nothing.
+            let (client, mut connection) = open(self.0.options.clone());
+            let mut up = None;
+            let ended = {
+                let mut talk = pin!(self.0.talk(&mut connection, &client, &mut up));
+                tokio::select! {
+                    ended = &mut talk => Some(ended),
+                    () = stop.cancelled() => {
+                        // The conversation goes on until all is told; a broker that was away is not waited for.
+                        if self.0.say_goodbye() {
+                            let _ = timeout(FAREWELL, talk).await;
+                        }
+                        None
+                    }
+                }
+            };
+            self.0.inner().client = None;
+            let Some((reason, hung_up)) = ended.filter(|_| !stop.is_cancelled()) else { return };
             let aside = self.0.hung_up(hung_up);
             // A connection that a single message ended is good for all the others.
             if aside || up.is_some_and(|up| up.elapsed() >= GOOD) {
@@ -189,30 +204,6 @@ impl Broker {
                 () = stop.cancelled() => return,
             }
         }
-    }
-
-    /// One connection, from dialling to its end.
-    async fn connect(&self, stop: &CancellationToken) -> Connection {
-        // Every connection starts from nothing but what this side remembers: packet ids of another one mean nothing.
-        let (client, mut connection) = open(self.0.options.clone());
-        let mut up = None;
-        let ended = {
-            let mut talk = pin!(self.0.talk(&mut connection, &client, &mut up));
-            tokio::select! {
-                ended = &mut talk => ended,
-                // The conversation goes on until all is told; a broker that was away is not waited for.
-                () = stop.cancelled() => match self.0.say_goodbye() {
-                    true => {
-                        let talked = timeout(FAREWELL, talk).await;
-                        talked.unwrap_or_else(|_| ("the goodbye was not confirmed".into(), false))
-                    }
-                    false => ("there was no connection".into(), false),
-                },
-            }
-        };
-        self.0.inner().client = None;
-        let (reason, hung_up) = ended;
-        Connection { up, reason, hung_up }
     }
 
     /// Sets what the broker keeps for a topic. What it was before is not sent any more.
@@ -394,16 +385,6 @@ impl Inner {
             self.outgoing.set(topic.to_owned(), Bytes::new());
         }
     }
-}
-
-/// How a connection went.
-struct Connection {
-    /// Since when it stood, if it ever did.
-    up: Option<Instant>,
-    /// Why it ended.
-    reason: String,
-    /// The broker ended it.
-    hung_up: bool,
 }
 
 fn open(options: MqttOptions) -> (AsyncClient, EventLoop) {

@@ -53,7 +53,7 @@ impl Home {
         let (topics, address) = (broker.topics(), broker.address());
         let mut all = Vec::new();
         let mut add = |topic: String, witness: &str| {
-            let (broker, witness, owner) = (address.clone(), witness.to_owned(), topics.client_id().to_owned());
+            let (broker, witness, owner) = (address.clone(), witness.to_owned(), topics.client_id.clone());
             all.push(BrokerTopic { broker, topic, witness, owner });
         };
         let of_box = topics.box_availability();
@@ -131,7 +131,7 @@ impl Home {
     /// Who is there now.
     pub fn present(&self, detector: &DetectorName, stays: &[Stay]) {
         let topics = self.broker.topics();
-        self.set(topics.detector(detector, "state"), &state::present(stays, self.names, topics.client_id()));
+        self.set(topics.detector(detector, "state"), &state::present(stays, self.names, &topics.client_id));
     }
 
     /// Somebody has just left; of a stay from before a restart nobody knows when.
