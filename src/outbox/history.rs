@@ -109,21 +109,22 @@ impl Judged {
 /// Visits as [`VisitRecord`]s; what was judged is sealed, and added afterwards.
 const VISITS: &str = "
     SELECT json_object(
-        'visit', id, 'detector', detector, 'outcome', COALESCE(outcome, ''), 'reason', reason, 'detail', json(detail),
+        'visit', id, 'detector', detector, 'outcome', COALESCE(outcome, ''), 'reason', reason,
+        'detail', json(iif(json_valid(detail), detail, 'null')),
         'first_seen', strftime('%Y-%m-%dT%H:%M:%fZ', first_ms / 1000.0, 'unixepoch'),
         'last_seen', strftime('%Y-%m-%dT%H:%M:%fZ', last_ms / 1000.0, 'unixepoch'),
-        'shots', (SELECT json_group_array(json_object(
+        'shots', json((SELECT json_group_array(json_object(
             'sighting', sighting, 'shot', shot, 'quality', quality, 'tries', tries, 'person', person,
             'seen_at', strftime('%Y-%m-%dT%H:%M:%fZ', seen_ms / 1000.0, 'unixepoch'),
             'stored_at', strftime('%Y-%m-%dT%H:%M:%fZ', stored_ms / 1000.0, 'unixepoch'),
             'outcome', COALESCE(outcome, 'pending'), 'reason', reason, 'confidence', confidence,
             'match_confidence', match_confidence, 'late', json(iif(late, 'true', 'false')),
             'settled_after_ms', settled_ms - stored_ms) ORDER BY shot, seen_ms, sighting)
-            FROM shot WHERE shot.visit = visit.id),
-        'actions', (SELECT json_group_array(json_object(
+            FROM shot WHERE shot.visit = visit.id)),
+        'actions', json((SELECT json_group_array(json_object(
             'key', key, 'rule', rule, 'event', event, 'action', action, 'person', person, 'state', state,
             'reason', reason, 'ended_after_ms', ended_ms - planned_ms) ORDER BY planned_ms, key)
-            FROM action WHERE action.visit = visit.id))
+            FROM action WHERE action.visit = visit.id)))
     FROM visit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?";
 /// Visits told at once.
 pub const MOST_VISITS: u32 = 20;

@@ -4,7 +4,7 @@
 //! may be a tag or a field of a person: it is for the operator's eyes, never for a log.
 
 /// What one matcher or guard wanted and found. What was found may be a tag or a field of a person, and no log shows it.
-#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[derive(Clone, PartialEq, Eq, derive_more::Debug, serde::Serialize)]
 #[debug("{matcher} {}", if *held { "holds" } else { "does not hold" })]
 pub struct Check {
     /// The key in `when`, `unless` or `guard`.
