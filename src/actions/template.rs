@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::rules::{EVENT_KEYS, UnknownName, check_names, environment};
 
 /// Where the rendered text goes, and so how the values in it are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Values are written as they are; `null` is empty.
     Text,
@@ -60,7 +60,7 @@ impl Template {
         // Text goes out as it was written, to the last line break.
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
         environment.set_syntax(syntax.map_err(|error| syntax_error(&error))?);
-        environment.set_auto_escape_callback(move |_| AutoEscape::Custom(<&str>::from(place).into()));
+        environment.set_auto_escape_callback(|_| AutoEscape::Custom("for its place".into()));
         environment.set_formatter(move |out, _, value| {
             if value.is_undefined() {
                 return Err(ErrorKind::UndefinedError.into());

@@ -88,7 +88,7 @@ impl Disk {
     pub fn failed(&mut self, error: &OutboxError, now: Instant) -> bool {
         let before = self.failing.take();
         let pause = before.as_ref().map_or(PAUSE, |failing| (failing.pause * 2).min(LONGEST_PAUSE));
-        let unreadable = error.is_of_reading() || before.as_ref().is_some_and(|failing| failing.unreadable);
+        let unreadable = error.spoils_reading() || before.as_ref().is_some_and(|failing| failing.unreadable);
         self.failing = Some(Failing { problem: with_causes(error), again: now + pause, pause, unreadable });
         before.is_none()
     }

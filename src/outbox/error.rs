@@ -70,7 +70,7 @@ impl OutboxError {
     }
 
     /// Whether what is read from the database may be wrong, too.
-    pub fn is_of_reading(&self) -> bool {
+    pub fn spoils_reading(&self) -> bool {
         matches!(self, Self::Database { fault: Fault::Failing | Fault::Corrupt, .. })
     }
 }

@@ -11,8 +11,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// What a sealed record is; its name is part of what the record is bound to, so that it never changes.
-#[derive(Debug, strum::Display, Clone, Copy, PartialEq, Eq)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Debug, derive_more::Display, Clone, Copy, PartialEq, Eq)]
+#[display(rename_all = "snake_case")]
 pub enum Kind {
     /// A sighting that waits.
     Sighting,
