@@ -22,12 +22,13 @@ use super::terms::DropReason;
 use crate::crop::Sighting;
 use crate::rules::Newest;
 
-/// Pictures memory may hold: some hundred visitors. With [`STEP_BYTES`] and [`REMEMBERED`] it makes 16 MiB.
-pub const WAITING: Bounds = Bounds { bytes: 12 << 20, sightings: 1000 };
+/// Pictures memory may hold: some hundred visitors. With [`STEP_BYTES`], [`REMEMBERED`] and what an allocator
+/// adds, the process grows by less than 16 MiB.
+pub const WAITING: Bounds = Bounds { bytes: 10 << 20, sightings: 1000 };
 /// Where the order of what memory holds begins: behind everything on the disk.
 pub const FIRST_SEQ: i64 = 1 << 62;
 /// What may have happened until it is written, in bytes: some thousand visits.
-const STEP_BYTES: usize = 3 << 20;
+const STEP_BYTES: usize = 2 << 20;
 /// Sightings, and keys of actions, that are known to have come before: those of the visits of the last hours.
 const REMEMBERED: usize = 4000;
 /// Steps written at once, between which a visitor can come in.

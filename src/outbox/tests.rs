@@ -169,15 +169,15 @@ fn memory_is_bounded_and_its_losses_are_told() {
         dropped.extend(outbox.accept(&sent).wait().unwrap().dropped);
     }
     let ids: Vec<_> = dropped.iter().map(|dropped| dropped.sighting.as_u128()).collect();
-    assert_eq!(ids, (1..=29).collect::<Vec<_>>(), "11 of a mebibyte fit");
+    assert_eq!(ids, (1..=31).collect::<Vec<_>>(), "9 of a mebibyte fit");
     assert!(dropped.iter().all(|dropped| dropped.reason == DropReason::Memory));
-    assert_eq!((outbox.figures().in_memory, outbox.figures().sightings), (11, 11));
+    assert_eq!((outbox.figures().in_memory, outbox.figures().sightings), (9, 9));
 
     read_only(&outbox, false);
     wait_until_it_is_tried_again(&outbox);
     let told = outbox.explain("").wait().unwrap().remove(0);
     let count = |outcome: &str| told.shots.iter().filter(|shot| shot.outcome == outcome).count();
-    assert_eq!((count("dropped"), count("pending")), (29, 11));
+    assert_eq!((count("dropped"), count("pending")), (31, 9));
 }
 
 #[test]
