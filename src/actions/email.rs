@@ -195,16 +195,8 @@ impl Email {
                 Err(_) => Problem::Server(silent(timeout)),
             };
             match problem {
-                Problem::Refused { code } => {
-                    lock(deliveries).refused.push(format!("`to[{}]` is refused ({code})", delivery.number));
-                }
-                Problem::OtherLetters => {
-                    let problem = format!(
-                        "`to[{}]` needs SMTPUTF8, for letters outside ASCII in an address; the server does not offer \
-                         it",
-                        delivery.number
-                    );
-                    lock(deliveries).refused.push(problem);
+                Problem::Refused { why } => {
+                    lock(deliveries).refused.push(format!("`to[{}]` {why}", delivery.number));
                 }
                 Problem::Postponed { code } => {
                     let again = Again::MaybeSent { after: None };
@@ -224,12 +216,11 @@ impl Email {
 
 /// Why a delivery was not made.
 enum Problem {
-    /// The server refuses the recipient for good: 5xx.
-    Refused { code: u16 },
+    /// The server refuses the recipient for good: 5xx, or an address, its own or the sender's, has letters outside
+    /// ASCII, which this server does not take.
+    Refused { why: String },
     /// The server refuses the recipient for now: 4xx.
     Postponed { code: u16 },
-    /// An address, its own or the sender's, has letters outside ASCII, which this server does not take.
-    OtherLetters,
     /// The failure is not about the recipient: the rest would fare the same.
     Server(Failure),
 }
@@ -246,7 +237,7 @@ impl Problem {
                     Again::Never,
                 )),
                 421 => Self::Server(Failure::new("the server is closing (421)", again)),
-                _ if error.is_permanent() => Self::Refused { code },
+                _ if error.is_permanent() => Self::Refused { why: format!("is refused ({code})") },
                 _ => Self::Postponed { code },
             };
         }
@@ -254,7 +245,8 @@ impl Problem {
         let lacks =
             |extension: &str| error.is_client() && error.source().is_some_and(|s| s.to_string().contains(extension));
         if lacks("SMTPUTF8") {
-            return Self::OtherLetters;
+            let why = "needs SMTPUTF8, for letters outside ASCII in an address; the server does not offer it".into();
+            return Self::Refused { why };
         }
         Self::Server(if lacks("8BITMIME") {
             let reason =

@@ -15,6 +15,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -22,7 +23,7 @@ use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
 use super::{Performed, Undone};
 use crate::config::ExecConfig;
-use crate::rules::ActionRequest;
+use crate::rules::{ActionRequest, EVENT_KEYS};
 
 /// How much of each output stream is kept for `explain`; what comes after is read and dropped.
 const OUTPUT_BYTES: usize = 64 << 10;
@@ -32,26 +33,8 @@ const GRACE: Duration = Duration::from_millis(500);
 const DRAIN: Duration = Duration::from_millis(100);
 /// Where programs are looked for when doorward itself has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Environment variable and the event's key it holds; a key that is `null` gives an empty one.
-const ENVIRONMENT: [(&str, &str); 17] = [
-    ("DOORWARD_ID", "/id"),
-    ("DOORWARD_RULE", "/rule"),
-    ("DOORWARD_ACTION", "/action"),
-    ("DOORWARD_DETECTOR", "/detector"),
-    ("DOORWARD_TIME_ZONE", "/time_zone"),
-    ("DOORWARD_SEEN_AT", "/seen_at"),
-    ("DOORWARD_LOCAL_TIME", "/local_time"),
-    ("DOORWARD_VISIT", "/visit"),
-    ("DOORWARD_SIGHTING", "/sighting"),
-    ("DOORWARD_OUTCOME", "/outcome"),
-    ("DOORWARD_LATE", "/late"),
-    ("DOORWARD_QUALITY", "/quality"),
-    ("DOORWARD_CONFIDENCE", "/confidence"),
-    ("DOORWARD_MATCH_CONFIDENCE", "/match_confidence"),
-    ("DOORWARD_REASON", "/reason"),
-    ("DOORWARD_PERSON_ID", "/person/id"),
-    ("DOORWARD_PERSON_NAME", "/person/name"),
-];
+/// What of the event's person stands in the environment, as it is found in the event; of the rest every key does.
+const OF_PERSON: [&str; 2] = ["person/id", "person/name"];
 
 /// A program made ready.
 pub struct Exec {
@@ -71,14 +54,10 @@ impl Exec {
     /// Finds the program and compiles the templates.
     pub fn new(action: &str, config: &ExecConfig) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
-        let mut env = Vec::new();
-        for (name, source) in &config.env {
-            let key = format!("env.{name}");
-            if name.is_empty() || name.contains(['=', '\0']) {
-                setup.note(&key, "it is not the name of an environment variable");
-            }
-            env.push((name.clone(), setup.template(key, source, Place::Text)));
+        for name in config.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            setup.note(&format!("env.{name}"), "it is not the name of an environment variable");
         }
+        let env = setup.templates("env", config.env.iter().map(|(name, source)| (name, source.as_str())));
         let args = config.args.iter().enumerate();
         let args = args.map(|(n, source)| setup.template(format!("args[{n}]"), source, Place::Text)).collect();
         let program = find(&config.program).map_err(|problem| setup.fail("program", problem))?;
@@ -108,7 +87,7 @@ impl Exec {
                 .args(args)
                 .env_clear()
                 .env("PATH", search_path())
-                .envs(ENVIRONMENT.map(|(name, pointer)| (name, environment_value(&request.inputs, pointer))))
+                .envs(environment(&request.inputs))
                 .envs(env)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -237,11 +216,16 @@ fn find(program: &Path) -> Result<PathBuf, &'static str> {
     }
 }
 
-/// A value of the event as an environment variable, which cannot hold a NUL byte (standard input has it all).
-fn environment_value(event: &serde_json::Value, pointer: &str) -> String {
-    match event.pointer(pointer) {
-        None | Some(serde_json::Value::Null) => String::new(),
-        Some(serde_json::Value::String(text)) => text.replace('\0', ""),
-        Some(value) => value.to_string(),
-    }
+/// The event as environment variables: `DOORWARD_` and the key, which is empty where that is `null`. A variable cannot
+/// hold a NUL byte; standard input has it all.
+fn environment(event: &Value) -> impl Iterator<Item = (String, String)> {
+    let keys = EVENT_KEYS.into_iter().filter(|key| *key != "person").chain(OF_PERSON);
+    keys.map(|key| {
+        let value = match event.pointer(&format!("/{key}")) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.replace('\0', ""),
+            Some(value) => value.to_string(),
+        };
+        (format!("DOORWARD_{}", key.replace('/', "_").to_uppercase()), value)
+    })
 }

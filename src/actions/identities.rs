@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::retry::{Again, Failure, Retry};
 use super::setup::{ActionError, Setup};
-use super::template::{Place, Template, context};
+use super::template::{Template, context};
 use super::{Performed, Said};
 use crate::config::WriteBackConfig;
 use crate::rules::ActionRequest;
@@ -49,16 +49,14 @@ impl WriteBack {
     /// Compiles the templates.
     pub fn new(action: &str, config: &WriteBackConfig, client: Option<&Client>) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
-        let fields = config.set_fields.iter();
+        let fields = config.set_fields.iter().map(|(name, source)| (name, source.as_str()));
         let ready = Self {
             client: client.cloned(),
             add_tag: setup.optional("add_tag", config.add_tag.as_ref()),
             tag_for: config.tag_for_secs.and_then(|secs| TimeDelta::try_seconds(secs.try_into().ok()?)),
             remove_tag: setup.optional("remove_tag", config.remove_tag.as_ref()),
             note: setup.optional("note", config.note.as_ref()),
-            set_fields: fields
-                .map(|(name, source)| (name.clone(), setup.template(format!("set_fields.{name}"), source, Place::Text)))
-                .collect(),
+            set_fields: setup.templates("set_fields", fields),
             retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
         };
         setup.finish(ready)
@@ -96,34 +94,24 @@ impl WriteBack {
 
 async fn try_once(client: &Client, changes: &Changes, timeout: Duration) -> Result<Said, Failure> {
     match tokio::time::timeout(timeout, changes.make(client)).await {
-        Ok(Ok(made)) => Ok((!made.is_empty()).then(|| made.join(", "))),
-        Ok(Err(Problem::Engine(error))) => {
-            let again = match error.verdict() {
-                Verdict::Again { after } => Again::MaybeSent { after },
-                Verdict::Final => Again::Never,
-            };
-            Err(Failure::new(error.to_string(), again))
-        }
-        Ok(Err(Problem::Value(reason))) => Err(Failure::new(reason, Again::Never)),
+        Ok(made) => made.map(|made| (!made.is_empty()).then(|| made.join(", "))),
         Err(_) => Err(Failure::too_late("the engine did not take all of it", timeout)),
     }
 }
 
-enum Problem {
-    Engine(ClientError),
-    /// A value that its field cannot hold.
-    Value(String),
-}
-
-impl From<ClientError> for Problem {
+impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::Engine(error)
+        let again = match error.verdict() {
+            Verdict::Again { after } => Again::MaybeSent { after },
+            Verdict::Final => Again::Never,
+        };
+        Self::new(error.to_string(), again)
     }
 }
 
 impl Changes {
     /// Makes all changes, whatever was made before.
-    async fn make(&self, client: &Client) -> Result<Vec<String>, Problem> {
+    async fn make(&self, client: &Client) -> Result<Vec<String>, Failure> {
         let mut made = Vec::new();
         if let Some(name) = &self.remove_tag {
             let removed = self.remove(client, name).await?;
@@ -154,7 +142,7 @@ impl Changes {
     }
 
     /// Gives the person a tag; one that is there already is given its new end.
-    async fn add(&self, client: &Client, name: &str) -> Result<(), Problem> {
+    async fn add(&self, client: &Client, name: &str) -> Result<(), Failure> {
         let there = client.person_tags(&self.person, None).await?;
         let there = there.into_iter().find(|tag| tag.is_called(name));
         let (person_tag_id, tag_id) = match there {
@@ -166,7 +154,7 @@ impl Changes {
         Ok(())
     }
 
-    async fn remove(&self, client: &Client, name: &str) -> Result<bool, Problem> {
+    async fn remove(&self, client: &Client, name: &str) -> Result<bool, Failure> {
         let mut removed = false;
         for tag in client.person_tags(&self.person, None).await? {
             if tag.is_called(name) {
@@ -179,10 +167,12 @@ impl Changes {
     }
 
     /// Sets a field; one that is there keeps its type, a new one is text.
-    async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Problem> {
+    async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Failure> {
         let there = client.entity_fields(&self.person, None).await?;
         let there = there.into_iter().find(|field| text::same(&field.name, name));
-        let wrong = |kind: &str| Problem::Value(format!("the field `{name}` holds {kind}, and its new value is none"));
+        let wrong = |kind: &str| {
+            Failure::new(format!("the field `{name}` holds {kind}, and its new value is none"), Again::Never)
+        };
         let mut field = EntityField { name: name.into(), ..EntityField::default() };
         let value = value.trim();
         match &there {

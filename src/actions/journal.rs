@@ -19,7 +19,8 @@ use super::Performed;
 use crate::config::JournalConfig;
 use crate::rules::ActionRequest;
 
-/// How long appending a line may take. A local disk takes microseconds; a network file system that hangs must not hold up the actions behind it.
+/// How long appending a line may take. A local disk takes microseconds; a network file system that hangs must not hold
+/// up the actions behind it.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Appends events to one file.
@@ -108,14 +109,7 @@ impl Writer {
 
 /// The `n`th of the files a journal is rotated to; 0 is the journal itself.
 pub fn rotated(path: &Path, n: u32) -> PathBuf {
-    match n {
-        0 => path.into(),
-        n => {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{n}"));
-            name.into()
-        }
-    }
+    if n == 0 { path.into() } else { path.with_added_extension(n.to_string()) }
 }
 
 /// Opens for appending, making the folder and the file; a line left unfinished by a crash or a power cut is ended.
@@ -140,7 +134,7 @@ fn open(path: &Path) -> io::Result<File> {
 fn write_whole(file: &mut File, line: &[u8]) -> io::Result<()> {
     let written = loop {
         match file.write(line) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => break result?,
         }
     };

@@ -38,8 +38,9 @@ pub use setup::{ActionError, WrongKey};
 /// dozens; beyond this the newest fails at once, with that reason.
 const MOST_ACCEPTED: usize = 256;
 
-/// How an action ended.
-#[derive(Clone)]
+/// How an action ended. Logs show it without what was said.
+#[derive(Clone, derive_more::Debug)]
+#[debug("Outcome({action}: {result:?} after {took:?}, key {key})")]
 pub struct Outcome {
     pub action: String,
     pub key: String,
@@ -152,13 +153,12 @@ impl Actions {
             Some(action) => action.perform(&request, self.dry_run.covers(&request.action)).await,
             None => (failed("no action of this name is configured (any more)"), None),
         };
-        let took = started.elapsed();
-        let label = result.label();
-        let action = request.action.clone();
+        let (took, label) = (started.elapsed(), result.label());
+        let ActionRequest { action, key, .. } = request;
         metrics::counter!("doorward_actions_performed_total", "action" => action.clone(), "result" => label)
             .increment(1);
-        metrics::histogram!("doorward_actions_duration_seconds", "action" => action).record(took.as_secs_f64());
-        Outcome { action: request.action, key: request.key, result, took, said }
+        metrics::histogram!("doorward_actions_duration_seconds", "action" => action.clone()).record(took.as_secs_f64());
+        Outcome { action, key, result, took, said }
     }
 }
 
@@ -199,13 +199,6 @@ impl Action {
             Some(moment) => clock::now() >= moment || (self.actuator && request.late),
             None => self.actuator,
         }
-    }
-}
-
-impl std::fmt::Debug for Outcome {
-    /// Without what was said.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Outcome({}: {:?} after {:?}, key {})", self.action, self.result, self.took, self.key)
     }
 }
 

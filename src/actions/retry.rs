@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::{Performed, Said, Undone};
 use crate::clock;
@@ -71,12 +71,7 @@ impl Retry {
     {
         let end = clock::now() + self.within;
         let end = request.expires_at.filter(|_| self.at_most_once).map_or(end, |expires| end.min(expires));
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .with_jitter()
-            .without_max_times()
-            .build();
+        let mut pauses = pauses(FIRST_PAUSE, LONGEST_PAUSE);
         let mut tries = 1;
         loop {
             let timeout = self.timeout.min(end.saturating_duration_since(clock::now()));
@@ -99,4 +94,9 @@ impl Retry {
             tries += 1;
         }
     }
+}
+/// Pauses without end that grow from the first to the longest, each made up to twice as long by chance.
+pub fn pauses(first: Duration, longest: Duration) -> ExponentialBackoff {
+    let pauses = ExponentialBuilder::default().with_min_delay(first).with_max_delay(longest);
+    pauses.with_jitter().without_max_times().build()
 }

@@ -14,11 +14,7 @@ pub enum ActionError {
     #[error("`mqtt.{key}` is wrong: {problem}")]
     Broker { key: &'static str, problem: String },
     #[error("action `{action}`: cannot set up HTTP")]
-    Client {
-        action: String,
-        #[source]
-        source: reqwest::Error,
-    },
+    Client { action: String, source: reqwest::Error },
 }
 
 /// A key of an action that cannot be used, and why.
@@ -53,6 +49,18 @@ impl<'a> Setup<'a> {
     /// Compiles a text's template where there is a text.
     pub fn optional(&mut self, key: &str, source: Option<&String>) -> Option<Template> {
         source.map(|source| self.template(key, source, Place::Text))
+    }
+
+    /// Compiles the texts of a table, by their names.
+    pub fn templates<'t>(
+        &mut self,
+        table: &str,
+        sources: impl Iterator<Item = (&'t String, &'t str)>,
+    ) -> Vec<(String, Template)> {
+        let named = |(name, source): (&String, &str)| {
+            (name.clone(), self.template(format!("{table}.{name}"), source, Place::Text))
+        };
+        sources.map(named).collect()
     }
 
     /// Remembers a key that is wrong.

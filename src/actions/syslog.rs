@@ -34,7 +34,6 @@ pub struct Syslog {
     to: LogTarget,
     /// Facility and severity.
     priority: u8,
-    severity: u8,
     message: Template,
     retry: Retry,
 }
@@ -44,11 +43,9 @@ impl Syslog {
     pub fn new(action: &str, config: &SyslogConfig) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
         let message = setup.template("message", &config.message, Place::Text);
-        let severity = config.severity as u8;
         setup.finish(Self {
             to: config.to.clone(),
-            priority: config.facility as u8 * 8 + severity,
-            severity,
+            priority: config.facility as u8 * 8 + config.severity as u8,
             message,
             retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
         })
@@ -139,7 +136,7 @@ impl Syslog {
             packet.push(b'\n');
         };
         field("MESSAGE", message);
-        field("PRIORITY", &self.severity.to_string());
+        field("PRIORITY", &(self.priority % 8).to_string());
         field("SYSLOG_FACILITY", &(self.priority / 8).to_string());
         field("SYSLOG_IDENTIFIER", PROGRAM);
         for (key, value) in data_of(request) {

@@ -6,11 +6,11 @@
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value, ValueKind};
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, ErrorKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use crate::rules::{EVENT_KEYS, UnknownName, check_names};
+use crate::rules::{EVENT_KEYS, UnknownName, check_names, environment};
 
 /// Where the rendered text goes, and so how the values in it are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,6 @@ pub enum TemplateError {
     NotJson,
 }
 
-/// Instructions one rendering may take: a template that loops over every field of a person takes a few hundred.
-const FUEL: u64 = 100_000;
 const NAME: &str = "template";
 /// What is percent-encoded in an address: all but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -58,20 +56,11 @@ const CLOSE: char = '\u{E001}';
 impl Template {
     /// Compiles the text of a key, and checks every name it uses against the event's.
     pub fn new(key: &str, source: &str, place: Place) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_debug(false);
+        let mut environment = environment();
         // Text goes out as it was written, to the last line break.
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
         environment.set_syntax(syntax.map_err(|error| syntax_error(&error))?);
-        let escape = match place {
-            Place::Text => "text",
-            Place::Url => "url",
-            Place::Topic => "topic",
-            Place::Json => "json",
-        };
-        environment.set_auto_escape_callback(move |_| AutoEscape::Custom(escape.into()));
+        environment.set_auto_escape_callback(|_| AutoEscape::Custom("for its place".into()));
         environment.set_formatter(move |out, _, value| {
             if value.is_undefined() {
                 return Err(ErrorKind::UndefinedError.into());
@@ -81,9 +70,7 @@ impl Template {
         });
         environment.add_template_owned(NAME, source.to_owned()).map_err(|error| syntax_error(&error))?;
         let template = environment.get_template(NAME).map_err(|error| syntax_error(&error))?;
-        let names = template.undeclared_variables(true);
-        check_names(names.iter().filter(|name| !environment.globals().any(|(global, _)| global == *name)))
-            .map_err(TemplateError::UnknownName)?;
+        check_names(&template.undeclared_variables(true), &environment).map_err(TemplateError::UnknownName)?;
         // Filters, tests and functions are looked up only when they are come by; with a visitor or without one, the
         // rest of what can go wrong depends on the event.
         for person in [

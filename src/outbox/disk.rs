@@ -1,7 +1,7 @@
 //! The disk while it works, while it does not, and on its way back.
 //!
-//! In: failures, and the passing of time. Out: the store, when there is one that can be written to. It decides when the disk
-//! is tried again and whether its file must be opened anew; what happens meanwhile is memory's.
+//! In: failures, and the passing of time. Out: the store, when there is one that can be written to. It decides when the
+//! disk is tried again and whether its file must be opened anew; what happens meanwhile is memory's.
 //!
 //! ```text
 //! working ──failure──▶ failing ──pause over──▶ opened anew, what was missed is written ──▶ working
@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 
-use super::error::OutboxError;
+use super::error::{OutboxError, storage};
 use super::open::Look;
 use super::store::Store;
 use super::{ledger, open};
 use crate::config::OutboxConfig;
+use crate::terminal::with_causes;
 
 /// Between two tries to write to a failing disk, at first and at most.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,7 +31,8 @@ pub struct Disk {
     pub config: OutboxConfig,
     /// Held as long as the outbox lives; the system lets go of it however the process ends.
     lock: Option<File>,
-    store: Option<Store>,
+    /// See [`working`](Self::working) and [`readable`](Self::readable); whoever takes this writes to find out.
+    pub store: Option<Store>,
     failing: Option<Failing>,
     /// Whether this life of the process has seen the file: what was claimed in it before was in an earlier one.
     seen: bool,
@@ -44,40 +46,32 @@ struct Failing {
     unreadable: bool,
 }
 
-/// What opening the file anew has changed.
-#[derive(Debug, PartialEq)]
-pub enum Opened {
-    /// The same file, as far as anybody can tell.
-    Same,
-    /// A file this process has not read: the first, or one that was begun for a damaged one.
-    New,
-}
-
 impl Disk {
     pub fn new(state_dir: PathBuf, config: OutboxConfig) -> Self {
         Self { state_dir, config, lock: None, store: None, failing: None, seen: false }
     }
 
-    /// Opens the file.
-    pub fn open(&mut self, look: Look) -> Result<Opened, OutboxError> {
+    /// Opens the file; gives true for one this process has not read: the first, or one that was begun for a damaged
+    /// one.
+    pub fn open(&mut self, look: Look) -> Result<bool, OutboxError> {
         if self.lock.is_none() {
             self.lock = Some(open::take_lock(&self.state_dir)?);
         }
         let before = self.store.as_ref().map(file_of);
-        if self.failing.as_ref().is_some_and(|failing| failing.unreadable) {
+        if self.is_unreadable() {
             open::rewrite_log(&self.state_dir)?;
         }
         let store = open::open_store(&self.state_dir, &self.config, look)?;
         if !self.seen {
-            ledger::interrupt(&store.db)?;
+            ledger::interrupt(&store.db).map_err(storage("look for interrupted actions"))?;
         }
-        let same = self.seen && before == Some(file_of(&store));
+        let new = !self.seen || before != Some(file_of(&store));
         self.store = Some(store);
         self.seen = true;
         if let Some(failing) = &mut self.failing {
             failing.unreadable = false;
         }
-        Ok(if same { Opened::Same } else { Opened::New })
+        Ok(new)
     }
 
     /// The store, while it takes what it is given.
@@ -85,29 +79,18 @@ impl Disk {
         if self.failing.is_some() { None } else { self.store.as_mut() }
     }
 
-    /// The store, to be written to although it failed: to find out.
-    pub fn on_trial(&mut self) -> Option<&mut Store> {
-        self.store.as_mut()
-    }
-
     /// The store as long as what is read from it can be believed, whether it can be written to or not.
     pub fn readable(&self) -> Option<&Store> {
-        if self.failing.as_ref().is_some_and(|failing| failing.unreadable) { None } else { self.store.as_ref() }
+        if self.is_unreadable() { None } else { self.store.as_ref() }
     }
 
     /// It failed; gives true the first time.
     pub fn failed(&mut self, error: &OutboxError, now: Instant) -> bool {
-        let unreadable = matches!(error, OutboxError::Disk { .. } | OutboxError::Corrupt { .. });
-        let first = self.failing.is_none();
         let before = self.failing.take();
         let pause = before.as_ref().map_or(PAUSE, |failing| (failing.pause * 2).min(LONGEST_PAUSE));
-        self.failing = Some(Failing {
-            problem: told(error),
-            again: now + pause,
-            pause,
-            unreadable: unreadable || before.is_some_and(|failing| failing.unreadable),
-        });
-        first
+        let unreadable = error.spoils_reading() || before.as_ref().is_some_and(|failing| failing.unreadable);
+        self.failing = Some(Failing { problem: with_causes(error), again: now + pause, pause, unreadable });
+        before.is_none()
     }
 
     /// Whether it is time to try again.
@@ -117,8 +100,7 @@ impl Disk {
 
     /// Whether the file must be opened anew before it is written to, and if so how closely it is looked at.
     pub fn needs_opening(&self) -> Option<Look> {
-        let unreadable = self.failing.as_ref().is_some_and(|failing| failing.unreadable);
-        match (unreadable, self.store.is_none()) {
+        match (self.is_unreadable(), self.store.is_none()) {
             (true, _) if self.seen => Some(Look::Everything),
             (true, _) | (_, true) => Some(Look::Pages),
             (false, false) => None,
@@ -141,19 +123,16 @@ impl Disk {
     pub fn problem(&self) -> Option<&str> {
         self.failing.as_ref().map(|failing| failing.problem.as_str())
     }
+
+    fn is_unreadable(&self) -> bool {
+        self.failing.as_ref().is_some_and(|failing| failing.unreadable)
+    }
 }
 
-/// Which file a connection has open, as the file system counts: a file put aside keeps its number, the new one has another.
+/// Which file a connection has open, as the file system counts: a file put aside keeps its number, the new one has
+/// another.
 fn file_of(store: &Store) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let about = std::fs::metadata(store.db.path()?).ok()?;
     Some((about.dev(), about.ino()))
-}
-
-/// An error and its cause, in a line: the operator must see which of a disk's ways to fail it was.
-fn told(error: &OutboxError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

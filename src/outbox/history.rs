@@ -5,15 +5,15 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use serde::Serialize;
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
 use super::seal::{Kind, Sealer};
-use super::{Answered, DropReason, Dropped, key, open};
+use super::{Answered, DropReason, Dropped, key, open, sql};
 use crate::config::{DetectorName, EventKind, OutboxConfig};
 use crate::crop::Sighting;
 use crate::rules::{Seen, Verdict};
@@ -21,7 +21,7 @@ use crate::track::VisitId;
 use crate::visits::{SentShot, Visit, quality_json, rank};
 
 /// A visit as `explain` tells it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct VisitRecord {
     pub visit: String,
     pub detector: String,
@@ -33,12 +33,13 @@ pub struct VisitRecord {
     pub shots: Vec<ShotRecord>,
     pub actions: Vec<ActionRecord>,
     /// What the rules made of it, oldest first.
+    #[serde(skip_deserializing)]
     pub judged: Vec<JudgedRecord>,
     pub detail: Value,
 }
 
 /// A shot of a visit that became a sighting.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct ShotRecord {
     pub sighting: String,
     pub shot: u8,
@@ -62,7 +63,7 @@ pub struct ShotRecord {
 }
 
 /// An action of a visit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct ActionRecord {
     pub key: String,
     pub rule: String,
@@ -105,6 +106,26 @@ impl Judged {
     }
 }
 
+/// Visits as [`VisitRecord`]s; what was judged is sealed, and added afterwards.
+const VISITS: &str = "
+    SELECT json_object(
+        'visit', id, 'detector', detector, 'outcome', COALESCE(outcome, ''), 'reason', reason,
+        'detail', json(iif(json_valid(detail), detail, 'null')),
+        'first_seen', strftime('%Y-%m-%dT%H:%M:%fZ', first_ms / 1000.0, 'unixepoch'),
+        'last_seen', strftime('%Y-%m-%dT%H:%M:%fZ', last_ms / 1000.0, 'unixepoch'),
+        'shots', json((SELECT json_group_array(json_object(
+            'sighting', sighting, 'shot', shot, 'quality', quality, 'tries', tries, 'person', person,
+            'seen_at', strftime('%Y-%m-%dT%H:%M:%fZ', seen_ms / 1000.0, 'unixepoch'),
+            'stored_at', strftime('%Y-%m-%dT%H:%M:%fZ', stored_ms / 1000.0, 'unixepoch'),
+            'outcome', COALESCE(outcome, 'pending'), 'reason', reason, 'confidence', confidence,
+            'match_confidence', match_confidence, 'late', json(iif(late, 'true', 'false')),
+            'settled_after_ms', settled_ms - stored_ms) ORDER BY shot, seen_ms, sighting)
+            FROM shot WHERE shot.visit = visit.id)),
+        'actions', json((SELECT json_group_array(json_object(
+            'key', key, 'rule', rule, 'event', event, 'action', action, 'person', person, 'state', state,
+            'reason', reason, 'ended_after_ms', ended_ms - planned_ms) ORDER BY planned_ms, key)
+            FROM action WHERE action.visit = visit.id)))
+    FROM visit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?";
 /// Visits told at once.
 pub const MOST_VISITS: u32 = 20;
 /// Visits forgotten in one transaction.
@@ -114,25 +135,25 @@ const FORGET_AT_ONCE: u32 = 200;
 /// running on it or not.
 pub fn explain(state_dir: &Path, config: &OutboxConfig, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
     let sealer = key::existing(state_dir, config)?.map(|key| Sealer::new(&key));
-    visits(&open::open_to_read(state_dir)?, sealer.as_ref(), prefix)
+    visits(&open::open_to_read(state_dir)?, sealer.as_ref(), prefix).map_err(storage("read the history"))
 }
 
 /// A sighting was stored; false when it had been before.
-pub(super) fn shot_taken(tx: &Transaction<'_>, s: &Sighting, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+pub(super) fn shot_taken(tx: &Connection, s: &Sighting, now: DateTime<Utc>) -> rusqlite::Result<bool> {
     let visit = s.visit.to_string();
-    let rows = tx
-        .prepare_cached(
-            "INSERT INTO shot (sighting, visit, shot, seen_ms, quality, stored_ms) VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT (sighting) DO NOTHING",
-        )?
-        .execute(params![
+    let rows = sql::execute(
+        tx,
+        "INSERT INTO shot (sighting, visit, shot, seen_ms, quality, stored_ms) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (sighting) DO NOTHING",
+        params![
             s.id.to_string(),
             visit,
             s.shot,
             s.seen_at.timestamp_millis(),
             if s.quality.is_nan() { 0.0 } else { s.quality },
             now.timestamp_millis(),
-        ])?;
+        ],
+    )?;
     if rows == 1 {
         touch(tx, &visit, s.detector.as_str(), s.seen_at, s.seen_at, now)?;
     }
@@ -140,45 +161,39 @@ pub(super) fn shot_taken(tx: &Transaction<'_>, s: &Sighting, now: DateTime<Utc>)
 }
 
 /// Who was seen since then, known or not: one per visit and person, oldest first.
-pub(super) fn recently_seen(db: &Connection, since: DateTime<Utc>) -> Result<Vec<Seen>, OutboxError> {
-    let failed = storage("read past visits");
+pub(super) fn recently_seen(db: &Connection, since: DateTime<Utc>) -> rusqlite::Result<Vec<Seen>> {
     let sql = "SELECT visit.detector, shot.person, shot.visit, MAX(shot.seen_ms) AS last FROM shot
                JOIN visit ON visit.id = shot.visit
                WHERE shot.outcome IN ('known', 'unknown') AND shot.stored_ms >= ?
                GROUP BY visit.detector, shot.person, shot.visit ORDER BY last";
-    let mut statement = db.prepare_cached(sql).map_err(failed)?;
-    let read = |row: &Row<'_>| {
+    let found = sql::rows(db, sql, [since.timestamp_millis()], |row| {
         let (detector, visit): (String, String) = (row.get(0)?, row.get(2)?);
-        let parts =
-            (DetectorName::new(&detector).ok(), visit.parse().ok(), DateTime::from_timestamp_millis(row.get(3)?));
-        let (Some(detector), Some(visit), Some(seen_at)) = parts else { return Ok(None) };
+        let parts = (DetectorName::new(&detector), visit.parse(), DateTime::from_timestamp_millis(row.get(3)?));
+        let (Ok(detector), Ok(visit), Some(seen_at)) = parts else { return Ok(None) };
         Ok(Some(Seen { detector, person: row.get(1)?, visit: VisitId(visit), seen_at }))
-    };
-    let found = statement.query_map([since.timestamp_millis()], read).map_err(failed)?;
-    found.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(failed)
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// A try failed.
-pub(super) fn shot_waits(db: &Connection, sighting: Uuid, tries: u32, reason: &str) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE shot SET tries = ?, reason = ? WHERE sighting = ? AND outcome IS NULL")?
-        .execute(params![tries, reason, sighting.to_string()])
-        .map(drop)
+pub(super) fn shot_waits(db: &Connection, sighting: Uuid, tries: u32, reason: &str) -> rusqlite::Result<usize> {
+    let sql = "UPDATE shot SET tries = ?, reason = ? WHERE sighting = ? AND outcome IS NULL";
+    sql::execute(db, sql, params![tries, reason, sighting.to_string()])
 }
 
 /// A sighting was answered; false when it had been settled before, or never stored.
 pub(super) fn shot_answered(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     answered: &Answered,
     tries: u32,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<bool> {
-    let rows = tx
-        .prepare_cached(
-            "UPDATE shot SET outcome = ?, reason = ?, person = ?, confidence = ?, match_confidence = ?, late = ?,
-                 tries = ?, settled_ms = ?
-             WHERE sighting = ? AND outcome IS NULL",
-        )?
-        .execute(params![
+    let rows = sql::execute(
+        tx,
+        "UPDATE shot SET outcome = ?, reason = ?, person = ?, confidence = ?, match_confidence = ?, late = ?,
+             tries = ?, settled_ms = ?
+         WHERE sighting = ? AND outcome IS NULL",
+        params![
             answered.outcome.as_str(),
             answered.reason,
             answered.person,
@@ -188,124 +203,79 @@ pub(super) fn shot_answered(
             tries,
             now.timestamp_millis(),
             answered.sighting.to_string(),
-        ])?;
+        ],
+    )?;
     Ok(rows == 1)
 }
 
 /// The rules were asked.
-pub(super) fn judged(
-    tx: &Transaction<'_>,
-    judged: &Judged,
-    sealer: &Sealer,
-    now: DateTime<Utc>,
-) -> rusqlite::Result<()> {
-    let visit = judged.visit.to_string();
-    tx.prepare_cached("INSERT INTO judged (visit, sighting, event, judged_ms, record) VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![
-            visit,
-            judged.sighting.to_string(),
-            judged.event.as_str(),
-            now.timestamp_millis(),
-            sealer.seal(Kind::Judged, &visit, &[judged.rules.to_string().as_bytes()]),
-        ])
-        .map(drop)
+pub(super) fn judged(tx: &Connection, judged: &Judged, sealer: &Sealer, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    let (visit, sighting) = (judged.visit.to_string(), judged.sighting.to_string());
+    let record = sealer.seal_json(Kind::Judged, &visit, &judged.rules);
+    let sql = "INSERT INTO judged (visit, sighting, event, judged_ms, record) VALUES (?, ?, ?, ?, ?)";
+    sql::execute(tx, sql, params![visit, sighting, judged.event.as_str(), now.timestamp_millis(), record])
 }
 
 /// A sighting ended without an answer; `None` when it had been settled before.
 pub(super) fn shot_dropped(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     sighting: Uuid,
     reason: DropReason,
     tries: u32,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<Option<Dropped>> {
-    let visit = tx
-        .prepare_cached(
-            "UPDATE shot SET outcome = 'dropped', reason = ?, tries = ?, settled_ms = ?
-             WHERE sighting = ? AND outcome IS NULL
-             RETURNING visit, (SELECT detector FROM visit WHERE id = shot.visit)",
-        )?
-        .query_row(params![reason.reason(), tries, now.timestamp_millis(), sighting.to_string()], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
-        })
-        .optional()?;
-    Ok(visit.and_then(|(visit, detector)| {
-        let visit = VisitId(visit.parse().ok()?);
-        Some(Dropped { sighting, visit, detector: detector.unwrap_or_default(), reason })
-    }))
+    let sql = "UPDATE shot SET outcome = 'dropped', reason = ?, tries = ?, settled_ms = ?
+               WHERE sighting = ? AND outcome IS NULL
+               RETURNING visit, COALESCE((SELECT detector FROM visit WHERE id = shot.visit), '')";
+    let ended = params![reason.reason(), tries, now.timestamp_millis(), sighting.to_string()];
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?));
+    let Some((visit, detector)) = tx.prepare_cached(sql)?.query_row(ended, read).optional()? else { return Ok(None) };
+    Ok(visit.parse().ok().map(|visit| Dropped { sighting, visit: VisitId(visit), detector, reason }))
 }
 
 /// A visit was closed. One that is closed again, by an answer after a restart, keeps the better outcome.
-pub(super) fn visit_closed(db: &mut Connection, visit: &Visit, now: DateTime<Utc>) -> Result<(), OutboxError> {
-    let mut write = || {
-        let tx = db.transaction()?;
-        let id = visit.id.to_string();
-        let before: Option<String> = tx
-            .prepare_cached("SELECT outcome FROM visit WHERE id = ?")?
-            .query_row([&id], |row| row.get(0))
-            .optional()?
-            .flatten();
-        touch(&tx, &id, visit.detector.as_str(), visit.first_seen, visit.last_seen, now)?;
-        let outcome = visit.outcome.label();
-        if before.is_none_or(|before| rank(outcome) >= rank(&before)) {
-            let detail = detail(visit).map(|detail| detail.to_string());
-            tx.prepare_cached("UPDATE visit SET outcome = ?, reason = ?, detail = COALESCE(?, detail) WHERE id = ?")?
-                .execute(params![outcome, visit.outcome.reason(), detail, id])?;
-        }
-        tx.commit()
-    };
-    write().map_err(storage("record a visit"))
+pub(super) fn visit_closed(tx: &Connection, visit: &Visit, now: DateTime<Utc>) -> rusqlite::Result<()> {
+    let id = visit.id.to_string();
+    let before: Option<Option<String>> = sql::value(tx, "SELECT outcome FROM visit WHERE id = ?", [&id])?;
+    touch(tx, &id, visit.detector.as_str(), visit.first_seen, visit.last_seen, now)?;
+    let outcome = visit.outcome.label();
+    if before.flatten().is_none_or(|before| rank(outcome) >= rank(&before)) {
+        let detail = detail(visit).map(|detail| detail.to_string());
+        let sql = "UPDATE visit SET outcome = ?, reason = ?, detail = COALESCE(?, detail) WHERE id = ?";
+        sql::execute(tx, sql, params![outcome, visit.outcome.reason(), detail, id])?;
+    }
+    Ok(())
 }
 
 /// Forgets visits of which nothing has been written since, with their shots and actions; those that wait for something
-/// stay.
-pub(super) fn forget(db: &mut Connection, before: DateTime<Utc>) -> Result<(), OutboxError> {
-    let failed = storage("forget old visits");
-    loop {
-        let tx = db.transaction().map_err(failed)?;
-        let ids: Vec<String> = tx
-            .prepare_cached(
-                "SELECT id FROM visit WHERE told_ms < ?
-                 AND NOT EXISTS (SELECT 1 FROM shot WHERE visit = visit.id AND outcome IS NULL)
-                 AND NOT EXISTS (SELECT 1 FROM action WHERE visit = visit.id AND state IN ('planned', 'claimed'))
-                 AND NOT EXISTS (SELECT 1 FROM picture WHERE visit = visit.id)
-                 LIMIT ?",
-            )
-            .and_then(|mut statement| {
-                let rows = statement.query_map(params![before.timestamp_millis(), FORGET_AT_ONCE], |row| row.get(0))?;
-                rows.collect()
-            })
-            .map_err(failed)?;
-        for id in &ids {
-            for sql in [
-                "DELETE FROM shot WHERE visit = ?",
-                "DELETE FROM action WHERE visit = ?",
-                "DELETE FROM judged WHERE visit = ?",
-                "DELETE FROM visit WHERE id = ?",
-            ] {
-                tx.prepare_cached(sql).and_then(|mut statement| statement.execute([id])).map_err(failed)?;
-            }
-        }
-        tx.commit().map_err(failed)?;
-        if ids.len() < FORGET_AT_ONCE as usize {
-            return Ok(());
+/// stay. Each time a few: true while there are more.
+pub(super) fn forget_some(tx: &Connection, before: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let sql = "SELECT id FROM visit WHERE told_ms < ?
+               AND NOT EXISTS (SELECT 1 FROM shot WHERE visit = visit.id AND outcome IS NULL)
+               AND NOT EXISTS (SELECT 1 FROM action WHERE visit = visit.id AND state IN ('planned', 'claimed'))
+               AND NOT EXISTS (SELECT 1 FROM picture WHERE visit = visit.id)
+               LIMIT ?";
+    let ids: Vec<String> = sql::rows(tx, sql, params![before.timestamp_millis(), FORGET_AT_ONCE], |row| row.get(0))?;
+    for id in &ids {
+        for sql in [
+            "DELETE FROM shot WHERE visit = ?",
+            "DELETE FROM action WHERE visit = ?",
+            "DELETE FROM judged WHERE visit = ?",
+            "DELETE FROM visit WHERE id = ?",
+        ] {
+            sql::execute(tx, sql, [id])?;
         }
     }
+    Ok(ids.len() == FORGET_AT_ONCE as usize)
 }
 
 /// See [`explain`].
-pub(super) fn visits(db: &Connection, sealer: Option<&Sealer>, prefix: &str) -> Result<Vec<VisitRecord>, OutboxError> {
+pub(super) fn visits(db: &Connection, sealer: Option<&Sealer>, prefix: &str) -> rusqlite::Result<Vec<VisitRecord>> {
     let Some(prefix) = id_prefix(prefix) else { return Ok(Vec::new()) };
-    let failed = storage("read the history");
-    let read = || -> rusqlite::Result<Vec<VisitRecord>> {
-        // Ids are lower-case hexadecimal digits and dashes: all that start with the prefix sort before this.
-        let end = format!("{prefix}g");
-        let mut statement =
-            db.prepare_cached("SELECT * FROM visit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?")?;
-        let visits = statement.query_map(params![prefix, end, MOST_VISITS], visit)?;
-        visits.map(|record| complete(db, sealer, record?)).collect()
-    };
-    read().map_err(failed)
+    // Ids are lower-case hexadecimal digits and dashes: all that start with the prefix sort before this.
+    let end = format!("{prefix}g");
+    let visits: Vec<VisitRecord> = sql::records(db, VISITS, params![prefix, end, MOST_VISITS])?;
+    visits.into_iter().map(|record| complete(db, sealer, record)).collect()
 }
 
 fn touch(
@@ -315,42 +285,19 @@ fn touch(
     first: DateTime<Utc>,
     last: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO visit (id, detector, first_ms, last_ms, told_ms) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET first_ms = MIN(first_ms, excluded.first_ms),
-             last_ms = MAX(last_ms, excluded.last_ms), told_ms = excluded.told_ms",
-    )?
-    .execute(params![visit, detector, first.timestamp_millis(), last.timestamp_millis(), now.timestamp_millis()])
-    .map(drop)
+) -> rusqlite::Result<usize> {
+    let sql = "INSERT INTO visit (id, detector, first_ms, last_ms, told_ms) VALUES (?, ?, ?, ?, ?)
+               ON CONFLICT (id) DO UPDATE SET first_ms = MIN(first_ms, excluded.first_ms),
+                   last_ms = MAX(last_ms, excluded.last_ms), told_ms = excluded.told_ms";
+    let [first, last, now] = [first, last, now].map(|at| at.timestamp_millis());
+    sql::execute(db, sql, params![visit, detector, first, last, now])
 }
 
-fn visit(row: &Row<'_>) -> rusqlite::Result<VisitRecord> {
-    let detail: Option<String> = row.get("detail")?;
-    Ok(VisitRecord {
-        visit: row.get("id")?,
-        detector: row.get("detector")?,
-        first_seen: time(row.get("first_ms")?),
-        last_seen: time(row.get("last_ms")?),
-        outcome: row.get::<_, Option<String>>("outcome")?.unwrap_or_default(),
-        reason: row.get("reason")?,
-        shots: Vec::new(),
-        actions: Vec::new(),
-        judged: Vec::new(),
-        detail: detail.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null),
-    })
-}
-
-/// Adds shots and actions, and the outcome of a visit that has not been closed.
+/// Adds what the rules made of it, and the outcome of a visit that has not been closed.
 fn complete(db: &Connection, sealer: Option<&Sealer>, mut record: VisitRecord) -> rusqlite::Result<VisitRecord> {
-    let mut shots = db.prepare_cached("SELECT * FROM shot WHERE visit = ? ORDER BY shot, seen_ms, sighting")?;
-    record.shots = shots.query_map([&record.visit], shot)?.collect::<Result<_, _>>()?;
-    let mut actions = db.prepare_cached("SELECT * FROM action WHERE visit = ? ORDER BY planned_ms, key")?;
-    record.actions = actions.query_map([&record.visit], action)?.collect::<Result<_, _>>()?;
-    let mut judged = db.prepare_cached("SELECT * FROM judged WHERE visit = ? ORDER BY seq")?;
-    let read = |row: &Row<'_>| judged_record(row, sealer, &record.visit);
-    let found = judged.query_map([&record.visit], read)?.collect::<Result<_, _>>()?;
-    record.judged = found;
+    let sql = "SELECT *, strftime('%Y-%m-%dT%H:%M:%fZ', judged_ms / 1000.0, 'unixepoch') AS judged_at
+               FROM judged WHERE visit = ? ORDER BY seq";
+    record.judged = sql::rows(db, sql, [&record.visit], |row| judged_record(row, sealer, &record.visit))?;
     if record.outcome.is_empty() {
         // `pending` ranks below every answer, but as long as one is out nothing is settled.
         let waits = record.shots.iter().find(|shot| shot.outcome == PENDING);
@@ -361,54 +308,21 @@ fn complete(db: &Connection, sealer: Option<&Sealer>, mut record: VisitRecord) -
     Ok(record)
 }
 
-fn shot(row: &Row<'_>) -> rusqlite::Result<ShotRecord> {
-    let (stored, settled): (i64, Option<i64>) = (row.get("stored_ms")?, row.get("settled_ms")?);
-    Ok(ShotRecord {
-        sighting: row.get("sighting")?,
-        shot: row.get("shot")?,
-        seen_at: time(row.get("seen_ms")?),
-        quality: row.get("quality")?,
-        stored_at: time(stored),
-        outcome: row.get::<_, Option<String>>("outcome")?.unwrap_or_else(|| PENDING.into()),
-        reason: row.get("reason")?,
-        tries: row.get("tries")?,
-        person: row.get("person")?,
-        confidence: row.get("confidence")?,
-        match_confidence: row.get("match_confidence")?,
-        late: row.get("late")?,
-        settled_after_ms: settled.map(|settled| settled - stored),
-    })
-}
-
-fn action(row: &Row<'_>) -> rusqlite::Result<ActionRecord> {
-    let (planned, ended): (i64, Option<i64>) = (row.get("planned_ms")?, row.get("ended_ms")?);
-    Ok(ActionRecord {
-        key: row.get("key")?,
-        rule: row.get("rule")?,
-        event: row.get("event")?,
-        action: row.get("action")?,
-        person: row.get("person")?,
-        state: row.get("state")?,
-        reason: row.get("reason")?,
-        ended_after_ms: ended.map(|ended| ended - planned),
-    })
-}
-
 fn judged_record(row: &Row<'_>, sealer: Option<&Sealer>, visit: &str) -> rusqlite::Result<JudgedRecord> {
     let sealed: Vec<u8> = row.get("record")?;
-    let rules = sealer.and_then(|sealer| sealer.open(Kind::Judged, visit, sealed));
+    let rules = sealer.and_then(|sealer| sealer.open_json(Kind::Judged, visit, sealed));
     Ok(JudgedRecord {
         sighting: row.get("sighting")?,
         event: row.get("event")?,
-        judged_at: time(row.get("judged_ms")?),
-        rules: rules.and_then(|rules| serde_json::from_slice(&rules).ok()).unwrap_or(Value::Null),
+        judged_at: row.get("judged_at")?,
+        rules: rules.unwrap_or(Value::Null),
     })
 }
 
 const PENDING: &str = "pending";
 
-/// What else is worth telling of a visit, without anybody's name; `None` for one that was opened again by its answer: what
-/// was told of it before says more.
+/// What else is worth telling of a visit, without anybody's name; `None` for one that was opened again by its answer:
+/// what was told of it before says more.
 fn detail(visit: &Visit) -> Option<Value> {
     let shot = |shot: &SentShot| {
         json!({
@@ -428,12 +342,8 @@ fn detail(visit: &Visit) -> Option<Value> {
     })
 }
 
-fn time(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// The start of an id as ids are written: lower case, dashes where they belong, also when they were left out. `None` for
-/// what starts no id.
+/// The start of an id as ids are written: lower case, dashes where they belong, also when they were left out. `None`
+/// for what starts no id.
 fn id_prefix(text: &str) -> Option<String> {
     let digits: String = text.trim().chars().filter(|c| *c != '-').collect::<String>().to_ascii_lowercase();
     if digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -1,7 +1,7 @@
 //! One outbox from within: every step goes to the disk, or to memory while the disk takes nothing.
 //!
-//! In: the calls of [`Outbox`](super::Outbox), one at a time. Out: their results. It keeps disk, memory and the order of
-//! sending in step; what each of them does is their own business.
+//! In: the calls of [`Outbox`](super::Outbox), one at a time. Out: their results. It keeps disk, memory and the order
+//! of sending in step; what each of them does is their own business.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,18 +11,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use telemetry::Repeated;
 use uuid::Uuid;
 
-use super::disk::{Disk, Opened};
-use super::error::OutboxError;
-use super::ledger;
-use super::memory::{self, Memory};
+use super::disk::Disk;
+use super::error::{OutboxError, storage};
+use super::memory::{self, Memory, STEP_OWN_BYTES};
 use super::open::{self, Look};
-use super::quarantine;
 use super::queue::{Bounds, Entry, Queue, Turn};
-use super::record::{self, Sealed, Stored};
+use super::record::{self, Stored};
+use super::seal::Kind;
 use super::store::{Place, Store, count};
 use super::terms::{Accepted, Answered, DropReason, Dropped, Figures, Presence, Queued, Settled};
-use super::{error, history};
-use crate::config::{Drain, OutboxConfig};
+use super::{history, ledger, quarantine, schema};
+use crate::config::OutboxConfig;
 use crate::crop::Sighting;
 use crate::rules::ActionRequest;
 use crate::visits::{ActionResult, Visit};
@@ -32,7 +31,6 @@ pub struct Inner {
     pub memory: Memory,
     /// What is stored, as far as the order of sending needs it; changed only after a commit.
     pub queue: Queue,
-    limits: Limits,
     /// Dropped outside `accept`; told by the next `tidy`.
     dropped: Vec<Dropped>,
     /// The queue has not been read from the file that is open now.
@@ -46,15 +44,6 @@ pub struct Inner {
     told: bool,
 }
 
-struct Limits {
-    bounds: Bounds,
-    max_age: Duration,
-    /// A sighting younger than this is live.
-    late_after: Duration,
-    history: TimeDelta,
-    drain: Drain,
-}
-
 /// How long a sighting the disk would not give waits until it is asked for again.
 const READ_AGAIN: Duration = Duration::from_secs(2);
 
@@ -62,15 +51,8 @@ impl Inner {
     pub fn open(state_dir: &Path, config: &OutboxConfig) -> Result<Self, OutboxError> {
         let mut inner = Self {
             disk: Disk::new(state_dir.into(), config.clone()),
-            memory: Memory::new(),
+            memory: Memory::default(),
             queue: Queue::default(),
-            limits: Limits {
-                bounds: Bounds { bytes: config.max_bytes, sightings: config.max_sightings as usize },
-                max_age: Duration::from_secs(u64::from(config.max_age_hours) * 3600),
-                late_after: Duration::from_millis(config.late_after_ms),
-                history: TimeDelta::days(config.history_days.into()),
-                drain: config.drain,
-            },
             dropped: Vec::new(),
             stale: true,
             failures: Repeated::default(),
@@ -78,26 +60,50 @@ impl Inner {
             spare: false,
             told: false,
         };
-        match inner.disk.open(Look::Pages).and_then(|_| inner.reload()) {
-            Err(error) if error.is_disk() => inner.failed(&error),
-            opened => opened?,
-        }
+        let opened = inner.disk.open(Look::Pages).and_then(|_| inner.reload());
+        inner.unless_the_disk_failed(opened)?;
         Ok(inner)
     }
 
-    /// Does something on the disk; `None` when it takes nothing.
+    /// A sighting younger than this is live.
+    fn late_after(&self) -> Duration {
+        Duration::from_millis(self.disk.config.late_after_ms)
+    }
+
+    /// Does something on the disk; `None` when it takes nothing. `operation` is what could not be done when it fails.
     pub fn on_disk<T>(
         &mut self,
-        work: impl FnOnce(&mut Store) -> Result<T, OutboxError>,
+        operation: &'static str,
+        work: impl FnOnce(&mut Store) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, OutboxError> {
         let Some(store) = self.disk.working() else { return Ok(None) };
-        match work(store) {
+        let done = work(store).map_err(storage(operation));
+        self.unless_the_disk_failed(done)
+    }
+
+    /// `None` for what the disk did not take, which is its fault and will pass.
+    fn unless_the_disk_failed<T>(&mut self, done: Result<T, OutboxError>) -> Result<Option<T>, OutboxError> {
+        match done {
             Err(error) if error.is_disk() => {
                 self.failed(&error);
                 Ok(None)
             }
             done => done.map(Some),
         }
+    }
+
+    /// Does something on the disk, or remembers that it is to be done there, for which memory takes about so many
+    /// bytes.
+    fn on_disk_or_later(
+        &mut self,
+        operation: &'static str,
+        bytes: usize,
+        write: impl Fn(&mut Store) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), OutboxError> {
+        if self.on_disk(operation, &write)?.is_none() {
+            self.memory.note(bytes, write);
+        }
+        Ok(())
     }
 
     /// Stores a sighting on the disk, or in memory where the disk does not take it.
@@ -111,26 +117,26 @@ impl Inner {
             entry.seen(sighting.arrived, instant)
         };
         let Some(store) = self.disk.working() else {
-            return self.remember(sighting, entry(record::size(sighting)), now);
+            return self.remember(sighting, entry(record::expected_size(sighting)), now);
         };
-        let sealed = Sealed::new(sighting, &store.sealer);
-        let new = entry(sealed.size());
-        let room = self.queue.make_room(&new, self.limits.bounds, instant, self.limits.late_after);
+        let sealed = record::seal(sighting, &store.sealer, Kind::Sighting);
+        let new = entry(record::size(&sealed));
+        let config = &self.disk.config;
+        let bounds = Bounds { bytes: config.max_bytes, sightings: config.max_sightings as usize };
+        let room = self.queue.make_room(&new, bounds, instant, self.late_after());
         let place = match room.refused {
             None => Place::Stored(&sealed),
             Some(worth) => Place::Ended(DropReason::Full(worth)),
         };
         let ended: Vec<_> =
             room.victims.iter().map(|(id, tries, worth)| (*id, *tries, DropReason::Full(*worth))).collect();
-        let taken = match self.on_disk(|store| store.accept(sighting, &place, &ended, now)) {
-            Ok(Some(taken)) => taken,
-            Ok(None) => return self.remember(sighting, new, now),
+        let accept = |store: &mut Store| store.accept(sighting, &place, &ended, now);
+        let taken = self.on_disk("store a sighting", accept).unwrap_or_else(|error| {
             // A mistake, of ours or of somebody else who writes to the file: a face must not be lost for it.
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a sighting is kept in memory");
-                return self.remember(sighting, new, now);
-            }
-        };
+            tracing::error!(error = &error as &dyn std::error::Error, "a sighting is kept in memory");
+            None
+        });
+        let Some(taken) = taken else { return self.remember(sighting, new, now) };
         let Some(taken) = taken else { return Accepted::default() };
         for (id, ..) in ended {
             self.queue.remove(id);
@@ -145,7 +151,7 @@ impl Inner {
 
     /// What is asked from here on shares one wait for the disk; false where that is not to be had.
     pub fn begin_group(&mut self) -> bool {
-        let began = self.on_disk(|store| store.begin_group());
+        let began = self.on_disk("write to the outbox", |store| schema::sync_at_commit(&store.db, false));
         let began = matches!(began, Ok(Some(())));
         self.group = began.then(Vec::new);
         began
@@ -154,7 +160,7 @@ impl Inner {
     /// Waits for the disk. Where that fails, what was accepted may or may not be on it: memory holds it until it is.
     pub fn end_group(&mut self) {
         let group = self.group.take().unwrap_or_default();
-        let ended = self.on_disk(|store| store.end_group());
+        let ended = self.on_disk("write to the outbox", |store| store.sync());
         if !matches!(ended, Ok(Some(()))) {
             for sighting in group.iter().filter(|sighting| self.queue.only_in_memory(sighting.id)) {
                 self.memory.keep(sighting);
@@ -169,7 +175,7 @@ impl Inner {
             return Accepted::default();
         }
         new.in_memory = true;
-        let room = self.queue.make_room(&new, memory::WAITING, Instant::now(), self.limits.late_after);
+        let room = self.queue.make_room(&new, memory::WAITING, Instant::now(), self.late_after());
         self.memory.keep(sighting);
         let mut gone = Vec::new();
         for (id, tries, _) in room.victims {
@@ -190,7 +196,7 @@ impl Inner {
     pub fn next(&mut self, now: Instant, turn: Turn) -> Result<Option<Queued>, OutboxError> {
         let mut readable = self.disk.readable().is_some();
         loop {
-            let (late_after, drain) = (self.limits.late_after, self.limits.drain);
+            let (late_after, drain) = (self.late_after(), self.disk.config.drain);
             let within = |entry: &Entry| readable || entry.in_memory;
             let taken = self.queue.take(now, late_after, drain, turn, within);
             let Some((id, arrived, tries)) = taken else { return Ok(None) };
@@ -202,114 +208,111 @@ impl Inner {
                 Some(Ok(Stored::Unreadable)) => self.discard(&[(id, tries)], DropReason::Unreadable)?,
                 Some(Ok(Stored::Gone)) => {
                     let erased = self.queue.remove(id).map(|entry| told(&entry, DropReason::Erased));
-                    count(erased.as_slice());
-                    self.dropped.extend(erased);
+                    self.tell_later(erased.into_iter().collect());
                 }
                 // Not its fault: it stays, and what memory holds goes first.
-                Some(Err(error)) => {
+                unread => {
                     self.queue.put_back(id, now + READ_AGAIN);
-                    if !error.is_disk() {
-                        return Err(error);
+                    readable = false;
+                    if let Some(error) = unread.and_then(Result::err) {
+                        self.unless_the_disk_failed(Err::<(), _>(storage("read a sighting")(error)))?;
                     }
-                    self.failed(&error);
-                    readable = false;
-                }
-                None => {
-                    self.queue.put_back(id, now + READ_AGAIN);
-                    readable = false;
                 }
             }
         }
     }
 
-    pub fn answered(&mut self, answered: &Answered, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
-        let tries = self.queue.get(answered.sighting).map_or(0, |entry| entry.tries);
-        let settled = self.on_disk(|store| store.answered(answered, tries, now))?;
-        let Some(entry) = self.queue.remove(answered.sighting) else { return Ok(settled.unwrap_or_default()) };
+    pub fn answered(&mut self, answered: Answered, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
+        let (sighting, outcome) = (answered.sighting, answered.outcome);
+        let tries = self.queue.get(sighting).map_or(0, |entry| entry.tries);
+        let settled = self.on_disk("record an answer", |store| store.answered(&answered, tries, now))?;
+        let Some(entry) = self.queue.remove(sighting) else { return Ok(settled.unwrap_or_default()) };
         let settled = settled.unwrap_or_else(|| self.answered_in_memory(answered, tries, now));
         if settled.first {
-            self.queue.told(entry.visit, answered.outcome.as_str());
-            metrics::counter!("doorward_outbox_answered_total", "outcome" => answered.outcome.as_str()).increment(1);
+            self.queue.told(entry.visit, outcome.as_str());
+            metrics::counter!("doorward_outbox_answered_total", "outcome" => outcome.as_str()).increment(1);
         }
         Ok(settled)
     }
 
-    pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
-        if let Some(planned) = self.on_disk(|store| store.presence(presence, now))? {
-            return Ok(planned);
-        }
-        let presence = Presence { requests: self.new_ones(&presence.requests), ..presence.clone() };
-        let keys = keys(&presence.requests);
-        self.memory.presence(presence, now);
-        Ok(keys)
+    fn answered_in_memory(&mut self, mut answered: Answered, tries: u32, now: DateTime<Utc>) -> Settled {
+        let planned = self.plan_in_memory(&mut answered.requests);
+        let see = self.memory.take(answered.sighting, now);
+        let texts = answered.judged.iter().map(|judged| &judged.rules);
+        let bytes = memory::bytes_of(texts.chain(answered.requests.iter().map(|request| &request.inputs)))
+            + STEP_OWN_BYTES * (1 + 2 * answered.refused.len());
+        self.memory.note(bytes, move |store| {
+            see(store)?;
+            store.answered(&answered, tries, now).map(drop)
+        });
+        Settled { first: true, planned }
     }
 
-    fn answered_in_memory(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> Settled {
-        let answered = Answered { requests: self.new_ones(&answered.requests), ..answered.clone() };
-        let planned = keys(&answered.requests);
-        self.memory.answered(answered, tries, now);
-        Settled { first: true, planned }
+    pub fn presence(&mut self, mut presence: Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
+        if let Some(planned) = self.on_disk("record who is present", |store| store.presence(&presence, now))? {
+            return Ok(planned);
+        }
+        let planned = self.plan_in_memory(&mut presence.requests);
+        let texts = presence.stays.iter().chain(presence.judged.iter().map(|judged| &judged.rules));
+        let bytes = memory::bytes_of(texts.chain(presence.requests.iter().map(|request| &request.inputs)));
+        self.memory.note(bytes, move |store| store.presence(&presence, now).map(drop));
+        Ok(planned)
     }
 
     /// See [`Outbox::postpone`](super::Outbox::postpone).
     pub fn postpone(&mut self, sighting: Uuid, until: Instant, reason: &str) -> Result<(), OutboxError> {
-        let Some(tries) = self.queue.postpone(sighting, until) else { return Ok(()) };
-        // Every try would cost a write; the first and then ever fewer tell enough.
-        if !tries.is_power_of_two() {
-            return Ok(());
+        match self.queue.postpone(sighting, until) {
+            // Every try would cost a write; the first and then ever fewer tell enough.
+            Some(tries) if tries.is_power_of_two() => {
+                let note = |store: &mut Store| history::shot_waits(&store.db, sighting, tries, reason);
+                self.on_disk("note why a sighting waits", note).map(drop)
+            }
+            _ => Ok(()),
         }
-        let note = |store: &mut Store| {
-            let noted = history::shot_waits(&store.db, sighting, tries, reason);
-            noted.map_err(error::storage("note why a sighting waits"))
-        };
-        self.on_disk(note).map(drop)
     }
 
     /// A claimed action ended.
-    pub fn finish(&mut self, key: &str, result: &ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        if self.on_disk(|store| store.finish(key, result, now))?.is_none() {
-            self.memory.finished(key, result, now);
-        }
-        Ok(())
+    pub fn finish(&mut self, key: String, result: ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        self.on_disk_or_later("record the end of an action", key.len(), move |store| {
+            ledger::finish(&store.db, &key, &result, now).map(drop)
+        })
     }
 
     /// A visit is over.
-    pub fn visit_closed(&mut self, visit: &Arc<Visit>, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        if self.on_disk(|store| store.visit_closed(visit, now))?.is_none() {
-            self.memory.closed(visit, now);
-        }
-        Ok(())
+    pub fn visit_closed(&mut self, visit: Arc<Visit>, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        let bytes = STEP_OWN_BYTES * (visit.shots.len() + visit.actions.len());
+        self.on_disk_or_later("record a visit", bytes, move |store| store.visit_closed(&visit, now))
     }
 
-    /// Actions that have not been planned before, as far as memory and a disk that can be read tell.
-    fn new_ones(&self, actions: &[ActionRequest]) -> Vec<ActionRequest> {
-        let mut new: Vec<ActionRequest> = Vec::new();
-        for action in actions {
-            let known = self.memory.may_claim(&action.key).is_some()
-                || new.iter().any(|other| other.key == action.key)
-                || memory::planned_before(self.disk.readable(), &action.key);
-            if !known {
-                new.push(action.clone());
+    /// Leaves of the actions those that have not been planned before, as far as memory and a disk that can be read
+    /// tell; gives their keys.
+    fn plan_in_memory(&mut self, actions: &mut Vec<ActionRequest>) -> Vec<String> {
+        actions.retain(|ActionRequest { key, .. }| {
+            let new = self.memory.may_claim(key).is_none() && self.state_on_disk(key).flatten().is_none();
+            if new {
+                self.memory.planned(key);
             }
-        }
-        new
+            new
+        });
+        actions.iter().map(|action| action.key.clone()).collect()
     }
 
-    pub fn claim(&mut self, key: &str) -> Result<bool, OutboxError> {
-        let may = match self.memory.may_claim(key) {
+    /// What a disk that can be read says an action is at.
+    fn state_on_disk(&self, key: &str) -> Option<Option<String>> {
+        self.disk.readable().and_then(|store| ledger::state(&store.db, key).ok())
+    }
+
+    pub fn claim(&mut self, key: String) -> Result<bool, OutboxError> {
+        let may = match self.memory.may_claim(&key) {
             Some(may) => may,
-            None => match self.on_disk(|store| store.claim(key))? {
+            None => match self.on_disk("claim an action", |store| ledger::claim(&store.db, &key))? {
                 Some(claimed) => return Ok(claimed),
                 // It was planned, or nobody would ask; whether it has been claimed a disk that can be read still tells.
-                None => self
-                    .disk
-                    .readable()
-                    .and_then(|store| ledger::state(&store.db, key).ok())
-                    .is_none_or(|state| state.as_deref() == Some("planned")),
+                None => self.state_on_disk(&key).is_none_or(|state| state.as_deref() == Some("planned")),
             },
         };
         if may {
-            self.memory.claimed(key, Utc::now());
+            self.memory.claimed(key);
         }
         Ok(may)
     }
@@ -317,31 +320,36 @@ impl Inner {
     /// Ends sightings without an answer, in one step.
     pub fn discard(&mut self, sightings: &[(Uuid, u32)], reason: DropReason) -> Result<(), OutboxError> {
         let now = Utc::now();
-        let on_disk = self.on_disk(|store| store.discard(sightings, reason, now))?;
+        let on_disk = self.on_disk("drop a sighting", |store| store.discard(sightings, reason, now))?;
         let entries: Vec<_> = sightings.iter().filter_map(|(id, _)| self.queue.remove(*id)).collect();
         let dropped = on_disk.unwrap_or_else(|| {
             sightings.iter().for_each(|(id, tries)| self.memory.dropped(*id, *tries, reason, now));
             entries.iter().map(|entry| told(entry, reason)).collect()
         });
+        self.tell_later(dropped);
+        Ok(())
+    }
+
+    /// Counts what has ended, and keeps it for the next [`tidy`](Self::tidy).
+    fn tell_later(&mut self, dropped: Vec<Dropped>) {
         count(&dropped);
         self.dropped.extend(dropped);
-        Ok(())
     }
 
     /// See [`Outbox::tidy`](super::Outbox::tidy); without giving disk space back.
     pub fn tidy(&mut self, now: DateTime<Utc>) -> Result<Vec<Dropped>, OutboxError> {
-        let old = self.queue.older_than(self.limits.max_age, now, Instant::now());
+        let max_age = Duration::from_secs(u64::from(self.disk.config.max_age_hours) * 3600);
+        let old = self.queue.older_than(max_age, now, Instant::now());
         // Many small transactions: an outage that ends must not hold up a visitor.
         for batch in old.chunks(32) {
             self.discard(batch, DropReason::TooOld)?;
         }
-        let history = self.limits.history;
-        let age = TimeDelta::from_std(self.limits.max_age).unwrap_or(TimeDelta::MAX);
+        let history = TimeDelta::days(self.disk.config.history_days.into());
         let folder = open::directory(&self.disk.state_dir);
-        self.on_disk(|store| {
-            store.forget(now, history, age)?;
-            quarantine::expire(&folder, now, history)
-        })?;
+        if self.on_disk("forget what is beyond its time", |store| store.forget(now, history))?.is_some() {
+            let expired = quarantine::expire(&folder, now, history);
+            self.unless_the_disk_failed(expired)?;
+        }
         self.spare = self.queue.len() == 0;
         Ok(std::mem::take(&mut self.dropped))
     }
@@ -351,9 +359,10 @@ impl Inner {
         if !std::mem::take(&mut self.spare) {
             return false;
         }
-        self.spare = matches!(self.on_disk(|store| store.give_back()), Ok(Some(true)));
+        let given = self.on_disk("give disk space back", |store| schema::give_back(&store.db));
+        self.spare = matches!(given, Ok(Some(true)));
         if !self.spare
-            && let Err(error) = self.on_disk(|store| store.empty_log())
+            && let Err(error) = self.on_disk("empty the write-ahead log", |store| schema::empty_log(&store.db))
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "the outbox's log stays as long as it is");
         }
@@ -381,31 +390,29 @@ impl Inner {
     fn write_missed(&mut self) -> Result<bool, OutboxError> {
         if let Some(look) = self.disk.needs_opening() {
             self.disk.close();
-            self.stale |= self.disk.open(look)? == Opened::New;
+            self.stale |= self.disk.open(look)?;
         }
-        let Some(store) = self.disk.on_trial() else { return Ok(false) };
-        store.probe()?;
+        let Some(store) = &mut self.disk.store else { return Ok(false) };
+        store.probe().map_err(storage("write to the outbox"))?;
         if !self.memory.write_steps(store)? {
             return Ok(false);
         }
         self.reload()?;
-        let Some(store) = self.disk.on_trial() else { return Ok(false) };
+        let Some(store) = &mut self.disk.store else { return Ok(false) };
         self.memory.write_waiting(store, &mut self.queue)
     }
 
     /// Reads the queue from the file, where it is another one than before.
     fn reload(&mut self) -> Result<(), OutboxError> {
-        let Some(store) = self.disk.on_trial().filter(|_| self.stale) else { return Ok(()) };
+        let Some(store) = self.disk.store.as_mut().filter(|_| self.stale) else { return Ok(()) };
         let mut found = Queue::default();
-        store.load(&mut found)?;
+        store.load(&mut found).map_err(storage("read the queue"))?;
         let lost = self.queue.reconcile(found);
         self.stale = false;
         let ids: Vec<_> = lost.iter().map(|entry| (entry.id, entry.tries)).collect();
         // Those whose history was saved get their end there.
-        store.discard(&ids, DropReason::Damaged, Utc::now())?;
-        let dropped: Vec<_> = lost.iter().map(|entry| told(entry, DropReason::Damaged)).collect();
-        count(&dropped);
-        self.dropped.extend(dropped);
+        store.discard(&ids, DropReason::Damaged, Utc::now()).map_err(storage("drop a sighting"))?;
+        self.tell_later(lost.iter().map(|entry| told(entry, DropReason::Damaged)).collect());
         Ok(())
     }
 
@@ -433,10 +440,6 @@ impl Inner {
         metrics::gauge!("doorward_outbox_memory_sightings").set(figures.in_memory as f64);
         figures
     }
-}
-
-fn keys(actions: &[ActionRequest]) -> Vec<String> {
-    actions.iter().map(|action| action.key.clone()).collect()
 }
 
 /// A sighting that ended while the disk could not tell its detector.

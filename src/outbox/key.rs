@@ -1,8 +1,8 @@
 //! Where the key of the outbox comes from: the configuration, or a file made once.
 //!
-//! In: the configuration and the state directory. Out: 32 bytes. The file is on the disk before anything is sealed with it;
-//! one that makes no sense is put aside and another made, so that what was sealed with the old one can be read again when
-//! that comes back.
+//! In: the configuration and the state directory. Out: 32 bytes. The file is on the disk before anything is sealed with
+//! it; one that makes no sense is put aside and another made, so that what was sealed with the old one can be read
+//! again when that comes back.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::error::OutboxError;
+use super::error::{OutboxError, on_file};
+use super::wipe;
 use crate::config::OutboxConfig;
 
 /// Beside the folder of the outbox, so that a copy of that does not take it along.
@@ -35,12 +36,11 @@ pub fn existing_or_new(state_dir: &Path, config: &OutboxConfig) -> Result<Key, O
     let path = path(state_dir);
     if path.exists() {
         let aside = path.with_file_name(format!("{FILE}.damaged-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ")));
-        let wrong = |source| OutboxError::Directory { operation: "put aside", path: path.clone(), source };
-        fs::rename(&path, &aside).map_err(wrong)?;
+        fs::rename(&path, &aside).map_err(on_file("put aside", &path))?;
         tracing::warn!(aside = %aside.display(), "the file with the outbox's key holds no key and was put aside");
     }
     let key = Key::new(rand::random());
-    write(&path, &key).map_err(|source| OutboxError::Directory { operation: "write", path: path.clone(), source })?;
+    write(&path, &key).map_err(on_file("write", &path))?;
     tracing::warn!(
         file = %path.display(),
         "a key was made for what the outbox stores: it protects what leaves this machine without the file, not against \
@@ -56,32 +56,24 @@ pub fn path(state_dir: &Path) -> PathBuf {
 
 /// `None` without the file, or when no key is in it.
 fn read(path: &Path) -> Result<Option<Key>, OutboxError> {
-    let wrong = |operation| move |source| OutboxError::Directory { operation, path: path.into(), source };
-    let mut file = match File::open(path) {
+    let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(wrong("read"))?,
+        file => file.map_err(on_file("read", path))?,
     };
-    let open_to_others = file.metadata().map_err(wrong("read"))?.permissions().mode() & 0o077 != 0;
+    let open_to_others = file.metadata().map_err(on_file("read", path))?.permissions().mode() & 0o077 != 0;
     if open_to_others {
         let closed = file.set_permissions(fs::Permissions::from_mode(0o600)).is_ok();
         tracing::warn!(file = %path.display(), closed, "others could read the outbox's key");
     }
-    let mut text = Zeroizing::new([0; 66]);
-    let mut length = 0;
-    while length < text.len() {
-        match file.read(&mut text[length..]).map_err(wrong("read"))? {
-            0 => break,
-            read => length += read,
-        }
-    }
+    // With room for all that is read, so that no copy of it is left in memory.
+    let mut text = Zeroizing::new(Vec::with_capacity(1 << 10));
+    file.take(66).read_to_end(&mut text).map_err(on_file("read", path))?;
     let mut key = Key::default();
-    let digits = text[..length].trim_ascii();
-    Ok(hex::decode_to_slice(digits, key.as_mut_slice()).is_ok().then_some(key))
+    Ok(hex::decode_to_slice(text.trim_ascii(), key.as_mut_slice()).is_ok().then_some(key))
 }
 
 /// On the disk when this returns, whole.
 fn write(path: &Path, key: &Key) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
     let unfinished = path.with_extension("key.new");
     let mut text = Zeroizing::new([0; 65]);
     hex::encode_to_slice(key.as_slice(), &mut text[..64]).map_err(io::Error::other)?;
@@ -90,7 +82,7 @@ fn write(path: &Path, key: &Key) -> io::Result<()> {
     file.write_all(text.as_slice())?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
-    File::open(folder)?.sync_all()
+    wipe::sync_folder_of(path)
 }
 
 #[cfg(test)]

@@ -1,26 +1,26 @@
 //! What the disk did not take: sightings that wait, and what has happened since, to be written when it does again.
 //!
-//! In: what the outbox would have written. Out: the same, once, in the order it happened. All of it together is bounded in
-//! bytes, however long the disk stays away; what no longer fits is forgotten, oldest first, counted. Within this life of the
-//! process a key is claimed once here, too; whoever pulls the plug before the disk is back may see a telling action again
-//! after the restart, never an actuator.
+//! In: what the outbox would have written. Out: the same, once, in the order it happened. All of it together is bounded
+//! in bytes, however long the disk stays away; what no longer fits is forgotten, oldest first, counted. Within this
+//! life of the process a key is claimed once here, too; whoever pulls the plug before the disk is back may see a
+//! telling action again after the restart, never an actuator.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::error::OutboxError;
+use super::error::{OutboxError, storage};
 use super::ledger;
 use super::queue::{Bounds, Queue};
-use super::record::Sealed;
+use super::record;
+use super::seal::Kind;
 use super::store::{Place, Store};
-use super::terms::{Answered, DropReason, Presence};
+use super::terms::DropReason;
 use crate::crop::Sighting;
-use crate::rules::ActionRequest;
-use crate::visits::{ActionResult, Visit};
+use crate::rules::Newest;
 
 /// Pictures memory may hold: some hundred visitors. With [`STEP_BYTES`], [`REMEMBERED`] and what an allocator
 /// adds, the process grows by less than 16 MiB.
@@ -33,110 +33,90 @@ const STEP_BYTES: usize = 2 << 20;
 const REMEMBERED: usize = 4000;
 /// Steps written at once, between which a visitor can come in.
 const AT_ONCE: usize = 50;
+/// What cannot be done when it fails.
+const WRITE_MISSED: &str = "write what the disk had missed";
+/// What a step takes in memory beside its texts, about.
+pub const STEP_OWN_BYTES: usize = 400;
 
+#[derive(Default)]
 pub struct Memory {
     waiting: HashMap<Uuid, Sighting>,
     steps: VecDeque<Step>,
     step_bytes: usize,
     /// Actions that were planned or claimed here, and whether they have been claimed.
-    keys: Recent<String, bool>,
+    keys: Newest<String, bool, REMEMBERED>,
     /// Sightings that came in here, waiting or not.
-    seen: Recent<Uuid, ()>,
-}
-
-/// The newest of what came in; the oldest are forgotten.
-struct Recent<K, V> {
-    known: HashMap<K, V>,
-    order: VecDeque<K>,
+    seen: Newest<Uuid, (), REMEMBERED>,
 }
 
 /// Something that happened while the disk took nothing.
 struct Step {
-    at: DateTime<Utc>,
-    what: Happened,
+    /// What it takes in memory, about.
+    bytes: usize,
+    write: WriteStep,
 }
 
-enum Happened {
-    Answered {
-        /// The sighting without its pictures, when the disk has never seen it.
-        unseen: Option<Box<Sighting>>,
-        answered: Box<Answered>,
-        tries: u32,
-    },
-    Dropped {
-        unseen: Option<Box<Sighting>>,
-        sighting: Uuid,
-        tries: u32,
-        reason: DropReason,
-    },
-    Presence(Box<Presence>),
-    Claimed {
-        key: String,
-    },
-    Finished {
-        key: String,
-        result: ActionResult,
-    },
-    Closed(Arc<Visit>),
-}
+/// Writes what happened, as it would have been written then.
+type WriteStep = Box<dyn Fn(&mut Store) -> rusqlite::Result<()> + Send>;
 
 impl Memory {
-    pub fn new() -> Self {
-        Self {
-            waiting: HashMap::new(),
-            steps: VecDeque::new(),
-            step_bytes: 0,
-            keys: Recent::new(),
-            seen: Recent::new(),
-        }
-    }
-
     pub fn keep(&mut self, sighting: &Sighting) {
-        self.seen.put(sighting.id, ());
+        self.seen.get_or_add(sighting.id);
         self.waiting.insert(sighting.id, sighting.clone());
     }
 
     /// Whether it came in here before.
     pub fn has_seen(&self, sighting: Uuid) -> bool {
-        self.seen.known.contains_key(&sighting)
+        self.seen.get(&sighting).is_some()
     }
 
     pub fn get(&self, sighting: Uuid) -> Option<&Sighting> {
         self.waiting.get(&sighting)
     }
 
-    pub fn answered(&mut self, answered: Answered, tries: u32, at: DateTime<Utc>) {
-        self.plan(&answered.requests);
-        let unseen = self.take(answered.sighting);
-        self.note(at, Happened::Answered { unseen, answered: Box::new(answered), tries });
+    /// A sighting that waited here has ended. Gives what gives it its place in the history, where the disk has never
+    /// seen it.
+    pub fn take(&mut self, sighting: Uuid, at: DateTime<Utc>) -> impl Fn(&mut Store) -> rusqlite::Result<()> + use<> {
+        let unseen = self.waiting.remove(&sighting);
+        let unseen = unseen.map(|it| Sighting { expanded: Bytes::new(), aligned: None, embedding: None, ..it });
+        move |store| match &unseen {
+            Some(sighting) => store.accept(sighting, &Place::Past, &[], at).map(drop),
+            None => Ok(()),
+        }
     }
 
-    pub fn presence(&mut self, presence: Presence, at: DateTime<Utc>) {
-        self.plan(&presence.requests);
-        self.note(at, Happened::Presence(Box::new(presence)));
-    }
-
+    /// A sighting ended without an answer, which has been counted.
     pub fn dropped(&mut self, sighting: Uuid, tries: u32, reason: DropReason, at: DateTime<Utc>) {
-        let unseen = self.take(sighting);
-        self.note(at, Happened::Dropped { unseen, sighting, tries, reason });
+        let see = self.take(sighting, at);
+        self.note(STEP_OWN_BYTES, move |store| {
+            see(store)?;
+            store.discard(&[(sighting, tries)], reason, at).map(drop)
+        });
     }
 
     /// Whether the key was planned or claimed here, and if so whether it may be claimed now.
     pub fn may_claim(&self, key: &str) -> Option<bool> {
-        self.keys.known.get(key).map(|claimed| !claimed)
+        self.keys.get(key).map(|claimed| !claimed)
     }
 
-    pub fn claimed(&mut self, key: &str, at: DateTime<Utc>) {
-        self.keys.put(key.into(), true);
-        self.note(at, Happened::Claimed { key: key.into() });
+    pub fn planned(&mut self, key: &str) {
+        *self.keys.get_or_add(key.into()) = false;
     }
 
-    pub fn finished(&mut self, key: &str, result: &ActionResult, at: DateTime<Utc>) {
-        self.note(at, Happened::Finished { key: key.into(), result: result.clone() });
+    pub fn claimed(&mut self, key: String) {
+        *self.keys.get_or_add(key.clone()) = true;
+        self.note(key.len(), move |store| ledger::claim(&store.db, &key).map(drop));
     }
 
-    pub fn closed(&mut self, visit: &Arc<Visit>, at: DateTime<Utc>) {
-        self.note(at, Happened::Closed(Arc::clone(visit)));
+    /// Remembers what has to be written once the disk takes it, and about how many bytes it takes until then.
+    pub fn note(&mut self, bytes: usize, write: impl Fn(&mut Store) -> rusqlite::Result<()> + Send + 'static) {
+        let step = Step { bytes: STEP_OWN_BYTES + bytes, write: Box::new(write) };
+        self.step_bytes += step.bytes;
+        self.steps.push_back(step);
+        while self.step_bytes > STEP_BYTES {
+            metrics::counter!("doorward_outbox_steps_lost_total").increment(1);
+            self.forget_oldest_step();
+        }
     }
 
     /// Sightings that wait here.
@@ -144,12 +124,12 @@ impl Memory {
         self.waiting.len()
     }
 
-    /// Writes some of what has happened; true when nothing of it is left. What the disk refuses for a reason of its own is
-    /// forgotten: it would be refused for ever.
+    /// Writes some of what has happened; true when nothing of it is left. What the disk refuses for a reason of its own
+    /// is forgotten: it would be refused for ever.
     pub fn write_steps(&mut self, store: &mut Store) -> Result<bool, OutboxError> {
         for _ in 0..AT_ONCE {
             let Some(step) = self.steps.front() else { return Ok(true) };
-            forgive(step.write(store))?;
+            forgive((step.write)(store))?;
             self.forget_oldest_step();
         }
         Ok(self.steps.is_empty())
@@ -160,12 +140,12 @@ impl Memory {
         let some: Vec<Uuid> = self.waiting.keys().copied().take(AT_ONCE).collect();
         for id in some {
             let sighting = &self.waiting[&id];
-            let sealed = Sealed::new(sighting, &store.sealer);
+            let sealed = record::seal(sighting, &store.sealer, Kind::Sighting);
             let taken = forgive(store.accept(sighting, &Place::Stored(&sealed), &[], Utc::now()))?.flatten();
             // What failed then may have reached the disk all the same.
             let place = match taken {
                 Some(taken) => taken.place,
-                None => store.place(id)?,
+                None => store.place(id).map_err(storage(WRITE_MISSED))?,
             };
             match place {
                 Some((seq, bytes)) => queue.moved(id, seq, bytes),
@@ -174,110 +154,27 @@ impl Memory {
             self.waiting.remove(&id);
         }
         if self.waiting.is_empty() {
-            *self = Self::new();
+            *self = Self::default();
         }
         Ok(self.waiting.is_empty())
     }
 
-    fn plan(&mut self, planned: &[ActionRequest]) {
-        planned.iter().for_each(|action| self.keys.put(action.key.clone(), false));
-    }
-
-    fn take(&mut self, sighting: Uuid) -> Option<Box<Sighting>> {
-        let sighting = self.waiting.remove(&sighting)?;
-        Some(Box::new(Sighting { expanded: bytes::Bytes::new(), aligned: None, embedding: None, ..sighting }))
-    }
-
-    fn note(&mut self, at: DateTime<Utc>, what: Happened) {
-        let step = Step { at, what };
-        self.step_bytes += step.bytes();
-        self.steps.push_back(step);
-        while self.step_bytes > STEP_BYTES {
-            metrics::counter!("doorward_outbox_steps_lost_total").increment(1);
-            self.forget_oldest_step();
-        }
-    }
-
     fn forget_oldest_step(&mut self) {
         if let Some(step) = self.steps.pop_front() {
-            self.step_bytes -= step.bytes();
+            self.step_bytes -= step.bytes;
         }
     }
 }
 
-impl<K: Hash + Eq + Clone, V> Recent<K, V> {
-    fn new() -> Self {
-        Self { known: HashMap::new(), order: VecDeque::new() }
-    }
-
-    fn put(&mut self, key: K, value: V) {
-        if self.known.insert(key.clone(), value).is_none() {
-            self.order.push_back(key);
-        }
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-    }
-}
-
-impl Step {
-    /// What it takes in memory, about: a JSON value takes a few times its text.
-    fn bytes(&self) -> usize {
-        const OWN: usize = 400;
-        const PER_TEXT: usize = 4;
-        let request = |request: &ActionRequest| OWN + PER_TEXT * request.inputs.to_string().len();
-        OWN + match &self.what {
-            Happened::Answered { unseen, answered, .. } => {
-                let judged = answered.judged.iter().map(|judged| PER_TEXT * judged.rules.to_string().len());
-                let refused = answered.refused.len() * 2 * OWN;
-                unseen.as_ref().map_or(0, |_| OWN)
-                    + judged.sum::<usize>()
-                    + refused
-                    + answered.requests.iter().map(request).sum::<usize>()
-            }
-            Happened::Presence(presence) => {
-                let texts = presence.stays.iter().chain(presence.judged.iter().map(|judged| &judged.rules));
-                texts.map(|text| OWN + PER_TEXT * text.to_string().len()).sum::<usize>()
-                    + presence.requests.iter().map(request).sum::<usize>()
-            }
-            Happened::Closed(visit) => OWN * (1 + visit.shots.len() + visit.actions.len()),
-            Happened::Dropped { .. } => OWN,
-            Happened::Claimed { key } | Happened::Finished { key, .. } => key.len(),
-        }
-    }
-
-    fn write(&self, store: &mut Store) -> Result<(), OutboxError> {
-        match &self.what {
-            Happened::Answered { unseen, answered, tries } => {
-                see(store, unseen.as_deref(), self.at)?;
-                store.answered(answered, *tries, self.at).map(drop)
-            }
-            Happened::Dropped { unseen, sighting, tries, reason } => {
-                see(store, unseen.as_deref(), self.at)?;
-                // Counted when it happened.
-                store.discard(&[(*sighting, *tries)], *reason, self.at).map(drop)
-            }
-            Happened::Presence(presence) => store.presence(presence, self.at).map(drop),
-            Happened::Claimed { key } => store.claim(key).map(drop),
-            Happened::Finished { key, result } => store.finish(key, result, self.at),
-            Happened::Closed(visit) => store.visit_closed(visit, self.at),
-        }
-    }
-}
-
-/// A sighting that came and went while the disk took nothing gets its place in the history.
-fn see(store: &mut Store, unseen: Option<&Sighting>, at: DateTime<Utc>) -> Result<(), OutboxError> {
-    match unseen {
-        Some(sighting) => store.accept(sighting, &Place::Past, &[], at).map(drop),
-        None => Ok(()),
-    }
+/// What JSON values take in memory, about: each a few times its text.
+pub fn bytes_of<'a>(values: impl Iterator<Item = &'a Value>) -> usize {
+    const PER_TEXT: usize = 4;
+    values.map(|value| STEP_OWN_BYTES + PER_TEXT * value.to_string().len()).sum()
 }
 
 /// `None` for what is refused although the disk works.
-fn forgive<T>(written: Result<T, OutboxError>) -> Result<Option<T>, OutboxError> {
-    match written {
+fn forgive<T>(written: rusqlite::Result<T>) -> Result<Option<T>, OutboxError> {
+    match written.map_err(storage(WRITE_MISSED)) {
         Err(error) if !error.is_disk() => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -288,10 +185,4 @@ fn forgive<T>(written: Result<T, OutboxError>) -> Result<Option<T>, OutboxError>
         }
         written => written.map(Some),
     }
-}
-
-/// Whether an action has been planned on a disk that can still be read.
-pub fn planned_before(store: Option<&Store>, key: &str) -> bool {
-    let state = store.and_then(|store| ledger::state(&store.db, key).ok());
-    state.flatten().is_some()
 }

@@ -1,9 +1,9 @@
 //! The durable queue: a sighting is on disk before it is sent, and leaves when its answer has been handled.
 //!
 //! In: sightings, answers, planned actions. Out: the next sighting to send, the leave to perform an action (given once
-//! for each key, ever), and what became of a visit. It knows SQLite and files; it does not know the engine, the rules or
-//! the actions, only their ids and outcomes, which it keeps in types of its own. A disk that fails stops nothing: memory
-//! takes over, within bounds, until the disk is back.
+//! for each key, ever), and what became of a visit. It knows SQLite and files; it does not know the engine, the rules
+//! or the actions, only their ids and outcomes, which it keeps in types of its own. A disk that fails stops nothing:
+//! memory takes over, within bounds, until the disk is back.
 //!
 //! ```text
 //! accept ──▶ ready ──next──▶ in flight ──answered──▶ gone; recognition recorded, actions planned
@@ -27,6 +27,7 @@ mod queue;
 mod record;
 mod schema;
 mod seal;
+mod sql;
 mod stays;
 mod store;
 mod terms;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use derive_more::Debug;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -70,7 +72,8 @@ use thread::Thread;
 /// writes to the file: every call that changes something is asked of it and answered once it is on disk, whoever waits
 /// for that with [`Reply::wait`] or, in async code, with `.await`. A failing disk is told by [`Outbox::figures`]; the
 /// errors of the calls are mistakes of the program or of somebody else who writes to the file.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
+#[debug("Outbox")]
 pub struct Outbox(Arc<Thread>);
 
 /// What was asked of the outbox's thread: the answer, once it is on disk.
@@ -105,8 +108,8 @@ impl Outbox {
         self.ask(move |inner| Ok(inner.accept(&sighting, Utc::now())))
     }
 
-    /// The sighting to send now, which is then in flight until it is answered or postponed: the newest live one, else of
-    /// the backlog.
+    /// The sighting to send now, which is then in flight until it is answered or postponed: the newest live one, else
+    /// of the backlog.
     pub fn next(&self, now: Instant) -> Reply<Option<Queued>> {
         self.next_of(now, Turn::Any)
     }
@@ -122,74 +125,78 @@ impl Outbox {
         self.ask(move |inner| inner.postpone(sighting, until, &reason))
     }
 
-    /// The answer is in: in one transaction the sighting and its pictures go, the answer is recorded, and the actions are
-    /// planned whose keys are new. A sighting answered before changes nothing.
+    /// The answer is in: in one transaction the sighting and its pictures go, the answer is recorded, and the actions
+    /// are planned whose keys are new. A sighting answered before changes nothing.
     pub fn answered(&self, answered: Answered) -> Reply<Settled> {
-        self.ask(move |inner| inner.answered(&answered, Utc::now()))
+        self.ask(move |inner| inner.answered(answered, Utc::now()))
     }
 
     /// Who is present at a detector now, as [`stays`](Self::stays) gives them back after a restart, and the actions for
-    /// those who have just left, with what the rules made of that: all of it or nothing. Gives the keys that were planned
-    /// now and not at any time before.
+    /// those who have just left, with what the rules made of that: all of it or nothing. Gives the keys that were
+    /// planned now and not at any time before.
     pub fn presence(&self, presence: Presence) -> Reply<Vec<String>> {
-        self.ask(move |inner| inner.presence(&presence, Utc::now()))
+        self.ask(move |inner| inner.presence(presence, Utc::now()))
     }
 
     /// Who was present at a detector when that was last recorded.
     pub fn stays(&self, detector: &DetectorName) -> Reply<Vec<serde_json::Value>> {
         let detector = detector.clone();
-        self.read(move |store| stays::read(&store.db, &store.sealer, &detector))
+        self.read("read who was present", move |store| stays::read(&store.db, &store.sealer, &detector))
     }
 
     /// The topics the MQTT broker keeps something of ours under, as far as they were recorded.
     pub fn broker_topics(&self) -> Reply<Vec<BrokerTopic>> {
-        self.read(|store| broker_topics::read(&store.db))
+        self.read("read what the MQTT broker keeps", |store| broker_topics::read(&store.db))
     }
 
     /// Records topics, each once.
     pub fn keep_broker_topics(&self, topics: Vec<BrokerTopic>) -> Reply<()> {
-        self.read(move |store| broker_topics::keep(&mut store.db, &topics))
+        self.read("record what the MQTT broker keeps", move |store| {
+            sql::transaction(&mut store.db, |tx| broker_topics::keep(tx, &topics))
+        })
     }
 
     /// The broker keeps nothing of ours under these any more.
     pub fn forget_broker_topics(&self, broker: String, topics: Vec<String>) -> Reply<()> {
-        self.read(move |store| broker_topics::forget(&mut store.db, &broker, &topics))
+        self.read("record what the MQTT broker keeps", move |store| {
+            sql::transaction(&mut store.db, |tx| broker_topics::forget(tx, &broker, &topics))
+        })
     }
 
     /// Whether the action of this key may be performed now: true once, ever.
     pub fn claim(&self, key: &str) -> Reply<bool> {
         let key = key.to_owned();
-        self.ask(move |inner| inner.claim(&key))
+        self.ask(move |inner| inner.claim(key))
     }
 
     /// A claimed action ended. Its inputs leave the disk.
     pub fn finish(&self, key: &str, result: &ActionResult) -> Reply<()> {
         let (key, result) = (key.to_owned(), result.clone());
-        self.ask(move |inner| inner.finish(&key, &result, Utc::now()))
+        self.ask(move |inner| inner.finish(key, result, Utc::now()))
     }
 
     /// What the last life of the process left undone: actions planned but not claimed, which may be performed if they
     /// may be late, and those it was killed in, which may not. To be asked once, before anything else is planned.
     pub fn unfinished(&self) -> Reply<Vec<Unfinished>> {
-        self.read(|store| ledger::unfinished(&store.db, &store.sealer))
+        self.read("read unfinished actions", |store| ledger::unfinished(&store.db, &store.sealer))
     }
 
     /// The firings since a moment with their actions, oldest first, for the rules' memory.
     pub fn recent_firings(&self, since: DateTime<Utc>) -> Reply<Vec<(Firing, String)>> {
-        self.read(move |store| ledger::recent_firings(&store.db, since))
+        self.read("read past firings", move |store| ledger::recent_firings(&store.db, since))
     }
 
     /// Who was seen since a moment, as far as the history goes back, for the rules' memory.
     pub fn recently_seen(&self, since: DateTime<Utc>) -> Reply<Vec<Seen>> {
-        self.read(move |store| history::recently_seen(&store.db, since))
+        self.read("read past visits", move |store| history::recently_seen(&store.db, since))
     }
 
     /// A visit is closed: its one outcome, for `explain`. Nobody needs to wait for that; what goes wrong is logged.
     pub fn visit_closed(&self, visit: Arc<Visit>) -> Reply<()> {
         self.ask(move |inner| {
-            let recorded = inner.visit_closed(&visit, Utc::now());
-            recorded.inspect_err(|error| {
-                tracing::error!(visit = %visit.id, error = error as &dyn std::error::Error, "a visit is not recorded");
+            let id = visit.id;
+            inner.visit_closed(visit, Utc::now()).inspect_err(|error| {
+                tracing::error!(visit = %id, error = error as &dyn std::error::Error, "a visit is not recorded");
             })
         })
     }
@@ -197,7 +204,7 @@ impl Outbox {
     /// The visits whose id starts so, newest first, at most twenty, and everything known of them on disk.
     pub fn explain(&self, prefix: &str) -> Reply<Vec<VisitRecord>> {
         let prefix = prefix.to_owned();
-        self.read(move |store| history::visits(&store.db, Some(&store.sealer), &prefix))
+        self.read("read the history", move |store| history::visits(&store.db, Some(&store.sealer), &prefix))
     }
 
     /// To be called about once a minute: ends sightings that have become too old, forgets history, kept pictures and
@@ -225,17 +232,12 @@ impl Outbox {
         Reply(reply)
     }
 
-    /// What a disk that takes nothing cannot tell is the default.
+    /// What a disk that takes nothing cannot tell is the default. `operation` is what could not be done when it fails.
     fn read<T: Default + Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Store) -> Result<T, OutboxError> + Send + 'static,
+        operation: &'static str,
+        work: impl FnOnce(&mut Store) -> rusqlite::Result<T> + Send + 'static,
     ) -> Reply<T> {
-        self.ask(move |inner| Ok(inner.on_disk(work)?.unwrap_or_default()))
-    }
-}
-
-impl std::fmt::Debug for Outbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Outbox")
+        self.ask(move |inner| Ok(inner.on_disk(operation, work)?.unwrap_or_default()))
     }
 }

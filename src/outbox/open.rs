@@ -1,7 +1,7 @@
 //! Opening the outbox's file: alone, private, and whatever state it is in.
 //!
-//! In: the state directory and the configuration. Out: a lock, and a store with the newest tables. A damaged file is put
-//! aside under another name, and what can still be read of it is taken over.
+//! In: the state directory and the configuration. Out: a lock, and a store with the newest tables. A damaged file is
+//! put aside under another name, and what can still be read of it is taken over.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -11,11 +11,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::error::{OutboxError, storage};
-use super::pictures::Keep;
+use super::error::{Fault, OutboxError, on_file, storage};
 use super::seal::Sealer;
 use super::store::Store;
-use super::{key, quarantine, schema};
+use super::{key, quarantine, schema, wipe};
 use crate::config::OutboxConfig;
 
 /// Below the state directory, for this user alone.
@@ -57,7 +56,7 @@ pub fn open_store(state_dir: &Path, config: &OutboxConfig, look: Look) -> Result
     let sealer = Arc::new(Sealer::new(&key));
     let db = match connect(&path, look) {
         Ok(db) => db,
-        Err(OutboxError::Corrupt { source, .. }) => {
+        Err(OutboxError::Database { fault: Fault::Corrupt, source, .. }) => {
             let aside = quarantine::put_aside(&path)?;
             let mut db = connect(&path, Look::Trust)?;
             let saved = quarantine::salvage(&aside, &mut db, &sealer)?;
@@ -71,11 +70,11 @@ pub fn open_store(state_dir: &Path, config: &OutboxConfig, look: Look) -> Result
         }
         Err(error) => return Err(error),
     };
-    Ok(Store { db, sealer, keep: Keep::new(config) })
+    Ok(Store { db, sealer, config: config.clone() })
 }
 
-/// Writes the write-ahead log of a database nobody has open once more, as it is: a system that failed to write it to the disk
-/// may take it for written, and would never try again.
+/// Writes the write-ahead log of a database nobody has open once more, as it is: a system that failed to write it to
+/// the disk may take it for written, and would never try again.
 pub fn rewrite_log(state_dir: &Path) -> Result<(), OutboxError> {
     let path = directory(state_dir).join(format!("{DATABASE}-wal"));
     let rewrite = || -> io::Result<()> {
@@ -95,7 +94,7 @@ pub fn rewrite_log(state_dir: &Path) -> Result<(), OutboxError> {
             }
         }
     };
-    rewrite().map_err(|source| OutboxError::Directory { operation: "write", path: path.clone(), source })
+    rewrite().map_err(on_file("write", &path))
 }
 
 /// Opens the database beside a running process, for reading.
@@ -121,25 +120,15 @@ pub fn open_beside(state_dir: &Path) -> Result<Connection, OutboxError> {
 }
 
 fn private_directory(path: &Path) -> Result<(), OutboxError> {
-    let wrong = |operation| move |source| OutboxError::Directory { operation, path: path.into(), source };
     if fs::metadata(path).is_ok_and(|about| about.is_dir() && about.permissions().mode() & 0o777 == 0o700) {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong("make"))?;
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(wrong("make private"))?;
-    entered(path).map_err(wrong("make"))
-}
-
-/// The folder a new file or folder stands in is on the disk: otherwise power lost now takes its name along.
-fn entered(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(on_file("make", path))?;
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(on_file("make private", path))?;
+    wipe::sync_folder_of(path).map_err(on_file("make", path))
 }
 
 fn lock(path: &Path) -> Result<File, OutboxError> {
-    let wrong = |operation| move |source| OutboxError::Directory { operation, path: path.into(), source };
     let mut options = OpenOptions::new();
     let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let mut file = match opened {
@@ -147,7 +136,7 @@ fn lock(path: &Path) -> Result<File, OutboxError> {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path).map_err(|_| error),
         opened => opened,
     }
-    .map_err(wrong("open"))?;
+    .map_err(on_file("open", path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -155,7 +144,7 @@ fn lock(path: &Path) -> Result<File, OutboxError> {
             let holder = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
             return Err(OutboxError::InUse { path: path.into(), holder });
         }
-        Err(TryLockError::Error(source)) => return Err(wrong("lock")(source)),
+        Err(TryLockError::Error(source)) => return Err(on_file("lock", path)(source)),
     }
     // Only for the message above: a full disk must not keep us from starting.
     let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
@@ -163,14 +152,19 @@ fn lock(path: &Path) -> Result<File, OutboxError> {
 }
 
 fn connect(path: &Path, look: Look) -> Result<Connection, OutboxError> {
-    let wrong = |operation| move |source| OutboxError::Directory { operation, path: path.into(), source };
     // SQLite gives its other files the mode of this one.
     let is_new = !path.exists();
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(wrong("open"))?;
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(on_file("open", path))?;
     if is_new {
-        entered(path).map_err(wrong("make"))?;
+        wipe::sync_folder_of(path).map_err(on_file("make", path))?;
     }
-    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(wrong("make private"))?;
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(on_file("make private", path))?;
 
     let failed = storage("open the outbox");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -189,6 +183,6 @@ fn connect(path: &Path, look: Look) -> Result<Connection, OutboxError> {
             return Err(failed(rusqlite::Error::SqliteFailure(code, Some(verdict))));
         }
     }
-    schema::migrate(&mut db)?;
+    schema::migrate(&mut db).map_err(storage("prepare the tables"))?;
     Ok(db)
 }

@@ -1,34 +1,25 @@
 //! Pictures that are kept for a while once their sighting has been answered, sealed like those that wait.
 //!
-//! In: an answer, and how long its picture may be kept (by default not at all). Out: a list of what is there, and single
-//! pictures. The embedding and the aligned chip of a sighting are never kept.
+//! In: an answer, and how long its picture may be kept (by default not at all). Out: a list of what is there, and
+//! single pictures. The embedding and the aligned chip of a sighting are never kept.
 
 use std::path::Path;
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use rusqlite::{Connection, Row, Transaction, params};
-use serde::Serialize;
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
 use super::record::{self, Stored};
 use super::seal::{Kind, Sealer};
-use super::{key, open};
-use crate::config::OutboxConfig;
+use super::{key, open, sql};
+use crate::config::{OutboxConfig, OutcomeKind};
 use crate::crop::Sighting;
 
-/// How long pictures are kept, by how the engine answered.
-#[derive(Debug, Clone, Copy)]
-pub struct Keep {
-    known: TimeDelta,
-    unknown: TimeDelta,
-    other: TimeDelta,
-    pub max_bytes: u64,
-}
-
 /// A kept picture, without the picture.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct KeptPicture {
     pub sighting: String,
     pub visit: String,
@@ -50,26 +41,14 @@ pub struct Pictures {
     sealer: Option<Sealer>,
 }
 
-impl Keep {
-    pub fn new(config: &OutboxConfig) -> Self {
-        let hours = |hours: u32| TimeDelta::hours(hours.into());
-        Self {
-            known: hours(config.keep_known_hours),
-            unknown: hours(config.keep_unknown_hours),
-            other: hours(config.keep_other_hours),
-            max_bytes: config.keep_max_bytes,
-        }
-    }
-
-    /// `None` when a picture with this answer is not kept.
-    pub fn until(&self, outcome: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let time = match outcome {
-            "known" => self.known,
-            "unknown" => self.unknown,
-            _ => self.other,
-        };
-        (time > TimeDelta::zero()).then(|| now + time)
-    }
+/// Until when the picture of a sighting with this outcome is kept; `None` when it is not.
+pub(super) fn kept_until(config: &OutboxConfig, outcome: OutcomeKind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let hours = match outcome {
+        OutcomeKind::Known => config.keep_known_hours,
+        OutcomeKind::Unknown => config.keep_unknown_hours,
+        _ => config.keep_other_hours,
+    };
+    (hours > 0).then(|| now + TimeDelta::hours(hours.into()))
 }
 
 impl Pictures {
@@ -82,100 +61,53 @@ impl Pictures {
 
     /// Oldest first; those of visits whose id starts with `visit` and of this person, where given.
     pub fn list(&self, visit: Option<&str>, person: Option<&str>) -> Result<Vec<KeptPicture>, OutboxError> {
-        let failed = storage("list the kept pictures");
-        let sql = "SELECT picture.sighting, picture.visit, visit.detector, shot.seen_ms, shot.shot, shot.outcome,
-                          shot.person, picture.until_ms, picture.bytes
+        let sql = "SELECT json_object(
+                       'sighting', picture.sighting, 'visit', picture.visit, 'bytes', picture.bytes,
+                       'detector', COALESCE(visit.detector, ''), 'shot', COALESCE(shot.shot, 0),
+                       'outcome', COALESCE(shot.outcome, ''), 'person', shot.person,
+                       'seen_at', strftime('%Y-%m-%dT%H:%M:%fZ', COALESCE(shot.seen_ms, 0) / 1000.0, 'unixepoch'),
+                       'until', strftime('%Y-%m-%dT%H:%M:%fZ', picture.until_ms / 1000.0, 'unixepoch'))
                    FROM picture LEFT JOIN shot ON shot.sighting = picture.sighting
-                   LEFT JOIN visit ON visit.id = picture.visit ORDER BY picture.seq";
-        let mut statement = self.db.prepare(sql).map_err(failed)?;
-        let pictures = statement.query_map([], kept).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let suits = |picture: &KeptPicture| {
-            visit.is_none_or(|visit| picture.visit.starts_with(visit))
-                && person
-                    .is_none_or(|person| picture.person.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(person)))
-        };
-        Ok(pictures.into_iter().filter(suits).collect())
+                   LEFT JOIN visit ON visit.id = picture.visit
+                   WHERE (?1 IS NULL OR substr(picture.visit, 1, length(?1)) = ?1)
+                   AND (?2 IS NULL OR shot.person = ?2 COLLATE NOCASE) ORDER BY picture.seq";
+        sql::records(&self.db, sql, [visit, person]).map_err(storage("list the kept pictures"))
     }
 
     /// The JPEG; `None` when it is no longer there, or was stored with another key.
     pub fn read(&self, picture: &KeptPicture) -> Result<Option<Bytes>, OutboxError> {
-        let read = || {
-            let sql = "SELECT sealed FROM picture WHERE sighting = ?";
-            self.db.prepare_cached(sql)?.query_row([&picture.sighting], |row| row.get::<_, Vec<u8>>(0))
-        };
-        let sealed = match read() {
-            Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(None),
-            sealed => sealed.map_err(storage("read a kept picture"))?,
-        };
-        let opened = self.sealer.as_ref().and_then(|sealer| sealer.open(Kind::Picture, &picture.sighting, sealed));
+        let sealed = sql::value(&self.db, "SELECT sealed FROM picture WHERE sighting = ?", [&picture.sighting]);
+        let sealed = sealed.map_err(storage("read a kept picture"))?;
+        let open = |sealed| self.sealer.as_ref()?.open(Kind::Picture, &picture.sighting, sealed);
         let id = picture.sighting.parse().unwrap_or_default();
-        Ok(opened.and_then(|record| record::decode(&record, id, None)).map(|sighting| sighting.expanded))
+        let sighting = sealed.and_then(open).and_then(|record| record::decode(&record, id, None));
+        Ok(sighting.map(|sighting| sighting.expanded))
     }
 }
 
 /// Keeps the picture of a sighting that is about to leave.
-pub(super) fn keep(
-    tx: &Transaction<'_>,
-    sealer: &Sealer,
-    sighting: Uuid,
-    until: DateTime<Utc>,
-) -> rusqlite::Result<()> {
+pub(super) fn keep(tx: &Connection, sealer: &Sealer, sighting: Uuid, until: DateTime<Utc>) -> rusqlite::Result<()> {
     let Stored::Sighting(whole) = record::read(tx, sealer, sighting, None)? else { return Ok(()) };
     let only_picture = Sighting { aligned: None, embedding: None, ..*whole };
     let sealed = record::seal(&only_picture, sealer, Kind::Picture);
-    tx.prepare_cached(
-        "INSERT INTO picture (sighting, visit, until_ms, key_id, bytes, sealed) VALUES (?, ?, ?, ?, ?, ?)
-         ON CONFLICT (sighting) DO NOTHING",
-    )?
-    .execute(params![
-        sighting.to_string(),
-        only_picture.visit.to_string(),
-        until.timestamp_millis(),
-        sealer.key_id(),
-        sealed.len() as i64,
-        sealed,
-    ])
-    .map(drop)
+    let sql = "INSERT INTO picture (sighting, visit, until_ms, key_id, bytes, sealed) VALUES (?, ?, ?, ?, ?, ?)
+               ON CONFLICT (sighting) DO NOTHING";
+    let (visit, until, bytes) = (only_picture.visit.to_string(), until.timestamp_millis(), sealed.len() as i64);
+    sql::execute(tx, sql, params![sighting.to_string(), visit, until, sealer.key_id(), bytes, sealed]).map(drop)
 }
 
 /// Erases those whose time is over, and the oldest of what is too much.
-pub(super) fn expire(db: &mut Connection, now: DateTime<Utc>, max_bytes: u64) -> Result<(), OutboxError> {
-    let failed = storage("erase kept pictures");
-    let mut write = || -> rusqlite::Result<(i64, i64)> {
-        let tx = db.transaction()?;
-        tx.execute("DELETE FROM picture WHERE until_ms <= ?", [now.timestamp_millis()])?;
+pub(super) fn expire(db: &mut Connection, now: DateTime<Utc>, max_bytes: u64) -> rusqlite::Result<()> {
+    let (pictures, bytes): (i64, i64) = sql::transaction(db, |tx| {
+        sql::execute(tx, "DELETE FROM picture WHERE until_ms <= ?", [now.timestamp_millis()])?;
         // A running sum from the newest backwards: what lies beyond the limit goes.
-        tx.execute(
-            "DELETE FROM picture WHERE seq IN (SELECT seq FROM
-                 (SELECT seq, SUM(bytes) OVER (ORDER BY seq DESC) AS sum FROM picture) WHERE sum > ?)",
-            [i64::try_from(max_bytes).unwrap_or(i64::MAX)],
-        )?;
-        let left = tx.query_row("SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM picture", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        tx.commit()?;
-        Ok(left)
-    };
-    let (pictures, bytes) = write().map_err(failed)?;
+        let too_much = "DELETE FROM picture WHERE seq IN (SELECT seq FROM
+                            (SELECT seq, SUM(bytes) OVER (ORDER BY seq DESC) AS sum FROM picture) WHERE sum > ?)";
+        sql::execute(tx, too_much, [i64::try_from(max_bytes).unwrap_or(i64::MAX)])?;
+        let left = "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM picture";
+        tx.query_row(left, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    })?;
     metrics::gauge!("doorward_outbox_kept_pictures").set(pictures as f64);
     metrics::gauge!("doorward_outbox_kept_bytes").set(bytes as f64);
     Ok(())
-}
-
-fn kept(row: &Row<'_>) -> rusqlite::Result<KeptPicture> {
-    let time = |ms: Option<i64>| {
-        let time = ms.and_then(DateTime::from_timestamp_millis).unwrap_or_default();
-        time.to_rfc3339_opts(SecondsFormat::Millis, true)
-    };
-    Ok(KeptPicture {
-        sighting: row.get(0)?,
-        visit: row.get(1)?,
-        detector: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
-        seen_at: time(row.get(3)?),
-        shot: row.get::<_, Option<u8>>(4)?.unwrap_or_default(),
-        outcome: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
-        person: row.get(6)?,
-        until: time(row.get(7)?),
-        bytes: row.get::<_, i64>(8)?.unsigned_abs(),
-    })
 }

@@ -1,7 +1,7 @@
 //! Erasing what is stored of a person, of the past, or everything, and looking whether it is gone.
 //!
-//! In: what to erase. Out: how much was erased, and every file below the state directory in which anything of it is still
-//! found. It works beside a running doorward, whose memory it does not reach, and needs no key.
+//! In: what to erase. Out: how much was erased, and every file below the state directory in which anything of it is
+//! still found. It works beside a running doorward, whose memory it does not reach, and needs no key.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, ToSql};
 
 use super::broker_topics::{self, BrokerTopic};
-use super::error::{OutboxError, storage};
+use super::error::{OutboxError, on_file, storage};
 use super::wipe::{self, Search, Searched};
-use super::{key, open, quarantine, schema};
+use super::{key, open, quarantine, schema, sql};
 
 /// What to erase.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,13 +41,13 @@ pub struct Erased {
 }
 
 /// An erasure under way.
+#[derive(Default)]
 pub struct Purge {
     state_dir: PathBuf,
+    /// Stands before the lock, so that it is closed first: whoever waits for the lock must not find it in use.
     db: Option<Connection>,
     /// Held so that no doorward starts meanwhile; `None` while one is running.
     lock: Option<File>,
-    /// One is running.
-    running: bool,
     search: Search,
     visits: BTreeSet<String>,
     /// Detectors whose newest shot was erased.
@@ -59,72 +59,42 @@ pub struct Purge {
 /// How long a running doorward may keep the log from being emptied.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Tables with a column `visit`; the visits themselves come last.
-const TABLES: [&str; 5] = ["sighting", "picture", "action", "shot", "judged"];
-
 impl Purge {
     pub fn start(state_dir: &Path) -> Result<Self, OutboxError> {
         if !open::directory(state_dir).exists() {
             return Err(OutboxError::Missing { path: open::directory(state_dir) });
         }
-        let (lock, running) = match open::take_lock(state_dir) {
-            Ok(lock) => (Some(lock), false),
-            Err(OutboxError::InUse { .. }) => (None, true),
-            Err(error) => return Err(error),
+        let lock = match open::take_lock(state_dir) {
+            Err(OutboxError::InUse { .. }) => None,
+            lock => Some(lock?),
         };
-        Ok(Self {
-            state_dir: state_dir.into(),
-            db: None,
-            lock,
-            running,
-            search: Search::new(),
-            visits: BTreeSet::new(),
-            newest: BTreeSet::new(),
-            broker_topics: Vec::new(),
-            erased: Erased::default(),
-        })
+        Ok(Self { state_dir: state_dir.into(), lock, ..Self::default() })
     }
 
     /// Whether a doorward is running on this state directory.
     pub fn beside_a_running_one(&self) -> bool {
-        self.running
+        self.lock.is_none()
     }
 
     /// Sightings nobody knows yet whose they are.
     pub fn unanswered(&self) -> Result<usize, OutboxError> {
-        self.db.as_ref().map_or(Ok(0), |db| rows(db, "sighting").map_err(storage("count what waits")))
+        let Some(db) = &self.db else { return Ok(0) };
+        let rows = db.query_row("SELECT COUNT(*) FROM sighting", [], |row| row.get::<_, i64>(0));
+        rows.map(|rows| rows as usize).map_err(storage("count what waits"))
     }
 
     /// Erases it from the outbox and everything beside it.
     pub fn erase(&mut self, selection: &Selection) -> Result<&Erased, OutboxError> {
-        let whole = *selection == Selection::All && !self.running;
+        let whole = *selection == Selection::All && self.lock.is_some();
         match self.connect() {
             // A file nobody can read, or of another version, is erased with everything else.
             Err(error) if whole => tracing::debug!(%error, "the outbox is erased unread"),
             connected => connected?,
         }
-        if let Some(db) = &mut self.db {
-            let failed = storage("erase what is stored");
-            let tx = db.transaction().map_err(failed)?;
-            self.visits = selected(&tx, selection).map_err(failed)?;
-            self.newest = newest(&tx, &self.visits).map_err(failed)?;
-            self.broker_topics = broker_topics::read(&tx)?;
-            self.erased.visits = self.visits.len();
-            for visit in &self.visits {
-                mark(&tx, visit, &mut self.search).map_err(failed)?;
-                let count = |table| erase_from(&tx, table, visit).map_err(failed);
-                let [sightings, pictures, actions, shots, judged] = TABLES.map(count);
-                self.erased.sightings += sightings?;
-                self.erased.pictures += pictures?;
-                self.erased.actions += actions?;
-                shots.and(judged)?;
-                tx.execute("DELETE FROM visit WHERE id = ?", [visit]).map_err(failed)?;
-            }
-            if !matches!(selection, Selection::Before(_)) {
-                // Who is present is sealed: whose stay is whose cannot be told without the key.
-                tx.execute("DELETE FROM stay", []).map_err(failed)?;
-            }
-            tx.commit().map_err(failed)?;
+        if let Some(mut db) = self.db.take() {
+            let erased = sql::transaction(&mut db, |tx| self.erase_rows(tx, selection));
+            self.db = Some(db);
+            erased.map_err(storage("erase what is stored"))?;
         }
         if let Selection::Person(person) = selection {
             self.search.add(person.as_bytes());
@@ -140,6 +110,28 @@ impl Purge {
             self.overwrite()?;
         }
         Ok(&self.erased)
+    }
+
+    fn erase_rows(&mut self, tx: &Connection, selection: &Selection) -> rusqlite::Result<()> {
+        self.visits = selected(tx, selection)?.into_iter().collect();
+        self.newest = newest(tx, &self.visits)?;
+        self.broker_topics = broker_topics::read(tx)?;
+        self.erased.visits = self.visits.len();
+        for visit in &self.visits {
+            mark(tx, visit, &mut self.search)?;
+            let erase = |table| sql::execute(tx, &format!("DELETE FROM {table} WHERE visit = ?"), [visit]);
+            self.erased.sightings += erase("sighting")?;
+            self.erased.pictures += erase("picture")?;
+            self.erased.actions += erase("action")?;
+            erase("shot")?;
+            erase("judged")?;
+            sql::execute(tx, "DELETE FROM visit WHERE id = ?", [visit])?;
+        }
+        if !matches!(selection, Selection::Before(_)) {
+            // Who is present is sealed: whose stay is whose cannot be told without the key.
+            sql::execute(tx, "DELETE FROM stay", [])?;
+        }
+        Ok(())
     }
 
     /// Whether this visit was erased.
@@ -216,11 +208,7 @@ impl Purge {
             }
         }
         for path in files.into_iter().filter(|path| path.exists()) {
-            wipe::file(&path).map_err(|source| OutboxError::Directory {
-                operation: "erase",
-                path: path.clone(),
-                source,
-            })?;
+            wipe::file(&path).map_err(on_file("erase", &path))?;
             self.erased.files.push(path);
         }
         Ok(())
@@ -229,9 +217,9 @@ impl Purge {
     /// Blank pages are given back, and the log with its older copies is emptied.
     fn overwrite(&self) -> Result<(), OutboxError> {
         let Some(db) = &self.db else { return Ok(()) };
-        while schema::give_back(db)? {}
+        while schema::give_back(db).map_err(storage("give disk space back"))? {}
         let started = Instant::now();
-        while !schema::empty_log(db)? {
+        while !schema::empty_log(db).map_err(storage("empty the write-ahead log"))? {
             if started.elapsed() > PATIENCE {
                 tracing::warn!(
                     "the running doorward is reading all the time: the write-ahead log could not be emptied"
@@ -244,53 +232,40 @@ impl Purge {
     }
 }
 
-impl Drop for Purge {
-    fn drop(&mut self) {
-        // The database first: whoever waits for the lock must not find it in use.
-        drop(self.db.take());
-        drop(self.lock.take());
-    }
-}
-
-fn selected(tx: &Transaction<'_>, selection: &Selection) -> rusqlite::Result<BTreeSet<String>> {
-    let (sql, value): (&str, Option<rusqlite::types::Value>) = match selection {
-        Selection::Person(person) => (
+fn selected(tx: &Connection, selection: &Selection) -> rusqlite::Result<Vec<String>> {
+    let select = |sql, params: &[&dyn ToSql]| sql::rows(tx, sql, params, |row| row.get(0));
+    match selection {
+        Selection::Person(person) => select(
             "SELECT visit FROM shot WHERE person = ?1 COLLATE NOCASE
              UNION SELECT visit FROM action WHERE person = ?1 COLLATE NOCASE",
-            Some(person.clone().into()),
+            &[person],
         ),
-        Selection::Before(time) => ("SELECT id FROM visit WHERE last_ms < ?1", Some(time.timestamp_millis().into())),
-        Selection::All => (
+        Selection::Before(time) => select("SELECT id FROM visit WHERE last_ms < ?", &[&time.timestamp_millis()]),
+        Selection::All => select(
             "SELECT id FROM visit UNION SELECT visit FROM shot UNION SELECT visit FROM action
              UNION SELECT visit FROM sighting UNION SELECT visit FROM picture",
-            None,
+            &[],
         ),
-    };
-    let mut statement = tx.prepare(sql)?;
-    let read = |row: &rusqlite::Row<'_>| row.get(0);
-    match value {
-        Some(value) => statement.query_map([value], read)?.collect(),
-        None => statement.query_map([], read)?.collect(),
     }
 }
 
 /// The detectors whose newest shot is of one of these visits.
-fn newest(tx: &Transaction<'_>, visits: &BTreeSet<String>) -> rusqlite::Result<BTreeSet<String>> {
+fn newest(tx: &Connection, visits: &BTreeSet<String>) -> rusqlite::Result<BTreeSet<String>> {
     // SQLite takes the other columns from the row with the maximum.
     let sql = "SELECT visit.detector, shot.visit, MAX(shot.seen_ms) FROM shot JOIN visit ON visit.id = shot.visit
                GROUP BY visit.detector";
-    let mut statement = tx.prepare(sql)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-    let erased = rows.filter(|row| row.as_ref().map_or(true, |(_, visit)| visits.contains(visit)));
-    erased.map(|row| row.map(|(detector, _)| detector)).collect()
+    let newest: Vec<(String, String)> = sql::rows(tx, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(newest.into_iter().filter(|(_, visit)| visits.contains(visit)).map(|(detector, _)| detector).collect())
 }
 
 /// Remembers of a visit what is found nowhere else: its ids, and pieces of what was sealed.
-fn mark(tx: &Transaction<'_>, visit: &str, search: &mut Search) -> rusqlite::Result<()> {
+fn mark(tx: &Connection, visit: &str, search: &mut Search) -> rusqlite::Result<()> {
     search.add(visit.as_bytes());
     for sql in [
-        "SELECT id, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16) FROM sighting WHERE visit = ?",
-        "SELECT sighting, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16) FROM picture WHERE visit = ?",
+        "SELECT id, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16)
+         FROM sighting WHERE visit = ?",
+        "SELECT sighting, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16)
+         FROM picture WHERE visit = ?",
         "SELECT sighting FROM shot WHERE visit = ?",
         "SELECT substr(request, 1, 16), substr(request, -16) FROM action WHERE visit = ?",
         "SELECT substr(record, 1, 16), substr(record, -16) FROM judged WHERE visit = ?",
@@ -300,20 +275,11 @@ fn mark(tx: &Transaction<'_>, visit: &str, search: &mut Search) -> rusqlite::Res
         let mut rows = statement.query([visit])?;
         while let Some(row) = rows.next()? {
             for column in 0..columns {
-                match row.get_ref(column)? {
-                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => search.add(bytes),
-                    _ => {}
+                if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = row.get_ref(column)? {
+                    search.add(bytes);
                 }
             }
         }
     }
     Ok(())
-}
-
-fn erase_from(tx: &Transaction<'_>, table: &str, visit: &str) -> rusqlite::Result<usize> {
-    tx.prepare_cached(&format!("DELETE FROM {table} WHERE visit = ?"))?.execute(params![visit])
-}
-
-fn rows(db: &Connection, table: &str) -> rusqlite::Result<usize> {
-    db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).map(|rows| rows as usize)
 }

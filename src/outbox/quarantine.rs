@@ -1,21 +1,21 @@
 //! Damaged databases: put aside, searched for what can still be read, and erased when their time is over.
 //!
-//! In: the file SQLite gave up on. Out: the same file under another name, and its readable rows in the new one. What is put
-//! aside is sealed like everything else, and no older than the history may be.
+//! In: the file SQLite gave up on. Out: the same file under another name, and its readable rows in the new one. What is
+//! put aside is sealed like everything else, and no older than the history may be.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
-use uuid::Uuid;
 
-use super::error::{OutboxError, storage};
+use super::error::{OutboxError, on_file, storage};
 use super::record::{self, Stored};
 use super::seal::Sealer;
-use super::{history, wipe};
+use super::{history, schema, sql, wipe};
 
 /// Between the database's name and the moment it was put aside.
 const MARK: &str = ".damaged-";
@@ -38,11 +38,9 @@ pub fn put_aside(path: &Path) -> Result<PathBuf, OutboxError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let aside = path.with_file_name(format!("{name}{MARK}{}", Utc::now().format(STAMP)));
     for part in PARTS {
-        let (from, to) = (with(path, part), with(&aside, part));
-        match fs::rename(&from, to) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(OutboxError::Directory { operation: "put aside", path: from, source });
-            }
+        let from = with(path, part);
+        match fs::rename(&from, with(&aside, part)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(on_file("put aside", &from)(error)),
             _ => {}
         }
     }
@@ -83,14 +81,13 @@ pub fn erase(aside: &Aside) -> Result<(), OutboxError> {
     // The main file last: as long as it is there, the others are found again.
     for part in PARTS.iter().rev() {
         let path = with(&aside.path, part);
-        wipe::file(&path).map_err(|source| OutboxError::Directory { operation: "erase", path, source })?;
+        wipe::file(&path).map_err(on_file("erase", &path))?;
     }
     Ok(())
 }
 
 /// Copies what can still be read into a new database. Gives the number of sightings saved.
 pub fn salvage(aside: &Path, new: &mut Connection, sealer: &Sealer) -> Result<usize, OutboxError> {
-    let failed = storage("save what can be read of a damaged outbox");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let Ok(old) = Connection::open_with_flags(aside, flags) else { return Ok(0) };
     // Looking at it must not change the file: a checkpoint would. With `writable_schema` SQLite reads a file that is
@@ -99,10 +96,14 @@ pub fn salvage(aside: &Path, new: &mut Connection, sealer: &Sealer) -> Result<us
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .and_then(|_| old.pragma_update(None, "writable_schema", "ON"))
         .and_then(|()| old.pragma_update(None, "query_only", "ON"));
-    if only_read.is_err() || version(&old).is_none() || version(&old) != version(new) {
+    if only_read.is_err() || schema::version(&old).ok() != schema::version(new).ok() {
         return Ok(0);
     }
-    let tx = new.transaction().map_err(failed)?;
+    let saved = sql::transaction(new, |tx| take_over(&old, tx, sealer));
+    saved.map_err(storage("save what can be read of a damaged outbox"))
+}
+
+fn take_over(old: &Connection, tx: &Connection, sealer: &Sealer) -> rusqlite::Result<usize> {
     for (table, order) in [
         ("visit", "id"),
         ("shot", "sighting"),
@@ -114,32 +115,24 @@ pub fn salvage(aside: &Path, new: &mut Connection, sealer: &Sealer) -> Result<us
         // From both ends, so that damage in the middle costs only the middle.
         for direction in ["ASC", "DESC"] {
             let query = format!("SELECT * FROM {table} ORDER BY {order} {direction}");
-            if copy(&old, &tx, table, &query).map_err(failed)? {
+            if copy(old, tx, table, &query)? {
                 break;
             }
         }
     }
-    let ids: Vec<String> = tx
-        .prepare("SELECT id FROM sighting")
-        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
-        .map_err(failed)?;
-    let mut saved = 0;
-    for text in ids {
-        let id = text.parse::<Uuid>().unwrap_or_default();
-        match record::read(&tx, sealer, id, None).map_err(failed)? {
+    let ids: Vec<String> = sql::rows(tx, "SELECT id FROM sighting", [], |row| row.get(0))?;
+    for text in &ids {
+        match record::read(tx, sealer, text.parse().unwrap_or_default(), None)? {
             // Its record may have been lost; without one its answer would count for nothing.
-            Stored::Sighting(sighting) => drop(history::shot_taken(&tx, &sighting, Utc::now()).map_err(failed)?),
+            Stored::Sighting(sighting) => drop(history::shot_taken(tx, &sighting, Utc::now())?),
             Stored::Unreadable | Stored::Gone => {
-                tx.execute("DELETE FROM sighting WHERE id = ?", [&text]).map_err(failed)?;
-                continue;
+                sql::execute(tx, "DELETE FROM sighting WHERE id = ?", [text])?;
             }
         }
-        saved += 1;
     }
     let settled = "DELETE FROM sighting WHERE id IN (SELECT sighting FROM shot WHERE outcome IS NOT NULL)";
-    saved -= tx.execute(settled, []).map_err(failed)?;
-    tx.commit().map_err(failed)?;
-    Ok(saved)
+    sql::execute(tx, settled, [])?;
+    tx.query_row("SELECT COUNT(*) FROM sighting", [], |row| row.get::<_, i64>(0)).map(|saved| saved as usize)
 }
 
 /// Copies rows until the end, or until no more can be read; true at the end. A row the new tables refuse is none.
@@ -162,10 +155,6 @@ fn copy(old: &Connection, new: &Connection, table: &str, query: &str) -> rusqlit
             _ => {}
         }
     }
-}
-
-fn version(db: &Connection) -> Option<i64> {
-    db.pragma_query_value(None, "user_version", |row| row.get(0)).ok()
 }
 
 fn with(path: &Path, part: &str) -> PathBuf {

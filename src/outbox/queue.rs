@@ -20,7 +20,8 @@ pub enum Turn {
     Any,
     /// A live one's.
     Live,
-    /// A live one's, else of the backlog one that was tried least: an engine that stumbles over some must get to see others.
+    /// A live one's, else of the backlog one that was tried least: an engine that stumbles over some must get to see
+    /// others.
     LeastTried,
 }
 
@@ -110,13 +111,27 @@ impl Entry {
 
 impl Queue {
     pub fn insert(&mut self, seq: i64, entry: Entry) {
-        self.bytes += entry.bytes;
         self.visits.stored(entry.visit, entry.shot);
+        self.put_in(seq, entry);
+    }
+
+    fn put_in(&mut self, seq: i64, entry: Entry) {
+        self.bytes += entry.bytes;
         self.by_id.insert(entry.id, seq);
-        if !entry.locked {
-            self.ready.insert(seq);
+        match entry.state {
+            State::Ready if !entry.locked => drop(self.ready.insert(seq)),
+            State::Waiting(due) => drop(self.waiting.insert((due, seq))),
+            _ => {}
         }
         self.entries.insert(seq, entry);
+    }
+
+    fn take_out(&mut self, id: Uuid) -> Option<Entry> {
+        let seq = self.by_id.remove(&id)?;
+        self.idle(seq);
+        let entry = self.entries.remove(&seq)?;
+        self.bytes -= entry.bytes;
+        Some(entry)
     }
 
     /// Takes the one whose turn it is: the newest if it is live (its frame came in less than `live` ago), else one of
@@ -175,31 +190,16 @@ impl Queue {
     }
 
     pub fn remove(&mut self, id: Uuid) -> Option<Entry> {
-        let seq = self.by_id.remove(&id)?;
-        self.idle(seq);
-        let entry = self.entries.remove(&seq)?;
-        self.bytes -= entry.bytes;
+        let entry = self.take_out(id)?;
         self.visits.gone(entry.visit, entry.shot);
         Some(entry)
     }
 
     /// A sighting that only memory held has got its place on the disk, or the disk another file.
     pub fn moved(&mut self, id: Uuid, seq: i64, bytes: u64) {
-        let Some(before) = self.by_id.insert(id, seq) else {
-            self.by_id.remove(&id);
-            return;
-        };
-        let Some(mut entry) = self.entries.remove(&before) else { return };
-        if self.ready.remove(&before) {
-            self.ready.insert(seq);
+        if let Some(entry) = self.take_out(id) {
+            self.put_in(seq, Entry { in_memory: false, bytes, ..entry });
         }
-        if let State::Waiting(due) = entry.state {
-            self.waiting.remove(&(due, before));
-            self.waiting.insert((due, seq));
-        }
-        self.bytes = self.bytes - entry.bytes + bytes;
-        (entry.in_memory, entry.bytes) = (false, bytes);
-        self.entries.insert(seq, entry);
     }
 
     /// It may have reached the disk, or not: memory holds it. False for one that is not stored.
@@ -226,27 +226,24 @@ impl Queue {
             return Room::default();
         }
         let worth = |entry: &Entry| self.visits.worth(entry, now, live);
-        let mut by_worth: BTreeMap<Worth, Vec<&Entry>> = BTreeMap::new();
-        for entry in self.rivals(new).filter(|entry| entry.state != State::InFlight) {
-            by_worth.entry(worth(entry)).or_default().push(entry);
-        }
         let own = worth(new);
+        let idle = self.rivals(new).filter(|entry| entry.state != State::InFlight);
+        let mut by_worth: Vec<_> = idle.map(|entry| (worth(entry), entry)).filter(|(worth, _)| *worth <= own).collect();
+        by_worth.sort_by_key(|(worth, _)| *worth);
         let mut victims = Vec::new();
-        for (worth, entries) in by_worth.into_iter().take_while(|(worth, _)| *worth <= own) {
-            for entry in entries {
-                bytes -= entry.bytes;
-                count -= 1;
-                victims.push((entry.id, entry.tries, worth));
-                if !over(bytes, count) {
-                    return Room { victims, refused: None };
-                }
+        for (worth, entry) in by_worth {
+            bytes -= entry.bytes;
+            count -= 1;
+            victims.push((entry.id, entry.tries, worth));
+            if !over(bytes, count) {
+                return Room { victims, refused: None };
             }
         }
         Room { victims: Vec::new(), refused: Some(own) }
     }
 
-    /// Ids and tries of what is older than `age` and not in flight. What this process stored ages by the clock that does
-    /// not step: a box that starts in 1970 and then learns the date has stored nothing decades ago.
+    /// Ids and tries of what is older than `age` and not in flight. What this process stored ages by the clock that
+    /// does not step: a box that starts in 1970 and then learns the date has stored nothing decades ago.
     pub fn older_than(&self, age: Duration, now: DateTime<Utc>, instant: Instant) -> Vec<(Uuid, u32)> {
         let stored_age = |entry: &Entry| match entry.accepted {
             Some(accepted) => instant.saturating_duration_since(accepted),
@@ -494,7 +491,7 @@ mod tests {
         for n in [1, 2, 3, 3] {
             queue.remove(id(n));
         }
-        assert_eq!((queue.len(), queue.bytes(), queue.next_due(), queue.visits.len()), (0, 0, None, 0));
+        assert_eq!((queue.len(), queue.bytes(), queue.next_due(), queue.visits.0.len()), (0, 0, None, 0));
         assert_eq!(order(&mut queue, start, BACKLOG), []);
     }
 

@@ -1,8 +1,8 @@
 //! A sighting as a sealed row, and back.
 //!
-//! In: a [`Sighting`]. Out: a row of the `sighting` table, and the sighting again. Everything that is sent stands inside
-//! the seal; beside it stands only what the order of the queue needs. The moment it entered this process is not stored: it
-//! means nothing to another one.
+//! In: a [`Sighting`]. Out: a row of the `sighting` table, and the sighting again. Everything that is sent stands
+//! inside the seal; beside it stands only what the order of the queue needs. The moment it entered this process is not
+//! stored: it means nothing to another one.
 //!
 //! ```text
 //! length of the head (u32, little-endian) · head (JSON) · embedding (float32, little-endian) · aligned · expanded
@@ -15,11 +15,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use faces::detect::Rect;
 use faces::embed::Embedding;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::seal::{Kind, Sealer};
+use super::seal::{KeyId, Kind, Sealer};
+use super::sql;
 use crate::config::DetectorName;
 use crate::crop::Sighting;
 use crate::track::VisitId;
@@ -44,11 +45,6 @@ struct Head {
     aligned_bytes: Option<usize>,
 }
 
-/// A sighting ready to be stored.
-pub struct Sealed {
-    bytes: Vec<u8>,
-}
-
 /// What reading a row gave.
 #[derive(Debug)]
 pub enum Stored {
@@ -59,58 +55,36 @@ pub enum Stored {
     Gone,
 }
 
-impl Sealed {
-    pub fn new(sighting: &Sighting, sealer: &Sealer) -> Self {
-        Self { bytes: seal(sighting, sealer, Kind::Sighting) }
-    }
-
-    /// What it counts against `outbox.max_bytes`.
-    pub fn size(&self) -> u64 {
-        (self.bytes.len() + ROW_BYTES) as u64
-    }
+/// What a sighting counts against `outbox.max_bytes` once it is sealed.
+pub fn size(sealed: &[u8]) -> u64 {
+    (sealed.len() + ROW_BYTES) as u64
 }
 
-/// About what a sighting will count once it is sealed.
-pub fn size(sighting: &Sighting) -> u64 {
+/// About what it will count.
+pub fn expected_size(sighting: &Sighting) -> u64 {
     let embedding = sighting.embedding.as_ref().map_or(0, |embedding| embedding.values.len() * 4);
     (2 * ROW_BYTES + sighting.expanded.len() + sighting.aligned.as_ref().map_or(0, Bytes::len) + embedding) as u64
 }
 
 /// Adds the row; gives its place in the order.
-pub fn insert(
-    db: &Connection,
-    s: &Sighting,
-    sealed: &Sealed,
-    sealer: &Sealer,
-    now: DateTime<Utc>,
-) -> rusqlite::Result<i64> {
-    db.prepare_cached(
-        "INSERT INTO sighting (id, visit, shot, bytes, stored_ms, key_id, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .insert(params![
-        s.id.to_string(),
-        s.visit.to_string(),
-        s.shot,
-        sealed.size() as i64,
-        now.timestamp_millis(),
-        sealer.key_id(),
-        sealed.bytes,
-    ])
+pub fn insert(db: &Connection, s: &Sighting, sealed: &[u8], key: KeyId, now: DateTime<Utc>) -> rusqlite::Result<i64> {
+    let sql = "INSERT INTO sighting (id, visit, shot, bytes, stored_ms, key_id, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let (id, visit, bytes) = (s.id.to_string(), s.visit.to_string(), size(sealed) as i64);
+    let row = params![id, visit, s.shot, bytes, now.timestamp_millis(), key, sealed];
+    db.prepare_cached(sql)?.insert(row)
 }
 
 pub fn read(db: &Connection, sealer: &Sealer, id: Uuid, arrived: Option<Instant>) -> rusqlite::Result<Stored> {
     let key = id.to_string();
-    let sealed: Option<Vec<u8>> = db
-        .prepare_cached("SELECT sealed FROM sighting WHERE id = ?")?
-        .query_row([&key], |row| row.get(0))
-        .optional()?;
-    let Some(sealed) = sealed else { return Ok(Stored::Gone) };
+    let Some(sealed) = sql::value(db, "SELECT sealed FROM sighting WHERE id = ?", [&key])? else {
+        return Ok(Stored::Gone);
+    };
     let sighting = sealer.open(Kind::Sighting, &key, sealed).and_then(|record| decode(&record, id, arrived));
     Ok(sighting.map_or(Stored::Unreadable, |sighting| Stored::Sighting(Box::new(sighting))))
 }
 
-pub fn delete(db: &Connection, id: Uuid) -> rusqlite::Result<()> {
-    db.prepare_cached("DELETE FROM sighting WHERE id = ?")?.execute([id.to_string()]).map(drop)
+pub fn delete(db: &Connection, id: Uuid) -> rusqlite::Result<usize> {
+    sql::execute(db, "DELETE FROM sighting WHERE id = ?", [id.to_string()])
 }
 
 pub(super) fn seal(s: &Sighting, sealer: &Sealer, kind: Kind) -> Vec<u8> {

@@ -1,15 +1,18 @@
 //! What is personal is encrypted before it reaches the disk: XChaCha20-Poly1305, a random nonce for every record.
 //!
-//! In: bytes, and what they are of. Out: sealed bytes, which open with the same key for the same record only; one copied to
-//! another record, cut or changed does not open. It does not know what is inside, nor where the key comes from.
+//! In: bytes, and what they are of. Out: sealed bytes, which open with the same key for the same record only; one
+//! copied to another record, cut or changed does not open. It does not know what is inside, nor where the key comes
+//! from.
 
 use bytes::Bytes;
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// What a sealed record is; part of what it is bound to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a sealed record is; its name is part of what the record is bound to, so that it never changes.
+#[derive(Debug, derive_more::Display, Clone, Copy, PartialEq, Eq)]
+#[display(rename_all = "snake_case")]
 pub enum Kind {
     /// A sighting that waits.
     Sighting,
@@ -76,17 +79,19 @@ impl Sealer {
         self.cipher.decrypt_inout_detached(&nonce, &bound_to(kind, record), text.into(), &tag).ok()?;
         Some(Bytes::from(sealed).slice(NONCE..end))
     }
+
+    pub fn seal_json(&self, kind: Kind, record: &str, value: &Value) -> Vec<u8> {
+        self.seal(kind, record, &[value.to_string().as_bytes()])
+    }
+
+    /// What [`seal_json`](Self::seal_json) sealed; `None` where [`open`](Self::open) opens nothing, or no JSON.
+    pub fn open_json(&self, kind: Kind, record: &str, sealed: Vec<u8>) -> Option<Value> {
+        serde_json::from_slice(&self.open(kind, record, sealed)?).ok()
+    }
 }
 
 /// The associated data.
 fn bound_to(kind: Kind, record: &str) -> Vec<u8> {
-    let kind = match kind {
-        Kind::Sighting => "sighting",
-        Kind::Picture => "picture",
-        Kind::Request => "request",
-        Kind::Stay => "stay",
-        Kind::Judged => "judged",
-    };
     format!("doorward {kind} {record}").into_bytes()
 }
 

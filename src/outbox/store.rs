@@ -1,40 +1,37 @@
 //! The tables of one open database: every promise of the outbox is one transaction here.
 //!
-//! In: what happened, and when. Out: that it is on the disk. It knows nothing of the order of sending, nor of what to do
-//! when the disk fails.
+//! In: what happened, and when. Out: that it is on the disk. It knows nothing of the order of sending, nor of what to
+//! do when the disk fails.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::error::{OutboxError, storage};
-use super::history;
-use super::ledger;
-use super::pictures::{self, Keep};
 use super::queue::{Entry, Queue};
-use super::record::{self, Sealed, Stored};
+use super::record::{self, Stored};
 use super::seal::{KeyId, Sealer};
 use super::terms::{Answered, DropReason, Dropped, Presence, Settled};
-use super::{schema, stays};
+use super::{history, ledger, pictures, schema, sql, stays};
+use crate::config::OutboxConfig;
 use crate::crop::Sighting;
 use crate::rules::ActionRequest;
 use crate::track::VisitId;
-use crate::visits::{ActionResult, Visit};
+use crate::visits::Visit;
 
 /// An open database.
 pub struct Store {
     pub db: Connection,
     pub sealer: Arc<Sealer>,
-    pub keep: Keep,
+    pub config: OutboxConfig,
 }
 
 /// What is to become of a sighting that comes in.
 pub enum Place<'a> {
-    /// It is stored.
-    Stored(&'a Sealed),
+    /// It is stored, sealed like this.
+    Stored(&'a [u8]),
     /// It ends at once.
     Ended(DropReason),
     /// It has ended already: only its history is missing.
@@ -49,89 +46,86 @@ pub struct Taken {
 }
 
 impl Store {
-    /// Stores a sighting and ends those that must go for it; `None` when it had been stored before, which changes nothing.
+    /// Stores a sighting and ends those that must go for it; `None` when it had been stored before, which changes
+    /// nothing.
     pub fn accept(
         &mut self,
         sighting: &Sighting,
         place: &Place<'_>,
         ended: &[(Uuid, u32, DropReason)],
         now: DateTime<Utc>,
-    ) -> Result<Option<Taken>, OutboxError> {
-        let failed = storage("store a sighting");
-        let tx = self.db.transaction().map_err(failed)?;
-        if !history::shot_taken(&tx, sighting, now).map_err(failed)? {
-            return Ok(None);
-        }
-        let mut dropped = Vec::new();
-        for (id, tries, reason) in ended {
-            dropped.extend(drop_sighting(&tx, *id, *reason, *tries, now).map_err(failed)?);
-        }
-        let place = match place {
-            Place::Stored(sealed) => {
-                let seq = record::insert(&tx, sighting, sealed, &self.sealer, now).map_err(failed)?;
-                Some((seq, sealed.size()))
+    ) -> rusqlite::Result<Option<Taken>> {
+        let key = self.sealer.key_id();
+        sql::transaction(&mut self.db, |tx| {
+            if !history::shot_taken(tx, sighting, now)? {
+                return Ok(None);
             }
-            Place::Ended(reason) => {
-                dropped.extend(drop_sighting(&tx, sighting.id, *reason, 0, now).map_err(failed)?);
-                None
+            let mut dropped = Vec::new();
+            for (id, tries, reason) in ended {
+                dropped.extend(drop_sighting(tx, *id, *reason, *tries, now)?);
             }
-            Place::Past => None,
-        };
-        tx.commit().map_err(failed)?;
-        Ok(Some(Taken { place, dropped }))
+            let place = match place {
+                Place::Stored(sealed) => Some((record::insert(tx, sighting, sealed, key, now)?, record::size(sealed))),
+                Place::Ended(reason) => {
+                    dropped.extend(drop_sighting(tx, sighting.id, *reason, 0, now)?);
+                    None
+                }
+                Place::Past => None,
+            };
+            Ok(Some(Taken { place, dropped }))
+        })
     }
 
     /// Whether a sighting has come in before.
-    pub fn knows(&self, id: Uuid) -> Result<bool, OutboxError> {
-        let found = self.db.query_row("SELECT 1 FROM shot WHERE sighting = ?", [id.to_string()], |_| Ok(()));
-        found.optional().map(|found| found.is_some()).map_err(storage("look for a sighting"))
+    pub fn knows(&self, id: Uuid) -> rusqlite::Result<bool> {
+        let found: Option<i64> = sql::value(&self.db, "SELECT 1 FROM shot WHERE sighting = ?", [id.to_string()])?;
+        Ok(found.is_some())
     }
 
     /// Where a sighting is in the order, and its size; `None` when it is not stored.
-    pub fn place(&self, id: Uuid) -> Result<Option<(i64, u64)>, OutboxError> {
+    pub fn place(&self, id: Uuid) -> rusqlite::Result<Option<(i64, u64)>> {
         let sql = "SELECT seq, bytes FROM sighting WHERE id = ?";
-        let place =
-            self.db.query_row(sql, [id.to_string()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())));
-        place.optional().map_err(storage("look for a sighting"))
+        let size = |bytes: i64| bytes.unsigned_abs();
+        let places = sql::rows(&self.db, sql, [id.to_string()], |row| Ok((row.get(0)?, size(row.get(1)?))));
+        places.map(|places| places.first().copied())
     }
 
-    pub fn read(&self, id: Uuid, arrived: Option<Instant>) -> Result<Stored, OutboxError> {
-        record::read(&self.db, &self.sealer, id, arrived).map_err(storage("read a sighting"))
+    pub fn read(&self, id: Uuid, arrived: Option<Instant>) -> rusqlite::Result<Stored> {
+        record::read(&self.db, &self.sealer, id, arrived)
     }
 
     /// Records an answer, takes the sighting off the disk (or keeps its picture for a while), plans what follows.
-    pub fn answered(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> Result<Settled, OutboxError> {
-        let failed = storage("record an answer");
-        let tx = self.db.transaction().map_err(failed)?;
-        if !history::shot_answered(&tx, answered, tries, now).map_err(failed)? {
-            return Ok(Settled::default());
-        }
-        if let Some(until) = self.keep.until(answered.outcome.as_str(), now) {
-            pictures::keep(&tx, &self.sealer, answered.sighting, until).map_err(failed)?;
-        }
-        record::delete(&tx, answered.sighting).map_err(failed)?;
-        let planned = plan(&tx, &answered.requests, &self.sealer, now).map_err(failed)?;
-        for refused in &answered.refused {
-            ledger::refuse(&tx, refused, now).map_err(failed)?;
-        }
-        if let Some(judged) = &answered.judged {
-            history::judged(&tx, judged, &self.sealer, now).map_err(failed)?;
-        }
-        tx.commit().map_err(failed)?;
-        Ok(Settled { first: true, planned })
+    pub fn answered(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> rusqlite::Result<Settled> {
+        let sealer = &self.sealer;
+        sql::transaction(&mut self.db, |tx| {
+            if !history::shot_answered(tx, answered, tries, now)? {
+                return Ok(Settled::default());
+            }
+            if let Some(until) = pictures::kept_until(&self.config, answered.outcome, now) {
+                pictures::keep(tx, sealer, answered.sighting, until)?;
+            }
+            record::delete(tx, answered.sighting)?;
+            let planned = plan(tx, &answered.requests, sealer, now)?;
+            for refused in &answered.refused {
+                ledger::refuse(tx, refused, now)?;
+            }
+            if let Some(judged) = &answered.judged {
+                history::judged(tx, judged, sealer, now)?;
+            }
+            Ok(Settled { first: true, planned })
+        })
     }
 
     /// Records who is present, and plans what follows from who has left.
-    pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> Result<Vec<String>, OutboxError> {
-        let failed = storage("record who is present");
-        let tx = self.db.transaction().map_err(failed)?;
-        stays::replace(&tx, &self.sealer, &presence.detector, &presence.stays).map_err(failed)?;
-        let planned = plan(&tx, &presence.requests, &self.sealer, now).map_err(failed)?;
-        for judged in &presence.judged {
-            history::judged(&tx, judged, &self.sealer, now).map_err(failed)?;
-        }
-        tx.commit().map_err(failed)?;
-        Ok(planned)
+    pub fn presence(&mut self, presence: &Presence, now: DateTime<Utc>) -> rusqlite::Result<Vec<String>> {
+        let sealer = &self.sealer;
+        sql::transaction(&mut self.db, |tx| {
+            stays::replace(tx, sealer, &presence.detector, &presence.stays)?;
+            for judged in &presence.judged {
+                history::judged(tx, judged, sealer, now)?;
+            }
+            plan(tx, &presence.requests, sealer, now)
+        })
     }
 
     /// Ends sightings without an answer.
@@ -140,125 +134,89 @@ impl Store {
         sightings: &[(Uuid, u32)],
         reason: DropReason,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Dropped>, OutboxError> {
-        let failed = storage("drop a sighting");
-        let tx = self.db.transaction().map_err(failed)?;
-        let mut dropped = Vec::new();
-        for (id, tries) in sightings {
-            dropped.extend(drop_sighting(&tx, *id, reason, *tries, now).map_err(failed)?);
-        }
-        tx.commit().map_err(failed)?;
-        Ok(dropped)
+    ) -> rusqlite::Result<Vec<Dropped>> {
+        sql::transaction(&mut self.db, |tx| {
+            let each = sightings.iter().map(|(id, tries)| drop_sighting(tx, *id, reason, *tries, now));
+            each.filter_map(Result::transpose).collect()
+        })
     }
 
-    pub fn claim(&self, key: &str) -> Result<bool, OutboxError> {
-        ledger::claim(&self.db, key)
-    }
-
-    pub fn finish(&self, key: &str, result: &ActionResult, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        ledger::finish(&self.db, key, result, now)
-    }
-
-    pub fn visit_closed(&mut self, visit: &Visit, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        history::visit_closed(&mut self.db, visit, now)
+    pub fn visit_closed(&mut self, visit: &Visit, now: DateTime<Utc>) -> rusqlite::Result<()> {
+        sql::transaction(&mut self.db, |tx| history::visit_closed(tx, visit, now))
     }
 
     /// Forgets what is beyond its time.
-    pub fn forget(&mut self, now: DateTime<Utc>, history: TimeDelta, age: TimeDelta) -> Result<(), OutboxError> {
-        pictures::expire(&mut self.db, now, self.keep.max_bytes)?;
-        history::forget(&mut self.db, now - history)?;
-        ledger::give_up(&self.db, &self.sealer.key_id(), now - age, now).map(drop)
+    pub fn forget(&mut self, now: DateTime<Utc>, history: TimeDelta) -> rusqlite::Result<()> {
+        let (db, age) = (&mut self.db, TimeDelta::hours(self.config.max_age_hours.into()));
+        pictures::expire(db, now, self.config.keep_max_bytes)?;
+        while sql::transaction(db, |tx| history::forget_some(tx, now - history))? {}
+        ledger::give_up(db, &self.sealer.key_id(), now - age, now).map(drop)
     }
 
     /// Adds what an earlier life left to the queue; rows whose ids cannot be read are no sightings and go.
-    pub fn load(&mut self, queue: &mut Queue) -> Result<(), OutboxError> {
-        let failed = storage("read the queue");
-        let mut strange = Vec::new();
-        let mut locked = 0;
-        let mut statement = self
-            .db
-            .prepare(
-                "SELECT seq, id, visit, shot, bytes, stored_ms, key_id,
-                        (SELECT group_concat(outcome) FROM shot WHERE shot.visit = sighting.visit)
-                 FROM sighting ORDER BY seq",
-            )
-            .map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
+    pub fn load(&mut self, queue: &mut Queue) -> rusqlite::Result<()> {
+        let (key, mut locked) = (self.sealer.key_id(), 0);
+        let sql = "SELECT seq, id, visit, shot, bytes, stored_ms, key_id,
+                          (SELECT group_concat(outcome) FROM shot WHERE shot.visit = sighting.visit)
+                   FROM sighting ORDER BY seq";
+        let strange = sql::rows(&self.db, sql, [], |row| {
+            let seq: i64 = row.get(0)?;
             let read = || -> rusqlite::Result<Option<Entry>> {
                 let id = |column| Ok::<_, rusqlite::Error>(row.get::<_, String>(column)?.parse::<Uuid>().ok());
                 let stored = DateTime::from_timestamp_millis(row.get(5)?);
                 let (Some(id), Some(visit), Some(stored)) = (id(1)?, id(2)?, stored) else { return Ok(None) };
                 let bytes = row.get::<_, i64>(4)?.unsigned_abs();
                 let mut entry = Entry::new(id, VisitId(visit), row.get(3)?, bytes, stored);
-                entry.locked = row.get::<_, KeyId>(6)? != self.sealer.key_id();
+                entry.locked = row.get::<_, KeyId>(6)? != key;
                 Ok(Some(entry))
             };
-            let seq: i64 = row.get(0).map_err(failed)?;
-            let Ok(Some(entry)) = read() else {
-                strange.push(seq);
-                continue;
-            };
+            let Ok(Some(entry)) = read() else { return Ok(Some(seq)) };
             locked += usize::from(entry.locked);
             let visit = entry.visit;
             queue.insert(seq, entry);
-            let outcomes: Option<String> = row.get(7).map_err(failed)?;
+            let outcomes: Option<String> = row.get(7)?;
             outcomes.iter().flat_map(|all| all.split(',')).for_each(|outcome| queue.told(visit, outcome));
-        }
-        drop(rows);
-        drop(statement);
-        for seq in strange {
-            self.db.execute("DELETE FROM sighting WHERE seq = ?", [seq]).map_err(failed)?;
-            metrics::counter!("doorward_outbox_dropped_total", "reason" => DropReason::Unreadable.label()).increment(1);
+            Ok(None)
+        })?;
+        for seq in strange.into_iter().flatten() {
+            sql::execute(&self.db, "DELETE FROM sighting WHERE seq = ?", [seq])?;
+            let reason = DropReason::Unreadable.label();
+            metrics::counter!("doorward_outbox_dropped_total", "reason" => reason).increment(1);
         }
         self.tell_locked(locked)
     }
 
-    fn tell_locked(&self, locked: usize) -> Result<(), OutboxError> {
+    fn tell_locked(&self, locked: usize) -> rusqlite::Result<()> {
         metrics::gauge!("doorward_outbox_locked_sightings").set(locked as f64);
         if locked == 0 {
             return Ok(());
         }
         tracing::warn!(
             sightings = locked,
-            "sightings were stored with another key: give `outbox.key` its former value and they are sent; otherwise they \
-             go after outbox.max_age_hours, or when room is needed"
+            "sightings were stored with another key: give `outbox.key` its former value and they are sent; otherwise \
+             they go after outbox.max_age_hours, or when room is needed"
         );
-        let sql = "UPDATE shot SET reason = 'it was stored with another key (outbox.key) and waits for that' WHERE outcome IS NULL
-                   AND sighting IN (SELECT id FROM sighting WHERE key_id <> ?)";
-        self.db.execute(sql, [self.sealer.key_id()]).map(drop).map_err(storage("note why sightings wait"))
+        let sql = "UPDATE shot SET reason = 'it was stored with another key (outbox.key) and waits for that'
+                   WHERE outcome IS NULL AND sighting IN (SELECT id FROM sighting WHERE key_id <> ?)";
+        sql::execute(&self.db, sql, [self.sealer.key_id()]).map(drop)
     }
 
-    /// Writes something, so that a disk that takes nothing is found out. The log is emptied first: it may be what fills it.
-    pub fn probe(&mut self) -> Result<(), OutboxError> {
-        let failed = storage("write to the outbox");
+    /// Writes something, so that a disk that takes nothing is found out. The log is emptied first: it may be what fills
+    /// it.
+    pub fn probe(&mut self) -> rusqlite::Result<()> {
         if !self.db.is_autocommit() {
             // What failed could not even be undone.
-            self.db.execute_batch("ROLLBACK").map_err(failed)?;
+            self.db.execute_batch("ROLLBACK")?;
         }
-        self.empty_log()?;
+        schema::empty_log(&self.db)?;
         schema::touch(&self.db)
     }
 
-    /// From here on a commit does not wait for the disk; [`end_group`](Self::end_group) does, for all of them.
-    pub fn begin_group(&self) -> Result<(), OutboxError> {
-        schema::sync_at_commit(&self.db, false)
-    }
-
-    /// Everything committed since the group began is on the disk when this returns.
-    pub fn end_group(&self) -> Result<(), OutboxError> {
+    /// Everything committed since a commit no longer waited for the disk is on it when this returns.
+    pub fn sync(&self) -> rusqlite::Result<()> {
         schema::sync_at_commit(&self.db, true)?;
         // A commit that waits for the disk makes the whole log durable, and with it those before.
         schema::touch(&self.db)
-    }
-
-    /// Gives some disk space back where nothing waits; true while there is more.
-    pub fn give_back(&self) -> Result<bool, OutboxError> {
-        schema::give_back(&self.db)
-    }
-
-    pub fn empty_log(&self) -> Result<(), OutboxError> {
-        schema::empty_log(&self.db).map(drop)
     }
 }
 

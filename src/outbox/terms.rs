@@ -10,7 +10,7 @@ use super::history::Judged;
 use super::worth::Worth;
 use crate::config::{DetectorName, EventKind, OutcomeKind};
 use crate::crop::Sighting;
-use crate::recognition::{Answer, Recognition};
+use crate::recognition::Recognition;
 use crate::rules::{ActionRequest, Judgement, RefusedAction};
 use crate::track::VisitId;
 
@@ -119,15 +119,11 @@ impl Answered {
     /// An answer and what the rules made of it.
     pub fn of(recognition: &Recognition, late: bool, judgement: &Judgement) -> Self {
         let Recognition { sighting, visit, answer, .. } = recognition;
-        let reason = match answer {
-            Answer::Refused { reason } => Some(reason.clone()),
-            _ => None,
-        };
         Self {
             sighting: *sighting,
             outcome: answer.kind(),
-            reason,
-            person: answer.known().map(|known| known.person.id.clone()),
+            reason: answer.reason().map(str::to_owned),
+            person: answer.person_id().map(str::to_owned),
             confidence: answer.confidence(),
             match_confidence: answer.match_confidence(),
             late,

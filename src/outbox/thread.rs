@@ -1,6 +1,7 @@
 //! The outbox's thread: whatever is asked of the outbox, one after the other, committed in groups.
 //!
-//! In: jobs, from any thread or task. Out: their answers, once what they changed is on disk. It alone holds the database.
+//! In: jobs, from any thread or task. Out: their answers, once what they changed is on disk. It alone holds the
+//! database.
 //!
 //! ```text
 //! asked ──▶ taken together with all that wait ──▶ each one's transaction ──▶ one sync for all ──▶ answered
@@ -22,8 +23,8 @@ pub type Answer = Box<dyn FnOnce() + Send>;
 
 /// Jobs that share one sync of the disk: the next ones must not wait too long for theirs.
 const TOGETHER: usize = 64;
-/// How long the last handle waits for the thread to write what it has taken and to close the file. A disk that hangs must
-/// not hold up the end of the process.
+/// How long the last handle waits for the thread to write what it has taken and to close the file. A disk that hangs
+/// must not hold up the end of the process.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The handle of the thread; dropping it ends the thread.
@@ -32,7 +33,8 @@ pub struct Thread {
     jobs: Option<Sender<Job>>,
     /// Nobody sends here: it hangs up when the thread has ended.
     ended: Mutex<Receiver<()>>,
-    /// As of the last group of jobs, so that whoever only looks does not wait for the disk. Nothing waits under this lock.
+    /// As of the last group of jobs, so that whoever only looks does not wait for the disk. Nothing waits under this
+    /// lock.
     figures: Arc<Mutex<Figures>>,
 }
 
@@ -51,8 +53,8 @@ impl Thread {
         Ok(Self { jobs: Some(jobs), ended: Mutex::new(ended), figures })
     }
 
-    /// Hands a job over. A thread that has ended, which only a mistake in the program makes it do, drops it, and the caller
-    /// finds that out.
+    /// Hands a job over. A thread that has ended, which only a mistake in the program makes it do, drops it, and the
+    /// caller finds that out.
     pub fn send(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
             let _ = jobs.send(job);

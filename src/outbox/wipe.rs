@@ -1,49 +1,48 @@
 //! Erasing files, and looking whether anything of what was erased is still there.
 //!
-//! In: a file, or a list of marks of what was erased and the folders to search. Out: the file is gone, overwritten first;
-//! the files in which a mark is still found. It cannot reach what the file system or the disk keep of their own accord:
-//! copies made by a copying file system, blocks an SSD has put out of service.
+//! In: a file, or a list of marks of what was erased and the folders to search. Out: the file is gone, overwritten
+//! first; the files in which a mark is still found. It cannot reach what the file system or the disk keep of their own
+//! accord: copies made by a copying file system, blocks an SSD has put out of service.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Overwrites a file with zeros, forces that to the disk, and removes it. A file that is not there is erased.
 pub fn file(path: &Path) -> io::Result<()> {
-    let mut file = match OpenOptions::new().write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        file => file?,
-    };
-    zero(&mut file)?;
-    fs::remove_file(path)?;
+    if zero(path)?.is_some() {
+        fs::remove_file(path)?;
+        sync_folder_of(path)?;
+    }
+    Ok(())
+}
+
+/// Overwrites a file that somebody appends to, and leaves it empty.
+pub fn blank(path: &Path) -> io::Result<()> {
+    match zero(path)? {
+        Some(file) => file.set_len(0).and_then(|()| file.sync_all()),
+        None => Ok(()),
+    }
+}
+
+/// The folder a file or folder stands in is on the disk: otherwise power lost now brings a removed one back, or takes
+/// the name of a new one along.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
 }
 
-/// Overwrites an open file that was not read or written yet with zeros, on the disk when this returns.
-fn zero(file: &mut File) -> io::Result<()> {
-    let zeros = vec![0; 64 << 10];
-    let mut left = file.metadata()?.len();
-    while left > 0 {
-        let length = left.min(zeros.len() as u64) as usize;
-        file.write_all(&zeros[..length])?;
-        left -= length as u64;
-    }
-    file.sync_all()
-}
-
-/// Overwrites a file that somebody appends to, and leaves it empty.
-pub fn blank(path: &Path) -> io::Result<()> {
+/// Overwrites a file with zeros, on the disk when this returns; `None` for one that is not there.
+fn zero(path: &Path) -> io::Result<Option<File>> {
     let mut file = match OpenOptions::new().write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
-    zero(&mut file)?;
-    file.set_len(0)?;
-    file.sync_all()
+    io::copy(&mut io::repeat(0).take(file.metadata()?.len()), &mut file)?;
+    file.sync_all().map(|()| Some(file))
 }
 
 /// Looks for marks: what was erased, or its end where that is long.
@@ -71,11 +70,13 @@ const MARK: usize = 16;
 const LONGEST: usize = 48;
 const LIKELY_BITS: u32 = 22;
 
-impl Search {
-    pub fn new() -> Self {
+impl Default for Search {
+    fn default() -> Self {
         Self { marks: HashMap::new(), likely: vec![0; (1 << LIKELY_BITS) / 64] }
     }
+}
 
+impl Search {
     /// Takes this as a mark, or its end. Fewer than sixteen bytes are none.
     pub fn add(&mut self, erased: &[u8]) {
         if let Some(end) = erased.last_chunk::<MARK>() {
@@ -154,7 +155,7 @@ mod tests {
     fn a_mark_is_found_wherever_it_stands() {
         let dir = tempfile::tempdir().unwrap();
         let mark = b"0123456789abcdef";
-        let mut search = Search::new();
+        let mut search = Search::default();
         search.add(b"too short");
         search.add(&[0; 40]);
         search.add(b"0123456789abcdef");
@@ -187,7 +188,7 @@ mod tests {
     fn another_id_that_ends_alike_is_not_what_was_erased() {
         let dir = tempfile::tempdir().unwrap();
         let (erased, kept) = ("01990000-aaaa-7000-8000-000000000001", "01990000-bbbb-7000-8000-000000000001");
-        let mut search = Search::new();
+        let mut search = Search::default();
         search.add(erased.as_bytes());
         for (text, found) in [(kept, 0), (erased, 1)] {
             // Across the end of the piece that is read at once, too.

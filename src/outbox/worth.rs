@@ -24,10 +24,10 @@ pub enum Worth {
 
 /// What is stored of each visit, and what has been said of it; only of visits of which something is stored.
 #[derive(Default)]
-pub struct Visits(HashMap<VisitId, Stored>);
+pub struct Visits(pub HashMap<VisitId, Stored>);
 
 #[derive(Default)]
-struct Stored {
+pub struct Stored {
     shots: u32,
     first_shots: u32,
     told: Told,
@@ -81,11 +81,6 @@ impl Visits {
             Told::Nothing => Worth::Only,
         }
     }
-
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl Worth {
@@ -106,10 +101,12 @@ impl Worth {
                 "the outbox was full (outbox.max_bytes, outbox.max_sightings), and this one was stored with another key"
             }
             Self::Duplicate => {
-                "the outbox was full (outbox.max_bytes, outbox.max_sightings), and its visit had a better claim to be told"
+                "the outbox was full (outbox.max_bytes, outbox.max_sightings), and its visit had a better \
+                 claim to be told"
             }
             Self::Unknown => {
-                "the outbox was full (outbox.max_bytes, outbox.max_sightings), and its visit had been answered as unknown"
+                "the outbox was full (outbox.max_bytes, outbox.max_sightings), and its visit had been \
+                 answered as unknown"
             }
             Self::Only => "the outbox was full (outbox.max_bytes, outbox.max_sightings), and this was the oldest",
         }

@@ -23,17 +23,10 @@ use crate::crop::Sighting;
 pub enum IdentifyError {
     /// It stays in the outbox; `after` is when the engine asked to be asked again.
     #[error("the engine could not identify the sighting this time")]
-    Retry {
-        after: Option<Duration>,
-        #[source]
-        source: ClientError,
-    },
+    Retry { after: Option<Duration>, source: ClientError },
     /// Asking again would bring the same, whatever anybody mends; the cause tells the operator why.
     #[error("the engine will not identify the sighting")]
-    Final {
-        #[source]
-        source: ClientError,
-    },
+    Final { source: ClientError },
 }
 
 /// Boxes that overlap less than this (IoU) are not taken for the same face.
@@ -52,25 +45,17 @@ pub async fn identify(
 }
 
 async fn ask(client: &Client, sighting: &Sighting, config: &IdentifyConfig) -> Result<Answer, ClientError> {
-    match config.call {
+    let found = match config.call {
         Call::PublishWithResponse => {
             let published = client.publish_with_response(&publish_with_response(sighting, config)).await?;
             let now = published.date.unwrap_or_else(Utc::now);
-            Ok(published_answer(published.answer, sighting.face, config.include_person, now))
+            return Ok(published_answer(published.answer, sighting.face, config.include_person, now));
         }
-        Call::Publish => {
-            client.publish(&publish(sighting, config)).await?;
-            Ok(Answer::Accepted)
-        }
-        Call::Recognize => {
-            let found = client.recognize(&recognize(sighting, config)?).await?;
-            Ok(edge_answer(found.map(|found| (found.answer, found.date.unwrap_or_else(Utc::now)))))
-        }
-        Call::Lookup => {
-            let found = client.lookup(&lookup(sighting, config)?).await?;
-            Ok(edge_answer(found.map(|found| (found.answer, found.date.unwrap_or_else(Utc::now)))))
-        }
-    }
+        Call::Publish => return client.publish(&publish(sighting, config)).await.map(|_| Answer::Accepted),
+        Call::Recognize => client.recognize(&recognize(sighting, config)?).await?,
+        Call::Lookup => client.lookup(&lookup(sighting, config)?).await?,
+    };
+    Ok(edge_answer(found.map(|found| (found.answer, found.date.unwrap_or_else(Utc::now)))))
 }
 
 impl Recognition {
@@ -251,12 +236,9 @@ pub(super) fn edge_answer(found: Option<(EdgePerson, DateTime<Utc>)>) -> Answer 
     let tags = person.tags.into_iter().filter_map(|tag| unexpired(Some(tag.name), tag.expires, now));
     Answer::Known(Known {
         tags: tags.collect(),
-        fields: Vec::new(),
-        confidence: None,
-        match_confidence: None,
         face_id: Some(person.face_id).filter(|id| !id.is_empty()),
-        detect_id: None,
         person: Person { id: person.person_id, name: full_name(person.first_name, person.last_name) },
+        ..Known::default()
     })
 }
 
@@ -269,10 +251,7 @@ fn known(person: MatchedPerson, now: DateTime<Utc>) -> Known {
         person: Person { id: person.person_id, name },
         tags: tags.filter_map(|tag| unexpired(tag.tag.map(|tag| tag.name), tag.expires, now)).collect(),
         fields: person.entity_fields.into_iter().flatten().map(field).collect(),
-        confidence: None,
-        match_confidence: None,
-        face_id: None,
-        detect_id: None,
+        ..Known::default()
     }
 }
 

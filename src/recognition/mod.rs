@@ -1,7 +1,7 @@
 //! What the engine says of a sighting, in the house's own words.
 //!
-//! In: a [`Sighting`](crate::crop::Sighting). Out: a [`Recognition`]. It knows which of the API's calls is asked and how
-//! their answers are read; tokens, time limits and TLS are the client's, the retry is the caller's.
+//! In: a [`Sighting`](crate::crop::Sighting). Out: a [`Recognition`]. It knows which of the API's calls is asked and
+//! how their answers are read; tokens, time limits and TLS are the client's, the retry is the caller's.
 
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -85,6 +85,14 @@ impl Answer {
         }
     }
 
+    /// Why the engine turned the sighting down.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Refused { reason } => Some(reason),
+            _ => None,
+        }
+    }
+
     /// How sure the engine is that the face is the person's, 0 to 1, where it says so; what guards and `min_confidence`
     /// go by.
     pub fn match_confidence(&self) -> Option<f32> {
@@ -92,8 +100,9 @@ impl Answer {
     }
 }
 
-/// A recognised person, with what the engine told of them.
-#[derive(Clone, PartialEq)]
+/// A recognised person, with what the engine told of them. Logs show the id only: names do not belong there.
+#[derive(Clone, Default, PartialEq, derive_more::Debug)]
+#[debug("Known({}, {} tags, {} fields)", person.id, tags.len(), fields.len())]
 pub struct Known {
     pub person: Person,
     /// Tags that had not expired when the answer was read.
@@ -110,7 +119,7 @@ pub struct Known {
 }
 
 /// Who.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Person {
     /// A GUID by contract, read as text.
     pub id: String,
@@ -132,19 +141,15 @@ pub struct Field {
     pub value: FieldValue,
 }
 
-/// The value of a custom field.
-#[derive(Clone, PartialEq)]
+/// The value of a custom field: as it is displayed `explain` shows it, as it is serialised events hold it.
+#[derive(Clone, PartialEq, derive_more::Display, serde::Serialize)]
+#[serde(untagged)]
 pub enum FieldValue {
     Text(String),
+    #[display("{}", _0.to_rfc3339())]
     Date(DateTime<Utc>),
     Number(f64),
     Bool(bool),
+    #[display("empty")]
     Empty,
-}
-
-impl std::fmt::Debug for Known {
-    /// The id only: names do not belong in logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Known({}, {} tags, {} fields)", self.person.id, self.tags.len(), self.fields.len())
-    }
 }

@@ -7,10 +7,32 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::{Check, Decision, RuleClock, Rules};
+use super::{ActionRequest, Check, Decision, Firing, RuleClock, Rules};
 use crate::config::{DetectorName, GuardConfig, RuleConfig, from_toml};
 use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::track::VisitId;
+
+impl ActionRequest {
+    /// The firing this request is part of, and its action, as [`Rules::restore`](Rules::restore) takes them.
+    pub fn fired(&self) -> (Firing, String) {
+        let firing = Firing {
+            rule: self.rule.clone(),
+            event: self.event,
+            detector: self.detector.clone(),
+            person: self.person.clone(),
+            visit: self.visit,
+            seen_at: self.seen_at,
+        };
+        (firing, self.action.clone())
+    }
+}
+
+impl Rules {
+    /// [`judge`](Self::judge) with nobody else there, and only what is to be done.
+    pub fn evaluate(&mut self, recognition: &Recognition, quality: f32, now: RuleClock) -> Vec<ActionRequest> {
+        self.judge(recognition, quality, now, &[]).requests
+    }
+}
 
 /// A recognition with the circumstances it is judged in.
 pub struct Case {

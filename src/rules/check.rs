@@ -3,11 +3,9 @@
 //! In: a matcher's or a guard's name and values. Out: a [`Check`], which `doorward rules explain` shows. What was found
 //! may be a tag or a field of a person: it is for the operator's eyes, never for a log.
 
-/// What is found where the engine did not say how sure it is of the person.
-pub const NO_MATCH_SCORE: &str = "no match score";
-
-/// What one matcher or guard wanted and found.
-#[derive(Clone, PartialEq, Eq)]
+/// What one matcher or guard wanted and found. What was found may be a tag or a field of a person, and no log shows it.
+#[derive(Clone, PartialEq, Eq, derive_more::Debug, serde::Serialize)]
+#[debug("{matcher} {}", if *held { "holds" } else { "does not hold" })]
 pub struct Check {
     /// The key in `when`, `unless` or `guard`.
     pub matcher: &'static str,
@@ -33,11 +31,9 @@ impl Check {
     }
 }
 
-impl std::fmt::Debug for Check {
-    /// Without what was found: it may be a tag or a field of a person.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.matcher, if self.held { "holds" } else { "does not hold" })
-    }
+/// How sure the engine is of the person, as it is found.
+pub fn match_score(score: Option<f32>) -> String {
+    score.map_or_else(|| "no match score".into(), |score| score.to_string())
 }
 
 /// `a, b, c`, or `none`.

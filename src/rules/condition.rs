@@ -3,14 +3,16 @@
 //! In: the event document without `id` and `action`, which it has not got yet. Out: whether the expression is true; one
 //! that fails (a field this person does not have) is not, and says why.
 
+use std::collections::HashSet;
+
 use identities::text;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
 use super::check::Check;
-use super::event;
+use super::event::{self, UnknownName};
 
-/// Instructions one evaluation may take.
+/// Instructions one evaluation may take: a template that loops over every field of a person takes a few hundred.
 const FUEL: u64 = 100_000;
 const NAME: &str = "if";
 
@@ -26,18 +28,14 @@ impl Condition {
     /// The expression is composed as the event is, so that what it names is found in whichever way it was typed.
     pub fn new(source: &str) -> Result<Self, String> {
         let source = &*text::composed(source);
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_debug(false);
+        let mut environment = environment();
         let told = |error: minijinja::Error| match error.detail() {
             Some(detail) => format!("{}: {detail}", error.kind()),
             None => error.kind().to_string(),
         };
         // As an expression first: what is one cannot break out of the braces.
         let names = environment.compile_expression(source).map_err(told)?.undeclared_variables(true);
-        event::check_names(names.iter().filter(|name| !environment.globals().any(|(global, _)| global == *name)))
-            .map_err(|unknown| unknown.to_string())?;
+        check_names(&names, &environment).map_err(|unknown| unknown.to_string())?;
         let template = format!("{{% if {source} %}}true{{% endif %}}");
         environment.add_template_owned(NAME, template).map_err(told)?;
         Ok(Self { environment, source: source.to_owned() })
@@ -53,6 +51,20 @@ impl Condition {
         };
         Check { matcher: "if", wanted: self.source.clone(), found, held }
     }
+}
+
+/// What expressions and templates over the event are compiled and evaluated in.
+pub fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_debug(false);
+    environment
+}
+
+/// Every name an expression or a template uses must be one an event has, or the environment.
+pub fn check_names(names: &HashSet<String>, environment: &Environment<'_>) -> Result<(), UnknownName> {
+    event::check_names(names.iter().filter(|name| !environment.globals().any(|(global, _)| global == *name)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use super::visitor_event::VisitorEvent;
-use crate::recognition::{Answer, Field, FieldValue, Known};
+use crate::recognition::{Field, Known};
 
 /// The document's keys.
 pub const KEYS: [&str; 20] = [
@@ -52,12 +52,7 @@ pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let VisitorEvent { recognition, since, .. } = happened;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
-    let (confidence, reason, person) = match &recognition.answer {
-        Answer::Known(known) => (known.confidence, None, Some(person(known, happened))),
-        Answer::Unknown { confidence } => (*confidence, None, None),
-        Answer::Refused { reason } => (None, Some(reason), None),
-        Answer::NoFace | Answer::Accepted => (None, None, None),
-    };
+    let answer = &recognition.answer;
     json!({
         "event": happened.event,
         "id": key,
@@ -75,10 +70,10 @@ pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zo
         "outcome": happened.outcome(),
         "late": happened.late,
         "quality": share(happened.quality),
-        "confidence": confidence.map(share),
-        "match_confidence": recognition.answer.match_confidence().map(share),
-        "reason": reason,
-        "person": person,
+        "confidence": answer.confidence().map(share),
+        "match_confidence": answer.match_confidence().map(share),
+        "reason": answer.reason(),
+        "person": answer.known().map(|known| person(known, happened)),
     })
 }
 
@@ -88,7 +83,7 @@ fn person(known: &Known, happened: &VisitorEvent) -> Value {
     let tags: Vec<_> = tags.map(|tag| json!({ "name": tag.name, "expires": tag.expires.map(time) })).collect();
     let mut fields = Map::new();
     for Field { name, value } in &known.fields {
-        fields.entry(name.as_str()).or_insert_with(|| field_value(value));
+        fields.entry(name.as_str()).or_insert_with(|| json!(value));
     }
     json!({
         "id": known.person.id,
@@ -99,23 +94,18 @@ fn person(known: &Known, happened: &VisitorEvent) -> Value {
     })
 }
 
-fn field_value(value: &FieldValue) -> Value {
-    match value {
-        FieldValue::Text(text) => json!(text),
-        FieldValue::Date(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-        FieldValue::Number(number) => json!(number),
-        FieldValue::Bool(bool) => json!(bool),
-        FieldValue::Empty => Value::Null,
-    }
-}
-
 /// 0 to 1 with four decimals: single precision would otherwise read 0.8999999761581421.
 fn share(value: f32) -> Value {
     if value.is_finite() { json!((f64::from(value) * 1e4).round() / 1e4) } else { Value::Null }
 }
 
 /// A name in a template or an `if` that no event has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, derive_more::Display)]
+#[display(
+    "an event has no `{name}`{}; it has {}",
+    nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default(),
+    has.join(", ")
+)]
 pub struct UnknownName {
     name: String,
     nearest: Option<&'static str>,
@@ -139,16 +129,6 @@ pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Un
         return Err(UnknownName { name: name.clone(), nearest, has });
     }
     Ok(())
-}
-
-impl std::fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "an event has no `{}`", self.name)?;
-        if let Some(nearest) = self.nearest {
-            write!(f, " (did you mean `{nearest}`?)")?;
-        }
-        write!(f, "; it has {}", self.has.join(", "))
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use identities::text::folded;
 
+use super::check::list;
 use crate::config::{Bound, FieldCompare, FieldEquals, FieldTest};
 use crate::recognition::FieldValue;
 
@@ -109,35 +110,24 @@ pub fn wanted_text(test: &FieldTest) -> String {
         FieldTest::Equals(wanted) => return format!("= {}", equals_text(wanted)),
         FieldTest::Compare(compare) => compare,
     };
-    let mut parts = Vec::new();
-    let one = |(key, wanted): (&str, &Option<FieldEquals>)| Some(format!("{key} {}", equals_text(wanted.as_ref()?)));
-    parts.extend([("is", &compare.is), ("not", &compare.not)].into_iter().filter_map(one));
-    for (key, wanted) in [("any of", &compare.any), ("none of", &compare.none)] {
-        if !wanted.is_empty() {
-            parts.push(format!("{key} {}", wanted.iter().map(equals_text).collect::<Vec<_>>().join(", ")));
-        }
-    }
-    let bounds = [
-        ("above", compare.above),
-        ("at least", compare.at_least),
-        ("at most", compare.at_most),
-        ("below", compare.below),
+    let one = |key: &str, wanted: &Option<FieldEquals>| Some(format!("{key} {}", equals_text(wanted.as_ref()?)));
+    let some = |key: &str, wanted: &[FieldEquals]| {
+        (!wanted.is_empty()).then(|| format!("{key} {}", list(wanted, equals_text)))
+    };
+    let bound = |key: &str, bound: Option<Bound>| Some(format!("{key} {}", bound_text(bound?)));
+    let parts = [
+        one("is", &compare.is),
+        one("not", &compare.not),
+        some("any of", &compare.any),
+        some("none of", &compare.none),
+        bound("above", compare.above),
+        bound("at least", compare.at_least),
+        bound("at most", compare.at_most),
+        bound("below", compare.below),
+        compare.contains.as_ref().map(|part| format!("contains {part}")),
+        compare.set.map(|set| if set { "set".into() } else { "not set".into() }),
     ];
-    parts.extend(bounds.into_iter().filter_map(|(key, bound)| Some(format!("{key} {}", bound_text(bound?)))));
-    parts.extend(compare.contains.as_ref().map(|part| format!("contains {part}")));
-    parts.extend(compare.set.map(|set| if set { "set".to_owned() } else { "not set".to_owned() }));
-    parts.join(" and ")
-}
-
-/// A value as `explain` shows it.
-pub fn value_text(value: &FieldValue) -> String {
-    match value {
-        FieldValue::Text(text) => text.clone(),
-        FieldValue::Date(at) => at.to_rfc3339(),
-        FieldValue::Number(number) => number.to_string(),
-        FieldValue::Bool(bool) => bool.to_string(),
-        FieldValue::Empty => "empty".into(),
-    }
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
 fn equals_text(wanted: &FieldEquals) -> String {

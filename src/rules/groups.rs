@@ -2,7 +2,6 @@
 //!
 //! In: whether an action moves something, and what happened. Out: its [`ActionGroup`].
 
-use super::visitor_event::VisitorEvent;
 use crate::config::EventKind;
 
 /// A rule's actions are remembered in groups, so that an answer too late for the door does not use up the live one.
@@ -19,18 +18,9 @@ pub enum ActionGroup {
 }
 
 impl ActionGroup {
-    /// The group of something that fired before a restart.
-    pub fn before(event: EventKind, actuator: bool) -> Self {
-        match (event, actuator) {
-            (EventKind::Left, _) => Self::Left,
-            (EventKind::Recognition, false) => Self::Tell,
-            (EventKind::Recognition, true) => Self::Move,
-        }
-    }
-
     /// The group an action belongs to; none for an actuator when somebody has left, for whom nothing is opened.
-    pub fn of(actuator: bool, happened: &VisitorEvent) -> Option<Self> {
-        match (happened.event, actuator, happened.late) {
+    pub fn of(actuator: bool, event: EventKind, late: bool) -> Option<Self> {
+        match (event, actuator, late) {
             (EventKind::Left, true, _) => None,
             (EventKind::Left, false, _) => Some(Self::Left),
             (EventKind::Recognition, false, _) => Some(Self::Tell),

@@ -6,9 +6,9 @@
 use chrono_tz::Tz;
 use identities::text::folded;
 
-use super::check::{Check, NO_MATCH_SCORE, list};
+use super::check::{Check, list, match_score};
 use super::guard_memory::{GuardMemory, LiveAnswer};
-use super::schedule::Schedule;
+use super::schedule;
 use super::stay::{Guest, Stay};
 use super::verdict::Refusal;
 use super::visitor_event::VisitorEvent;
@@ -25,7 +25,8 @@ pub struct Guard {
     config: GuardConfig,
     tags_any: Vec<String>,
     banned: Vec<String>,
-    schedule: Schedule,
+    /// `between`, as a rule says it.
+    hours: WhenConfig,
 }
 
 /// What guards look at, beside their configuration.
@@ -39,11 +40,10 @@ pub struct Circumstances<'a> {
 impl Guard {
     pub fn new(config: GuardConfig) -> Self {
         let fold = |texts: &[String]| texts.iter().map(|text| folded(text)).collect();
-        let when = WhenConfig { between: config.between.clone(), ..WhenConfig::default() };
         Self {
             tags_any: fold(&config.tags_any),
             banned: fold(&config.banned_tags),
-            schedule: Schedule::new(&when),
+            hours: WhenConfig { between: config.between.clone(), ..WhenConfig::default() },
             config,
         }
     }
@@ -65,17 +65,12 @@ impl Guard {
         let moves = circumstances.memory.moves_around(action, recognition.seen_at);
         let mut checks = vec![
             Check::of("sightings", format!("{sightings} of {of}"), agreeing, agreeing >= usize::from(sightings)),
-            Check::of(
-                "min_confidence",
-                min_confidence,
-                score.map_or_else(|| NO_MATCH_SCORE.into(), |score| score.to_string()),
-                score.unwrap_or(0.0) >= min_confidence,
-            ),
+            Check::of("min_confidence", min_confidence, match_score(score), score.unwrap_or(0.0) >= min_confidence),
             Check::of("min_quality", min_quality, quality, *quality >= min_quality),
         ];
         checks.extend(self.tag(circumstances));
         checks.push(self.banned(circumstances));
-        checks.extend(self.schedule.checks(recognition.seen_at.with_timezone(&circumstances.zone), &[]));
+        checks.extend(schedule::checks(&self.hours, recognition.seen_at.with_timezone(&circumstances.zone), &[]));
         // The clock was set back between the frame and now: nobody knows how old the answer is.
         let young = u64::try_from(age).is_ok_and(|age| age <= max_age_ms);
         checks.push(Check::of("max_age_ms", max_age_ms, age, young));
@@ -135,13 +130,11 @@ impl Guard {
 
     /// How many of the visit's newest answers say the same as this one and are good enough.
     fn agreeing(&self, circumstances: &Circumstances) -> usize {
-        let good = |answer: &LiveAnswer| self.reached_by(answer);
+        let good = |answer: &LiveAnswer| {
+            answer.quality >= self.config.min_quality
+                && answer.match_confidence.unwrap_or(0.0) >= self.config.min_confidence
+        };
         circumstances.memory.agreeing(circumstances.happened, self.config.of, good)
-    }
-
-    fn reached_by(&self, answer: &LiveAnswer) -> bool {
-        answer.quality >= self.config.min_quality
-            && answer.match_confidence.unwrap_or(0.0) >= self.config.min_confidence
     }
 }
 

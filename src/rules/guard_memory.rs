@@ -8,10 +8,11 @@ use std::collections::{HashMap, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::per_visit::PerVisit;
+use super::newest::Newest;
 use super::stay::Guest;
 use super::visitor_event::VisitorEvent;
 use crate::recognition::Tag;
+use crate::track::VisitId;
 
 /// Visits whose answers are remembered.
 const VISITS: usize = 256;
@@ -28,7 +29,7 @@ const MOVES: usize = 600;
 /// The answers of each visit, and when each actuator moved.
 #[derive(Default)]
 pub struct GuardMemory {
-    answers: PerVisit<VecDeque<LiveAnswer>, VISITS>,
+    answers: Newest<VisitId, VecDeque<LiveAnswer>, VISITS>,
     /// When each actuator was asked to move.
     moves: HashMap<String, VecDeque<DateTime<Utc>>>,
     /// The newest people with tags, and when they were seen.
@@ -82,7 +83,7 @@ impl GuardMemory {
         if this.guest.is_none() || happened.late {
             return 0;
         }
-        let before = self.answers.get(happened.recognition.visit).into_iter().flatten();
+        let before = self.answers.get(&happened.recognition.visit).into_iter().flatten();
         let before: Vec<_> = before.filter(|answer| answer.sighting != this.sighting).collect();
         let newest = std::iter::once(&this).chain(before.into_iter().rev()).take(of.into());
         newest.filter(|answer| answer.guest == this.guest && good(answer)).count()
@@ -132,7 +133,7 @@ mod tests {
             }
         }
         let visits = (0..2 * CARRIERS.max(VISITS) as u128).map(|n| VisitId(Uuid::from_u128(n)));
-        let answers: Vec<_> = visits.filter_map(|visit| memory.answers.get(visit)).map(VecDeque::len).collect();
+        let answers: Vec<_> = visits.filter_map(|visit| memory.answers.get(&visit)).map(VecDeque::len).collect();
         assert_eq!(answers, [ANSWERS; VISITS]);
         for _ in 0..2 * MOVES {
             memory.moved("door", DateTime::UNIX_EPOCH);

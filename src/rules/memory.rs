@@ -3,14 +3,12 @@
 //! In: [`Firing`]s. Out: whether one more would be too much. Bounded: the oldest firings are forgotten first; the
 //! outbox, which claims every key once, is the second lock behind this one.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use identities::text::folded;
 
 use super::Firing;
 use super::groups::ActionGroup;
-use super::per_visit::PerVisit;
+use super::newest::Newest;
 use super::verdict::Decision;
 use crate::config::DetectorName;
 use crate::track::VisitId;
@@ -21,16 +19,13 @@ const FIRINGS: usize = 4096;
 /// Visits remembered as recognised. A visit's second shot comes within seconds of its first.
 const VISITS: usize = 1024;
 
-/// What has fired, newest last.
+/// What has fired.
 #[derive(Default)]
 pub struct Memory {
-    order: VecDeque<Remembered>,
-    /// Which groups of which rules have fired for whom, in which visit.
-    fired: HashSet<(FiredFor, VisitId)>,
-    /// When they fired for a person.
-    rests: HashMap<FiredFor, Vec<DateTime<Utc>>>,
+    /// When which groups of which rules have fired for whom, in which visit.
+    fired: Newest<(FiredFor, VisitId), DateTime<Utc>, FIRINGS>,
     /// The visits whose person is known.
-    recognised: PerVisit<(), VISITS>,
+    recognised: Newest<VisitId, (), VISITS>,
 }
 
 /// A group of a rule's actions, and whom it fired for.
@@ -43,28 +38,22 @@ struct FiredFor {
     person: Option<String>,
 }
 
-/// One firing.
-struct Remembered {
-    fired_for: FiredFor,
-    visit: VisitId,
-    seen_at: DateTime<Utc>,
-}
-
 impl Memory {
     /// Why this must not fire now; `None` when it may.
     pub fn blocks(&self, group: ActionGroup, firing: &Firing, cooldown: TimeDelta) -> Option<Decision> {
-        let fired_for = FiredFor::new(group, firing);
-        let nobody = fired_for.person.is_none();
-        if self.fired.contains(&(fired_for.clone(), firing.visit)) {
+        let key = (FiredFor::new(group, firing), firing.visit);
+        if self.fired.get(&key).is_some() {
             return Some(Decision::Repeated);
         }
-        if nobody && group != ActionGroup::Left {
-            return self.recognised.get(firing.visit).is_some().then_some(Decision::VisitKnown);
+        if firing.person.is_none() {
+            let known = group != ActionGroup::Left && self.recognised.get(&firing.visit).is_some();
+            return known.then_some(Decision::VisitKnown);
         }
         // In both directions: answers come out of order, and a clock set back must not silence a rule for longer than
         // its cooldown.
         let near = |seen: &&DateTime<Utc>| (firing.seen_at - **seen).abs() < cooldown;
-        self.rests.get(&fired_for)?.iter().rev().find(near).map(|since| Decision::Resting { since: *since })
+        let times = self.fired.newest_first().filter(|((fired_for, _), _)| *fired_for == key.0).map(|(_, seen)| seen);
+        times.into_iter().find(near).map(|since| Decision::Resting { since: *since })
     }
 
     /// To be called for every group that fired, and only then.
@@ -73,38 +62,18 @@ impl Memory {
             // What has been moved is not withheld from a later shot that comes too late.
             self.remember(ActionGroup::Withheld, firing);
         }
-        let fired_for = FiredFor::new(group, firing);
-        if fired_for.person.is_some() && group != ActionGroup::Left {
+        if firing.person.is_some() && group != ActionGroup::Left {
             self.recognised(firing.visit);
         }
-        if !self.fired.insert((fired_for.clone(), firing.visit)) {
-            return;
-        }
-        if fired_for.person.is_some() {
-            self.rests.entry(fired_for.clone()).or_default().push(firing.seen_at);
-        }
-        self.order.push_back(Remembered { fired_for, visit: firing.visit, seen_at: firing.seen_at });
-        if self.order.len() > FIRINGS {
-            self.forget_oldest();
+        let key = (FiredFor::new(group, firing), firing.visit);
+        if self.fired.get(&key).is_none() {
+            *self.fired.get_or_add(key) = firing.seen_at;
         }
     }
 
     /// The visit's person is known: answers without a person no longer matter in it.
     pub fn recognised(&mut self, visit: VisitId) {
         self.recognised.get_or_add(visit);
-    }
-
-    fn forget_oldest(&mut self) {
-        let Some(Remembered { fired_for, visit, seen_at }) = self.order.pop_front() else { return };
-        if let Some(times) = self.rests.get_mut(&fired_for) {
-            if let Some(at) = times.iter().position(|time| *time == seen_at) {
-                times.remove(at);
-            }
-            if times.is_empty() {
-                self.rests.remove(&fired_for);
-            }
-        }
-        self.fired.remove(&(fired_for, visit));
     }
 }
 
@@ -195,8 +164,8 @@ mod tests {
         for n in 0..(2 * FIRINGS as u128) {
             memory.remember(ActionGroup::Tell, &firing("r", Some(&format!("p{n}")), n, n as i64));
         }
-        assert_eq!((memory.order.len(), memory.fired.len(), memory.rests.len()), (FIRINGS, FIRINGS, FIRINGS));
-        let known = |n: &u128| memory.recognised.get(VisitId(Uuid::from_u128(*n))).is_some();
+        assert_eq!(memory.fired.newest_first().count(), FIRINGS);
+        let known = |n: &u128| memory.recognised.get(&VisitId(Uuid::from_u128(*n))).is_some();
         let newest = 2 * FIRINGS as u128 - VISITS as u128;
         assert!((0..2 * FIRINGS as u128).filter(known).eq(newest..2 * FIRINGS as u128));
         let last = 2 * FIRINGS - 1;

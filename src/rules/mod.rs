@@ -34,7 +34,7 @@ mod guard_memory;
 mod history;
 mod matchers;
 mod memory;
-mod per_visit;
+mod newest;
 mod pictures;
 mod presence;
 #[cfg(test)]
@@ -48,8 +48,10 @@ mod verdict;
 mod visitor_event;
 
 pub use check::Check;
-pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS, UnknownName, check_names};
+pub use condition::{check_names, environment};
+pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS, UnknownName};
 pub use history::Seen;
+pub use newest::Newest;
 pub use presence::Presence;
 pub use request::ActionRequest;
 pub use stay::{Guest, Stay};
@@ -95,10 +97,8 @@ pub enum RuleError {
     TwiceNamed { rule: String },
     #[error("rule `{rule}`: `if` is not an expression over the event: {problem}")]
     BadCondition { rule: String, problem: String },
-    #[error("cannot read a stored action request: `{key}` is missing or not what it should be")]
-    BadRecord { key: &'static str },
-    #[error("cannot read who was present: `{key}` is missing or not what it should be")]
-    BadStay { key: &'static str },
+    #[error("cannot read {what}: `{key}` is missing or not what it should be")]
+    BadRecord { what: &'static str, key: &'static str },
 }
 
 /// The rules of one detector, and what they have fired.
@@ -188,7 +188,9 @@ impl Rules {
             if actuator {
                 self.guards.moved(&action, firing.seen_at);
             }
-            self.memory.remember(ActionGroup::before(firing.event, actuator), &firing);
+            if let Some(group) = ActionGroup::of(actuator, firing.event, false) {
+                self.memory.remember(group, &firing);
+            }
         }
     }
 
@@ -246,12 +248,6 @@ impl Rules {
         self.fire(&VisitorEvent::left(stay, now), &[])
     }
 
-    /// [`judge`](Self::judge) with nobody else there, and only what is to be done.
-    #[cfg(test)]
-    fn evaluate(&mut self, recognition: &Recognition, quality: f32, now: RuleClock) -> Vec<ActionRequest> {
-        self.judge(recognition, quality, now, &[]).requests
-    }
-
     fn fire(&mut self, happened: &VisitorEvent, present: &[Stay]) -> Judgement {
         let recognition: &Recognition = &happened.recognition;
         let late = happened.late;
@@ -263,7 +259,9 @@ impl Rules {
             let firing = happened.firing(&rule.name);
             let mut groups = BTreeSet::new();
             for action in rule.actions.iter().filter(|a| actions.contains(&a.name) || withheld.contains(&a.name)) {
-                let Some(group) = ActionGroup::of(action.guard.is_some(), happened) else { continue };
+                let Some(group) = ActionGroup::of(action.guard.is_some(), happened.event, happened.late) else {
+                    continue;
+                };
                 groups.insert(group);
                 if group == ActionGroup::Move {
                     self.guards.moved(&action.name, recognition.seen_at);
@@ -329,7 +327,7 @@ impl Rules {
         let (mut actions, mut withheld, mut refused, mut blocked) = (Vec::new(), Vec::new(), Vec::new(), None);
         let circumstances = Circumstances { happened, memory: &self.guards, present, zone: self.zone };
         for action in &rule.actions {
-            let Some(group) = ActionGroup::of(action.guard.is_some(), happened) else { continue };
+            let Some(group) = ActionGroup::of(action.guard.is_some(), happened.event, happened.late) else { continue };
             match self.memory.blocks(group, &firing, rule.cooldown) {
                 Some(block) => blocked = Some(block),
                 None if group == ActionGroup::Withheld => withheld.push(action.name.clone()),

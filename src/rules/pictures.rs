@@ -16,11 +16,11 @@
 
 use uuid::Uuid;
 
-use super::per_visit::PerVisit;
+use super::newest::Newest;
 use super::stay::Guest;
 use super::visitor_event::VisitorEvent;
 use crate::recognition::Answer;
-use crate::track::Confirm;
+use crate::track::{Confirm, VisitId};
 
 /// Visits remembered.
 const VISITS: usize = 256;
@@ -30,7 +30,7 @@ const ANSWERS: usize = 16;
 /// The pictures that are wanted of each visit.
 #[derive(Default)]
 pub struct WantedPictures {
-    visits: PerVisit<Visit, VISITS>,
+    visits: Newest<VisitId, Visit, VISITS>,
 }
 
 /// What has been answered and is wanted of one visit.
@@ -118,7 +118,7 @@ mod tests {
             }
         }
         let visits = (0..2 * VISITS as u128).map(|n| VisitId(Uuid::from_u128(n)));
-        let answered = visits.filter_map(|visit| pictures.visits.get(visit)).map(|visit| visit.answered.len());
+        let answered = visits.filter_map(|visit| pictures.visits.get(&visit)).map(|visit| visit.answered.len());
         assert_eq!(answered.collect::<Vec<_>>(), [ANSWERS; VISITS]);
     }
 }

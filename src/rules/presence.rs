@@ -106,8 +106,10 @@ impl Presence {
             return None;
         }
         let mut since = recognition.seen_at;
+        let is_known =
+            |(guest, held): (&Guest, &PresentGuest)| matches!(guest, Guest::Known(_)) && held.visit == Some(visit);
         match &guest {
-            Guest::Unknown(_) if self.known_in(visit) => return None,
+            Guest::Unknown(_) if self.guests.iter().any(is_known) => return None,
             Guest::Unknown(_) => self.found_again(&guest, sight),
             Guest::Known(_) => {
                 // The unknown visitor was this person all along, and has not left.
@@ -172,10 +174,6 @@ impl Presence {
         let mut stays: Vec<_> = self.guests.values().map(|held| held.stay.clone()).collect();
         stays.sort_by_key(|stay| stay.since);
         stays
-    }
-
-    fn known_in(&self, visit: VisitId) -> bool {
-        self.guests.iter().any(|(guest, held)| matches!(guest, Guest::Known(_)) && held.visit == Some(visit))
     }
 }
 

@@ -17,8 +17,9 @@ use super::{Firing, RuleError};
 use crate::config::{DetectorName, EventKind};
 use crate::track::VisitId;
 
-/// One action to perform, once.
-#[derive(Clone, PartialEq)]
+/// One action to perform, once. Logs show ids only: names and pictures do not belong there.
+#[derive(Clone, PartialEq, derive_more::Debug)]
+#[debug("ActionRequest({action} for rule {rule}, visit {visit}, key {key})")]
 pub struct ActionRequest {
     /// The configured action's name.
     pub action: String,
@@ -47,20 +48,6 @@ pub struct ActionRequest {
 }
 
 impl ActionRequest {
-    /// The firing this request is part of, and its action, as [`Rules::restore`](super::Rules::restore) takes them.
-    #[cfg(test)]
-    pub fn fired(&self) -> (Firing, String) {
-        let firing = Firing {
-            rule: self.rule.clone(),
-            event: self.event,
-            detector: self.detector.clone(),
-            person: self.person.clone(),
-            visit: self.visit,
-            seen_at: self.seen_at,
-        };
-        (firing, self.action.clone())
-    }
-
     /// The same without its picture, which is not stored.
     pub fn without_picture(&self) -> Self {
         Self { picture: None, ..self.clone() }
@@ -84,33 +71,27 @@ impl ActionRequest {
 
     /// A request from before a restart: late, also in its event, and without a moment to expire at.
     pub fn from_record(record: &Value) -> Result<Self, RuleError> {
-        let text = |key| record[key].as_str().ok_or(RuleError::BadRecord { key });
-        let uuid = |key| text(key)?.parse::<Uuid>().map_err(|_| RuleError::BadRecord { key });
+        let wrong = |key| RuleError::BadRecord { what: "a stored action request", key };
+        let text = |key| record[key].as_str().ok_or(wrong(key));
+        let uuid = |key| text(key)?.parse::<Uuid>().map_err(|_| wrong(key));
         let mut inputs = record["inputs"].clone();
-        let event = inputs.as_object_mut().ok_or(RuleError::BadRecord { key: "inputs" })?;
+        let event = inputs.as_object_mut().ok_or(wrong("inputs"))?;
         event.insert("late".into(), true.into());
         Ok(Self {
             action: text("action")?.into(),
             event: if record["event"] == "left" { EventKind::Left } else { EventKind::Recognition },
             rule: text("rule")?.into(),
-            detector: DetectorName::new(text("detector")?).map_err(|_| RuleError::BadRecord { key: "detector" })?,
+            detector: DetectorName::new(text("detector")?).map_err(|_| wrong("detector"))?,
             visit: VisitId(uuid("visit")?),
             sighting: uuid("sighting")?,
             person: record["person"].as_str().map(str::to_owned),
-            seen_at: text("seen_at")?.parse().map_err(|_| RuleError::BadRecord { key: "seen_at" })?,
+            seen_at: text("seen_at")?.parse().map_err(|_| wrong("seen_at"))?,
             key: text("key")?.into(),
             inputs,
             picture: None,
             late: true,
             expires_at: None,
         })
-    }
-}
-
-impl std::fmt::Debug for ActionRequest {
-    /// Ids only: names and pictures do not belong in logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ActionRequest({} for rule {}, visit {}, key {})", self.action, self.rule, self.visit, self.key)
     }
 }
 

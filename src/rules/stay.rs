@@ -21,8 +21,9 @@ pub enum Guest {
     Unknown(VisitId),
 }
 
-/// Somebody's stay, from being recognised to not having been seen for a while.
-#[derive(Clone, PartialEq)]
+/// Somebody's stay, from being recognised to not having been seen for a while. Logs show ids and times only.
+#[derive(Clone, PartialEq, derive_more::Debug)]
+#[debug("Stay({} in visit {}, {since} to {last_seen})", self.person().unwrap_or("somebody"), recognition.visit)]
 pub struct Stay {
     /// The newest recognition of this guest: who it is, and in which visit.
     pub recognition: Recognition,
@@ -61,20 +62,15 @@ impl Stay {
     /// The record of this stay, which the outbox keeps.
     pub fn to_record(&self) -> Value {
         let it = &self.recognition;
-        let (confidence, known) = match &it.answer {
-            Answer::Known(known) => (known.confidence, Some(known_record(known))),
-            Answer::Unknown { confidence } => (*confidence, None),
-            _ => (None, None),
-        };
         json!({
             "sighting": it.sighting,
             "visit": it.visit.0,
             "detector": it.detector,
             "seen_at": it.seen_at,
             "shot": it.shot,
-            "confidence": confidence,
+            "confidence": it.answer.confidence(),
             "match_confidence": it.answer.match_confidence(),
-            "known": known,
+            "known": it.answer.known().map(known_record),
             "quality": self.quality,
             "since": self.since,
             "last_seen": self.last_seen,
@@ -83,14 +79,15 @@ impl Stay {
 
     /// A stay from before a restart: its recognition is a late one.
     pub fn from_record(record: &Value) -> Result<Self, RuleError> {
-        let text = |key| record[key].as_str().ok_or(RuleError::BadStay { key });
-        let uuid = |key| text(key)?.parse::<Uuid>().map_err(|_| RuleError::BadStay { key });
-        let time = |key| text(key)?.parse::<DateTime<Utc>>().map_err(|_| RuleError::BadStay { key });
+        let wrong = |key| RuleError::BadRecord { what: "who was present", key };
+        let text = |key| record[key].as_str().ok_or(wrong(key));
+        let uuid = |key| text(key)?.parse::<Uuid>().map_err(|_| wrong(key));
+        let time = |key| text(key)?.parse::<DateTime<Utc>>().map_err(|_| wrong(key));
         let confidence = record["confidence"].as_f64().map(|confidence| confidence as f32);
         let answer = match &record["known"] {
             Value::Null => Answer::Unknown { confidence },
             known => {
-                let known = known_from(known).ok_or(RuleError::BadStay { key: "known" })?;
+                let known = known_from(known).ok_or(wrong("known"))?;
                 // A record of an older build has no match score: what it calls confidence may be either.
                 let match_confidence = record["match_confidence"].as_f64().map(|score| score as f32);
                 Answer::Known(Known { confidence, match_confidence, ..known })
@@ -101,24 +98,16 @@ impl Stay {
             recognition: Recognition {
                 sighting: uuid("sighting")?,
                 visit: VisitId(uuid("visit")?),
-                detector: DetectorName::new(text("detector")?).map_err(|_| RuleError::BadStay { key: "detector" })?,
+                detector: DetectorName::new(text("detector")?).map_err(|_| wrong("detector"))?,
                 seen_at: time("seen_at")?,
                 arrived: None,
-                shot: shot.ok_or(RuleError::BadStay { key: "shot" })?,
+                shot: shot.ok_or(wrong("shot"))?,
                 answer,
             },
-            quality: record["quality"].as_f64().ok_or(RuleError::BadStay { key: "quality" })? as f32,
+            quality: record["quality"].as_f64().ok_or(wrong("quality"))? as f32,
             since: time("since")?,
             last_seen: time("last_seen")?,
         })
-    }
-}
-
-impl std::fmt::Debug for Stay {
-    /// Ids and times only.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let person = self.person().unwrap_or("somebody");
-        write!(f, "Stay({person} in visit {}, {} to {})", self.recognition.visit, self.since, self.last_seen)
     }
 }
 
@@ -130,10 +119,8 @@ fn known_record(known: &Known) -> Value {
         .map(|Field { name, value }| match value {
             // A text may look like a date; only a date is marked as one.
             FieldValue::Date(at) => json!({ "name": name, "date": at }),
-            FieldValue::Text(text) => json!({ "name": name, "value": text }),
-            FieldValue::Number(number) => json!({ "name": name, "value": number }),
-            FieldValue::Bool(bool) => json!({ "name": name, "value": bool }),
             FieldValue::Empty => json!({ "name": name }),
+            value => json!({ "name": name, "value": value }),
         })
         .collect();
     json!({ "id": known.person.id, "name": known.person.name, "tags": tags, "fields": fields })
@@ -160,10 +147,7 @@ fn known_from(record: &Value) -> Option<Known> {
         person: Person { id: record["id"].as_str()?.to_owned(), name: record["name"].as_str().map(str::to_owned) },
         tags: record["tags"].as_array()?.iter().map(tag).collect::<Option<_>>()?,
         fields: record["fields"].as_array()?.iter().map(field).collect::<Option<_>>()?,
-        confidence: None,
-        match_confidence: None,
-        face_id: None,
-        detect_id: None,
+        ..Known::default()
     })
 }
 

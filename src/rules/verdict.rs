@@ -4,6 +4,7 @@
 //! hold names of tags and values of fields: it is for the operator's eyes, never for a log.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -25,22 +26,27 @@ pub struct Judgement {
     pub confirm: Option<Confirm>,
 }
 
-/// What one rule made of it: every matcher with what it wanted and found, and what follows.
-#[derive(Clone, PartialEq)]
+/// What one rule made of it: every matcher with what it wanted and found, and what follows. What the matchers found no
+/// log shows.
+#[derive(Clone, PartialEq, derive_more::Debug, Serialize)]
+#[debug("Verdict({rule}: {decision:?})")]
 pub struct Verdict {
     pub rule: String,
     /// One per matcher of the rule, in a fixed order.
     pub checks: Vec<Check>,
+    #[serde(flatten)]
     pub decision: Decision,
 }
 
-/// What follows from the matchers, the memory and the guards.
-#[derive(Debug, Clone, PartialEq)]
+/// What follows from the matchers, the memory and the guards. The variants' names are those in JSON, and stable.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Decision {
     /// Some matcher did not hold.
     NoMatch,
     /// It matched, and these actions are asked for, in order. Those withheld are actuators the answer is too late for:
     /// asked for only to be counted as expired. Those refused are held back by their guards.
+    #[serde(rename = "fires")]
     Fire { actions: Vec<String>, withheld: Vec<String>, refused: Vec<Refusal> },
     /// It matched, but has fired for this visit and person before.
     Repeated,
@@ -51,12 +57,13 @@ pub enum Decision {
 }
 
 /// An actuator that was held back.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Refusal {
     pub action: String,
     /// The guards that did not hold.
     pub guards: Vec<Check>,
     /// Pictures that could make them hold.
+    #[serde(skip)]
     pub confirm: Option<Confirm>,
 }
 
@@ -90,33 +97,7 @@ impl Verdict {
 
     /// The verdict as JSON, for the record and for programs.
     pub fn to_record(&self) -> Value {
-        let mut record = json!({ "rule": self.rule, "decision": self.decision.as_str() });
-        match &self.decision {
-            Decision::Fire { actions, withheld, refused } => {
-                record["actions"] = json!(actions);
-                record["withheld"] = json!(withheld);
-                let refusal =
-                    |refusal: &Refusal| json!({ "action": refusal.action, "guards": records(&refusal.guards) });
-                record["refused"] = refused.iter().map(refusal).collect();
-            }
-            Decision::Resting { since } => record["since"] = json!(since),
-            Decision::NoMatch | Decision::Repeated | Decision::VisitKnown => {}
-        }
-        record["checks"] = records(&self.checks);
-        record
-    }
-}
-
-impl Decision {
-    /// The decision's name in JSON; stable.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::NoMatch => "no_match",
-            Self::Fire { .. } => "fires",
-            Self::Repeated => "repeated",
-            Self::Resting { .. } => "resting",
-            Self::VisitKnown => "visit_known",
-        }
+        json!(self)
     }
 }
 
@@ -130,23 +111,4 @@ impl Refusal {
     pub fn reason(&self) -> String {
         list(&self.guards, |check| format!("{} wants {}, found {}", check.matcher, check.wanted, check.found))
     }
-}
-
-impl std::fmt::Debug for Verdict {
-    /// Without what the matchers found.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Verdict({}: {:?})", self.rule, self.decision)
-    }
-}
-
-fn records(checks: &[Check]) -> Value {
-    let record = |check: &Check| {
-        json!({
-            "matcher": check.matcher,
-            "wanted": check.wanted,
-            "found": check.found,
-            "held": check.held,
-        })
-    };
-    checks.iter().map(record).collect()
 }

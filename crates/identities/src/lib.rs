@@ -40,7 +40,7 @@ pub use operation::{ALL as OPERATIONS, Operation};
 pub use options::{ClientOptions, is_loopback, stays_private};
 pub use permission::Permission;
 pub use photos::DocumentUpload;
-pub use retry::{Backoff, Verdict};
+pub use retry::{Backoff, Verdict, retry_after, status_is_transient};
 pub use transport::Heard;
 
 /// The example of the README is compiled with the tests.

@@ -84,7 +84,7 @@ impl ClientError {
 
 /// Whether a status (not 2xx) is worth another try. `faults_are_final` is true for calls whose 500 also says that the
 /// picture was turned down (faces/*).
-pub(super) fn status_is_transient(status: u16, faults_are_final: bool) -> bool {
+pub fn status_is_transient(status: u16, faults_are_final: bool) -> bool {
     matches!(status, 408 | 429 | 500..=599) && !(faults_are_final && status == 500)
 }
 
@@ -104,7 +104,7 @@ impl Backoff {
 }
 
 /// Reads `Retry-After`: seconds, or a date, which is compared with `now` (the engine's own clock where it tells).
-pub(super) fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+pub fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)).min(LONGEST_ASKED));

@@ -13,7 +13,6 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Outgoing as Told, QoS};
 use telemetry::Repeated;
@@ -27,7 +26,7 @@ use super::message::{Message, Single, Undelivered, size};
 use super::outgoing::{Outgoing, SetAside, WINDOW};
 use super::retiring::{Retiring, WITNESSES};
 use super::topics::Topics;
-use crate::actions::ActionError;
+use crate::actions::{ActionError, retry};
 use crate::config::MqttConfig;
 use crate::outbox::BrokerTopic;
 
@@ -42,7 +41,8 @@ const CONNECT_SECS: u64 = 10;
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The broker, for everybody who tells it something; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Broker({}, {:?})", self.address(), *self.link().borrow())]
 pub struct Broker(Arc<Shared>);
 
 struct Shared {
@@ -157,7 +157,6 @@ impl Broker {
     /// The retired topics the broker has cleared, or that have turned out to be another box's, since the last call.
     pub fn retired(&self) -> Vec<String> {
         let mut inner = self.0.inner();
-        inner.retire_due();
         inner.pump();
         inner.retiring.gone()
     }
@@ -169,16 +168,31 @@ impl Broker {
 
     /// Keeps the connection up until `stop`, and then says goodbye.
     pub async fn run(self, stop: CancellationToken) {
-        let mut pauses = pauses();
+        let mut pauses = retry::pauses(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let Connection { up, reason, hung_up } = self.connect(&stop).await;
-            if stop.is_cancelled() {
-                return;
-            }
+            // Every connection starts from nothing but what this side remembers: packet ids of another one mean
+            // nothing.
+            let (client, mut connection) = open(self.0.options.clone());
+            let mut up = None;
+            let ended = {
+                let mut talk = pin!(self.0.talk(&mut connection, &client, &mut up));
+                tokio::select! {
+                    ended = &mut talk => Some(ended),
+                    () = stop.cancelled() => {
+                        // The conversation goes on until all is told; a broker that was away is not waited for.
+                        if self.0.say_goodbye() {
+                            let _ = timeout(FAREWELL, talk).await;
+                        }
+                        None
+                    }
+                }
+            };
+            self.0.inner().client = None;
+            let Some((reason, hung_up)) = ended.filter(|_| !stop.is_cancelled()) else { return };
             let aside = self.0.hung_up(hung_up);
             // A connection that a single message ended is good for all the others.
             if aside || up.is_some_and(|up| up.elapsed() >= GOOD) {
-                pauses = self::pauses();
+                pauses = retry::pauses(FIRST_PAUSE, LONGEST_PAUSE);
             }
             if let Some(line) = self.0.unreachable.note(Instant::now(), &reason) {
                 tracing::warn!("there is no connection to the MQTT broker, messages wait: {line}");
@@ -190,30 +204,6 @@ impl Broker {
                 () = stop.cancelled() => return,
             }
         }
-    }
-
-    /// One connection, from dialling to its end.
-    async fn connect(&self, stop: &CancellationToken) -> Connection {
-        // Every connection starts from nothing but what this side remembers: packet ids of another one mean nothing.
-        let (client, mut connection) = open(self.0.options.clone());
-        let mut up = None;
-        let ended = {
-            let mut talk = pin!(self.0.talk(&mut connection, &client, &mut up));
-            tokio::select! {
-                ended = &mut talk => ended,
-                // The conversation goes on until all is told; a broker that was away is not waited for.
-                () = stop.cancelled() => match self.0.say_goodbye() {
-                    true => {
-                        let talked = timeout(FAREWELL, talk).await;
-                        talked.unwrap_or_else(|_| ("the goodbye was not confirmed".into(), false))
-                    }
-                    false => ("there was no connection".into(), false),
-                },
-            }
-        };
-        self.0.inner().client = None;
-        let (reason, hung_up) = ended;
-        Connection { up, reason, hung_up }
     }
 
     /// Sets what the broker keeps for a topic. What it was before is not sent any more.
@@ -243,12 +233,6 @@ impl Broker {
     }
 }
 
-impl std::fmt::Debug for Broker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Broker({}, {:?})", self.address(), *self.0.link.borrow())
-    }
-}
-
 impl Shared {
     /// Keeps the conversation going until the connection ends; tells why it did, and whether the broker hung up.
     async fn talk(&self, connection: &mut EventLoop, client: &AsyncClient, up: &mut Option<Instant>) -> (String, bool) {
@@ -259,17 +243,23 @@ impl Shared {
                     self.connected(client);
                 }
                 Ok(Event::Incoming(Incoming::Publish(birth))) if self.births.contains(&birth.topic) => {
+                    // Home Assistant has come up: it may know nothing of us.
                     if birth.payload.as_ref() == b"online" {
-                        self.tell_all_again();
+                        let mut inner = self.inner();
+                        inner.outgoing.retained.all_due();
+                        inner.pump();
                     }
                 }
                 Ok(Event::Incoming(Incoming::Publish(kept))) => {
                     let mut inner = self.inner();
                     inner.retiring.shown(&kept.topic, &kept.payload);
-                    inner.retire_due();
                     inner.pump();
                 }
-                Ok(Event::Incoming(Incoming::PubAck(ack))) => self.confirmed(ack.pkid),
+                Ok(Event::Incoming(Incoming::PubAck(ack))) => {
+                    let mut inner = self.inner();
+                    inner.outgoing.confirmed(ack.pkid);
+                    inner.pump();
+                }
                 Ok(Event::Outgoing(Told::Publish(packet))) => self.inner().outgoing.numbered(packet),
                 Ok(Event::Outgoing(Told::Disconnect)) => return ("we said goodbye".into(), false),
                 Ok(_) => {}
@@ -298,28 +288,12 @@ impl Shared {
         self.link.send_replace(Link::Up);
     }
 
-    /// Home Assistant has come up: it may know nothing of us.
-    fn tell_all_again(&self) {
-        let mut inner = self.inner();
-        inner.outgoing.retained.all_due();
-        inner.pump();
-    }
-
-    fn confirmed(&self, packet: u16) {
-        let mut inner = self.inner();
-        inner.outgoing.confirmed(packet);
-        inner.retire_due();
-        inner.pump();
-        inner.end_if_settled();
-    }
-
     /// Whether it may yet be heard.
     fn say_goodbye(&self) -> bool {
         let mut inner = self.inner();
         inner.closing = true;
         inner.outgoing.set(self.topics.box_availability(), Bytes::from_static(b"offline"));
         inner.pump();
-        inner.end_if_settled();
         inner.client.is_some() || *self.link.borrow() == Link::New
     }
 
@@ -365,14 +339,10 @@ impl Shared {
         inner.pump();
         drop(inner);
         if lost > 0 {
-            self.dropped("queue_full", lost);
-        }
-    }
-
-    fn dropped(&self, reason: &'static str, count: usize) {
-        metrics::counter!("doorward_actions_mqtt_dropped_total", "reason" => reason).increment(count as u64);
-        if let Some(line) = self.overflowing.note(Instant::now(), reason) {
-            tracing::warn!("messages for the MQTT broker were dropped: {line}");
+            metrics::counter!("doorward_actions_mqtt_dropped_total", "reason" => "queue_full").increment(lost as u64);
+            if let Some(line) = self.overflowing.note(Instant::now(), "queue_full") {
+                tracing::warn!("messages for the MQTT broker were dropped: {line}");
+            }
         }
     }
 
@@ -383,9 +353,13 @@ impl Shared {
 }
 
 impl Inner {
-    /// Hands the connection what is due, as far as it takes more.
+    /// Hands the connection what is due, as far as it takes more: what is told, what has turned out to be ours to
+    /// clear, and once all is told, where the agent stops, the goodbye.
     fn pump(&mut self) {
-        let now = Instant::now();
+        let (now, cleared) = (Instant::now(), self.outgoing.retained.take_cleared());
+        for topic in self.retiring.due(cleared) {
+            self.outgoing.retained.give_up(topic);
+        }
         while let Some(client) = &self.client
             && let Some(Message { topic, payload, retain, confirmed }) = self.outgoing.next(now)
         {
@@ -396,6 +370,12 @@ impl Inner {
                 self.client = None;
             }
         }
+        if self.closing
+            && self.outgoing.is_settled()
+            && let Some(client) = &self.client
+        {
+            let _ = client.try_disconnect();
+        }
         metrics::gauge!("doorward_actions_mqtt_waiting").set(self.outgoing.waiting() as f64);
     }
 
@@ -405,33 +385,6 @@ impl Inner {
             self.outgoing.set(topic.to_owned(), Bytes::new());
         }
     }
-
-    /// Clears what has turned out to be ours, the topic that shows it last.
-    fn retire_due(&mut self) {
-        let cleared = self.outgoing.retained.take_cleared();
-        for topic in self.retiring.due(cleared) {
-            self.outgoing.retained.give_up(topic);
-        }
-    }
-
-    fn end_if_settled(&mut self) {
-        if self.closing
-            && self.outgoing.is_settled()
-            && let Some(client) = &self.client
-        {
-            let _ = client.try_disconnect();
-        }
-    }
-}
-
-/// How a connection went.
-struct Connection {
-    /// Since when it stood, if it ever did.
-    up: Option<Instant>,
-    /// Why it ended.
-    reason: String,
-    /// The broker ended it.
-    hung_up: bool,
 }
 
 fn open(options: MqttOptions) -> (AsyncClient, EventLoop) {
@@ -442,13 +395,4 @@ fn open(options: MqttOptions) -> (AsyncClient, EventLoop) {
     network.set_tcp_nodelay(true);
     connection.set_network_options(network);
     (client, connection)
-}
-
-fn pauses() -> backon::ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }

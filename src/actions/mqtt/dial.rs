@@ -7,17 +7,16 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use identities::trust::{Trust, TrustError};
 use rumqttc::{
     ConnectReturnCode, ConnectionError, LastWill, MqttOptions, QoS, StateError, TlsConfiguration, Transport,
 };
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
 
 use super::outgoing::WINDOW;
 use crate::actions::ActionError;
 use crate::config::MqttConfig;
+use crate::terminal::with_causes;
 
 const PLAIN_PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
@@ -40,9 +39,9 @@ pub fn client_id(config: &MqttConfig) -> String {
 
 /// The options of a connection, where a topic is given with a last will of `offline` on it.
 pub fn options(config: &MqttConfig, client_id: &str, will: Option<&str>) -> Result<MqttOptions, ActionError> {
-    let wrong = |key, problem: String| ActionError::Broker { key, problem };
+    let wrong = |key, problem: &str| ActionError::Broker { key, problem: problem.to_owned() };
     let tls = config.url.scheme() == "mqtts";
-    let host = config.url.host_str().ok_or_else(|| wrong("url", "it names no broker".into()))?;
+    let host = config.url.host_str().ok_or_else(|| wrong("url", "it names no broker"))?;
     let port = config.url.port().unwrap_or(if tls { TLS_PORT } else { PLAIN_PORT });
     let mut options = MqttOptions::new(client_id, host, port);
     options
@@ -58,35 +57,19 @@ pub fn options(config: &MqttConfig, client_id: &str, will: Option<&str>) -> Resu
         options.set_credentials(username, password);
     }
     if tls {
-        let roots = roots(config).map_err(|problem| wrong("ca_file", problem))?;
-        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let trust = Trust::new(config.ca_file.as_deref(), &[]).map_err(|error| match error {
+            TrustError::NoAuthorities => wrong(
+                "ca_file",
+                "this system has no certificates of its own; install `ca-certificates`, or name a file",
+            ),
+            error => wrong("ca_file", &with_causes(&error)),
+        })?;
+        let mut client = trust.config;
+        // It is made for HTTP.
+        client.alpn_protocols.clear();
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(client))));
     }
     Ok(options)
-}
-
-/// The authorities of `ca_file`, or the system's.
-fn roots(config: &MqttConfig) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let Some(file) = &config.ca_file else {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        return match roots.is_empty() {
-            true => Err("this system has no certificates of its own; install `ca-certificates`, or name a file".into()),
-            false => Ok(roots),
-        };
-    };
-    let text = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let added = certificate
-            .map_err(|error| error.to_string())
-            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
-        added.map_err(|error| format!("{} holds a certificate that cannot be used: {error}", file.display()))?;
-    }
-    match roots.is_empty() {
-        true => Err(format!("{} holds no certificate in PEM form", file.display())),
-        false => Ok(roots),
-    }
 }
 
 /// Whether it was the broker who ended the connection.

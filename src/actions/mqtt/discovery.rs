@@ -100,7 +100,7 @@ pub fn of_box(topics: &Topics) -> Value {
     });
     json!({
         "device": {
-            "identifiers": [id], "name": topics.client_id(), "manufacturer": "doorward", "model": "Box",
+            "identifiers": [id], "name": topics.client_id, "manufacturer": "doorward", "model": "Box",
             "sw_version": env!("CARGO_PKG_VERSION"),
         },
         "origin": origin(),

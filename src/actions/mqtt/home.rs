@@ -8,7 +8,7 @@
 //! late answer ─▶ late     or was late to begin with, goes to `late`: it never looks new
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use super::state::{self, BoxDiagnostics, DetectorDiagnostics};
 use crate::config::{DetectorName, MqttConfig};
 use crate::outbox::BrokerTopic;
 use crate::recognition::{Answer, Recognition};
-use crate::rules::Stay;
+use crate::rules::{Newest, Stay};
 use crate::track::VisitId;
 use crate::visits::rank;
 
@@ -37,12 +37,12 @@ pub struct Home {
     pictures: bool,
     late_after: Duration,
     /// Guards what was told of each detector's newest visits. No other lock is taken while it is held.
-    told: Mutex<HashMap<DetectorName, VecDeque<Told>>>,
+    told: Mutex<HashMap<DetectorName, Newest<VisitId, Option<Told>, REMEMBERED>>>,
 }
 
 /// What has been told of a visit.
+#[derive(PartialEq)]
 struct Told {
-    visit: VisitId,
     rank: u8,
     person: Option<String>,
 }
@@ -53,7 +53,7 @@ impl Home {
         let (topics, address) = (broker.topics(), broker.address());
         let mut all = Vec::new();
         let mut add = |topic: String, witness: &str| {
-            let (broker, witness, owner) = (address.clone(), witness.to_owned(), topics.client_id().to_owned());
+            let (broker, witness, owner) = (address.clone(), witness.to_owned(), topics.client_id.clone());
             all.push(BrokerTopic { broker, topic, witness, owner });
         };
         let of_box = topics.box_availability();
@@ -131,7 +131,7 @@ impl Home {
     /// Who is there now.
     pub fn present(&self, detector: &DetectorName, stays: &[Stay]) {
         let topics = self.broker.topics();
-        self.set(topics.detector(detector, "state"), &state::present(stays, self.names, topics.client_id()));
+        self.set(topics.detector(detector, "state"), &state::present(stays, self.names, &topics.client_id));
     }
 
     /// Somebody has just left; of a stay from before a restart nobody knows when.
@@ -174,24 +174,14 @@ impl Home {
 
     /// The first answer of a visit, and a better one: somebody unknown who is known, or somebody else.
     fn is_news(&self, recognition: &Recognition) -> bool {
-        let rank = rank(recognition.answer.kind().as_str());
-        let person = recognition.answer.known().map(|known| known.person.id.clone());
+        let person = recognition.answer.person_id().map(str::to_owned);
+        let new = Told { rank: rank(recognition.answer.kind().as_str()), person };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = told.entry(recognition.detector.clone()).or_default();
-        let before = told.iter_mut().find(|told| told.visit == recognition.visit);
-        match before {
-            Some(before) if rank < before.rank || (rank == before.rank && person == before.person) => false,
-            Some(before) => {
-                (before.rank, before.person) = (rank, person);
-                true
-            }
-            None => {
-                told.push_back(Told { visit: recognition.visit, rank, person });
-                if told.len() > REMEMBERED {
-                    told.pop_front();
-                }
-                true
-            }
+        let told = told.entry(recognition.detector.clone()).or_default().get_or_add(recognition.visit);
+        let is_news = told.as_ref().is_none_or(|before| new.rank >= before.rank && new != *before);
+        if is_news {
+            *told = Some(new);
         }
+        is_news
     }
 }

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use derive_more::Display;
 use tokio::sync::oneshot;
 
 /// Around topic and payload: the fixed header, the topic's length, the packet id.
@@ -36,13 +37,14 @@ pub struct Single {
 }
 
 /// Why a message did not go out, or may not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Display, Clone, Copy, PartialEq, Eq)]
 pub enum Undelivered {
-    /// Too many messages wait.
+    #[display("too many messages wait for the broker")]
     Full,
-    /// The connection broke before the broker confirmed the message.
+    #[display("the connection broke before the broker confirmed it; it may have arrived, and is not repeated")]
     MaybeSent,
     /// The broker hung up on the message again and again, or it is as large as one of those.
+    #[display("the message has {bytes} bytes, more than the broker takes, or than `mqtt.max_packet_bytes` allows")]
     Refused { bytes: usize },
 }
 

@@ -53,10 +53,7 @@ pub struct Publish {
     topic: Template,
     /// Without one the event itself.
     payload: Option<Template>,
-    confirmed: bool,
-    retain: bool,
-    timeout: Duration,
-    actuator: bool,
+    config: MqttActionConfig,
     broker: Option<Broker>,
 }
 
@@ -70,15 +67,7 @@ impl Publish {
             let json = start.starts_with(['{', '[']) && !start.starts_with("{{") && !start.starts_with("{%");
             setup.template("payload", source, if json { Place::Json } else { Place::Text })
         });
-        setup.finish(Self {
-            topic,
-            payload,
-            confirmed: config.qos > 0,
-            retain: config.retain,
-            timeout: Duration::from_millis(config.timeout_ms),
-            actuator: config.actuator,
-            broker: None,
-        })
+        setup.finish(Self { topic, payload, config: config.clone(), broker: None })
     }
 
     /// Gives it the connection it sends over.
@@ -91,22 +80,13 @@ impl Publish {
     pub(super) async fn perform(&self, request: &ActionRequest) -> Performed {
         let broker = self.broker.as_ref().ok_or("there is no broker: add a section `[mqtt]`")?;
         let message = self.message(request)?;
-        let limit = request
-            .expires_at
-            .filter(|_| self.actuator)
-            .map_or(self.timeout, |expires| self.timeout.min(expires.saturating_duration_since(clock::now())));
-        let why = match timeout(limit, broker.ask(message, self.actuator)).await {
+        let (actuator, limit) = (self.config.actuator, Duration::from_millis(self.config.timeout_ms));
+        let left = request.expires_at.filter(|_| actuator).map(|at| at.saturating_duration_since(clock::now()));
+        let limit = left.map_or(limit, |left| left.min(limit));
+        let why = match timeout(limit, broker.ask(message, actuator)).await {
             Ok(Ok(Ok(()))) => return Ok(None),
-            Ok(Ok(Err(Undelivered::Full))) => "too many messages wait for the broker".into(),
-            Ok(Ok(Err(Undelivered::Refused { bytes }))) => {
-                return Err(format!(
-                    "the message has {bytes} bytes, more than the broker takes, or than `mqtt.max_packet_bytes` allows"
-                )
-                .into());
-            }
-            Ok(Ok(Err(Undelivered::MaybeSent))) => {
-                "the connection broke before the broker confirmed it; it may have arrived, and is not repeated".into()
-            }
+            Ok(Ok(Err(refused @ Undelivered::Refused { .. }))) => return Err(refused.to_string().into()),
+            Ok(Ok(Err(undelivered))) => undelivered.to_string(),
             Ok(Err(_)) => "the process is ending".into(),
             Err(_) => format!("the broker did not confirm it within {} ms", limit.as_millis()),
         };
@@ -126,6 +106,6 @@ impl Publish {
             Some(template) => template.fill(&event)?,
             None => request.inputs.to_string(),
         };
-        Ok(Message { topic, payload: payload.into(), retain: self.retain, confirmed: self.confirmed })
+        Ok(Message { topic, payload: payload.into(), retain: self.config.retain, confirmed: self.config.qos > 0 })
     }
 }

@@ -7,7 +7,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::recognition::{Answer, Known, Recognition};
+use crate::config::OutcomeKind;
+use crate::recognition::{Known, Recognition};
 use crate::rules::Stay;
 
 /// Who is there when nobody is.
@@ -83,13 +84,10 @@ pub fn nobody_last() -> Value {
 
 /// The engine answered.
 pub fn recognised(recognition: &Recognition, quality: f32, late: bool, names: bool) -> Value {
-    // How sure the engine is of the face, and of the person.
-    let (kind, confidence, reason) = match &recognition.answer {
-        Answer::Known(known) => ("recognised", known.confidence, None),
-        Answer::Unknown { confidence } => ("unknown", *confidence, None),
-        Answer::NoFace => ("no_face", None, None),
-        Answer::Refused { reason } => ("refused", None, Some(reason)),
-        Answer::Accepted => ("accepted", None, None),
+    let answer = &recognition.answer;
+    let kind = match answer.kind() {
+        OutcomeKind::Known => "recognised",
+        other => other.as_str(),
     };
     json!({
         "event_type": kind,
@@ -100,13 +98,14 @@ pub fn recognised(recognition: &Recognition, quality: f32, late: bool, names: bo
         "shot": recognition.shot,
         "seen_at": time(recognition.seen_at),
         "late": late,
-        "person": recognition.answer.known().map(|_| person(recognition, names)),
-        "person_id": recognition.answer.known().map(|known| &known.person.id),
-        "tags": tags(recognition.answer.known()),
+        "person": answer.known().map(|_| person(recognition, names)),
+        "person_id": answer.person_id(),
+        "tags": tags(answer.known()),
         "quality": share(quality),
-        "confidence": confidence.and_then(share),
-        "match_confidence": recognition.answer.known().and_then(|known| known.match_confidence).and_then(share),
-        "reason": reason,
+        // How sure the engine is of the face, and of the person.
+        "confidence": answer.confidence().and_then(share),
+        "match_confidence": answer.match_confidence().and_then(share),
+        "reason": answer.reason(),
     })
 }
 
@@ -122,7 +121,7 @@ pub fn left(stay: &Stay, late: bool, names: bool) -> Value {
         "seen_at": time(stay.last_seen),
         "late": late,
         "person": person(recognition, names),
-        "person_id": recognition.answer.known().map(|known| &known.person.id),
+        "person_id": recognition.answer.person_id(),
         "tags": tags(recognition.answer.known()),
     })
 }
@@ -153,7 +152,7 @@ mod tests {
 
     use super::*;
     use crate::config::DetectorName;
-    use crate::recognition::Person;
+    use crate::recognition::{Answer, Person};
     use crate::track::VisitId;
 
     fn stay(second: i64, person: Option<&str>) -> Stay {

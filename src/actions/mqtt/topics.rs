@@ -23,17 +23,13 @@ const BIRTH: &str = "homeassistant/status";
 #[derive(Debug, Clone)]
 pub struct Topics {
     base: String,
-    client_id: String,
+    pub client_id: String,
     discovery: String,
 }
 
 impl Topics {
     pub fn new(config: &MqttConfig, client_id: &str) -> Self {
         Self { base: config.topic.clone(), client_id: client_id.into(), discovery: config.discovery_topic.clone() }
-    }
-
-    pub fn client_id(&self) -> &str {
-        &self.client_id
     }
 
     pub fn detector(&self, name: &DetectorName, leaf: &str) -> String {

@@ -55,10 +55,10 @@ struct State {
 
 /// One request's share in the pulse; dropping it lets go.
 struct Hold {
-    switch: Arc<Switch>,
+    /// `None` once it has let go.
+    switch: Option<Arc<Switch>>,
     /// How long the pulse may go on, as far as the limit leaves it.
     left: Duration,
-    ended: bool,
 }
 
 impl Relay {
@@ -85,12 +85,12 @@ impl Relay {
         let (switch, pulse, expires_at) = (Arc::clone(&self.switch), self.pulse, request.expires_at);
         // Looking for a chip reads /dev, and a chip behind a slow bus takes its time.
         let hold = tokio::task::spawn_blocking(move || Hold::start(&switch, pulse, expires_at)).await;
-        let hold = hold.map_err(|_| "the process is ending")??;
+        let mut hold = hold.map_err(|_| "the process is ending")??;
         let started = Instant::now();
         tokio::time::sleep(hold.left).await;
         let held = started.elapsed().as_millis();
         let said = Some(format!("on for {held} ms"));
-        match hold.end() {
+        match hold.let_go() {
             Ok(()) => Ok(said),
             Err(reason) => Err(Undone { reason, said }),
         }
@@ -120,13 +120,7 @@ impl Switch {
         // Dropped first: the kernel lends a line once.
         state.line = None;
         let line = state.line.insert((self.take)()?);
-        match line.set(active) {
-            Ok(()) => Ok(()),
-            Err(problem) => {
-                state.line = None;
-                Err(problem)
-            }
-        }
+        line.set(active).inspect_err(|_| state.line = None)
     }
 
     /// Makes the line inactive, or gives it back to the kernel.
@@ -164,20 +158,14 @@ impl Hold {
             }
         };
         state.holds += 1;
-        Ok(Self { switch: Arc::clone(switch), left, ended: false })
-    }
-
-    fn end(mut self) -> Result<(), String> {
-        self.let_go()
+        Ok(Self { switch: Some(Arc::clone(switch)), left })
     }
 
     fn let_go(&mut self) -> Result<(), String> {
-        if std::mem::replace(&mut self.ended, true) {
-            return Ok(());
-        }
-        let mut state = self.switch.state();
+        let Some(switch) = self.switch.take() else { return Ok(()) };
+        let mut state = switch.state();
         state.holds -= 1;
-        if state.holds == 0 { self.switch.release(&mut state) } else { Ok(()) }
+        if state.holds == 0 { switch.release(&mut state) } else { Ok(()) }
     }
 }
 
@@ -318,11 +306,11 @@ mod tests {
     #[test]
     fn at_the_limit_a_request_is_refused() {
         let (relay, _wire) = relay(|config| (config.pulse_ms, config.longest_ms) = (10, 10));
-        let first = Hold::start(&relay.switch, relay.pulse, None).unwrap();
+        let mut first = Hold::start(&relay.switch, relay.pulse, None).unwrap();
         std::thread::sleep(Duration::from_millis(11));
         let refused = Hold::start(&relay.switch, relay.pulse, None).err().unwrap();
         assert!(refused.contains("10 ms without a break"), "{refused}");
-        assert_eq!(first.end(), Ok(()));
+        assert_eq!(first.let_go(), Ok(()));
         assert!(Hold::start(&relay.switch, relay.pulse, None).is_ok());
     }
 
@@ -370,9 +358,9 @@ mod tests {
         *wire.broken.lock().unwrap() = false;
         assert_eq!(perform(&relay).await, Ok(()));
         // Pulled out while it is on: told, and let go.
-        let hold = Hold::start(&relay.switch, relay.pulse, None).unwrap();
+        let mut hold = Hold::start(&relay.switch, relay.pulse, None).unwrap();
         *wire.broken.lock().unwrap() = true;
-        let problem = hold.end().unwrap_err();
+        let problem = hold.let_go().unwrap_err();
         assert!(problem.starts_with("the relay may still be on: there is no chip"), "{problem}");
         *wire.broken.lock().unwrap() = false;
         assert_eq!(perform(&relay).await, Ok(()), "put back");

@@ -49,10 +49,8 @@ impl Body {
         let kind = match (&config.body, config.body_format) {
             (Some(body), _) => Kind::Template(Box::new(setup.template("body", body, place))),
             (None, _) if !config.form.is_empty() => {
-                let field = |(name, value): (&String, &secrecy::SecretString)| {
-                    (name.clone(), setup.template(format!("form.{name}"), value.expose_secret(), Place::Text))
-                };
-                Kind::Form(config.form.iter().map(field).collect())
+                let fields = config.form.iter().map(|(name, value)| (name, value.expose_secret()));
+                Kind::Form(setup.templates("form", fields))
             }
             (None, BodyFormat::Event) => Kind::Event,
             (None, BodyFormat::EventsBridge) => Kind::EventsBridge,

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use identities::trust::Trust;
+use identities::{retry_after, status_is_transient};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, StatusCode, Url, redirect, retry};
 use secrecy::ExposeSecret;
@@ -68,12 +69,8 @@ impl Webhook {
         if let Err(problem) = check_host_is_fixed(url) {
             setup.note(url_key, problem);
         }
-        let query = config.query.iter();
-        let query = query
-            .map(|(name, value)| {
-                (name.clone(), setup.template(format!("query.{name}"), value.expose_secret(), Place::Text))
-            })
-            .collect();
+        let query = config.query.iter().map(|(name, value)| (name, value.expose_secret()));
+        let query = setup.templates("query", query);
         let mut headers = Vec::new();
         for (name, value) in &config.headers {
             let key = format!("headers.{name}");
@@ -168,22 +165,19 @@ impl Webhook {
             (first, _) => first,
         };
         let answer = answer.map_err(|error| not_answered(&error, timeout))?;
-        let (status, after) = (answer.status(), retry_after(answer.headers()));
+        let status = answer.status();
+        let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let after = asked.and_then(|asked| retry_after(asked, chrono::Utc::now()));
         // The status decides; what the body adds is only for people, so a body that breaks off changes nothing.
         let said = read(answer).await;
         if status.is_success() {
             let refused = self.refusals.iter().any(|mark| said.as_deref().is_some_and(|said| said.contains(mark)));
-            return match refused {
-                true => {
-                    Err(Failure { said, ..Failure::new("it answered 200 and turned the request down", Again::Never) })
-                }
-                false => Ok(said),
-            };
+            let turned_down = || Failure::new("it answered 200 and turned the request down", Again::Never);
+            return if refused { Err(Failure { said, ..turned_down() }) } else { Ok(said) };
         }
-        let again = match status {
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Again::MaybeSent { after },
-            _ if status.is_server_error() => Again::MaybeSent { after },
-            _ => Again::Never,
+        let again = match status_is_transient(status.as_u16(), false) {
+            true => Again::MaybeSent { after },
+            false => Again::Never,
         };
         let redirected = if status.is_redirection() { "; redirects are not followed" } else { "" };
         Err(Failure { said, ..Failure::new(format!("it answered {}{redirected}", status.as_u16()), again) })
@@ -255,18 +249,6 @@ fn header(text: &str) -> Result<HeaderValue, &'static str> {
     Ok(value)
 }
 
-/// How long the receiver asks to be left alone, in seconds or until a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let until = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-            Some((until.to_utc() - chrono::Utc::now()).to_std().unwrap_or_default())
-        }
-    }
-}
-
 /// Scheme, host and port must be there before the first template: no event may choose whom we talk to.
 fn check_host_is_fixed(url: &str) -> Result<(), &'static str> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
@@ -318,16 +300,5 @@ mod tests {
         ] {
             assert_eq!(climbs(url), wanted, "{url}");
         }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let after =
-            |text: &'static str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]));
-        assert_eq!(after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert!(after("Tue, 31 Dec 2999 23:59:59 GMT").is_some_and(|pause| pause > Duration::from_secs(1 << 30)));
-        assert_eq!(after("soon"), None);
-        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

@@ -43,7 +43,7 @@ pub use probe::{Presented, ProbeError, present};
 pub enum TrustError {
     #[error("cannot read {}, which `ca_file` names", file.display())]
     CaFile { file: PathBuf, source: std::io::Error },
-    #[error("{}, which `ca_file` names, holds no certificate in PEM form", file.display())]
+    #[error("{}, which `ca_file` names, holds no certificate in PEM form, or one that cannot be used", file.display())]
     CaFormat { file: PathBuf },
     #[error(
         "this system has no authorities to trust; install its certificates (package ca-certificates), or set `ca_file` \
