@@ -18,6 +18,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::presence::PresenceNews;
+use super::supervisor::Beat;
 use crate::actions::Outcome;
 use crate::capture::CameraState;
 use crate::config::DetectorName;

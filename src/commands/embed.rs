@@ -19,7 +19,7 @@ pub fn run(args: EmbedArgs) -> CommandResult {
     let store = ModelStore::locate(None);
     let mut embedder = embed::load(&store, &args.model, 1)?;
     let mut detector = detect::load(&store, &SearchOptions::still("auto"), 1)?;
-    print_each(&args.images, args.json, |image| look(detector.as_mut(), embedder.as_mut(), image))
+    print_each(&args.images, args.json, |image| look(detector.as_mut(), &mut embedder, image))
 }
 
 #[derive(serde::Serialize)]

@@ -75,7 +75,7 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
         let entry = |entry: &Entry| {
             json!({
                 "name": entry.name,
-                "role": entry.role,
+                "role": entry.role.name(),
                 "licence": entry.licence,
                 "about": entry.about,
                 "usable": entry.runs_here(),
@@ -99,7 +99,7 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
             Presence::Missing => "missing",
         };
         let megabytes = format!("{:.1}", entry.bytes as f64 / 1e6);
-        [&entry.name, entry.role, state, &megabytes, &entry.licence].map(str::to_owned)
+        [&entry.name, entry.role.name(), state, &megabytes, &entry.licence].map(str::to_owned)
     };
     table::print(["name", "role", "state", "MB", "licence"], entries.iter().map(row), "none");
     print_line("");
@@ -118,7 +118,7 @@ fn verify(store: &ModelStore, json: bool) -> CommandResult {
     let line = |(entry, problem): &(&Entry, Option<ModelError>)| {
         json!({
             "name": entry.name,
-            "role": entry.role,
+            "role": entry.role.name(),
             "state": state(problem),
             "path": store.path(entry),
             "problem": problem.as_ref().map(ToString::to_string),
