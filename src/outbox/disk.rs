@@ -10,15 +10,17 @@
 //! ```
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 
-use super::error::{OutboxError, storage};
+use super::error::{Fault, OutboxError, storage};
 use super::open::Look;
+use super::seal::Sealer;
 use super::store::Store;
-use super::{ledger, open};
+use super::{key, ledger, open, quarantine};
 use crate::config::OutboxConfig;
 use crate::terminal::with_causes;
 
@@ -61,7 +63,7 @@ impl Disk {
         if self.is_unreadable() {
             open::rewrite_log(&self.state_dir)?;
         }
-        let store = open::open_store(&self.state_dir, &self.config, look)?;
+        let store = open_store(&self.state_dir, &self.config, look)?;
         if !self.seen {
             ledger::interrupt(&store.db).map_err(storage("look for interrupted actions"))?;
         }
@@ -127,6 +129,31 @@ impl Disk {
     fn is_unreadable(&self) -> bool {
         self.failing.as_ref().is_some_and(|failing| failing.unreadable)
     }
+}
+
+/// Opens the database, which the lock must be held for. A damaged file is put aside under another name, and what can still
+/// be read of it is taken over.
+fn open_store(state_dir: &Path, config: &OutboxConfig, look: Look) -> Result<Store, OutboxError> {
+    let path = open::database(state_dir);
+    let key = key::existing_or_new(state_dir, config)?;
+    let sealer = Arc::new(Sealer::new(&key));
+    let db = match open::connect(&path, look) {
+        Ok(db) => db,
+        Err(OutboxError::Database { fault: Fault::Corrupt, source, .. }) => {
+            let aside = quarantine::put_aside(&path)?;
+            let mut db = open::connect(&path, Look::Trust)?;
+            let saved = quarantine::salvage(&aside, &mut db, &sealer)?;
+            tracing::warn!(
+                error = &source as &dyn std::error::Error,
+                aside = %aside.display(),
+                saved,
+                "the outbox was damaged and has been put aside; sightings that could still be read have been taken over"
+            );
+            db
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Store { db, sealer, config: config.clone() })
 }
 
 /// Which file a connection has open, as the file system counts: a file put aside keeps its number, the new one has

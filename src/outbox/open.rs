@@ -1,21 +1,17 @@
-//! Opening the outbox's file: alone, private, and whatever state it is in.
+//! Opening the outbox's file: alone and private, or beside a running process to read it.
 //!
-//! In: the state directory and the configuration. Out: a lock, and a store with the newest tables. A damaged file is
-//! put aside under another name, and what can still be read of it is taken over.
+//! In: the state directory. Out: a lock, and a database with the newest tables, looked at as closely as was asked for. It
+//! does not know what is in them, nor what to do about a file that is damaged.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::error::{Fault, OutboxError, on_file, storage};
-use super::seal::Sealer;
-use super::store::Store;
-use super::{key, quarantine, schema, wipe};
-use crate::config::OutboxConfig;
+use super::error::{OutboxError, on_file, storage};
+use super::{schema, wipe};
 
 /// Below the state directory, for this user alone.
 const DIRECTORY: &str = "outbox";
@@ -47,30 +43,6 @@ pub fn database(state_dir: &Path) -> PathBuf {
 pub fn take_lock(state_dir: &Path) -> Result<File, OutboxError> {
     private_directory(&directory(state_dir))?;
     lock(&directory(state_dir).join(LOCK))
-}
-
-/// Opens the database, which the lock must be held for.
-pub fn open_store(state_dir: &Path, config: &OutboxConfig, look: Look) -> Result<Store, OutboxError> {
-    let path = database(state_dir);
-    let key = key::existing_or_new(state_dir, config)?;
-    let sealer = Arc::new(Sealer::new(&key));
-    let db = match connect(&path, look) {
-        Ok(db) => db,
-        Err(OutboxError::Database { fault: Fault::Corrupt, source, .. }) => {
-            let aside = quarantine::put_aside(&path)?;
-            let mut db = connect(&path, Look::Trust)?;
-            let saved = quarantine::salvage(&aside, &mut db, &sealer)?;
-            tracing::warn!(
-                error = &source as &dyn std::error::Error,
-                aside = %aside.display(),
-                saved,
-                "the outbox was damaged and has been put aside; sightings that could still be read have been taken over"
-            );
-            db
-        }
-        Err(error) => return Err(error),
-    };
-    Ok(Store { db, sealer, config: config.clone() })
 }
 
 /// Writes the write-ahead log of a database nobody has open once more, as it is: a system that failed to write it to
@@ -151,7 +123,7 @@ fn lock(path: &Path) -> Result<File, OutboxError> {
     Ok(file)
 }
 
-fn connect(path: &Path, look: Look) -> Result<Connection, OutboxError> {
+pub fn connect(path: &Path, look: Look) -> Result<Connection, OutboxError> {
     // SQLite gives its other files the mode of this one.
     let is_new = !path.exists();
     OpenOptions::new()
