@@ -1,8 +1,8 @@
 //! The clock that ages are measured on: it never steps, and it goes on while the machine sleeps.
 //!
-//! In: nothing. Out: moments, and which start of the machine they belong to. Rust's own `Instant::now` stands still during
-//! a suspend, so that an answer from before it would pass for a fresh one; the wall clock is set by people and by NTP. It
-//! does not know what is measured.
+//! In: nothing. Out: moments, and which start of the machine they belong to. Rust's own `Instant::now` stands still
+//! during a suspend, so that an answer from before it would pass for a fresh one; the wall clock is set by people and
+//! by NTP. It does not know what is measured.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

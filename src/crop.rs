@@ -27,8 +27,8 @@ pub struct Sighting {
     pub time_zone: Tz,
     /// When the face was in front of the camera, on the pipeline's clock.
     pub seen_at: DateTime<Utc>,
-    /// When the frame entered this process, on [`clock`](crate::clock); `None` for one read back after a restart, which is
-    /// late by definition.
+    /// When the frame entered this process, on [`clock`](crate::clock); `None` for one read back after a restart, which
+    /// is late by definition.
     pub arrived: Option<Instant>,
     /// 1 for the first shot of the visit, then 2, 3, …
     pub shot: u8,
@@ -162,8 +162,8 @@ impl Window {
         self
     }
 
-    /// Where a rectangle of the whole picture is in `crop`, which was cut by this window and possibly shrunk; as much of
-    /// it as the crop shows.
+    /// Where a rectangle of the whole picture is in `crop`, which was cut by this window and possibly shrunk; as much
+    /// of it as the crop shows.
     fn place(&self, rect: &Rect, crop: &Picture) -> Rect {
         let span = |from: f32, length: f32, start: u32, end: u32, size: u32| {
             let scale = size as f32 / (end - start) as f32;

@@ -8,7 +8,8 @@
 //!                                         status ◀─Outcome─ actions ◀─ActionRequest─ rules
 //! ```
 //!
-//! Finding faces, the Identities API, the embedded engine and telling of oneself are crates of their own, below `crates`.
+//! Finding faces, the Identities API, the embedded engine and telling of oneself are crates of their own, below
+//! `crates`.
 
 // What every room stands on.
 pub mod clock;

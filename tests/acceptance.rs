@@ -1,5 +1,5 @@
-//! `doorward check` about doors and the engine: what could never open, and the acceptance test of `--online`, against the
-//! real engine and stand-ins.
+//! `doorward check` about doors and the engine: what could never open, and the acceptance test of `--online`, against
+//! the real engine and stand-ins.
 
 #[allow(dead_code)] // what the client's own tests need of it
 #[path = "identities_client/fake.rs"]

@@ -16,8 +16,8 @@ const BETWEEN_FRAMES: Duration = Duration::from_millis(66);
 /// Frames with a face before the camera says nothing more: two hundred milliseconds.
 const FACES: usize = 4;
 
-/// Serves a doorway with nobody in it as MJPEG, then, when told so, a few frames of a face, then nothing; the connection
-/// stays.
+/// Serves a doorway with nobody in it as MJPEG, then, when told so, a few frames of a face, then nothing; the
+/// connection stays.
 fn camera(nobody: Vec<u8>, faces: Vec<Vec<u8>>, come: Arc<AtomicUsize>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

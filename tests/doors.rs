@@ -94,7 +94,8 @@ fn pair(action: &str, state: &str) -> (String, String) {
     (action.to_owned(), state.to_owned())
 }
 
-/// What the tests before had as one picture is two now, and quickly: the second is asked for when the first is answered.
+/// What the tests before had as one picture is two now, and quickly: the second is asked for when the first is
+/// answered.
 #[test]
 fn a_guarded_door_opens_for_who_is_seen_twice_and_explain_tells_it() {
     let engine = Engine::start();

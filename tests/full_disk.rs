@@ -1,5 +1,5 @@
-//! The whole agent on a disk that is really full: the door opens all the same, and what happened is written once there is
-//! room.
+//! The whole agent on a disk that is really full: the door opens all the same, and what happened is written once there
+//! is room.
 
 mod support;
 

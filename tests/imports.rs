@@ -1,7 +1,8 @@
 //! No circles between files: at every level of the source's tree, what lies side by side imports in one direction only.
 //!
 //! In: the source of every crate. Out: a failure that names the files of each circle. A folder's `mod.rs` may name its
-//! own children, and children may use what `mod.rs` itself defines; what it only passes on belongs to the child it is from.
+//! own children, and children may use what `mod.rs` itself defines; what it only passes on belongs to the child it is
+//! from.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::iter::Peekable;
@@ -222,7 +223,8 @@ impl Crate {
         self.modules.insert(path, Module { file, paths: found.paths, names: found.names });
     }
 
-    /// The module that defines what this path means in that module; `None` when it is of another crate, or a local name.
+    /// The module that defines what this path means in that module; `None` when it is of another crate, or a local
+    /// name.
     fn owner(&self, module: &ModulePath, path: &[String], depth: usize) -> Option<ModulePath> {
         // A name that stands for itself leads nowhere.
         if depth > 8 {

@@ -1,5 +1,5 @@
-//! What is left where others can read it: the state folder, logs, metrics, pages, what commands print, core files. None of
-//! it may hold the plain bytes of a picture, an embedding, a token or a password that was used in the run.
+//! What is left where others can read it: the state folder, logs, metrics, pages, what commands print, core files. None
+//! of it may hold the plain bytes of a picture, an embedding, a token or a password that was used in the run.
 //!
 //! What this cannot show: root reads the memory of any running process. A core file, though, holds none of it, also one
 //! that root forces out of the running process with gcore.
@@ -48,8 +48,8 @@ fn text_needles(what: &str, text: &str) -> Vec<Needle> {
     vec![needle(what, text), needle(format!("{what} in Base64"), &whole[..whole.len() - 1])]
 }
 
-/// Pieces of something long, so near each other that one is found in any page of a database; raw and in Base64. What all
-/// pictures begin with is left out.
+/// Pieces of something long, so near each other that one is found in any page of a database; raw and in Base64. What
+/// all pictures begin with is left out.
 fn piece_needles(what: &str, bytes: &[u8]) -> Vec<Needle> {
     const PIECE: usize = 32;
     let encoded = BASE64_STANDARD.encode(bytes).into_bytes();
@@ -405,7 +405,8 @@ fn nothing_used_in_a_run_is_left_in_plain_where_others_can_read_it() {
     assert!(leaks.is_empty(), "{} places searched:\n{}", left.len(), leaks.join("\n"));
 }
 
-/// The other half of the proof: allowed to, the same crash leaves a core file, and the same search finds the secrets in it.
+/// The other half of the proof: allowed to, the same crash leaves a core file, and the same search finds the secrets in
+/// it.
 #[test]
 fn core_files_are_there_when_they_are_asked_for_and_then_hold_secrets() {
     let engine = Engine::start();
@@ -432,7 +433,8 @@ fn nothing_is_kept_in_the_home_folder() {
     assert_eq!(files(folder.path()), Vec::<PathBuf>::new());
 }
 
-/// A process of an ordinary user, waiting with a secret in its environment, and what another process of that user reads.
+/// A process of an ordinary user, waiting with a secret in its environment, and what another process of that user
+/// reads.
 #[test]
 fn no_other_process_of_the_same_user_can_look_into_it() {
     let folder = tempfile::tempdir().unwrap();

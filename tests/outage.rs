@@ -1,7 +1,7 @@
 //! A week without the engine: what it costs, and who is served first when it is back.
 //!
-//! The real outbox, delivery, rules and actions; only the cameras and the engine are stand-ins, so that a week of visitors
-//! takes a minute. A process of its own, because it measures its own memory.
+//! The real outbox, delivery, rules and actions; only the cameras and the engine are stand-ins, so that a week of
+//! visitors takes a minute. A process of its own, because it measures its own memory.
 
 mod support;
 
@@ -270,7 +270,8 @@ async fn a_week_without_the_engine() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_visitor_waits_for_one_request_at_most() {
     identities::trust::crypto();
-    // With one place the request under way is waited for; with two, one may set out beside the visitor's and overtake it.
+    // With one place the request under way is waited for; with two, one may set out beside the visitor's and overtake
+    // it.
     for (concurrency, most_ahead) in [(1, 1), (2, 1)] {
         let engine = Arc::new(Engine { answers_after_ms: AtomicI64::new(60), ..Engine::default() });
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The rooms of the agent in the order of the flow; a room may import from those before it. Between crates Cargo sees to it.
+/// The rooms of the agent in the order of the flow; a room may import from those before it. Between crates Cargo sees
+/// to it.
 const FLOW: &[&str] = &[
     "clock",
     "config",

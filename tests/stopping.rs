@@ -1,4 +1,5 @@
-//! Every end has a deadline: SIGTERM within 15 seconds whatever hangs, a second one at once; and whatever hangs is named.
+//! Every end has a deadline: SIGTERM within 15 seconds whatever hangs, a second one at once; and whatever hangs is
+//! named.
 
 mod support;
 
@@ -107,8 +108,8 @@ impl Drop for Agent {
 /// No engine answers here.
 const NOBODY: &str = "[identities]\nurl = 'http://127.0.0.1:1'\nusername = 'box'\npassword = 'p'\n";
 
-/// One signal ends it in time with `stopped` as its last word and a line that names what hung (one of these), and a second
-/// one at once.
+/// One signal ends it in time with `stopped` as its last word and a line that names what hung (one of these), and a
+/// second one at once.
 fn ends_in_time(mut start: impl FnMut() -> (Agent, Option<Hang>), named: &[&str]) {
     let (mut agent, hang) = start();
     agent.signal();

@@ -1,7 +1,7 @@
 //! Watching the cameras' threads and states, until all of them have ended.
 //!
-//! In: running [`Pipeline`]s. Out: how each ended, no later than a deadline; and what each camera does, to whoever listens
-//! and to the supervisor.
+//! In: running [`Pipeline`]s. Out: how each ended, no later than a deadline; and what each camera does, to whoever
+//! listens and to the supervisor.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const LOOK_OFTEN: Duration = Duration::from_millis(10);
 
-/// Waits for the detectors' threads. They end when the cameras are told to stop, or with their recordings; a service whose
-/// recordings are over stays. A thread that broke stops everything, so that the service manager starts anew: a door nobody
-/// watches must not look like one where nobody comes.
+/// Waits for the detectors' threads. They end when the cameras are told to stop, or with their recordings; a service
+/// whose recordings are over stays. A thread that broke stops everything, so that the service manager starts anew: a
+/// door nobody watches must not look like one where nobody comes.
 pub async fn watch_over(
     mut running: Vec<Pipeline>,
     ends_with_recording: bool,

@@ -1,8 +1,8 @@
 //! What happens in the agent, as one stream: rooms report, listeners hear.
 //!
-//! In: [`Event`]s from any thread or task. Out: the same, in the order they came, to every [`Listener`], on a thread of its
-//! own; between them what the book of visits makes of each. A listener never waits, neither for the disk nor for a network:
-//! it passes on what takes longer.
+//! In: [`Event`]s from any thread or task. Out: the same, in the order they came, to every [`Listener`], on a thread of
+//! its own; between them what the book of visits makes of each. A listener never waits, neither for the disk nor for a
+//! network: it passes on what takes longer.
 //!
 //! ```text
 //! track ── Sent, Left ──────┐                                   ┌─▶ metrics and log

@@ -11,11 +11,12 @@ use crate::status::{Board, Hanging};
 
 /// How often the manager reads how things are.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
-/// Whoever has been busy with one thing for this long keeps the watchdog from being fed: the manager starts the agent anew.
+/// Whoever has been busy with one thing for this long keeps the watchdog from being fed: the manager starts the agent
+/// anew.
 const UNFED_AFTER: Duration = Duration::from_secs(60);
 
-/// Says that the agent runs, and goes on saying it until `ending`, unless a thread hangs, which is told by name; sums up the
-/// metrics in passing. Without a service manager it says nothing.
+/// Says that the agent runs, and goes on saying it until `ending`, unless a thread hangs, which is told by name; sums
+/// up the metrics in passing. Without a service manager it says nothing.
 pub async fn beat(supervisor: Supervisor, board: Board, metrics: Option<Metrics>, ending: CancellationToken) {
     tell(&[NotifyState::Ready]);
     // Twice as often as asked, so that one late beat does no harm.

@@ -1,4 +1,5 @@
-//! Who hears what happens: metrics and log, the history, the page, the broker, the trackers, and whoever runs the agent.
+//! Who hears what happens: metrics and log, the history, the page, the broker, the trackers, and whoever runs the
+//! agent.
 //!
 //! In: [`Event`]s. Out: each listener's own words for them. The list itself is in the agent's `run`.
 

@@ -1,7 +1,8 @@
 //! The wiring: every room, in the order of the flow, and the order in which they stop.
 //!
-//! In: checked settings. Out: the running agent, until it is told to stop or its recordings are over. It is the only place that
-//! knows every room, starts threads and tasks, and talks to the service manager; it decides nothing about faces or people.
+//! In: checked settings. Out: the running agent, until it is told to stop or its recordings are over. It is the only
+//! place that knows every room, starts threads and tasks, and talks to the service manager; it decides nothing about
+//! faces or people.
 //!
 //! ```text
 //! per detector, threads:  capture ─▶ detect ─▶ track ─▶ outbox (disk)
@@ -56,11 +57,11 @@ use pipeline::{End, HANGS_AFTER, Models, Pipeline};
 use rooms::Rooms;
 use supervisor::Supervisor;
 
-/// Once the detectors' threads have ended: how long sightings and actions under way may take (what is not sent by then is in
-/// the outbox),
+/// Once the detectors' threads have ended: how long sightings and actions under way may take (what is not sent by then
+/// is in the outbox),
 const DELIVERY_ENDS_WITHIN: Duration = Duration::from_secs(5);
-/// then the events that are not handed on yet, and last the status page and the goodbye to the broker. The outbox takes two
-/// seconds more at most.
+/// then the events that are not handed on yet, and last the status page and the goodbye to the broker. The outbox takes
+/// two seconds more at most.
 const EVENTS_END_WITHIN: Duration = Duration::from_secs(1);
 const PAGE_ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// How long the sightings of a recording may take after its end.
@@ -90,8 +91,8 @@ pub struct Report {
     pub camera_fault: Option<String>,
 }
 
-/// Runs the agent until `stop`, or until its recordings are over where the options say so. An error is one of starting up: once
-/// it runs, nothing ends it but `stop`.
+/// Runs the agent until `stop`, or until its recordings are over where the options say so. An error is one of starting
+/// up: once it runs, nothing ends it but `stop`.
 pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationToken) -> Result<Report> {
     // Before anything slow: a relay that a crash left on is switched off here.
     let rooms = if options.dry_run { None } else { Some(Rooms::open(settings.clone()).await?) };
@@ -207,8 +208,8 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     Ok(Report { frames: sum(|end| end.frames), losses, camera_fault })
 }
 
-/// Cancelled by the first SIGTERM or SIGINT; a second one ends the process at once, whatever hangs: nothing of the program is
-/// needed for it but a thread of its own.
+/// Cancelled by the first SIGTERM or SIGINT; a second one ends the process at once, whatever hangs: nothing of the
+/// program is needed for it but a thread of its own.
 pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;

@@ -1,7 +1,8 @@
 //! The MQTT broker's part of the agent: its connection, and what only the status board knows for it.
 //!
-//! In: the board, cameras, the moment to stop. Out: the connection kept up until then, and how cameras, engine and outbox do,
-//! told every few seconds when it has changed. What happens at the doors is told by [`BrokerNews`](super::listeners::BrokerNews).
+//! In: the board, cameras, the moment to stop. Out: the connection kept up until then, and how cameras, engine and
+//! outbox do, told every few seconds when it has changed. What happens at the doors is told by
+//! [`BrokerNews`](super::listeners::BrokerNews).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! One detector's threads, from the camera to the outbox: capture, detect, track.
 //!
-//! In: a detector's settings and its models. Out: sightings, accepted by the outbox, and events. Each thread stops when the
-//! one before it does, so that a recording that ends, or a camera told to stop, empties the line in order. Each shows the
-//! [`Supervisor`] what it is at.
+//! In: a detector's settings and its models. Out: sightings, accepted by the outbox, and events. Each thread stops when
+//! the one before it does, so that a recording that ends, or a camera told to stop, empties the line in order. Each
+//! shows the [`Supervisor`] what it is at.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -27,15 +27,16 @@ use crate::status::Board;
 use crate::track::{BestShot, Confirm, TrackEvent, Tracker, VisitId};
 use crate::visits::Sent;
 
-/// Detections waiting for the tracker: one, so that a slow tracker slows the detector and the newest frame wins in front of it.
+/// Detections waiting for the tracker: one, so that a slow tracker slows the detector and the newest frame wins in
+/// front of it.
 const DETECTIONS_WAITING: usize = 1;
 /// How often the detector proves that it still finds its canary face.
 const CANARY_EVERY: Duration = Duration::from_secs(30);
 
 /// A detector that searches one frame for this long hangs, and so does a tracker that waits this long for the outbox.
 pub const HANGS_AFTER: Duration = Duration::from_secs(25);
-/// How long the tracker waits for a frame before it looks at the clock: a shot that is due must not wait for a camera that is
-/// gone.
+/// How long the tracker waits for a frame before it looks at the clock: a shot that is due must not wait for a camera
+/// that is gone.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Where a detector's threads hand over what they decide; cheap to clone.
@@ -101,8 +102,8 @@ pub struct End {
 }
 
 impl Pipeline {
-    /// Starts the threads. They end after `cancel`, or when the recording does. The tracker takes further pictures of visits
-    /// as `wanted` says.
+    /// Starts the threads. They end after `cancel`, or when the recording does. The tracker takes further pictures of
+    /// visits as `wanted` says.
     pub fn start(
         config: Arc<DetectorConfig>,
         models: Models,
@@ -142,8 +143,8 @@ impl Pipeline {
         self.capture.has_ended() && self.detect.has_ended() && self.track.has_ended()
     }
 
-    /// Waits until the last sighting of this detector is in the outbox, no longer than until the deadline. Blocks. A panic
-    /// has been reported by the panic hook; the other threads still end in order.
+    /// Waits until the last sighting of this detector is in the outbox, no longer than until the deadline. Blocks. A
+    /// panic has been reported by the panic hook; the other threads still end in order.
     pub fn join_until(self, deadline: Instant) -> End {
         let mut end = End { frames: 0, losses: Losses::default(), fault: None, broken: false, hanging: Vec::new() };
         end.losses = end.of(self.capture, deadline).unwrap_or_default();
@@ -315,7 +316,8 @@ impl Pace {
         if at < self.next {
             return false;
         }
-        // From the moment that was due, not from the frame, so that the mean rate is kept; but never a burst after a pause.
+        // From the moment that was due, not from the frame, so that the mean rate is kept; but never a burst after a
+        // pause.
         self.next = if at - self.next > every { at + every } else { self.next + every };
         true
     }

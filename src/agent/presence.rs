@@ -1,7 +1,7 @@
 //! Who is present at each detector, from the threads that see visits to the task that notices somebody has left.
 //!
-//! In: visits in view, answers, time. Out: [`PresenceNews`] for whoever listens, and [`Departures`] for the delivery, which
-//! asks the rules and writes down who is still there. What presence means is the rules' to say.
+//! In: visits in view, answers, time. Out: [`PresenceNews`] for whoever listens, and [`Departures`] for the delivery,
+//! which asks the rules and writes down who is still there. What presence means is the rules' to say.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Opening the rooms after the trackers: outbox, engine, rules, actions, broker, with what the disk remembers.
 //!
-//! In: checked settings. Out: [`Rooms`], of which the delivery is made. Nothing is sent or done here, but that a relay that a
-//! crash left on is switched off.
+//! In: checked settings. Out: [`Rooms`], of which the delivery is made. Nothing is sent or done here, but that a relay
+//! that a crash left on is switched off.
 
 use std::collections::HashMap;
 use std::sync::Arc;

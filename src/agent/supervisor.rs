@@ -1,11 +1,12 @@
 //! Every thread and task that must not hang: its name, what it is at, and how long that may take.
 //!
-//! In: beats, from the threads themselves. Out: who hangs and with what, for the page and for the watchdog; and the end of
-//! each, waited for no longer than a deadline. A thread that hangs cannot be stopped, only told of and left behind.
+//! In: beats, from the threads themselves. Out: who hangs and with what, for the page and for the watchdog; and the end
+//! of each, waited for no longer than a deadline. A thread that hangs cannot be stopped, only told of and left behind.
 //!
 //! ```text
 //! idle ──busy("searching a frame")──▶ busy ──idle()──▶ idle
-//!                                      └── longer than it may take ──▶ hangs: named on the page, the watchdog is not fed
+//!                                      └── longer than it may take ──▶ hangs: named on the page,
+//!                                                                        and the watchdog is not fed
 //! ```
 
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// All that is watched; cheap to clone. Its lock guards the list alone; a beat's is only taken within it to look at the beat,
-/// and nothing waits under either.
+/// All that is watched; cheap to clone. Its lock guards the list alone; a beat's is only taken within it to look at the
+/// beat, and nothing waits under either.
 #[derive(Clone, Default)]
 pub struct Supervisor(Arc<Mutex<Vec<Watched>>>);
 

@@ -50,8 +50,8 @@ const DARK_BELOW: f64 = 10.0;
 const COVERED_BELOW: f64 = 4.0;
 /// A fault must be seen this long to be believed; well under the minute within which it has to be reported.
 const FAULT_AFTER: Duration = Duration::from_secs(10);
-/// Longer than the distance between two key frames: an encoder may repeat a still scene exactly until the next one. What
-/// the status page adds until it calls a picture a fault must still end within a minute.
+/// Longer than the distance between two key frames: an encoder may repeat a still scene exactly until the next one.
+/// What the status page adds until it calls a picture a fault must still end within a minute.
 pub const FROZEN_AFTER: Duration = Duration::from_secs(20);
 const CLEAR_AFTER: Duration = Duration::from_secs(1);
 
@@ -91,8 +91,8 @@ impl LensWatch {
         self.believed
     }
 
-    /// The camera was reopened: the next picture follows nothing. Only a frozen one stays so until another picture comes:
-    /// a camera that sends the same after reopening has been frozen all the time.
+    /// The camera was reopened: the next picture follows nothing. Only a frozen one stays so until another picture
+    /// comes: a camera that sends the same after reopening has been frozen all the time.
     pub fn restart(&mut self) {
         if self.believed != Lens::Frozen {
             self.cells.clear();

@@ -179,8 +179,8 @@ pub enum CameraState {
         since: DateTime<Utc>,
         /// Attempts that failed since then, at least 1.
         tries: u32,
-        /// No new connection is made, because too many earlier ones hang inside the camera's driver or decoder. When they
-        /// do not come back by themselves, only a restart of the process frees them.
+        /// No new connection is made, because too many earlier ones hang inside the camera's driver or decoder. When
+        /// they do not come back by themselves, only a restart of the process frees them.
         hanging: bool,
     },
     /// A finite recording is over, or [`run`] was told to stop.

@@ -128,8 +128,8 @@ impl Replay {
             warn!(
                 lost,
                 damaged,
-                "the recording {path} is damaged: {lost} of its frames are lost, {shown} could be decoded, {damaged} of \
-                 them only in part"
+                "the recording {path} is damaged: {lost} of its frames are lost, {shown} could be decoded, {damaged} \
+                 of them only in part"
             );
         }
         if !self.config.looped {

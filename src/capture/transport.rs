@@ -1,7 +1,8 @@
 //! How RTSP's pictures travel. OpenCV takes this from the environment alone, when it opens a stream.
 //!
-//! In: the wanted transport. Out: the environment as OpenCV has to find it, for as long as it takes to open. Only a camera configured for UDP makes
-//! it change at all: OpenCV's own choice is TCP first, and UDP when the camera insists on it.
+//! In: the wanted transport. Out: the environment as OpenCV has to find it, for as long as it takes to open. Only a
+//! camera configured for UDP makes it change at all: OpenCV's own choice is TCP first, and UDP when the camera insists
+//! on it.
 
 use std::time::{Duration, Instant};
 

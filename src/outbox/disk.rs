@@ -131,8 +131,8 @@ impl Disk {
     }
 }
 
-/// Opens the database, which the lock must be held for. A damaged file is put aside under another name, and what can still
-/// be read of it is taken over.
+/// Opens the database, which the lock must be held for. A damaged file is put aside under another name, and what can
+/// still be read of it is taken over.
 fn open_store(state_dir: &Path, config: &OutboxConfig, look: Look) -> Result<Store, OutboxError> {
     let path = open::database(state_dir);
     let key = key::existing_or_new(state_dir, config)?;

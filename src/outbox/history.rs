@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::error::{OutboxError, storage};
 use super::seal::{Kind, Sealer};
-use super::{Answered, DropReason, Dropped, key, open, sql};
-use crate::config::{DetectorName, EventKind, OutboxConfig};
+use super::{Answered, DropReason, Dropped, Judged, key, open, sql};
+use crate::config::{DetectorName, OutboxConfig};
 use crate::crop::Sighting;
-use crate::rules::{Seen, Verdict};
+use crate::rules::Seen;
 use crate::track::VisitId;
 use crate::visits::{SentShot, Visit, quality_json, rank};
 
@@ -87,23 +87,6 @@ pub struct JudgedRecord {
     pub judged_at: String,
     /// As the agent wrote it; `Null` where the key that is here does not open it.
     pub rules: Value,
-}
-
-/// What the rules made of something, for the record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
-    pub visit: VisitId,
-    pub sighting: Uuid,
-    pub event: EventKind,
-    pub rules: Value,
-}
-
-impl Judged {
-    /// What these verdicts are; `None` where there are no rules.
-    pub fn of(visit: VisitId, sighting: Uuid, event: EventKind, verdicts: &[Verdict]) -> Option<Self> {
-        let rules = verdicts.iter().map(Verdict::to_record).collect();
-        (!verdicts.is_empty()).then_some(Self { visit, sighting, event, rules })
-    }
 }
 
 /// Visits as [`VisitRecord`]s; what was judged is sealed, and added afterwards.

@@ -53,14 +53,14 @@ use crate::rules::{Firing, Seen};
 use crate::visits::{ActionResult, Visit};
 pub use broker_topics::BrokerTopic;
 pub use error::OutboxError;
-pub use history::{ActionRecord, Judged, JudgedRecord, MOST_VISITS, ShotRecord, VisitRecord, explain};
+pub use history::{ActionRecord, JudgedRecord, MOST_VISITS, ShotRecord, VisitRecord, explain};
 pub use key::path as key_file;
 pub use ledger::Unfinished;
 pub use pictures::{KeptPicture, Pictures};
 pub use purge::{Erased, Purge, Selection};
 pub use queue::Turn;
 pub use record::decode as decode_record;
-pub use terms::{Accepted, Answered, DropReason, Dropped, Figures, Presence, Queued, Settled};
+pub use terms::{Accepted, Answered, DropReason, Dropped, Figures, Judged, Presence, Queued, Settled};
 pub use wipe::{Searched, blank};
 pub use worth::Worth;
 

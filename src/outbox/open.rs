@@ -1,7 +1,7 @@
 //! Opening the outbox's file: alone and private, or beside a running process to read it.
 //!
-//! In: the state directory. Out: a lock, and a database with the newest tables, looked at as closely as was asked for. It
-//! does not know what is in them, nor what to do about a file that is damaged.
+//! In: the state directory. Out: a lock, and a database with the newest tables, looked at as closely as was asked for.
+//! It does not know what is in them, nor what to do about a file that is damaged.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};

@@ -225,7 +225,11 @@ impl Queue {
         if !over(bytes, count) {
             return Room::default();
         }
-        let worth = |entry: &Entry| self.visits.worth(entry, now, live);
+        let worth = |entry: &Entry| match entry {
+            Entry { locked: true, .. } => Worth::Locked,
+            entry if entry.is_live(now, live) => Worth::Only,
+            entry => self.visits.worth(entry.visit, entry.shot),
+        };
         let own = worth(new);
         let idle = self.rivals(new).filter(|entry| entry.state != State::InFlight);
         let mut by_worth: Vec<_> = idle.map(|entry| (worth(entry), entry)).filter(|(worth, _)| *worth <= own).collect();

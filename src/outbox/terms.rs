@@ -6,12 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::history::Judged;
 use super::worth::Worth;
 use crate::config::{DetectorName, EventKind, OutcomeKind};
 use crate::crop::Sighting;
 use crate::recognition::Recognition;
-use crate::rules::{ActionRequest, Judgement, RefusedAction};
+use crate::rules::{ActionRequest, Judgement, RefusedAction, Verdict};
 use crate::track::VisitId;
 
 /// What accepting a sighting brought about.
@@ -88,6 +87,23 @@ pub struct Presence {
     /// What the rules ask for, without pictures.
     pub requests: Vec<ActionRequest>,
     pub judged: Vec<Judged>,
+}
+
+/// What the rules made of something, for the record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    pub visit: VisitId,
+    pub sighting: Uuid,
+    pub event: EventKind,
+    pub rules: Value,
+}
+
+impl Judged {
+    /// What these verdicts are; `None` where there are no rules.
+    pub fn of(visit: VisitId, sighting: Uuid, event: EventKind, verdicts: &[Verdict]) -> Option<Self> {
+        let rules = verdicts.iter().map(Verdict::to_record).collect();
+        (!verdicts.is_empty()).then_some(Self { visit, sighting, event, rules })
+    }
 }
 
 /// What recording an answer brought about.

@@ -4,9 +4,7 @@
 //! visitor may still be standing there is never a duplicate: it may be the one that opens the door.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
-use super::queue::Entry;
 use crate::track::VisitId;
 
 /// From what goes first to what goes last.
@@ -69,14 +67,13 @@ impl Visits {
         }
     }
 
-    pub fn worth(&self, entry: &Entry, now: Instant, live: Duration) -> Worth {
+    /// What a shot of this visit is worth that can be read, and whose visitor has gone.
+    pub fn worth(&self, visit: VisitId, shot: u8) -> Worth {
         let nothing = Stored::default();
-        let stored = self.0.get(&entry.visit).unwrap_or(&nothing);
+        let stored = self.0.get(&visit).unwrap_or(&nothing);
         match stored.told {
-            _ if entry.locked => Worth::Locked,
-            _ if entry.is_live(now, live) => Worth::Only,
             Told::Known => Worth::Duplicate,
-            _ if entry.shot > 1 && stored.first_shots > 0 => Worth::Duplicate,
+            _ if shot > 1 && stored.first_shots > 0 => Worth::Duplicate,
             Told::Unknown => Worth::Unknown,
             Told::Nothing => Worth::Only,
         }
@@ -115,10 +112,12 @@ impl Worth {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use chrono::DateTime;
     use uuid::Uuid;
 
-    use super::super::queue::{Bounds, Queue};
+    use super::super::queue::{Bounds, Entry, Queue};
     use super::*;
 
     const LIVE: Duration = Duration::from_secs(5);

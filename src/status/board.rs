@@ -201,7 +201,8 @@ impl Board {
         }
     }
 
-    /// An action that ended. One that was refused and is let through after all, or refused for another reason, is one line.
+    /// An action that ended. One that was refused and is let through after all, or refused for another reason, is one
+    /// line.
     pub fn action(&self, line: ActionLine) {
         let mut board = self.0.lock();
         let same = |a: &ActionLine| (&a.visit, &a.rule, &a.action) == (&line.visit, &line.rule, &line.action);

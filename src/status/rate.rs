@@ -1,6 +1,7 @@
 //! A count, and how fast it grows.
 //!
-//! In: what was counted, with its moment. Out: the total, and the average over the last whole seconds. It asks no clock.
+//! In: what was counted, with its moment. Out: the total, and the average over the last whole seconds. It asks no
+//! clock.
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Further pictures of a visit, taken on request: what an actuator needs to be sure of a person.
 //!
-//! In: a [`Confirm`], as often as it changes. Out: whether this frame's face is one of the pictures asked for. It does not
-//! know who asks, nor whether the visit may send at all.
+//! In: a [`Confirm`], as often as it changes. Out: whether this frame's face is one of the pictures asked for. It does
+//! not know who asks, nor whether the visit may send at all.
 
 use std::time::Duration;
 

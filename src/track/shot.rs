@@ -1,14 +1,15 @@
 //! When a visit's picture is worth sending, and which.
 //!
 //! In: the faces of one visit that are good enough, each with its quality and time. Out: at most two of them, the
-//! first early and a clearly better one later, and those that are asked for between. It does not know who else is there: whether the visit may send at all
-//! is said to it.
+//! first early and a clearly better one later, and those that are asked for between. It does not know who else is
+//! there: whether the visit may send at all is said to it.
 //!
 //! ```text
 //!            a face good enough            excellent, no longer improving, or the time is up
-//!  Waiting ─────────────────────▶ Choosing ───────────────────────────────▶ Sent ──────────────────────────▶ Done
-//!                                  keeps the best                first shot   keeps a clearly better one      better shot,
-//!                                                                             until it stops improving        or too late
+//!  Waiting ─────────────────────▶ Choosing ───────────────────────────────▶ Sent ─────────────────────▶ Done
+//!                                  keeps the best                first shot   keeps a clearly better    better shot,
+//!                                                                             one till it improves no   or too late
+//!                                                                             more
 //! ```
 
 use std::sync::Arc;

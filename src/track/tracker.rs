@@ -141,9 +141,9 @@ impl Tracker {
         events
     }
 
-    /// Time has passed without a frame, up to `offset` on the pipeline's clock: the camera is gone, or slow. What was to be
-    /// sent by now goes out, and who has not been seen for too long has left. A frame that is still being searched is
-    /// waited for.
+    /// Time has passed without a frame, up to `offset` on the pipeline's clock: the camera is gone, or slow. What was
+    /// to be sent by now goes out, and who has not been seen for too long has left. A frame that is still being
+    /// searched is waited for.
     pub fn tick(&mut self, offset: Duration) -> Vec<TrackEvent> {
         let now = self.clock.pass(offset);
         let mut events = self.end_lost(now.saturating_sub(2 * self.clock.interval() + SEARCHED_WITHIN));

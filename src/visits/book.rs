@@ -20,9 +20,9 @@ use crate::recognition::{Answer, Recognition};
 use crate::rules::{ActionRequest, RefusedAction};
 use crate::track::{VisitEnd, VisitId};
 
-/// Open visits kept at most. During a long outage of the engine a visit stays open until its sighting is settled; past this
-/// many the oldest are let go as [`VisitOutcome::Pending`], on record, and opened again by their answer. Each takes up to two
-/// kilobytes.
+/// Open visits kept at most. During a long outage of the engine a visit stays open until its sighting is settled; past
+/// this many the oldest are let go as [`VisitOutcome::Pending`], on record, and opened again by their answer. Each
+/// takes up to two kilobytes.
 const MAX_OPEN: usize = 1_000;
 
 /// The open visits.
@@ -56,8 +56,8 @@ impl VisitBook {
         }
     }
 
-    /// The engine answered, these actions were asked for, and those held back by their guards. A visit of an earlier life
-    /// of the process, of which only the stored sighting is left, is opened for this.
+    /// The engine answered, these actions were asked for, and those held back by their guards. A visit of an earlier
+    /// life of the process, of which only the stored sighting is left, is opened for this.
     pub fn answered(
         &mut self,
         recognition: &Recognition,

@@ -1,8 +1,8 @@
 //! What is known of a visit: one record, and one ranking of its outcomes.
 //!
-//! In: what the other rooms decide about a visitor. Out: a [`Visit`], which the page, the broker, the metrics and the history
-//! all read. [`VisitBook`] keeps those that are not over yet. A record holds no picture; it may hold a name, and is never
-//! logged.
+//! In: what the other rooms decide about a visitor. Out: a [`Visit`], which the page, the broker, the metrics and the
+//! history all read. [`VisitBook`] keeps those that are not over yet. A record holds no picture; it may hold a name,
+//! and is never logged.
 
 mod book;
 
@@ -134,9 +134,9 @@ pub enum VisitOutcome {
     Pending,
 }
 
-/// How much the outcome of this name says of a visit; the one that says more replaces the other, as the second shot may be
-/// recognised where the first was not. Whatever is not listed (a visit of which nothing was sent, a dry run) says only
-/// more than that nobody has answered yet.
+/// How much the outcome of this name says of a visit; the one that says more replaces the other, as the second shot may
+/// be recognised where the first was not. Whatever is not listed (a visit of which nothing was sent, a dry run) says
+/// only more than that nobody has answered yet.
 pub fn rank(outcome: &str) -> u8 {
     match outcome {
         "known" => 7,

@@ -1,4 +1,5 @@
-//! The `email` action against a mail server of another make (Python's aiosmtpd), with TLS and a certificate authority of its own.
+//! The `email` action against a mail server of another make (Python's aiosmtpd), with TLS and a certificate authority
+//! of its own.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

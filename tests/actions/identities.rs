@@ -1,4 +1,5 @@
-//! The `identities` action against the embedded engine, over a socket, also with something before it that loses answers.
+//! The `identities` action against the embedded engine, over a socket, also with something before it that loses
+//! answers.
 
 use std::collections::HashSet;
 

@@ -1,9 +1,9 @@
-//! The fault-injecting run: the real agent, killed -9 at random instants, asks the real engine through a proxy that drops,
-//! delays, resets, truncates and lies.
+//! The fault-injecting run: the real agent, killed -9 at random instants, asks the real engine through a proxy that
+//! drops, delays, resets, truncates and lies.
 //!
-//! Afterwards the books must agree: every accepted sighting is answered once, no action was performed twice for one key,
-//! and nothing moved in the world on a late answer. `DOORWARD_TEST_KILLS` and `DOORWARD_TEST_SEED` set its size and its
-//! course; the kills and faults are the seed's, the instants they hit the machine's.
+//! Afterwards the books must agree: every accepted sighting is answered once, no action was performed twice for one
+//! key, and nothing moved in the world on a late answer. `DOORWARD_TEST_KILLS` and `DOORWARD_TEST_SEED` set its size
+//! and its course; the kills and faults are the seed's, the instants they hit the machine's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
@@ -108,8 +108,8 @@ async fn nothing_is_lost_or_done_twice_whatever_fails() {
     }
 }
 
-/// How long this life lasts: mostly a moment in the middle of things, now and then during the start, seldom long enough for
-/// a late answer to arrive in it.
+/// How long this life lasts: mostly a moment in the middle of things, now and then during the start, seldom long enough
+/// for a late answer to arrive in it.
 fn life(rng: &mut impl Rng) -> Duration {
     Duration::from_millis(match rng.random_range(0..100) {
         0..6 => rng.random_range(0..150),
@@ -149,8 +149,8 @@ fn fault(request: &Request, rng: &mut impl Rng) -> (&'static str, Fault) {
     }
 }
 
-/// A box where the known person comes twice a second; it tells a journal and a webhook, and opens a door that keeps its own
-/// log.
+/// A box where the known person comes twice a second; it tells a journal and a webhook, and opens a door that keeps its
+/// own log.
 fn visited(engine: &str, receiver: &str) -> Site {
     let site = Site::new("", "fps = 15.0\nloop = true\n");
     let folder = site.path("").display().to_string();

@@ -95,8 +95,8 @@ impl Site {
         Running(self.command().spawn().unwrap())
     }
 
-    /// Whether the agent, the `life`th of this site, has looked at every frame of its recording: the thread that does has
-    /// come and gone.
+    /// Whether the agent, the `life`th of this site, has looked at every frame of its recording: the thread that does
+    /// has come and gone.
     fn has_searched(&self, agent: &Running, life: usize) -> bool {
         let log = std::fs::read_to_string(self.path("log")).unwrap_or_default();
         let begun = log.matches("\"watching\"").count() >= life;

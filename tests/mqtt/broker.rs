@@ -95,8 +95,8 @@ impl Got {
     }
 }
 
-/// Listens to every topic until it is dropped, and finds the broker again after an outage; the broker keeps for it what comes
-/// meanwhile, as long as the broker itself does not forget.
+/// Listens to every topic until it is dropped, and finds the broker again after an outage; the broker keeps for it what
+/// comes meanwhile, as long as the broker itself does not forget.
 pub struct Watcher {
     got: Arc<Mutex<Vec<Got>>>,
     client: Client,

@@ -1,7 +1,7 @@
 //! What Home Assistant is told, against its documented schema (`device.schema.json`) and as its templates read it.
 //!
-//! The schema is written down from Home Assistant's documentation by hand; it cannot show what a running Home Assistant does
-//! with it, such as how it names entities.
+//! The schema is written down from Home Assistant's documentation by hand; it cannot show what a running Home Assistant
+//! does with it, such as how it names entities.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -146,8 +146,8 @@ fn announced_again_when_home_assistant_or_the_broker_has_forgotten() {
     newcomer.wait("/availability", |got| got.topic.contains("/box/") && got.text() == "offline");
 }
 
-/// What an entity shows after what was published so far, by Home Assistant's rules: the newest payload of its topic, through
-/// its template.
+/// What an entity shows after what was published so far, by Home Assistant's rules: the newest payload of its topic,
+/// through its template.
 fn shown(watcher: &Watcher, component: &Value) -> Option<String> {
     let topic = component["state_topic"].as_str()?;
     let newest = watcher.on(topic).pop()?;

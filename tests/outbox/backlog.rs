@@ -8,7 +8,8 @@ const CHILD: &str = "DOORWARD_TEST_BACKLOG";
 const SIGHTINGS: u64 = 30_000;
 const GROWTH_KB: u64 = 20 << 10;
 
-/// Opens an outbox and tells how much memory that took: on its own an empty one, as the child of the test below a full one.
+/// Opens an outbox and tells how much memory that took: on its own an empty one, as the child of the test below a full
+/// one.
 #[test]
 fn open_and_tell() {
     let small = tempfile::tempdir().unwrap();

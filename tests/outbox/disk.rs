@@ -158,7 +158,8 @@ fn a_file_that_is_damaged_while_it_is_used_is_put_aside() {
 const CHILD: &str = "DOORWARD_TEST_SMALL_DISK";
 const SIZE: usize = 3 << 20;
 
-/// On its own in an ordinary folder; as the child of the test below on a disk that is filled, emptied, and made read-only.
+/// On its own in an ordinary folder; as the child of the test below on a disk that is filled, emptied, and made
+/// read-only.
 #[test]
 fn visitors_come_whatever_the_disk_does() {
     let own = tempfile::tempdir().unwrap();

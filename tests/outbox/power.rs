@@ -5,8 +5,8 @@ use doorward::visits::ActionResult;
 use super::vfs::{self, Fault, Image, Unsynced};
 use super::*;
 
-/// Sightings come in, are answered, acted on, dropped for age, postponed; the log is emptied in between. Each promise is
-/// noted once the call has returned.
+/// Sightings come in, are answered, acted on, dropped for age, postponed; the log is emptied in between. Each promise
+/// is noted once the call has returned.
 fn scenario(dir: &Path, disk: &vfs::Disk) {
     let config = OutboxConfig { max_sightings: 6, ..OutboxConfig::default() };
     let outbox = Outbox::open(dir, &config).unwrap();
@@ -43,8 +43,8 @@ fn scenario(dir: &Path, disk: &vfs::Disk) {
     }
 }
 
-/// A sync fails, and what was written before it is lost although it can still be read: what is promised once the disk is
-/// back must not stand on that.
+/// A sync fails, and what was written before it is lost although it can still be read: what is promised once the disk
+/// is back must not stand on that.
 fn failed_sync(dir: &Path, disk: &vfs::Disk) {
     let outbox = open(dir);
     for n in 1..=6_u64 {

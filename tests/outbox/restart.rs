@@ -12,8 +12,8 @@ use super::*;
 const CHILD: &str = "DOORWARD_TEST_OUTBOX_CHILD";
 const KILLS: u64 = 15;
 
-/// What a doorward does with its outbox, telling each step once the call has returned. On its own, a short run that ends
-/// in order; as the child of the test below, until it is killed.
+/// What a doorward does with its outbox, telling each step once the call has returned. On its own, a short run that
+/// ends in order; as the child of the test below, until it is killed.
 #[test]
 fn work() {
     let own = tempfile::tempdir().unwrap();

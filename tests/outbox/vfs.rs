@@ -1,9 +1,9 @@
 //! A file system of SQLite's that remembers what was written and what was forced to the disk, and fails when told to.
 //!
-//! It lies over SQLite's own for files below watched folders, and is transparent for all others. From what it remembers, the
-//! disk can be put together as it may be after power was lost at any moment: everything that was synced, and of what was
-//! not any part. It assumes what SQLite does (a write touches no byte outside its range); it does not see the files SQLite
-//! does not write: the key and the lock.
+//! It lies over SQLite's own for files below watched folders, and is transparent for all others. From what it
+//! remembers, the disk can be put together as it may be after power was lost at any moment: everything that was synced,
+//! and of what was not any part. It assumes what SQLite does (a write touches no byte outside its range); it does not
+//! see the files SQLite does not write: the key and the lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -208,8 +208,8 @@ struct Behind {
 }
 
 fn install() {
-    // SAFETY: the default file system outlives the process, and its fields are plain data; the copy is leaked on purpose, as
-    // SQLite keeps it.
+    // SAFETY: the default file system outlives the process, and its fields are plain data; the copy is leaked on
+    // purpose, as SQLite keeps it.
     unsafe {
         ffi::sqlite3_initialize();
         let base = ffi::sqlite3_vfs_find(std::ptr::null());

@@ -1,5 +1,5 @@
-//! A thread that hangs, as a driver or an inference that never returns would make it: stopped under the program by the kernel's
-//! tracing, while the rest of the process goes on.
+//! A thread that hangs, as a driver or an inference that never returns would make it: stopped under the program by the
+//! kernel's tracing, while the rest of the process goes on.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-/// A stopped thread; it goes on when this is dropped. To be kept on the thread that made it: the kernel knows no other as
-/// the one that traces.
+/// A stopped thread; it goes on when this is dropped. To be kept on the thread that made it: the kernel knows no other
+/// as the one that traces.
 pub struct Hang {
     thread: Pid,
 }
@@ -30,7 +30,8 @@ impl Hang {
         Self { thread }
     }
 
-    /// To be called while the process is waited for: the kernel lets go of it only when its traced thread has been seen to end.
+    /// To be called while the process is waited for: the kernel lets go of it only when its traced thread has been seen
+    /// to end.
     pub fn let_end(&self) {
         let _ = waitpid(self.thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG));
     }

@@ -21,8 +21,8 @@ pub fn doorward() -> Command {
     command
 }
 
-/// Those of these models that are here. Some have a public address alone, which not every machine reaches; one of each role always
-/// is here after `make models`.
+/// Those of these models that are here. Some have a public address alone, which not every machine reaches; one of each
+/// role always is here after `make models`.
 pub fn here(role: Role, names: &[&'static str]) -> Vec<&'static str> {
     let store = ModelStore::locate(None);
     store.choose(role, "auto").expect("`make models` fetches one model of each role");

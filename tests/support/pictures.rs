@@ -83,8 +83,8 @@ pub fn resized_header(jpeg: &[u8], width: u16, height: u16) -> Vec<u8> {
 }
 
 /// A JPEG of 20,000 x 20,000 pixels by its frame header. Behind a fill byte stands an application segment. Who does not
-/// know of fill bytes takes that byte for a marker and the segment's marker for the first byte of a length, and so lands
-/// at what looks like a frame header of 16 x 16.
+/// know of fill bytes takes that byte for a marker and the segment's marker for the first byte of a length, and so
+/// lands at what looks like a frame header of 16 x 16.
 pub fn disguised_jpeg() -> Vec<u8> {
     let large = resized_header(&gradient(16, 16).jpeg(90).unwrap(), 20_000, 20_000);
     let decoy = b"\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01";

@@ -1,7 +1,7 @@
 //! The test data beside the checkout, which not everybody has.
 //!
-//! In: a path below it. Out: the file, or nothing and a word about it. `DOORWARD_TEST_SHARED` names another folder, or none
-//! when it is empty: every test has to pass without.
+//! In: a path below it. Out: the file, or nothing and a word about it. `DOORWARD_TEST_SHARED` names another folder, or
+//! none when it is empty: every test has to pass without.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,8 @@
-//! Relays on a simulated GPIO chip, through the kernel's real character device; `tests/vm/test-vm.sh` runs it in a virtual machine.
+//! Relays on a simulated GPIO chip, through the kernel's real character device; `tests/vm/test-vm.sh` runs it in a
+//! virtual machine.
 //!
-//! In: `doorward actions test` with a relay, and the actions room itself. Out: what the simulated wire does while a pulse is on, is
-//! killed, is ended, overlaps another, and while somebody else has the line or the chip goes away.
+//! In: `doorward actions test` with a relay, and the actions room itself. Out: what the simulated wire does while a
+//! pulse is on, is killed, is ended, overlaps another, and while somebody else has the line or the chip goes away.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,7 @@
 //! What messages have in common: an error with its causes, the name that was meant by a mistyped one, a list of names.
 //!
-//! In: errors; a name as it was typed, and the known ones. Out: parts of a sentence. It does not know what they are about.
+//! In: errors; a name as it was typed, and the known ones. Out: parts of a sentence. It does not know what they are
+//! about.
 
 use std::error::Error;
 use std::iter::successors;

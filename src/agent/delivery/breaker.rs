@@ -1,7 +1,7 @@
 //! Whether the engine may be asked: a circuit breaker, one per engine.
 //!
-//! Pure: in go moments, requests and how they ended, out comes whose sighting may be sent. It does not know what a failure
-//! is, nor how long to pause after one.
+//! Pure: in go moments, requests and how they ended, out comes whose sighting may be sent. It does not know what a
+//! failure is, nor how long to pause after one.
 //!
 //! ```text
 //!         three failures in a row, or a wait the engine asked for
@@ -72,7 +72,8 @@ impl Breaker {
         std::mem::take(&mut self.failures)
     }
 
-    /// A request failed, the one that decides (`probe`) or one sent before. True when nobody else is admitted for `pause`.
+    /// A request failed, the one that decides (`probe`) or one sent before. True when nobody else is admitted for
+    /// `pause`.
     pub fn failed(&mut self, now: Instant, probe: bool, pause: Duration, ordered: bool) -> bool {
         // Of many under way when it opened, each says the same.
         let counts = probe || matches!(self.state, State::Closed);

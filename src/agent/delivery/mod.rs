@@ -1,8 +1,8 @@
 //! From the outbox to the engine, and from its answer to the actions.
 //!
-//! In: sightings as they become due. Out: every one of them settled: answered, its actions performed once, its visit's book
-//! kept. Who goes next is for [`pace`] to say, whether the engine may be asked for [`breaker`], what a failure means for the
-//! client, and what follows from an answer for the rules.
+//! In: sightings as they become due. Out: every one of them settled: answered, its actions performed once, its visit's
+//! book kept. Who goes next is for [`pace`] to say, whether the engine may be asked for [`breaker`], what a failure
+//! means for the client, and what follows from an answer for the rules.
 //!
 //! ```text
 //! outbox ─▶ take: breaker and pace admit? ─▶ engine ─answer──▶ settle: rules, ledger ─▶ act: once ─▶ actions
@@ -160,8 +160,8 @@ impl Delivery {
         })
     }
 
-    /// Sends what is due, and notices who has left, until `stop`; then until nothing is under way. The beat shows that it hangs
-    /// because the outbox does. What is not sent by then
+    /// Sends what is due, and notices who has left, until `stop`; then until nothing is under way. The beat shows that
+    /// it hangs because the outbox does. What is not sent by then
     /// stays in the outbox.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, beat: Beat) {
         self.resume().await;
@@ -293,8 +293,8 @@ impl Delivery {
         }
     }
 
-    /// Asks the engine something small when it has not been asked for a while, so that its silence is noticed before a visitor
-    /// comes.
+    /// Asks the engine something small when it has not been asked for a while, so that its silence is noticed before a
+    /// visitor comes.
     fn ask_if_idle(self: &Arc<Self>) {
         let now = clock::now();
         let idle = {
@@ -392,8 +392,8 @@ impl Delivery {
         self.board.engine(state, reason, Instant::now());
     }
 
-    /// What the outbox says. A failing disk it deals with by itself; an error is a mistake in the program, which is shown for
-    /// a while, and gives `None`.
+    /// What the outbox says. A failing disk it deals with by itself; an error is a mistake in the program, which is
+    /// shown for a while, and gives `None`.
     async fn answer_of<T: Send + 'static>(&self, reply: Reply<T>) -> Option<T> {
         let error = match reply.await {
             Ok(value) => return Some(value),

@@ -1,9 +1,9 @@
 //! Who goes next: visitors before the backlog.
 //!
 //! Pure: in go the requests that start and end, out comes whose sighting may take a place. The rule: a sighting of the
-//! backlog (whose answer can open nothing any more) is sent only while a place stays free for a visitor, not faster than
-//! `outbox.drain_per_sec`, and not while the actions of others of the backlog pile up. So a visitor waits for nobody; with
-//! `identities.concurrency = 1`, for one request.
+//! backlog (whose answer can open nothing any more) is sent only while a place stays free for a visitor, not faster
+//! than `outbox.drain_per_sec`, and not while the actions of others of the backlog pile up. So a visitor waits for
+//! nobody; with `identities.concurrency = 1`, for one request.
 
 use std::time::{Duration, Instant};
 

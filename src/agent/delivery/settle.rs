@@ -1,7 +1,7 @@
 //! From an answer to its actions, once.
 //!
-//! In: a recognition, or what a former life of the process left undone. Out: actions performed, each key at most once, none
-//! of an actuator's late. What follows from an answer is stored with it in one step before any of it is done.
+//! In: a recognition, or what a former life of the process left undone. Out: actions performed, each key at most once,
+//! none of an actuator's late. What follows from an answer is stored with it in one step before any of it is done.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,8 +29,8 @@ struct BacklogAction {
 }
 
 impl Delivery {
-    /// What a former life of the process left: actions that were asked for and never started are performed now, if they may be
-    /// late; those that had been started may have happened, and are not repeated.
+    /// What a former life of the process left: actions that were asked for and never started are performed now, if they
+    /// may be late; those that had been started may have happened, and are not repeated.
     pub(super) async fn resume(self: &Arc<Self>) {
         let Some(unfinished) = self.answer_of(self.outbox.unfinished()).await else { return };
         for unfinished in unfinished {
@@ -111,9 +111,10 @@ impl Delivery {
         }
     }
 
-    /// Now, on the clock the recognition is dated with (for a recording replayed faster than life, the recording's), and whether
-    /// it is late: by the clock that neither steps nor sleeps while the process lived, else always. A date that was changed
-    /// meanwhile was wrong when the face was seen, and so may be what rules make of it: that is late, too.
+    /// Now, on the clock the recognition is dated with (for a recording replayed faster than life, the recording's),
+    /// and whether it is late: by the clock that neither steps nor sleeps while the process lived, else always. A date
+    /// that was changed meanwhile was wrong when the face was seen, and so may be what rules make of it: that is late,
+    /// too.
     fn rule_clock(&self, recognition: &Recognition) -> RuleClock {
         self.look_at_clocks();
         match recognition.arrived {

@@ -1,8 +1,8 @@
 //! Steps of the wall clock: what was seen before one is not trusted to open anything after it.
 //!
-//! Pure: in go moments of the clock that never steps together with the date, out comes whether they parted since. How old
-//! an answer is never depends on the date; but whether a face was seen within its rule's hours does, and a date that has
-//! just been corrected was wrong when the face was seen.
+//! Pure: in go moments of the clock that never steps together with the date, out comes whether they parted since. How
+//! old an answer is never depends on the date; but whether a face was seen within its rule's hours does, and a date
+//! that has just been corrected was wrong when the face was seen.
 
 use std::time::Instant;
 
