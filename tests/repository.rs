@@ -173,6 +173,17 @@ fn every_module_says_what_it_is() {
 }
 
 #[test]
+fn no_line_is_wider_than_a_page() {
+    let mut wide = Vec::new();
+    for path in CODE.iter().flat_map(|dir| files(dir, &[".rs"])) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = text.lines().enumerate().filter(|(_, line)| line.chars().count() > 120);
+        wide.extend(lines.map(|(n, _)| format!("{}:{}", path.display(), n + 1)));
+    }
+    assert!(wide.is_empty(), "lines of more than 120 columns:\n{}", wide.join("\n"));
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let marks = ["TODO", "FIXME", "todo!(", "unimplemented!(", "#[ignore"];
     for path in ["src", "crates", "tests", "benches", "config", "fuzz", "systemd", "packaging"]

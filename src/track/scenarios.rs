@@ -300,7 +300,11 @@ proptest! {
 
     #[test]
     fn whatever_comes_visits_end_once_with_two_shots_at_most(
-        frames in frames(), largest in any::<bool>(), min_frames in 0u32..4, first_shot_ms in 0u64..1000, better_by in 0f32..0.5,
+        frames in frames(),
+        largest in any::<bool>(),
+        min_frames in 0u32..4,
+        first_shot_ms in 0u64..1000,
+        better_by in 0f32..0.5,
     ) {
         let subject = if largest { Subject::Largest } else { Subject::Each };
         let config = TrackConfig { subject, min_frames, first_shot_ms, better_by, ..TrackConfig::default() };
