@@ -172,6 +172,28 @@ fn every_module_says_what_it_is() {
     }
 }
 
+/// What a box is built of, with these further arguments.
+fn dependencies(more: &[&str]) -> Vec<String> {
+    let mut tree = std::process::Command::new(env!("CARGO"));
+    tree.args(["tree", "--locked", "--offline", "--package", "doorward", "--edges", "normal", "--prefix", "none"]);
+    let output = tree.args(more).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_box_whose_engine_is_elsewhere_carries_nothing_of_one() {
+    let (whole, without) = (dependencies(&[]), dependencies(&["--no-default-features"]));
+    for name in ["argon2", "jsonwebtoken", "rcgen", "engine"] {
+        assert!(whole.iter().any(|one| one == name), "{name} is not what the engine is made of");
+        assert!(!without.iter().any(|one| one == name), "{name}");
+    }
+    for name in ["onnx-protobuf", "zip"] {
+        assert!(!whole.iter().any(|one| one == name), "{name} prepares model files, which the daemon does not");
+    }
+}
+
 #[test]
 fn no_line_is_wider_than_a_page() {
     let mut wide = Vec::new();

@@ -6,23 +6,23 @@
 use std::time::Instant;
 
 use chrono::Utc;
+use telemetry::Repeated;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use wording::with_causes;
 
-use super::tally::Complaints;
 use super::{CameraState, CaptureError, Lens};
 
 /// Publishes one camera's state.
 pub(super) struct News {
     state: watch::Sender<CameraState>,
-    complaints: Complaints,
+    trouble: Repeated,
 }
 
 impl News {
     pub fn new(state: watch::Sender<CameraState>) -> Self {
         state.send_replace(CameraState::Connecting);
-        Self { state, complaints: Complaints::default() }
+        Self { state, trouble: Repeated::default() }
     }
 
     /// Publishes a state of streaming when it is news, and logs what the operator should know of the change.
@@ -43,7 +43,7 @@ impl News {
             }
             CameraState::Failed { since, tries, .. } => {
                 let away_secs = (Utc::now() - since).num_seconds();
-                if self.complaints.relieved() {
+                if self.trouble.is_over() {
                     info!(tries, away_secs, "the camera is back after {away_secs} s: {source}, {width}x{height}");
                 } else {
                     debug!(tries, away_secs, "the camera is back after {away_secs} s");
@@ -63,9 +63,8 @@ impl News {
             CameraState::Failed { since, tries, .. } => (*since, tries + 1),
             _ => (Utc::now(), 1),
         };
-        match self.complaints.due(Instant::now()) {
-            Some(0) => warn!(tries, "the camera gives no frames: {reason}"),
-            Some(kept) => warn!(tries, "the camera failed {} times since the last message, now: {reason}", kept + 1),
+        match self.trouble.note(Instant::now(), &reason) {
+            Some(line) => warn!(tries, "the camera gives no frames: {line}"),
             None => debug!(tries, "the camera gives no frames: {reason}"),
         }
         let hanging = matches!(fault, CaptureError::Stuck { .. });

@@ -1,7 +1,7 @@
-//! What the reconnect loop keeps count of: time, frames, drops and complaints.
+//! What the reconnect loop keeps count of: time, frames and drops.
 //!
-//! In: moments, positions, faults. Out: offsets on the pipeline's clock, frames per second, metrics, and whether a
-//! fault is worth a line in the log. It knows nothing of cameras.
+//! In: moments and positions. Out: offsets on the pipeline's clock, frames per second, metrics. It knows nothing of
+//! cameras.
 
 use std::time::{Duration, Instant};
 
@@ -27,14 +27,6 @@ pub(super) struct Meter {
     frames: u32,
 }
 
-/// Decides which of a camera's faults are logged: the first, and then one a minute with the number in between.
-#[derive(Debug, Default)]
-pub(super) struct Complaints {
-    last: Option<Instant>,
-    kept: u32,
-    open: bool,
-}
-
 /// The room's metrics for one detector; every series exists from the start, at zero.
 pub(super) struct Counters {
     pub frames: Counter,
@@ -49,8 +41,6 @@ pub(super) struct Counters {
     too_large: Counter,
 }
 
-/// Between two log lines about the same camera's faults.
-const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 /// Frames per second are measured over this long.
 const METER: Duration = Duration::from_secs(5);
 /// The step between frames of a recording without a rate.
@@ -97,48 +87,6 @@ impl Meter {
     }
 }
 
-impl Complaints {
-    /// Whether to say it now: the number of faults kept to ourselves since the last one said.
-    pub fn due(&mut self, now: Instant) -> Option<u32> {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < COMPLAINT_PAUSE) {
-            self.kept += 1;
-            return None;
-        }
-        self.last = Some(now);
-        self.open = true;
-        Some(std::mem::take(&mut self.kept))
-    }
-
-    /// The camera is back: whether a complaint stands that has to be taken back.
-    pub fn relieved(&mut self) -> bool {
-        std::mem::take(&mut self.open)
-    }
-}
-
-impl Counters {
-    pub fn new(detector: &DetectorName) -> Self {
-        let name = || detector.to_string();
-        let dropped =
-            |reason| metrics::counter!("doorward_capture_dropped_total", "detector" => name(), "reason" => reason);
-        Self {
-            frames: metrics::counter!("doorward_capture_frames_total", "detector" => name()),
-            reconnects: metrics::counter!("doorward_capture_reconnects_total", "detector" => name()),
-            busy: dropped("busy"),
-            damaged: metrics::counter!("doorward_capture_damaged_total", "detector" => name()),
-            lost: dropped("lost"),
-            undecodable: dropped("undecodable"),
-            too_large: dropped("too_large"),
-        }
-    }
-
-    pub fn skipped(&self, reason: SkipReason) -> &Counter {
-        match reason {
-            SkipReason::Undecodable | SkipReason::CutShort | SkipReason::Damaged => &self.undecodable,
-            SkipReason::TooLarge => &self.too_large,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,14 +116,5 @@ mod tests {
         let shown: Vec<f32> = (0..=120).map(|index| meter.frame(began + Duration::from_millis(100 * index))).collect();
         assert_eq!((shown[0], shown[49]), (30.0, 30.0));
         assert!((shown[50] - 10.0).abs() < 0.01 && (shown[120] - 10.0).abs() < 0.01, "{shown:?}");
-    }
-
-    #[test]
-    fn a_flapping_camera_is_complained_of_once_a_minute() {
-        let began = Instant::now();
-        let mut complaints = Complaints::default();
-        let said: Vec<u32> = (0..180).filter_map(|secs| complaints.due(began + Duration::from_secs(secs))).collect();
-        assert_eq!(said, [0, 59, 59]);
-        assert!(complaints.relieved() && !complaints.relieved());
     }
 }

@@ -5,10 +5,10 @@
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
+use parking_lot::Mutex;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -115,68 +115,62 @@ pub fn panic_hook() {
     }));
 }
 
-/// One kind of error, told at most once per period.
+/// One kind of trouble, told at most once per period.
 ///
 /// ```text
-/// note → told        quiet ──period over──▶ pending told by the next note or by `summary`
-///         └─ more within the period: counted, the last one kept
+/// note ─▶ told ─▶ more within the period: counted ─▶ the first after it: told, with how many there were and since when
 /// ```
 #[derive(Debug)]
 pub struct Repeated {
     period: Duration,
+    /// No other lock is taken with it.
     state: Mutex<Repeats>,
 }
 
 #[derive(Debug, Default)]
 struct Repeats {
     told: Option<Instant>,
+    /// How many since then were not told.
     untold: u32,
-    last: String,
+    /// Something was told that has not been taken back.
+    open: bool,
 }
 
 impl Repeated {
     pub fn new(period: Duration) -> Self {
-        Self { period, state: Mutex::new(Repeats::default()) }
+        Self { period, state: Mutex::default() }
     }
 
-    /// One more; gives the line to log now, if any: the first as it is, later ones as
-    /// "N in the last minute, last was: …".
+    /// One more; gives the line to log now, if any: the error as it is, or "N in the last 5 minutes, last was: …" where
+    /// there were others since the last line.
     pub fn note(&self, now: Instant, error: impl fmt::Display) -> Option<String> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(told) = state.told else {
-            state.told = Some(now);
-            return Some(error.to_string());
-        };
-        state.untold += 1;
-        state.last = error.to_string();
-        self.sum_up(&mut state, told, now)
-    }
-
-    /// What is still untold once the period is over; to be asked now and then, and at the end of the trouble. After a
-    /// period without any, the next one counts as the first again.
-    pub fn summary(&self, now: Instant) -> Option<String> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = state.told?;
-        if state.untold == 0 {
-            if now.saturating_duration_since(told) >= self.period {
-                state.told = None;
-            }
+        let mut state = self.state.lock();
+        let since = state.told.map(|told| now.saturating_duration_since(told));
+        if since.is_some_and(|since| since < self.period) {
+            state.untold += 1;
             return None;
         }
-        self.sum_up(&mut state, told, now)
+        let untold = std::mem::take(&mut state.untold);
+        (state.told, state.open) = (Some(now), true);
+        Some(match since {
+            Some(since) if untold > 0 => format!("{} in the last {}, last was: {error}", untold + 1, span(since)),
+            _ => error.to_string(),
+        })
     }
 
-    fn sum_up(&self, state: &mut Repeats, told: Instant, now: Instant) -> Option<String> {
-        if now.saturating_duration_since(told) < self.period {
-            return None;
-        }
-        state.told = Some(now);
-        let (count, last) = (std::mem::take(&mut state.untold), std::mem::take(&mut state.last));
-        let period = match self.period.as_secs() {
-            60 => "minute".to_owned(),
-            seconds => format!("{seconds} s"),
-        };
-        Some(format!("{count} in the last {period}, last was: {last}"))
+    /// The trouble is over; whether something was told of it that is to be taken back.
+    pub fn is_over(&self) -> bool {
+        std::mem::take(&mut self.state.lock().open)
+    }
+}
+
+/// A stretch of time for people, in the largest whole unit of which there is more than one, or a minute.
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        60..120 => "minute".into(),
+        seconds @ 120..7200 => format!("{} minutes", seconds / 60),
+        seconds => format!("{} hours", seconds / 3600),
     }
 }
 
@@ -239,27 +233,23 @@ mod tests {
         let start = Instant::now();
         let repeated = Repeated::default();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let steps: [(u64, Option<&str>, Option<&str>); 11] = [
-            (0, Some("a"), Some("a")),
-            (1, Some("b"), None),
-            (59, Some("c"), None),
-            (59, None, None),
-            (60, Some("d"), Some("3 in the last minute, last was: d")),
-            (61, Some("e"), None),
-            (120, None, Some("1 in the last minute, last was: e")),
-            (121, None, None),
-            (150, Some("f"), None),
-            (181, None, Some("1 in the last minute, last was: f")),
-            (300, None, None),
-        ];
-        for (seconds, error, expected) in steps {
-            let told = match error {
-                Some(error) => repeated.note(at(seconds), error),
-                None => repeated.summary(at(seconds)),
-            };
-            assert_eq!(told.as_deref(), expected, "at {seconds}");
+        for (seconds, error, expected) in [
+            (0, "a", Some("a")),
+            (1, "b", None),
+            (59, "c", None),
+            (60, "d", Some("3 in the last minute, last was: d")),
+            (61, "e", None),
+            // After quiet hours it is told how long ago the others were.
+            (3 * 3600 + 60, "f", Some("2 in the last 3 hours, last was: f")),
+            (3 * 3600 + 300, "g", Some("g")),
+            (3 * 3600 + 301, "h", None),
+            (3 * 3600 + 600, "i", Some("2 in the last 5 minutes, last was: i")),
+        ] {
+            assert_eq!(repeated.note(at(seconds), error).as_deref(), expected, "at {seconds}");
         }
-        assert_eq!(repeated.note(at(301), "g").as_deref(), Some("g"), "a quiet period starts afresh");
+        assert!(repeated.is_over() && !repeated.is_over(), "it is taken back once");
+        assert_eq!(repeated.note(at(3 * 3600 + 601), "j"), None);
+        assert!(!repeated.is_over(), "nothing more was told");
     }
 
     /// A writer into memory.
@@ -268,7 +258,7 @@ mod tests {
 
     impl std::io::Write for Memory {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            self.0.lock().write(bytes)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {
@@ -293,7 +283,7 @@ mod tests {
             tracing::info!("started");
             tracing::debug!("detail");
         });
-        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(memory.0.lock().clone()).unwrap();
         let span = "detector{name=\"front\"}: ";
         let expected = [
             format!("<3>{span}the engine is gone visit=7"),
@@ -317,7 +307,7 @@ mod tests {
         });
         std::panic::set_hook(before);
         assert!(outcome.is_err());
-        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(memory.0.lock().clone()).unwrap();
         assert!(text.contains("panicked at crates/telemetry/src/lib.rs:") && !text.contains("hunter2"), "{text}");
     }
 

@@ -56,16 +56,8 @@ const BEHIND: Duration = Duration::from_millis(100);
 
 /// The delivery of all detectors; shared by its tasks.
 pub struct Delivery {
-    outbox: Outbox,
-    client: Client,
-    actions: Actions,
-    detectors: HashMap<DetectorName, Detector>,
-    presences: Presences,
-    events: Events,
-    board: Board,
-    /// Something has changed: a sighting came in, a place is free again.
-    wake: Arc<Notify>,
-    late_after: Duration,
+    rooms: Parts,
+    options: DeliveryOptions,
     /// It guards a handful of numbers. Nothing waits under it, and no other lock is taken with it.
     flow: Mutex<Flow>,
     /// Actions of the backlog under way.
@@ -73,7 +65,8 @@ pub struct Delivery {
     /// Actions and requests under way.
     tasks: TaskTracker,
     unreachable: Repeated,
-    /// The outbox did not answer as it should, by a mistake in the program; what was said last, and when.
+    /// The outbox did not answer as it should, by a mistake in the program; what was said last, and when. Nothing waits under
+    /// it, and no other lock is taken with it.
     outbox_mistake: Mutex<Option<(Instant, String)>>,
     outbox_mistakes: Repeated,
 }
@@ -134,23 +127,15 @@ struct Turn {
 }
 
 impl Delivery {
-    pub fn new(parts: Parts, options: DeliveryOptions) -> Arc<Self> {
-        let Parts { outbox, client, actions, detectors, presences, events, board, wake } = parts;
+    pub fn new(rooms: Parts, options: DeliveryOptions) -> Arc<Self> {
         let flow = Flow {
             breaker: Breaker::new(),
             pace: Pace::new(options.concurrency, options.drain_per_sec),
             steps: Steps::new(clock::now(), Utc::now()),
         };
         Arc::new(Self {
-            outbox,
-            client,
-            actions,
-            detectors,
-            presences,
-            events,
-            board,
-            wake,
-            late_after: options.late_after,
+            rooms,
+            options,
             flow: Mutex::new(flow),
             backlog_actions: Arc::default(),
             tasks: TaskTracker::new(),
@@ -174,8 +159,8 @@ impl Delivery {
             beat.idle();
             let pause = next.map_or(LOOK_EVERY, |next| next.saturating_duration_since(clock::now()).min(LOOK_EVERY));
             tokio::select! {
-                () = self.wake.notified() => {}
-                () = self.presences.changed() => {}
+                () = self.rooms.wake.notified() => {}
+                () = self.rooms.presences.changed() => {}
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => break,
             }
@@ -196,14 +181,14 @@ impl Delivery {
     }
 
     async fn departures(self: &Arc<Self>, all: bool) {
-        for departures in self.presences.departures(all) {
+        for departures in self.rooms.presences.departures(all) {
             self.departed(departures).await;
         }
     }
 
     /// Whether nothing is under way and nothing waits.
     pub fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.outbox.figures().sightings == 0
+        self.tasks.is_empty() && self.rooms.outbox.figures().sightings == 0
     }
 
     /// Sends everything that is due and admitted. Gives the moment to look again, where one is known.
@@ -246,13 +231,13 @@ impl Delivery {
             Admits::All => Next::LeastTried,
             Admits::Live | Admits::Nobody => Next::Live,
         };
-        let next = self.answer_of(self.outbox.next_of(now, which)).await.flatten();
-        next.ok_or_else(|| self.outbox.figures().next_due)
+        let next = self.answer_of(self.rooms.outbox.next_of(now, which)).await.flatten();
+        next.ok_or_else(|| self.rooms.outbox.figures().next_due)
     }
 
     /// Whether the answer can still open something.
     fn is_live(&self, sighting: &Sighting) -> bool {
-        sighting.arrived.is_some_and(|arrived| clock::now().saturating_duration_since(arrived) < self.late_after)
+        sighting.arrived.is_some_and(|arrived| clock::now().saturating_duration_since(arrived) < self.options.late_after)
     }
 
     fn turn(self: &Arc<Self>, live: bool) -> Turn {
@@ -268,11 +253,11 @@ impl Delivery {
     }
 
     async fn send(self: &Arc<Self>, due: &Queued, turn: &mut Turn) {
-        let detector = self.detectors.get(&due.sighting.detector);
+        let detector = self.rooms.detectors.get(&due.sighting.detector);
         let defaults = IdentifyConfig::default();
         let how = detector.map_or(&defaults, |detector| &detector.config.identify);
         let asked = Instant::now();
-        match identify(&self.client, &due.sighting, how).await {
+        match identify(&self.rooms.client, &due.sighting, how).await {
             Ok(recognition) => {
                 metrics::histogram!("doorward_agent_identify_seconds").record(asked.elapsed());
                 self.engine_answered(turn, "");
@@ -307,7 +292,7 @@ impl Delivery {
         let mut turn = self.turn(true);
         self.tasks.spawn(async move {
             let delivery = Arc::clone(&turn.delivery);
-            match delivery.client.user_profile().await.map_err(IdentifyError::from) {
+            match delivery.rooms.client.user_profile().await.map_err(IdentifyError::from) {
                 Ok(_) => delivery.engine_answered(&mut turn, ""),
                 // An account need not be allowed to read its own profile, nor an engine to have one.
                 Err(error) if error.is_answer() => delivery.engine_answered(&mut turn, ""),
@@ -332,7 +317,7 @@ impl Delivery {
         let (now, reason) = (clock::now(), error.reason());
         let (opened, failures, until) = {
             let mut flow = self.flow.lock();
-            let pause = self.client.backoff().pause(flow.breaker.failures() + 1, error.after(), rand::random());
+            let pause = self.rooms.client.backoff().pause(flow.breaker.failures() + 1, error.after(), rand::random());
             let probe = std::mem::take(&mut turn.probe);
             let opened = flow.breaker.failed(now, probe, pause, error.after().is_some());
             (opened, flow.breaker.failures(), flow.breaker.until())
@@ -351,15 +336,15 @@ impl Delivery {
     /// The sighting waits, longer from try to try, and while the others are held back, too.
     async fn postpone(&self, due: &Queued, error: &IdentifyError, open_until: Option<Instant>) {
         let own =
-            clock::now() + self.client.backoff().pause(due.tries.saturating_add(1), error.after(), rand::random());
+            clock::now() + self.rooms.client.backoff().pause(due.tries.saturating_add(1), error.after(), rand::random());
         let until = open_until.map_or(own, |until| own.max(until + BEHIND));
-        self.answer_of(self.outbox.postpone(due.sighting.id, until, &error.reason())).await;
+        self.answer_of(self.rooms.outbox.postpone(due.sighting.id, until, &error.reason())).await;
     }
 
     /// Ends what is too old, and closes the visits of what had to go.
     async fn tidy(&self) {
-        let dropped: Vec<Dropped> = self.answer_of(self.outbox.tidy(Utc::now())).await.unwrap_or_default();
-        dropped.into_iter().for_each(|dropped| self.events.tell(Event::Dropped(dropped)));
+        let dropped: Vec<Dropped> = self.answer_of(self.rooms.outbox.tidy(Utc::now())).await.unwrap_or_default();
+        dropped.into_iter().for_each(|dropped| self.rooms.events.tell(Event::Dropped(dropped)));
     }
 
     fn look_at_clocks(&self) {
@@ -370,13 +355,13 @@ impl Delivery {
     }
 
     fn show_outbox(&self) {
-        let figures = self.outbox.figures();
+        let figures = self.rooms.outbox.figures();
         let (pending, bytes, oldest) = (figures.sightings as u64, figures.bytes, figures.oldest);
-        self.board.outbox(OutboxLine { pending, bytes, oldest });
+        self.rooms.board.outbox(OutboxLine { pending, bytes, oldest });
         let now = Instant::now();
         let mistake = self.outbox_mistake.lock().clone();
         let mistake = mistake.filter(|(at, _)| now.saturating_duration_since(*at) < MISTAKE_SHOWN);
-        self.board.outbox_problem(figures.problem.or(mistake.map(|(_, problem)| problem)), now);
+        self.rooms.board.outbox_problem(figures.problem.or(mistake.map(|(_, problem)| problem)), now);
     }
 
     fn show_breaker(&self) {
@@ -385,11 +370,11 @@ impl Delivery {
             (flow.breaker.state(), flow.breaker.until())
         };
         metrics::gauge!("doorward_agent_breaker_state").set(state.number());
-        self.board.breaker(state, until);
+        self.rooms.board.breaker(state, until);
     }
 
     fn engine_state(&self, state: EngineState, reason: &str) {
-        self.board.engine(state, reason, Instant::now());
+        self.rooms.board.engine(state, reason, Instant::now());
     }
 
     /// What the outbox says. A failing disk it deals with by itself; an error is a mistake in the program, which is
@@ -416,6 +401,6 @@ impl Drop for Turn {
             flow.breaker.abandoned(clock::now());
         }
         drop(flow);
-        self.delivery.wake.notify_one();
+        self.delivery.rooms.wake.notify_one();
     }
 }

@@ -32,7 +32,7 @@ impl Delivery {
     /// What a former life of the process left: actions that were asked for and never started are performed now, if they
     /// may be late; those that had been started may have happened, and are not repeated.
     pub(super) async fn resume(self: &Arc<Self>) {
-        let Some(unfinished) = self.answer_of(self.outbox.unfinished()).await else { return };
+        let Some(unfinished) = self.answer_of(self.rooms.outbox.unfinished()).await else { return };
         for unfinished in unfinished {
             let key = unfinished.key;
             match unfinished.request.as_ref().map(ActionRequest::from_record) {
@@ -50,11 +50,11 @@ impl Delivery {
     pub(super) async fn settle(self: &Arc<Self>, recognition: Recognition, sighting: &Sighting) {
         let clock = self.rule_clock(&recognition);
         // First who is there: a guard asks for it.
-        if let Some(news) = self.presences.recognised(&recognition, sighting.quality, clock) {
-            self.events.tell(Event::Presence(Box::new(news)));
+        if let Some(news) = self.rooms.presences.recognised(&recognition, sighting.quality, clock) {
+            self.rooms.events.tell(Event::Presence(Box::new(news)));
         }
-        let judged = self.detectors.get(&recognition.detector).map(|detector| {
-            let present = self.presences.present(&recognition.detector);
+        let judged = self.rooms.detectors.get(&recognition.detector).map(|detector| {
+            let present = self.rooms.presences.present(&recognition.detector);
             let mut rules = detector.rules.lock();
             rules.judge(&recognition, sighting.quality, clock, &present)
         });
@@ -62,14 +62,14 @@ impl Delivery {
         for request in &mut judged.requests {
             request.picture = Some(sighting.expanded.clone());
         }
-        let settled = self.answer_of(self.outbox.answered(Answered::of(&recognition, clock.late, &judged))).await;
+        let settled = self.answer_of(self.rooms.outbox.answered(Answered::of(&recognition, clock.late, &judged))).await;
         if let Some(settled) = &settled {
             judged.requests.retain(|request| settled.planned.contains(&request.key));
             if settled.first {
                 tracing::debug!(sighting = %recognition.sighting, late = clock.late, "a sighting is settled");
             }
         }
-        self.events.tell(Event::Answered(Box::new(AnsweredEvent {
+        self.rooms.events.tell(Event::Answered(Box::new(AnsweredEvent {
             recognition,
             quality: sighting.quality,
             late: clock.late,
@@ -87,7 +87,7 @@ impl Delivery {
     pub(super) async fn departed(self: &Arc<Self>, departures: Departures) {
         let Departures { detector, left, records, present, clock } = departures;
         let (mut requests, mut judged) = (Vec::new(), Vec::new());
-        if let Some(of_detector) = self.detectors.get(&detector) {
+        if let Some(of_detector) = self.rooms.detectors.get(&detector) {
             let mut rules = of_detector.rules.lock();
             for stay in &left {
                 let (it, judgement) = (&stay.recognition, rules.left(stay, clock));
@@ -97,14 +97,14 @@ impl Delivery {
         }
         let to_store = requests.iter().map(ActionRequest::without_picture).collect();
         let presence = Presence { detector: detector.clone(), stays: records, requests: to_store, judged };
-        let stored = self.answer_of(self.outbox.presence(presence)).await;
+        let stored = self.answer_of(self.rooms.outbox.presence(presence)).await;
         if let Some(planned) = &stored {
             requests.retain(|request| planned.contains(&request.key));
         }
         for stay in left {
             let change = PresenceChange::Left(stay);
             let news = PresenceNews { detector: detector.clone(), change, present: present.clone() };
-            self.events.tell(Event::Presence(Box::new(news)));
+            self.rooms.events.tell(Event::Presence(Box::new(news)));
         }
         for request in requests {
             self.act(request, stored.is_some());
@@ -122,7 +122,7 @@ impl Delivery {
                 let age = clock::now().saturating_duration_since(arrived);
                 RuleClock {
                     utc: recognition.seen_at + TimeDelta::from_std(age).unwrap_or(TimeDelta::zero()),
-                    late: age > self.late_after || self.flow.lock().steps.since(arrived),
+                    late: age > self.options.late_after || self.flow.lock().steps.since(arrived),
                 }
             }
             None => RuleClock { utc: Utc::now(), late: true },
@@ -132,22 +132,22 @@ impl Delivery {
     /// Performs an action, once: the outbox gives every key it has on record away once only.
     fn act(self: &Arc<Self>, request: ActionRequest, recorded: bool) {
         let delivery = Arc::clone(self);
-        let backlog = request.late.then(|| BacklogAction::begun(&self.backlog_actions, &self.wake));
+        let backlog = request.late.then(|| BacklogAction::begun(&self.backlog_actions, &self.rooms.wake));
         self.tasks.spawn(async move {
             let _backlog = backlog;
-            if recorded && delivery.answer_of(delivery.outbox.claim(&request.key)).await == Some(false) {
+            if recorded && delivery.answer_of(delivery.rooms.outbox.claim(&request.key)).await == Some(false) {
                 return;
             }
-            let outcome = delivery.actions.perform(request.clone()).await;
+            let outcome = delivery.rooms.actions.perform(request.clone()).await;
             if let ActionResult::Failed { reason } = &outcome.result {
                 tracing::warn!(action = outcome.action, key = outcome.key, reason, "an action failed");
             }
             if recorded {
-                let finished = delivery.outbox.finish(&outcome.key, &outcome.result);
+                let finished = delivery.rooms.outbox.finish(&outcome.key, &outcome.result);
                 delivery.answer_of(finished).await;
             }
             let (request, outcome) = (Box::new(request), Box::new(outcome));
-            delivery.events.tell(Event::Acted { request, outcome, at: Instant::now() });
+            delivery.rooms.events.tell(Event::Acted { request, outcome, at: Instant::now() });
         });
     }
 }
@@ -162,6 +162,6 @@ impl BacklogAction {
 impl Drop for BacklogAction {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
-        self.wake.notify_one();
+        self.rooms.wake.notify_one();
     }
 }
