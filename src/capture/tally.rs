@@ -87,6 +87,30 @@ impl Meter {
     }
 }
 
+impl Counters {
+    pub fn new(detector: &DetectorName) -> Self {
+        let name = || detector.to_string();
+        let dropped =
+            |reason| metrics::counter!("doorward_capture_dropped_total", "detector" => name(), "reason" => reason);
+        Self {
+            frames: metrics::counter!("doorward_capture_frames_total", "detector" => name()),
+            reconnects: metrics::counter!("doorward_capture_reconnects_total", "detector" => name()),
+            busy: dropped("busy"),
+            damaged: metrics::counter!("doorward_capture_damaged_total", "detector" => name()),
+            lost: dropped("lost"),
+            undecodable: dropped("undecodable"),
+            too_large: dropped("too_large"),
+        }
+    }
+
+    pub fn skipped(&self, reason: SkipReason) -> &Counter {
+        match reason {
+            SkipReason::Undecodable | SkipReason::CutShort | SkipReason::Damaged => &self.undecodable,
+            SkipReason::TooLarge => &self.too_large,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -237,7 +237,9 @@ impl Delivery {
 
     /// Whether the answer can still open something.
     fn is_live(&self, sighting: &Sighting) -> bool {
-        sighting.arrived.is_some_and(|arrived| clock::now().saturating_duration_since(arrived) < self.options.late_after)
+        sighting
+            .arrived
+            .is_some_and(|arrived| clock::now().saturating_duration_since(arrived) < self.options.late_after)
     }
 
     fn turn(self: &Arc<Self>, live: bool) -> Turn {
@@ -335,8 +337,8 @@ impl Delivery {
 
     /// The sighting waits, longer from try to try, and while the others are held back, too.
     async fn postpone(&self, due: &Queued, error: &IdentifyError, open_until: Option<Instant>) {
-        let own =
-            clock::now() + self.rooms.client.backoff().pause(due.tries.saturating_add(1), error.after(), rand::random());
+        let own = clock::now()
+            + self.rooms.client.backoff().pause(due.tries.saturating_add(1), error.after(), rand::random());
         let until = open_until.map_or(own, |until| own.max(until + BEHIND));
         self.answer_of(self.rooms.outbox.postpone(due.sighting.id, until, &error.reason())).await;
     }

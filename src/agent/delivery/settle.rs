@@ -162,6 +162,6 @@ impl BacklogAction {
 impl Drop for BacklogAction {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
-        self.rooms.wake.notify_one();
+        self.wake.notify_one();
     }
 }
