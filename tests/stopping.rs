@@ -10,8 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -185,20 +185,26 @@ fn a_journal_on_a_dead_disk_does_not_hold_it_up() {
     ends_in_time(start, &["the file system did not answer", "still under way"]);
 }
 
-/// What a service manager hears from the agent.
-struct Manager(UnixDatagram);
+/// What a service manager hears from the agent; it listens all the time, or the agent would wait for it.
+struct Manager(mpsc::Receiver<String>);
 
 impl Manager {
     fn of(folder: &Path) -> Self {
         let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        Self(socket)
+        let (hear, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut message = [0; 4096];
+            while let Ok(length) = socket.recv(&mut message) {
+                if hear.send(String::from_utf8_lossy(&message[..length]).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(heard)
     }
 
     fn next(&self) -> String {
-        let mut message = [0; 4096];
-        let length = self.0.recv(&mut message).expect("the agent goes on telling how it is");
-        String::from_utf8_lossy(&message[..length]).into_owned()
+        self.0.recv_timeout(Duration::from_secs(30)).expect("the agent goes on telling how it is")
     }
 }
 

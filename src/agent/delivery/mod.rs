@@ -65,8 +65,8 @@ pub struct Delivery {
     /// Actions and requests under way.
     tasks: TaskTracker,
     unreachable: Repeated,
-    /// The outbox did not answer as it should, by a mistake in the program; what was said last, and when. Nothing waits under
-    /// it, and no other lock is taken with it.
+    /// The outbox did not answer as it should, by a mistake in the program; what was said last, and when. Nothing waits
+    /// under it, and no other lock is taken with it.
     outbox_mistake: Mutex<Option<(Instant, String)>>,
     outbox_mistakes: Repeated,
 }
