@@ -133,7 +133,7 @@ fn ends_in_time(mut start: impl FnMut() -> (Agent, Option<Hang>), named: &[&str]
 fn a_detector_that_hangs_in_inference_does_not_hold_it_up() {
     let start = || {
         let agent = Agent::start(recording::nobody);
-        let hang = Hang::thread(agent.child.id(), "detect:door");
+        let hang = Hang::computing(agent.child.id(), "detect:door");
         (agent, Some(hang))
     };
     ends_in_time(start, &["detect:door hangs"]);
@@ -209,12 +209,13 @@ impl Manager {
 }
 
 /// Whoever hangs is named on the page and to the service manager, which is not told any more that all goes on.
-fn is_named(hung: &str, pace: &str, reason: &str) {
+fn is_named(pace: &str, hang: impl Fn(u32) -> Hang, reason: &str) {
     let folder = tempfile::tempdir().unwrap();
     let manager = Manager::of(folder.path());
     recording::nobody(&folder.path().join("recording"));
     let agent = Agent::start_in(folder, pace, NOBODY);
-    let _hang = Hang::thread(agent.child.id(), hung);
+    wait_for("frames", || (agent.ask("/status.json")["detectors"][0]["searched"].as_u64()? > 10).then_some(()));
+    let _hang = hang(agent.child.id());
     let fault = wait_for("the fault", || {
         let faults = agent.ask("/health")["faults"].clone();
         faults.as_array().unwrap().iter().find(|fault| fault["part"] == "program").cloned()
@@ -237,13 +238,14 @@ fn is_named(hung: &str, pace: &str, reason: &str) {
 
 #[test]
 fn a_detector_that_hangs_in_inference_is_named() {
-    // As fast as it can go, so that it is busy when it is stopped.
-    is_named("detect:door", "pace = 'fast'", "detect:door has been searching a frame");
+    let hang = |process| Hang::computing(process, "detect:door");
+    is_named("pace = 'fast'", hang, "detect:door has been searching a frame");
 }
 
 #[test]
 fn an_outbox_that_hangs_is_named_by_who_waits_for_it() {
-    is_named("outbox", "fps = 10.0", "delivery has been waiting for the outbox");
+    let hang = |process| Hang::thread(process, "outbox");
+    is_named("fps = 10.0", hang, "delivery has been waiting for the outbox");
 }
 
 /// `DOORWARD_TEST_STOPS` says how often; a soak of hundreds is `make soak`.

@@ -30,6 +30,22 @@ impl Hang {
         Self { thread }
     }
 
+    /// Stops the thread of this name while it computes something, rather than waits for something to do.
+    pub fn computing(process: u32, name: &str) -> Self {
+        let started = Instant::now();
+        loop {
+            let hang = Self::thread(process, name);
+            // The kernel tells in which call a stopped thread is; -1 in none.
+            let call = std::fs::read_to_string(format!("/proc/{process}/task/{}/syscall", hang.thread)).unwrap();
+            if call.starts_with("-1") {
+                return hang;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "the thread {name} never computes anything");
+            drop(hang);
+            std::thread::sleep(Duration::from_millis(7));
+        }
+    }
+
     /// To be called while the process is waited for: the kernel lets go of it only when its traced thread has been seen
     /// to end.
     pub fn let_end(&self) {
