@@ -132,6 +132,15 @@ async fn no_clock_opens_a_door_late() {
             assert_eq!(line["late"], !case.opens, "{}: {line}", case.what);
             assert_eq!(line["outcome"], "known", "{}: {line}", case.what);
             assert_eq!(opened_for(&site, &line), case.opens, "{}: {line}", case.what);
+            let journal = std::fs::read_to_string(site.path("journal.jsonl")).unwrap();
+            let lines: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let in_time = lines.iter().filter(|line| line["late"] == false && opened_for(&site, line)).count();
+            let folder = std::fs::read_dir(site.path("")).unwrap().flatten();
+            let opened = folder.filter(|file| file.file_name().to_string_lossy().starts_with("opened")).count();
+            assert_eq!(opened, in_time, "{}: it opened for an answer in time alone: {journal}", case.what);
+            if case.moved.1 == 0 {
+                assert_eq!(opened > 0, case.opens, "{}: without a sleep nobody comes a second time", case.what);
+            }
         })
     });
     for one in watched {

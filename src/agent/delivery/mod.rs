@@ -145,9 +145,8 @@ impl Delivery {
         })
     }
 
-    /// Sends what is due, and notices who has left, until `stop`; then until nothing is under way. The beat shows that
-    /// it hangs because the outbox does. What is not sent by then
-    /// stays in the outbox.
+    /// Sends what is due, and notices who has left, until `stop`; then until nothing is under way. What is not sent by
+    /// then stays in the outbox. The beat shows when it hangs because the outbox does.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, beat: Beat) {
         self.resume().await;
         self.show_breaker();
