@@ -51,7 +51,7 @@ models-tested: build-tested $(PREPARE)/.ready
 test: lint models-tested $(VENV)/.ready ## Check the formatting, lint, and run every test
 	$(PREPARE)/bin/python -m unittest discover --quiet --start-directory models/prepare
 	$(CARGO) test --locked --no-fail-fast
-	fuzz/run 20
+	fuzz/run 20 1
 
 test-packaged: export DOORWARD_MODELS_DIR := $(CURDIR)/target/packaged-models
 test-packaged: export DOORWARD_TEST_SHARED :=
