@@ -3,7 +3,6 @@
 //! In: a folder, or one picture. Out: its pictures, decoded one by one, by name with the numbers in the names as
 //! numbers. It knows nothing of time.
 
-use std::cmp::Ordering;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -35,7 +34,7 @@ impl Folder {
         if files.is_empty() {
             return Err(CaptureError::NoPictures { path: path.into() });
         }
-        files.sort_by(|a, b| natural(&name(a), &name(b)));
+        alphanumeric_sort::sort_path_slice(&mut files);
         Ok(Self { files, next: 0 })
     }
 
@@ -66,43 +65,6 @@ pub(super) fn is_picture(file: &Path) -> bool {
     let mut beginning = Vec::new();
     let read = File::open(file).and_then(|file| file.take(64).read_to_end(&mut beginning));
     read.is_ok() && matches!(looks_like(&beginning), Looks::Taken(_))
-}
-
-fn name(file: &Path) -> String {
-    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Compares names letter by letter, but runs of digits by their value: `shot2` comes before `shot10`.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a, b);
-    loop {
-        let order = match (number(left), number(right)) {
-            (Some((one, left_rest)), Some((other, right_rest))) => {
-                (left, right) = (left_rest, right_rest);
-                // Of two numbers without leading zeros the one with more digits is larger, however many there are.
-                one.len().cmp(&other.len()).then_with(|| one.cmp(other))
-            }
-            _ => {
-                let (mut one, mut other) = (left.chars(), right.chars());
-                let order = one.next().cmp(&other.next());
-                if left.is_empty() && right.is_empty() {
-                    // Names that differ only in leading zeros need an order too.
-                    return a.cmp(b);
-                }
-                (left, right) = (one.as_str(), other.as_str());
-                order
-            }
-        };
-        if order != Ordering::Equal {
-            return order;
-        }
-    }
-}
-
-/// The digits a text begins with, without leading zeros, and what follows them.
-fn number(text: &str) -> Option<(&str, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    (end > 0).then(|| (text[..end].trim_start_matches('0'), &text[end..]))
 }
 
 #[cfg(test)]
@@ -138,8 +100,8 @@ mod tests {
             "frame2b1.jpg",
             "frame2b10.jpg",
             "frame9.jpg",
-            "frame010.jpg",
             "frame10.jpg",
+            "frame010.jpg",
             "frame99999999999999999999998.jpg",
             "frame99999999999999999999999.jpg",
             "größe 2.jpg",
@@ -148,7 +110,7 @@ mod tests {
         let mut names = sorted;
         for shift in 0..names.len() {
             names.rotate_left(shift);
-            names.sort_by(|a, b| natural(a, b));
+            alphanumeric_sort::sort_path_slice(&mut names);
             assert_eq!(names, sorted);
         }
     }

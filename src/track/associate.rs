@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use faces::detect::{Point, Rect};
+use pathfinding::prelude::{Matrix, kuhn_munkres_min};
 
 use super::look::Look;
 
@@ -122,63 +123,21 @@ pub fn side(bbox: &Rect) -> f32 {
 }
 
 /// The assignment of rows to columns with the least total cost, where a row may stay without at the price of `limit`
-/// (so no pair above it is ever made). The Hungarian algorithm with potentials, O(rows² (rows + columns)); infinite
-/// costs are pairs that cannot be.
+/// (so no pair above it is ever made); infinite costs are pairs that cannot be.
 fn assign(costs: &[Vec<f32>], limit: f32) -> Vec<Option<usize>> {
-    let rows = costs.len();
-    let real = costs.first().map_or(0, Vec::len);
-    // One column more per row, for staying without; everything impossible costs more than all of those together.
-    let columns = real + rows;
-    let impossible = limit * (rows as f32 + 1.0) * 4.0;
-    let price = |row: usize, column: usize| match costs[row].get(column) {
-        Some(cost) => cost.min(impossible),
-        None => limit,
-    };
-
-    // Rows and columns count from 1; 0 is the row (column) that is not there.
-    let mut owner = vec![0usize; columns + 1];
-    let (mut of_row, mut of_column) = (vec![0f32; rows + 1], vec![0f32; columns + 1]);
-    for row in 1..=rows {
-        owner[0] = row;
-        let (mut least, mut via) = (vec![f32::INFINITY; columns + 1], vec![0usize; columns + 1]);
-        let mut visited = vec![false; columns + 1];
-        let mut column = 0;
-        // The shortest path of exchanges from this row to a free column.
-        while owner[column] != 0 {
-            visited[column] = true;
-            let (mut step, mut next) = (f32::INFINITY, column);
-            for c in (1..=columns).filter(|&c| !visited[c]) {
-                let reduced = price(owner[column] - 1, c - 1) - of_row[owner[column]] - of_column[c];
-                if reduced < least[c] {
-                    (least[c], via[c]) = (reduced, column);
-                }
-                if least[c] < step {
-                    (step, next) = (least[c], c);
-                }
-            }
-            for c in 0..=columns {
-                if visited[c] {
-                    of_row[owner[c]] += step;
-                    of_column[c] -= step;
-                } else {
-                    least[c] -= step;
-                }
-            }
-            column = next;
-        }
-        while column != 0 {
-            owner[column] = owner[via[column]];
-            column = via[column];
-        }
-    }
-    let mut result = vec![None; rows];
-    for column in 1..=real {
-        let row = owner[column];
-        if row != 0 && costs[row - 1][column - 1] <= limit {
-            result[row - 1] = Some(column - 1);
-        }
-    }
-    result
+    let (rows, real) = (costs.len(), costs.first().map_or(0, Vec::len));
+    // Whole numbers, so that sums are exact; what cannot be costs more than everybody's staying without.
+    let millionths = |cost: f32| (f64::from(cost) * 1e6) as i64;
+    let impossible = millionths(limit) * (rows as i64 + 1);
+    // One column more per row, for staying without.
+    let weights = Matrix::from_fn(rows, real + rows, |(row, column)| match costs[row].get(column) {
+        Some(cost) if *cost <= limit => millionths(*cost),
+        Some(_) => impossible,
+        None => millionths(limit),
+    });
+    let (_, columns) = kuhn_munkres_min(&weights);
+    let made = |(row, column): (usize, usize)| costs[row].get(column).is_some_and(|cost| *cost <= limit).then_some(column);
+    columns.into_iter().enumerate().map(made).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! In: the wanted size, rate and format, and the modes the camera says it has. Out: one of them. It is pure; what the
 //! driver then makes of the choice is not known here.
 
+use strum::{Display, EnumIter, IntoEnumIterator};
+
 use crate::config::{PixelFormat, V4l2Config};
 
 /// One way a camera can deliver frames.
@@ -16,13 +18,15 @@ pub struct Mode {
 }
 
 /// How the pixels lie in a buffer; the ones that `pixels` can turn into a picture, in the order they are preferred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Display, EnumIter)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Layout {
     Mjpeg,
     Yuyv,
     Nv12,
     Rgb,
     Bgr,
+    #[strum(serialize = "grey")]
     Grey,
 }
 
@@ -72,8 +76,6 @@ impl Mode {
 }
 
 impl Layout {
-    pub const ALL: [Self; 6] = [Self::Mjpeg, Self::Yuyv, Self::Nv12, Self::Rgb, Self::Bgr, Self::Grey];
-
     /// Its code in V4L2 (`linux/videodev2.h`).
     pub fn fourcc(self) -> [u8; 4] {
         *match self {
@@ -87,20 +89,7 @@ impl Layout {
     }
 
     pub fn from_fourcc(code: [u8; 4]) -> Option<Self> {
-        Self::ALL.into_iter().find(|layout| layout.fourcc() == code)
-    }
-}
-
-impl std::fmt::Display for Layout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Mjpeg => "MJPEG",
-            Self::Yuyv => "YUYV",
-            Self::Nv12 => "NV12",
-            Self::Rgb => "RGB",
-            Self::Bgr => "BGR",
-            Self::Grey => "grey",
-        })
+        Self::iter().find(|layout| layout.fourcc() == code)
     }
 }
 

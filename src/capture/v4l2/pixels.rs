@@ -73,6 +73,8 @@ fn convert(packed: &[u8], rows: u32, width: u32, kind: i32, code: i32) -> opencv
 
 #[cfg(test)]
 mod tests {
+    use strum::IntoEnumIterator;
+
     use super::*;
 
     /// Blue, green, red of the pixel in the middle.
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn every_layout_becomes_the_same_picture_with_and_without_gaps() {
-        for layout in Layout::ALL {
+        for layout in Layout::iter() {
             let red_is = if layout == Layout::Grey { [76; 3] } else { [0, 0, 255] };
             for gap in [0, 32] {
                 let bytes = red(layout, 64, 48, gap);
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_a_camera_may_send_is_never_a_panic() {
-        for layout in Layout::ALL {
+        for layout in Layout::iter() {
             let whole = red(layout, 64, 48, 0);
             for length in [0, 1, whole.len() / 2, whole.len() - 3] {
                 let cut = picture(layout, &whole[..length], 64, 48, 0);
