@@ -9,10 +9,7 @@ use doorward::terminal::{self, ExitCode, complain};
 
 fn main() {
     // SAFETY: nothing else has been started; no other thread can be reading the environment.
-    unsafe {
-        doorward::capture::prepare_decoders();
-        faces::onnx::prepare();
-    }
+    unsafe { faces::onnx::prepare() };
     telemetry::panic_hook();
     let cli = Cli::parse();
     if !cli.allow_dumps

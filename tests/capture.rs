@@ -41,7 +41,7 @@ fn an_rtsp_camera_that_goes_away_and_comes_back_is_seen_again() {
     server.kill();
     let state = camera.wait_for(|state| matches!(state, CameraState::Failed { tries, .. } if *tries >= 2));
     assert!(!format!("{state:?}").contains(PASSWORD), "{state:?}");
-    assert!(format!("{state:?}").contains("nothing answers at"), "{state:?}");
+    assert!(format!("{state:?}").contains("nothing answers there"), "{state:?}");
 
     let seen = camera.frames.lock().unwrap().len();
     let _server = RtspServer::start(&["--user", "admin", "--password", PASSWORD, "--port", &port.to_string()]);
@@ -61,7 +61,7 @@ fn a_wrong_password_is_said_and_not_shown() {
     let camera = Watched::start("wrong-password", stream(&url, RtspTransport::Tcp), Duration::ZERO);
     let state = camera.wait_for(|state| matches!(state, CameraState::Failed { .. }));
     let text = format!("{state:?}");
-    assert!(text.contains("check the path, the user name and the password"), "{text}");
+    assert!(text.contains("check the user name and the password"), "{text}");
     assert!(text.contains(&server.port.to_string()) && !text.contains(PASSWORD), "{text}");
     assert!(camera.stop().is_empty());
 }
@@ -116,7 +116,7 @@ fn a_camera_whose_frames_are_none_is_told_from_a_silent_one() {
     let camera = Watched::start("cut-short", stream(&server.url("cut"), RtspTransport::Tcp), Duration::ZERO);
     let state = camera.wait_for(|state| matches!(state, CameraState::Failed { .. }));
     let CameraState::Failed { reason, .. } = state else { unreachable!() };
-    assert!(reason.contains("none can be decoded") && reason.contains("its end is missing"), "{reason}");
+    assert!(reason.contains("none can be decoded"), "{reason}");
     camera.stop();
 }
 

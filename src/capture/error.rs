@@ -24,14 +24,14 @@ pub enum CaptureError {
     NotUtf8 { path: PathBuf },
     #[error("a replay at a fixed pace needs a number of frames per second above 0 and up to 1000, not {fps}")]
     ImpossiblePace { fps: f64 },
-    #[error("nothing answers at {address}: check the address, the network, and that the camera is on")]
-    NoAnswer {
+    #[error("the stream {address} does not open; {hint}")]
+    NotOpened {
         /// Redacted, as everywhere.
         address: String,
-        source: std::io::Error,
+        /// What to do next.
+        hint: &'static str,
+        source: VideoError,
     },
-    #[error("{address} answers but gives no video: check the path, the user name and the password")]
-    NoVideo { address: String },
     #[error("the stream {address} broke off")]
     BrokeOff { address: String },
     #[error("there is no camera {device}; {cameras}")]
@@ -47,8 +47,6 @@ pub enum CaptureError {
          and that this user is in the group `video`"
     )]
     Device { operation: &'static str, device: String, source: std::io::Error },
-    #[error("the camera sends frames of {width}x{height}; at most {limit} pixels are accepted")]
-    TooLarge { width: u32, height: u32, limit: u64 },
     #[error("no frame for {waited_ms} ms")]
     Stalled { waited_ms: u128 },
     #[error(

@@ -23,9 +23,7 @@ mod scripted;
 mod slot;
 mod stream;
 mod tally;
-mod transport;
 mod v4l2;
-mod video;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +40,6 @@ pub use health::{FROZEN_AFTER, Lens};
 pub use reconnect::run;
 pub use redact::redacted;
 pub use slot::{FrameReceiver, FrameSender, Sent, channel};
-pub use transport::prepare_decoders;
 
 /// One decoded picture from a camera.
 #[derive(Debug, Clone)]
@@ -188,8 +185,7 @@ pub enum CameraState {
 }
 
 /// Opens the configured camera. Blocks until it is ready to deliver, for a stream up to twice its `stall_ms`
-/// (at least 2 s; with both transports in use,
-/// 4 s more). Errors say what to do next and never hold a password.
+/// (at least 2 s). Errors say what to do next and never hold a password.
 pub fn open(config: &CameraConfig) -> Result<Box<dyn CameraSource>, CaptureError> {
     match config {
         CameraConfig::V4l2(config) => Ok(Box::new(v4l2::V4l2::open(config)?)),

@@ -24,7 +24,6 @@ use super::connection::{CANCEL_POLL, Connection, Event, Opener, Waited};
 use super::health::{FROZEN_AFTER, LensWatch};
 use super::news::News;
 use super::tally::{Clock, Counters, Meter};
-use super::transport;
 use super::{
     About, CameraState, CaptureError, CaptureTime, Frame, FrameSender, Lens, Losses, Sent, Shot, ShotTime, SkipReason,
 };
@@ -70,9 +69,8 @@ impl Limits {
     fn of(config: &CameraConfig) -> Self {
         let stall = config.stall_ms().map(super::stall_limit);
         Self {
-            // The source has the same limits and should strike first: it can put its camera away in order. A stream
-            // may also wait for its transport before, and look for the reason afterwards.
-            open: stall.map(|stall| super::open_limit(stall) + transport::LONGEST_WAIT + Duration::from_secs(4)),
+            // The source has the same limits and should strike first: it can put its camera away in order.
+            open: stall.map(|stall| super::open_limit(stall) + Duration::from_secs(2)),
             stall: stall.map(|stall| stall + Duration::from_millis(250)),
             again: !matches!(config, CameraConfig::Replay(replay) if replay.pace == Pace::Fast),
             pauses: ExponentialBuilder::new()

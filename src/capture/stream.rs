@@ -1,48 +1,53 @@
-//! A network camera: RTSP, HTTP MJPEG, or any address FFmpeg reads, through OpenCV.
+//! A network camera: RTSP, HTTP MJPEG, or any address FFmpeg reads.
 //!
 //! In: the address and how long a silence may last. Out: shots dated by their arrival; the camera's own clock is not
 //! ours. It always reads, so nothing piles up on the way, and it never shows the address whole.
 
-use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use ffmpeg_next::Error;
 use secrecy::ExposeSecret;
-use url::Url;
 
-use super::transport;
-use super::video::{Read, Video};
-use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, Skipped, open_limit, redacted, stall_limit};
-use crate::config::StreamConfig;
+use super::ffmpeg::{Decoded, Limits, Options, Read, Video, VideoError};
+use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped};
+use super::{open_limit, redacted, stall_limit};
+use crate::config::{RtspTransport, StreamConfig};
 
 /// An open stream.
 pub(super) struct Stream {
     video: Video,
     /// The address without its secrets.
     address: String,
-    stall: Duration,
     /// A file on this machine: it has an end, which is no fault.
     finite: bool,
 }
 
-/// How long the camera's host gets to answer when its stream could not be opened and we want to know why.
-const PROBE: Duration = Duration::from_secs(2);
+/// What FFmpeg may use for a camera of the network, whatever a playlist or a redirect names: no file of this machine.
+const NETWORK: &str = "tcp,udp,tls,rtp,srtp,http,httpproxy,https,crypto,rtmp,rtmps,rtmpt,rtmpts,srt,mmsh,mmst";
 
 impl Stream {
     /// Connects, and waits until the decoder has seen enough of the stream to know its format.
     pub fn open(config: &StreamConfig) -> Result<Self, CaptureError> {
         let url = config.url.expose_secret();
-        let address = redacted(url);
         let stall = stall_limit(config.stall_ms);
-        let opened = {
-            let _choice = transport::choose(config.transport);
-            Video::open(url, Some((open_limit(stall), stall)))?
+        let transport = match config.transport {
+            // UDP when the camera insists on it.
+            RtspTransport::Tcp => ("rtsp_flags", "prefer_tcp"),
+            RtspTransport::Udp => ("rtsp_transport", "udp"),
         };
-        let Some(mut video) = opened else { return Err(why_not(&address)) };
-        video.decode_jpegs_here();
         let finite = Path::new(url.strip_prefix("file://").unwrap_or(url)).is_file();
-        Ok(Self { video, address, stall, finite })
+        let options = Options {
+            protocols: if finite { "file" } else { NETWORK },
+            settings: &[transport],
+            limits: Some(Limits { open: open_limit(stall), read: stall }),
+        };
+        let address = redacted(url);
+        match Video::open(url, &options) {
+            Ok(video) => Ok(Self { video, address, finite }),
+            Err(source) => Err(CaptureError::NotOpened { hint: hint(&source), address, source }),
+        }
     }
 }
 
@@ -54,88 +59,107 @@ impl CameraSource for Stream {
     fn next_shot(&mut self) -> Result<Next, CaptureError> {
         let asked = Instant::now();
         match self.video.read() {
-            Read::Picture(picture) => Ok(Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged: false })),
-            Read::Unusable(reason) => {
-                Ok(Next::Skipped(Skipped { reason, what: format!("a frame of {}", self.address) }))
+            Read::Picture(Decoded { picture, damaged, .. }) => {
+                Ok(Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged }))
             }
-            Read::Nothing if self.finite => Ok(Next::End),
-            Read::Nothing if asked.elapsed() >= self.stall => {
-                Err(CaptureError::Stalled { waited_ms: asked.elapsed().as_millis() })
+            Read::Lost(frames) => Ok(Next::Lost(frames)),
+            Read::TooLarge => {
+                let what = format!("a frame of {}", self.address);
+                Ok(Next::Skipped(Skipped { reason: SkipReason::TooLarge, what }))
             }
-            Read::Nothing => Err(CaptureError::BrokeOff { address: self.address.clone() }),
+            Read::End if self.finite => Ok(Next::End),
+            Read::End => Err(CaptureError::BrokeOff { address: self.address.clone() }),
+            Read::TimedOut => Err(CaptureError::Stalled { waited_ms: asked.elapsed().as_millis() }),
         }
     }
 }
 
-/// FFmpeg does not say why it cannot open a stream; whether anybody answers at all is what the operator asks first.
-fn why_not(address: &str) -> CaptureError {
-    let Some((host, port)) = host_and_port(address) else {
-        return CaptureError::NoVideo { address: address.into() };
+/// What the operator looks at first when a stream does not open.
+fn hint(error: &VideoError) -> &'static str {
+    let error = match error {
+        VideoError::Unopened { error, .. } => error,
+        VideoError::TooSlow { .. } => return "check the address and the network, and whether the camera hangs",
+        VideoError::NoPictures => return "check the path, and whether the camera sends its picture there",
+        VideoError::NoDecoder { .. } => return "set the camera to H.264 or to motion JPEG",
+        VideoError::TooLarge { .. } => return "choose a smaller stream of the camera",
     };
-    match answers(&host, port) {
-        Ok(()) => CaptureError::NoVideo { address: address.into() },
-        Err(source) => CaptureError::NoAnswer { address: address.into(), source },
+    match error {
+        Error::HttpUnauthorized | Error::HttpForbidden => "check the user name and the password",
+        Error::HttpNotFound | Error::HttpBadRequest | Error::HttpOther4xx => "check the path",
+        Error::InvalidData | Error::Eof => "what comes is no video: check the port and the path",
+        Error::Other { errno } => match std::io::Error::from_raw_os_error(*errno).kind() {
+            ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::TimedOut => "nothing answers there: check the address, the network, and that the camera is on",
+            _ => "check the address and the path",
+        },
+        _ => "check the address and the path",
     }
-}
-
-/// Host and port of a redacted address, the scheme's usual port when it names none.
-fn host_and_port(address: &str) -> Option<(String, u16)> {
-    let url = Url::parse(address).ok().filter(|_| !address.contains("://…"))?;
-    let port = url.port_or_known_default().or(match url.scheme() {
-        "rtsp" | "rtspu" => Some(554),
-        "rtsps" => Some(322),
-        "rtmp" => Some(1935),
-        _ => None,
-    })?;
-    Some((url.host_str()?.trim_matches(['[', ']']).into(), port))
-}
-
-fn answers(host: &str, port: u16) -> io::Result<()> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PROBE) {
-            Ok(_) => return Ok(()),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write};
     use std::net::TcpListener;
+    use std::thread;
+
+    use ffmpeg_next::codec::Id;
 
     use super::*;
-    use crate::config::RtspTransport;
+    use crate::capture::ffmpeg::clip::Clip;
 
-    #[test]
-    fn the_hosts_usual_port_is_asked() {
-        for (address, expected) in [
-            ("rtsp://cam/…", Some(("cam", 554))),
-            ("rtsps://cam:7000/…", Some(("cam", 7000))),
-            ("http://10.0.0.5/…", Some(("10.0.0.5", 80))),
-            ("https://[fe80::1]/…", Some(("fe80::1", 443))),
-            ("rtsp://…", None),
-            ("…", None),
-            ("srt://cam/…", None),
-        ] {
-            let expected = expected.map(|(host, port)| (host.to_owned(), port));
-            assert_eq!(host_and_port(address), expected, "{address}");
-        }
+    fn open(url: String) -> Result<Stream, CaptureError> {
+        Stream::open(&StreamConfig { url: url.into(), transport: RtspTransport::Tcp, stall_ms: 500 })
+    }
+
+    /// A server on loopback that sends this to everybody; its port.
+    fn serve(reply: Vec<u8>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let _ = client.read(&mut [0; 4096]).and_then(|_| client.write_all(&reply));
+            }
+        });
+        port
+    }
+
+    fn answer(status: &str, kind: &str, body: &str) -> u16 {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+        serve((head + body).into_bytes())
     }
 
     #[test]
     fn a_stream_that_does_not_open_says_what_to_look_at_and_keeps_the_password() {
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let open = silent.local_addr().unwrap().port();
-        for (port, hint) in [(closed, "nothing answers at"), (open, "check the path, the user name and the password")] {
-            let url = format!("http://admin:hunter2@127.0.0.1:{port}/video?token=hunter2").into();
-            let config = StreamConfig { url, transport: RtspTransport::Tcp, stall_ms: 200 };
-            let error = Stream::open(&config).err().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        for (port, hint) in [
+            (closed, "nothing answers there"),
+            (silent.local_addr().unwrap().port(), "whether the camera hangs"),
+            (answer("401 Unauthorized", "text/plain", ""), "check the user name and the password"),
+            (answer("404 Not Found", "text/plain", ""), "check the path"),
+            (answer("200 OK", "text/html", &"<p>Login, please.</p>".repeat(200)), "no moving picture"),
+            (serve(b"SSH-2.0-OpenSSH_9.2".repeat(1000)), "check the port and the path"),
+        ] {
+            let error = open(format!("http://admin:hunter2@127.0.0.1:{port}/video?token=hunter2")).err().unwrap();
             let text = wording::with_causes(&error);
             assert!(text.contains(hint) && text.contains(&format!("127.0.0.1:{port}")), "{text}");
             assert!(!text.contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_playlist_of_the_network_cannot_make_the_box_read_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.ts");
+        Clip::steady(Id::MPEG4, (64, 48), 50, 40).write(&file, |_| vec![90; 64 * 48 * 3]);
+        assert!(open(format!("file://{}", file.display())).is_ok(), "the file itself is a video");
+        let head = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,";
+        let list = format!("{head}\nfile://{}\n#EXT-X-ENDLIST\n", file.display());
+        let port = answer("200 OK", "application/vnd.apple.mpegurl", &list);
+        let opened = open(format!("http://127.0.0.1:{port}/live.m3u8"));
+        let read = opened.map(|mut stream| stream.next_shot());
+        assert!(!matches!(read, Ok(Ok(Next::Shot(_)))), "{:?}", read.err());
     }
 }

@@ -136,7 +136,8 @@ fn assign(costs: &[Vec<f32>], limit: f32) -> Vec<Option<usize>> {
         None => millionths(limit),
     });
     let (_, columns) = kuhn_munkres_min(&weights);
-    let made = |(row, column): (usize, usize)| costs[row].get(column).is_some_and(|cost| *cost <= limit).then_some(column);
+    let made =
+        |(row, column): (usize, usize)| costs[row].get(column).is_some_and(|cost| *cost <= limit).then_some(column);
     columns.into_iter().enumerate().map(made).collect()
 }
 

@@ -101,6 +101,7 @@ pub enum VideoError {
     Unopened {
         /// FFmpeg's own words, without addresses.
         said: String,
+        error: Error,
     },
     #[error("opening it took more than {waited_ms} ms")]
     TooSlow { waited_ms: u128 },
@@ -135,7 +136,7 @@ impl Video {
     pub fn open(target: &str, options: &Options) -> Result<Self, VideoError> {
         log::to_tracing();
         if target.contains('\0') {
-            return Err(VideoError::Unopened { said: "there is a zero byte in its name".into() });
+            return Err(VideoError::Unopened { said: "there is a zero byte in its name".into(), error: Error::Bug });
         }
         let mut settings: Dictionary = options.settings.iter().copied().collect();
         settings.set("protocol_whitelist", options.protocols);
@@ -319,5 +320,5 @@ fn is_cut_short(packet: &Packet) -> bool {
 
 fn unopened(error: Error, heard: &[String]) -> VideoError {
     let said = if heard.is_empty() { error.to_string() } else { format!("{error} ({})", heard.join("; ")) };
-    VideoError::Unopened { said }
+    VideoError::Unopened { said, error }
 }
