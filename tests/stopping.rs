@@ -185,7 +185,25 @@ fn a_journal_on_a_dead_disk_does_not_hold_it_up() {
     ends_in_time(start, &["the file system did not answer", "still under way"]);
 }
 
-/// What a service manager hears from the agent; it listens all the time, or the agent would wait for it.
+/// The agent's last words to it wait in a queue that is full; the doors are watched all the same.
+#[test]
+fn a_service_manager_that_never_reads_does_not_hold_it_up() {
+    let mut managers = Vec::new();
+    let start = || {
+        let folder = tempfile::tempdir().unwrap();
+        managers.push(UnixDatagram::bind(folder.path().join("notify")).unwrap());
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.set_nonblocking(true).unwrap();
+        while sender.send_to(b"STATUS=full", folder.path().join("notify")).is_ok() {}
+        recording::nobody(&folder.path().join("recording"));
+        let agent = Agent::start_in(folder, "fps = 10.0", NOBODY);
+        wait_for("frames", || (agent.ask("/status.json")["detectors"][0]["searched"].as_u64()? > 10).then_some(()));
+        (agent, None)
+    };
+    ends_in_time(start, &["a word to the service manager under way"]);
+}
+
+/// What a service manager hears from the agent.
 struct Manager(mpsc::Receiver<String>);
 
 impl Manager {

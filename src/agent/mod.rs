@@ -36,6 +36,7 @@ use faces::{detect, embed};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use telemetry::Metrics;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
@@ -160,10 +161,12 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
         tracing::warn!("`dry_run` is on: what it covers is decided and recorded, and not done");
     }
     tracing::info!(detectors = pipelines.len(), "watching");
-    let heartbeat = tokio::spawn(heartbeat::beat(supervisor, board, options.metrics, ending.clone()));
+    // On a thread of its own: a service manager that does not read holds up whoever tells it something.
+    let heartbeat = heartbeat::beat(supervisor, board, options.metrics, ending.clone());
+    let heartbeat = tokio::task::spawn_blocking(|| Handle::current().block_on(heartbeat));
 
     let ends = cameras::watch_over(pipelines, options.ends_with_recording, &stop, &cameras_end).await;
-    heartbeat::stopping();
+    tokio::task::spawn_blocking(heartbeat::stopping);
     for thread in ends.iter().flat_map(|end| &end.hanging) {
         tracing::warn!(thread, "{thread} hangs and is left behind");
     }
@@ -196,7 +199,10 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
         }
     };
     if tokio::time::timeout(PAGE_ENDS_WITHIN, rest).await.is_err() {
-        tracing::warn!("stopping with a request to the status page, or a goodbye to the broker, under way");
+        tracing::warn!(
+            "stopping with a request to the status page, a goodbye to the broker or a word to the service manager under \
+             way"
+        );
     }
     tracing::info!("stopped");
     if ends.iter().any(|end| end.broken) {
