@@ -26,10 +26,8 @@ const NAME: &str = "replay";
 
 pub async fn run(args: ReplayArgs) -> CommandResult {
     let mut settings = settings(&args)?;
-    if std::env::var_os("RUST_LOG").is_none() {
-        // The lines of the visits say what there is to say.
-        settings.log.filter = "warn".into();
-    }
+    // The lines of the visits say what there is to say, unless RUST_LOG wants more.
+    settings.log.filter = "warn".into();
     telemetry::start(&settings.log.options())?;
     let state = tempfile::tempdir().context("cannot make a folder for the replay's state")?;
     settings.state_dir = state.path().to_path_buf();

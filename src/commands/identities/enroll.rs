@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::people::{give_tag, new_id};
 use super::{access, photo};
 use crate::cli::EnrollArgs;
-use crate::commands::{CommandResult, print_either, print_line};
+use crate::commands::{CommandResult, print_either, table};
 
 /// What `enroll` did.
 #[derive(Serialize)]
@@ -40,7 +40,11 @@ pub async fn run(args: EnrollArgs) -> CommandResult {
         last_name: args.last_name,
         tags: args.tag,
     };
-    print_either(args.asking.json, &done, || print(&done))
+    print_either(args.asking.json, &done, || {
+        table::line("person", &format!("{}{}", done.person_id, if done.new { "" } else { " (one more photo)" }));
+        table::line("name", &table::joined([&done.first_name, &done.last_name], " "));
+        table::line("tags", &done.tags.join(", "));
+    })
 }
 
 /// Names and tags. What a known person has already is not given twice.
@@ -64,17 +68,6 @@ async fn describe(client: &Client, person: &str, args: &EnrollArgs) -> anyhow::R
         given.with_context(|| format!("the tag `{name}` was not set"))?;
     }
     Ok(())
-}
-
-fn print(done: &Enrolled) {
-    print_line(&format!("person  {}{}", done.person_id, if done.new { "" } else { " (one more photo)" }));
-    let name: Vec<_> = [&done.first_name, &done.last_name].into_iter().flatten().map(String::as_str).collect();
-    if !name.is_empty() {
-        print_line(&format!("name    {}", name.join(" ")));
-    }
-    if !done.tags.is_empty() {
-        print_line(&format!("tags    {}", done.tags.join(", ")));
-    }
 }
 
 /// What to do about a photo the engine would not take.

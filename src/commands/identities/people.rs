@@ -84,7 +84,7 @@ pub async fn search(args: SearchArgs) -> CommandResult {
 
 /// What was stored, as JSON, or that it was.
 fn done(stored: &impl Serialize, told: &str, asking: &Asking) -> CommandResult {
-    print_either(asking.json, stored, || print_line(&table::plain(told)))
+    print_either(asking.json, stored, || print_line(told))
 }
 
 /// The id of a part of a record that is new.
