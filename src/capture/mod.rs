@@ -43,6 +43,7 @@ pub use reconnect::run;
 pub use redact::redacted;
 pub use slot::{FrameReceiver, FrameSender, Sent, channel};
 pub use transport::prepare_decoders;
+pub use v4l2::device_file;
 
 /// One decoded picture from a camera.
 #[derive(Debug, Clone)]

@@ -32,10 +32,8 @@ async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> C
     let pulled = pull(store, names, from, Patience::default(), &mut |step| show(&mut bar, step)).await;
     bar.finish_and_clear();
     let pulled = pulled.map_err(|error| {
-        let denied = match &error {
-            FetchError::Model(ModelError::File { source, .. }) => source.kind() == ErrorKind::PermissionDenied,
-            _ => false,
-        };
+        let denied = |source: &std::io::Error| source.kind() == ErrorKind::PermissionDenied;
+        let denied = matches!(&error, FetchError::Model(ModelError::File { source, .. }) if denied(source));
         let error = anyhow::Error::from(error);
         if denied { error.context("run it as root, or name another folder in DOORWARD_MODELS_DIR") } else { error }
     })?;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::CommandResult;
+use super::lines::bbox;
 use crate::actions::mqtt::client_id;
 use crate::agent::{self, Event};
 use crate::capture::Losses;
@@ -131,11 +132,10 @@ fn pick(settings: &Settings, args: &ReplayArgs) -> anyhow::Result<DetectorConfig
 
 fn visit_json(visit: &Visit) -> Value {
     let shot = |shot: &SentShot| {
-        let bbox = [shot.bbox.x, shot.bbox.y, shot.bbox.width, shot.bbox.height].map(rounded);
         json!({
             "at_ms": shot.at_ms,
             "frame": shot.frame,
-            "box": bbox,
+            "box": bbox(&shot.bbox),
             "quality": quality_json(&shot.quality),
         })
     };
@@ -164,11 +164,6 @@ fn person_json(known: &Known) -> Value {
     let tags: Vec<_> = known.tags.iter().map(|tag| tag.name.as_str()).collect();
     json!({ "id": known.person.id, "name": known.person.name, "tags": tags,
         "confidence": known.confidence, "match_confidence": known.match_confidence })
-}
-
-/// A tenth of a pixel.
-fn rounded(value: f32) -> f64 {
-    (f64::from(value) * 10.0).round() / 10.0
 }
 
 fn visit_text(visit: &Visit) -> String {

@@ -34,7 +34,7 @@ pub enum FetchError {
     #[error("{origin} gives more than the expected {expected} bytes, stopped")]
     TooLong { origin: String, expected: u64 },
     #[error("{origin} gives {received} bytes instead of {expected}")]
-    TooShort { origin: String, received: u64, expected: u64 },
+    WrongLength { origin: String, received: u64, expected: u64 },
     #[error("what {origin} gives has the sha256 {found} instead of {expected}, thrown away")]
     ForeignBytes { origin: String, expected: String, found: String },
     #[error(

@@ -250,11 +250,8 @@ impl<'a> Scene<'a> {
     fn install(&self, entry: &Entry, origin: String) -> Result<(), FetchError> {
         let (ready, path, dir, expected) = (self.ready(), self.store.path(entry), self.store.dir(), entry.bytes);
         let found = hash_file(&ready)?;
-        if found.bytes < expected {
-            return Err(FetchError::TooShort { origin, received: found.bytes, expected });
-        }
-        if found.bytes > expected {
-            return Err(FetchError::TooLong { origin, expected });
+        if found.bytes != expected {
+            return Err(FetchError::WrongLength { origin, received: found.bytes, expected });
         }
         if found.sha256 != entry.sha256 {
             return Err(FetchError::ForeignBytes { origin, expected: entry.sha256.clone(), found: found.sha256 });

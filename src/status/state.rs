@@ -1,7 +1,7 @@
 //! What the board knows: of each detector, the engine, the broker and the outbox.
 //!
-//! In: nothing; the [`Board`](super::Board) fills it in. Out: plain values, dated by the monotonic clock; whatever shows
-//! them to people puts dates there.
+//! In: nothing; the [`Board`](super::Board) fills it in. Out: plain values, dated by the monotonic clock; whatever
+//! shows them to people puts dates there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use self::walk::Walk;
 use super::CommandResult;
+use super::engine::loopback;
 use super::identities::give_tag;
 use super::replay::play;
 use crate::agent::{self, Event};
@@ -89,13 +90,6 @@ pub async fn run(args: DemoArgs) -> CommandResult {
     stop.cancel();
     tell.summary(&summary);
     Ok(if summary.visits > 0 || !tell.read.get() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// A free port of this machine, and its address.
-async fn loopback() -> Result<(TcpListener, String)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
-    let url = format!("http://{}", listener.local_addr()?);
-    Ok((listener, url))
 }
 
 /// Writes the demo's configuration into a folder and reads it as any other, with these variables around it.

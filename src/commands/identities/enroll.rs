@@ -3,23 +3,12 @@
 use anyhow::{Context, anyhow};
 use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias};
 use identities::{Client, ClientError};
-use serde::Serialize;
+use serde_json::json;
 
 use super::people::{give_tag, new_id};
 use super::{access, photo};
 use crate::cli::EnrollArgs;
 use crate::commands::{CommandResult, print_either, table};
-
-/// What `enroll` did.
-#[derive(Serialize)]
-struct Enrolled {
-    person_id: String,
-    /// A new person, not another photo of a known one.
-    new: bool,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    tags: Vec<String>,
-}
 
 pub async fn run(args: EnrollArgs) -> CommandResult {
     let photo = photo::read(&args.photo)?;
@@ -33,17 +22,14 @@ pub async fn run(args: EnrollArgs) -> CommandResult {
         let photo = args.photo.display();
         format!("{photo} is enrolled as person {person}, but what else was asked for was not done")
     })?;
-    let done = Enrolled {
-        person_id: person,
-        new: args.person_id.is_none(),
-        first_name: args.first_name,
-        last_name: args.last_name,
-        tags: args.tag,
-    };
-    print_either(args.asking.json, &done, || {
-        table::line("person", &format!("{}{}", done.person_id, if done.new { "" } else { " (one more photo)" }));
-        table::line("name", &table::joined([&done.first_name, &done.last_name], " "));
-        table::line("tags", &done.tags.join(", "));
+    let EnrollArgs { first_name, last_name, tag, asking, .. } = &args;
+    let new = args.person_id.is_none();
+    let done =
+        json!({ "person_id": person, "new": new, "first_name": first_name, "last_name": last_name, "tags": tag });
+    print_either(asking.json, &done, || {
+        table::line("person", &format!("{person}{}", if new { "" } else { " (one more photo)" }));
+        table::line("name", &table::joined([first_name, last_name], " "));
+        table::line("tags", &tag.join(", "));
     })
 }
 

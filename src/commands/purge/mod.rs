@@ -122,9 +122,8 @@ fn beyond_reach(
     if let Some(host) = settings.identities.as_ref().and_then(|identities| identities.url.host_str()) {
         beyond.push(format!("what the engine at {host} has stored: erase it there"));
     }
-    let is_journal = |action: &ActionConfig| matches!(action, ActionConfig::Journal(_));
-    let told: Vec<&str> =
-        settings.actions.iter().filter(|(_, a)| !is_journal(a)).map(|(name, _)| name.as_str()).collect();
+    let receivers = settings.actions.iter().filter(|(_, action)| !matches!(action, ActionConfig::Journal(_)));
+    let told: Vec<&str> = receivers.map(|(name, _)| name.as_str()).collect();
     if !told.is_empty() {
         beyond.push(format!("what the receivers of these actions were told: {}", told.join(", ")));
     }
