@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use super::health::{self, Health};
 use super::lines::{ActionLine, VisitLine};
 use super::state::{
-    BreakerState, Broker, BrokerState, CameraPhase, Detector, Engine, EngineState, Hanging, OutboxLine, Phase, Problem,
-    State, Warning,
+    BreakerState, BrokerState, BrokerStatus, CameraPhase, Detector, EngineState, EngineStatus, Hanging, OutboxLine,
+    Phase, Problem, State, Warning,
 };
 use crate::capture::{CameraState, Lens};
 use crate::config::DetectorName;
@@ -32,7 +32,7 @@ impl Board {
         Self(Arc::new(Mutex::new(State {
             started: now,
             detectors: detectors.into_iter().map(|name| (name, Detector::new(now))).collect(),
-            engine: Engine {
+            engine: EngineStatus {
                 phase: Phase::new(EngineState::None, now),
                 last_answer: None,
                 breaker: BreakerState::Closed,
@@ -112,7 +112,7 @@ impl Board {
     /// Whether the MQTT broker is connected, and how many messages wait for it; from the start when one is configured.
     pub fn broker(&self, state: BrokerState, reason: impl Into<String>, waiting: u64, at: Instant) {
         let mut board = self.0.lock();
-        let broker = board.broker.get_or_insert_with(|| Broker { phase: Phase::new(state, at), waiting });
+        let broker = board.broker.get_or_insert_with(|| BrokerStatus { phase: Phase::new(state, at), waiting });
         broker.phase.report(state, reason, at);
         broker.waiting = waiting;
     }

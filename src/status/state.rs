@@ -18,9 +18,9 @@ use crate::config::DetectorName;
 pub struct State {
     pub started: Instant,
     pub detectors: BTreeMap<DetectorName, Detector>,
-    pub engine: Engine,
+    pub engine: EngineStatus,
     /// `None` when no broker is configured.
-    pub broker: Option<Broker>,
+    pub broker: Option<BrokerStatus>,
     pub outbox: OutboxLine,
     pub outbox_fault: Option<Problem>,
     /// Threads that hang now.
@@ -67,7 +67,7 @@ pub struct Problem {
 
 /// The engine, as far as it can be told from here.
 #[derive(Debug, Clone)]
-pub struct Engine {
+pub struct EngineStatus {
     pub phase: Phase<EngineState>,
     pub last_answer: Option<Instant>,
     pub breaker: BreakerState,
@@ -77,7 +77,7 @@ pub struct Engine {
 
 /// The MQTT broker.
 #[derive(Debug, Clone)]
-pub struct Broker {
+pub struct BrokerStatus {
     pub phase: Phase<BrokerState>,
     /// Messages that wait for it.
     pub waiting: u64,

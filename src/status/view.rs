@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::health;
-use super::state::{Broker, Detector, Phase, State};
+use super::state::{BrokerStatus, Detector, Phase, State};
 use crate::config::DetectorName;
 
 /// Everything, at this moment by both clocks.
@@ -33,7 +33,7 @@ pub(super) fn status_json(state: &State, now: Instant, utc: DateTime<Utc>) -> Va
             "dropped_fps": dropped.per_second(now),
         })
     };
-    let broker = |Broker { phase, waiting }: &Broker| {
+    let broker = |BrokerStatus { phase, waiting }: &BrokerStatus| {
         let Phase { state, since, reason } = phase;
         json!({ "state": state, "since": date(*since), "reason": reason, "waiting": waiting })
     };

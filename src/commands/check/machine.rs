@@ -97,3 +97,18 @@ fn usable_device(name: &str) -> Result<PathBuf, String> {
     allowed.map_err(|error| format!("{shown}: {error}; add the user doorward runs as to the group `video`"))?;
     Ok(device)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_device_that_is_there_is_taken_for_a_camera() {
+        // No camera, and yet a device that everybody may open.
+        assert_eq!(usable_device("/dev/null").unwrap(), Path::new("/dev/null"));
+        for (wrong, problem) in [("/proc/version", "not a camera device"), ("/dev/nothing", "there is no camera")] {
+            let found = usable_device(wrong).unwrap_err();
+            assert!(found.contains(problem), "{wrong}: {found}");
+        }
+    }
+}
