@@ -9,8 +9,9 @@ use std::path::PathBuf;
 
 use ::identities::wire;
 use chrono::{DateTime, Utc};
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use strum::VariantNames;
 
 use crate::config::{DetectorName, Subject};
 
@@ -124,7 +125,7 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Which visits are sent, whatever the configuration says
-    #[arg(long, value_parser = parse_subject, value_name = "largest|each")]
+    #[arg(long, value_parser = PossibleValuesParser::new(Subject::VARIANTS).try_map(|word| word.parse::<Subject>()))]
     pub subject: Option<Subject>,
     /// Needs no engine and fires nothing: what would be sent
     #[arg(long)]
@@ -314,10 +315,6 @@ fn detector_of_unit(text: &str) -> Result<DetectorName, String> {
         name.extend(part[2..].bytes());
     }
     DetectorName::new(&String::from_utf8_lossy(&name))
-}
-
-fn parse_subject(text: &str) -> Result<Subject, String> {
-    text.parse().map_err(|_| "it is `largest` or `each`".into())
 }
 
 fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {

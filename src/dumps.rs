@@ -10,27 +10,19 @@
 //! coredump_filter 0   a core made all the same (gcore) leaves every mapping out
 //! ```
 
-use nix::errno::Errno;
+use anyhow::Context;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 
 /// Which mappings go into a core file, as a mask (core(5)).
 const FILTER: &str = "/proc/self/coredump_filter";
 
-/// Why core files are still possible.
-#[derive(Debug, thiserror::Error)]
-pub enum DumpError {
-    #[error("cannot set the limit for core files to 0")]
-    Limit(#[source] Errno),
-    #[error("cannot mark the process as one that is not dumped")]
-    Dumpable(#[source] Errno),
-}
-
-/// Forbids core files from now on, for good. To be called before anything secret is read.
-pub fn forbid() -> Result<(), DumpError> {
+/// Forbids core files from now on, for good. To be called before anything secret is read. The error says why core files
+/// are still possible.
+pub fn forbid() -> anyhow::Result<()> {
     // First, because it can only be written while the process may be dumped. A kernel without it, or a system without
     // /proc, makes cores by the two rules below alone.
     let _ = std::fs::write(FILTER, "0");
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(DumpError::Limit)?;
-    prctl::set_dumpable(false).map_err(DumpError::Dumpable)
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot set the limit for core files to 0")?;
+    prctl::set_dumpable(false).context("cannot mark the process as one that is not dumped")
 }

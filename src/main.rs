@@ -15,7 +15,7 @@ fn main() {
     if !cli.allow_dumps
         && let Err(error) = dumps::forbid()
     {
-        terminal::leave(report(error.into()));
+        terminal::leave(report(error));
     }
     identities::trust::crypto();
     let result = match cli.command {

@@ -4,8 +4,9 @@
 //! error, with every control character written out (`\u001b`). It knows no command; colours that we mean ourselves are
 //! put in by [`coloured`].
 
-use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
+
+pub use wording::with_causes;
 
 /// How a command ended, as the shell is told; unlike the standard library's it tells its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl ExitCode {
 
 /// Whether a terminal does something for this character, rather than show it: control characters, marks that turn the
 /// direction of writing, and separators some terminals take for the end of a line.
-pub fn is_obeyed(c: char) -> bool {
+fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -29,19 +30,15 @@ pub fn is_obeyed(c: char) -> bool {
 
 /// The text with everything a terminal would obey written out, line breaks included. Inside JSON it is still the same
 /// JSON: such characters stand in its strings alone, and are written the way JSON escapes them.
-pub fn plain(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_obeyed) {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len() + 16);
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_obeyed(c) {
-            plain.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            plain.push(c);
+        match c {
+            c if is_obeyed(c) => plain.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => plain.push(c),
         }
     }
-    Cow::Owned(plain)
+    plain
 }
 
 /// Prints one line; false when nobody reads standard output any more.
@@ -73,12 +70,6 @@ pub fn print_lines(text: &str) {
 pub fn complain(line: &str) {
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(std::io::stderr(), "{}", plain(line));
-}
-
-/// An error and its causes in a line, each after a colon.
-pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Ends the process at once. ONNX Runtime clears itself away when a process ends in the usual manner, under the feet

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use chrono::Utc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::mqtt::{BoxDiagnostics, Broker, DetectorDiagnostics, Home, Link};
 use crate::config::{DetectorName, MqttConfig, Settings};
 use crate::outbox::{BrokerTopic, Outbox};
-use crate::status::{Board, BrokerState, Health, Snapshot};
+use crate::status::{Board, BrokerState, Health};
 
 /// How often the broker is told how things are, if that has changed.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -66,7 +65,7 @@ pub async fn run(broker: Broker, home: Option<Arc<Home>>, outbox: Outbox, board:
             forget(&broker, &outbox).await;
             show(&broker, &board);
             if let Some(home) = &home {
-                tell(home, &board.snapshot(Instant::now(), Utc::now()));
+                tell(home, &board);
             }
         }
     };
@@ -98,25 +97,27 @@ fn show(broker: &Broker, board: &Board) {
 }
 
 /// The board, at the broker.
-fn tell(home: &Home, board: &Snapshot) {
-    for view in &board.detectors {
-        let problems = problems(&board.health, Some(view.name.as_str()));
+fn tell(home: &Home, board: &Board) {
+    let now = Instant::now();
+    let (state, health) = (board.state(), board.health(now));
+    for (name, detector) in &state.detectors {
+        let problems = problems(&health, Some(name.as_str()));
         let diagnostics = DetectorDiagnostics {
-            camera: word(&view.camera),
-            camera_reason: view.camera_reason.clone(),
-            received_fps: view.received_fps.round(),
-            searched_fps: view.searched_fps.round(),
+            camera: word(&detector.camera.state),
+            camera_reason: detector.camera.reason.clone(),
+            received_fps: detector.received.per_second(now).round(),
+            searched_fps: detector.searched.per_second(now).round(),
             problem: !problems.is_empty(),
             problems,
         };
-        home.detector(&view.name, &diagnostics);
+        home.detector(name, &diagnostics);
     }
-    let problems = problems(&board.health, None);
+    let problems = problems(&health, None);
     home.of_box(&BoxDiagnostics {
-        version: board.version.into(),
-        engine: word(&board.engine.state),
-        engine_reason: board.engine.reason.clone(),
-        waiting: board.outbox.pending,
+        version: env!("CARGO_PKG_VERSION").into(),
+        engine: word(&state.engine.phase.state),
+        engine_reason: state.engine.phase.reason,
+        waiting: state.outbox.pending,
         problem: !problems.is_empty(),
         problems,
     });

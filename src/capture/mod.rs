@@ -40,6 +40,7 @@ pub use health::{FROZEN_AFTER, Lens};
 pub use reconnect::run;
 pub use redact::redacted;
 pub use slot::{FrameReceiver, FrameSender, Sent, channel};
+pub use v4l2::device_file;
 
 /// One decoded picture from a camera.
 #[derive(Debug, Clone)]

@@ -83,9 +83,7 @@ pub enum EngineUserCommand {
     /// Add a user, or give an existing one a new role and password
     Add {
         #[command(flatten)]
-        folder: EngineFolder,
-        #[arg(long)]
-        username: String,
+        user: EngineUser,
         /// Administrator, Edge Publisher, Enroller or Viewer, or one made with `engine role set`
         #[arg(long)]
         role: String,
@@ -101,30 +99,30 @@ pub enum EngineUserCommand {
         json: bool,
     },
     /// Remove a user; their tokens are void at once
-    Remove {
-        #[command(flatten)]
-        folder: EngineFolder,
-        #[arg(long)]
-        username: String,
-    },
+    Remove(EngineUser),
     /// Give a user a new password; older tokens are void at once
     Password {
         #[command(flatten)]
-        folder: EngineFolder,
-        #[arg(long)]
-        username: String,
+        user: EngineUser,
         #[command(flatten)]
         password: NewPassword,
     },
     /// Give a user another role; it counts at once
     Role {
         #[command(flatten)]
-        folder: EngineFolder,
-        #[arg(long)]
-        username: String,
+        user: EngineUser,
         #[arg(long)]
         role: String,
     },
+}
+
+/// A user of the engine whose folder it is.
+#[derive(Debug, Args)]
+pub struct EngineUser {
+    #[command(flatten)]
+    pub folder: EngineFolder,
+    #[arg(long)]
+    pub username: String,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -88,7 +88,7 @@ pub enum IdentitiesCommand {
     /// Tag definitions
     Tags(Asked<TagsCommand>),
     /// The history of sightings
-    Detections(Asked<DetectionsCommand>),
+    Detections(DetectionsArgs),
     /// Download photos
     Photo(Asked<PhotoCommand>),
     /// Files attached to people
@@ -294,24 +294,20 @@ pub struct TagDefinition {
     pub disabled: Option<bool>,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum DetectionsCommand {
-    /// Of a person
-    Person {
-        person: String,
-        #[command(flatten)]
-        range: DetectionsRange,
-    },
-    /// Of a face
-    Face {
-        face: String,
-        #[command(flatten)]
-        range: DetectionsRange,
-    },
+/// Whose sightings they are.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Sighted {
+    Person,
+    Face,
 }
 
 #[derive(Debug, Args)]
-pub struct DetectionsRange {
+pub struct DetectionsArgs {
+    /// Of a person or of a face
+    #[arg(value_enum)]
+    pub of: Sighted,
+    /// The person's or the face's
+    pub id: String,
     /// Not before: `2026-03-04`, `2026-03-04T05:06:07Z`, or `2h`, `30d` ago
     #[arg(long, value_name = "WHEN", value_parser = parse_since)]
     pub since: Option<DateTime<Utc>>,
@@ -327,6 +323,8 @@ pub struct DetectionsRange {
     /// Save the pictures into this folder
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
+    #[command(flatten)]
+    pub asking: Asking,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,7 +15,7 @@ use strum::IntoEnumIterator;
 use uuid::Uuid;
 
 use super::test_event::{TestEvent, read};
-use super::{CommandResult, print_line};
+use super::{CommandResult, print_either, print_line};
 use crate::actions::{ActionResult, Actions, Outcome};
 use crate::cli::{ActionsCommand, ActionsTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, OutcomeKind, RuleConfig, Settings};
@@ -29,12 +29,7 @@ const SHOWN: usize = 2_000;
 const NO_DETECTOR: &str = "test door";
 
 pub async fn run(command: ActionsCommand) -> CommandResult {
-    match command {
-        ActionsCommand::Test(args) => test(args).await,
-    }
-}
-
-async fn test(args: ActionsTestArgs) -> CommandResult {
+    let ActionsCommand::Test(args) = command;
     let settings = super::load_config(&args.config)?.settings;
     let config = settings.actions.get(&*text::composed(&args.name)).ok_or_else(|| {
         let names: Vec<_> = settings.actions.keys().map(String::as_str).collect();
@@ -67,7 +62,7 @@ async fn test(args: ActionsTestArgs) -> CommandResult {
         outcome = actions.perform(request) => outcome,
         () = stop.cancelled() => bail!("stopped before `{}` was done", args.name),
     };
-    tell(&outcome, args.json);
+    tell(&outcome, args.json)?;
     Ok(if outcome.result == ActionResult::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -99,31 +94,24 @@ fn request(settings: &Settings, args: &ActionsTestArgs) -> anyhow::Result<Action
     asked.into_iter().next().context("the event asks for nothing")
 }
 
-fn tell(outcome: &Outcome, as_json: bool) {
-    let (result, reason) = match &outcome.result {
-        ActionResult::Done => ("done", None),
-        ActionResult::Expired => ("expired", Some("a late event never moves anything")),
-        ActionResult::DryRun => ("dry run", Some("`dry_run` is on: nothing was done")),
-        ActionResult::Refused { reason, .. } => ("refused", Some(reason.as_str())),
-        ActionResult::Failed { reason } => ("failed", Some(reason.as_str())),
+fn tell(outcome: &Outcome, json: bool) -> CommandResult {
+    let result = outcome.result.label().replace('_', " ");
+    let reason = match &outcome.result {
+        ActionResult::Expired => Some("a late event never moves anything"),
+        ActionResult::DryRun => Some("`dry_run` is on: nothing was done"),
+        other => other.reason(),
     };
+    let Outcome { action, key, said, .. } = outcome;
     let took_ms = outcome.took.as_millis() as u64;
-    if as_json {
-        let line = json!({
-            "action": outcome.action,
-            "result": result,
-            "reason": reason,
-            "took_ms": took_ms,
-            "id": outcome.key,
-            "said": outcome.said,
-        });
-        return print_line(&line.to_string());
-    }
-    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    print_line(&format!("{}: {result} after {took_ms} ms{reason}", outcome.action));
-    if let Some(said) = &outcome.said {
-        let shown = &said[..said.floor_char_boundary(SHOWN)];
-        let more = if shown.len() < said.len() { " …" } else { "" };
-        print_line(&format!("  it said: {}{more}", shown.trim_end()));
-    }
+    let line =
+        json!({ "action": action, "result": result, "reason": reason, "took_ms": took_ms, "id": key, "said": said });
+    print_either(json, &line, || {
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        print_line(&format!("{action}: {result} after {took_ms} ms{reason}"));
+        if let Some(said) = said {
+            let shown = &said[..said.floor_char_boundary(SHOWN)];
+            let more = if shown.len() < said.len() { " …" } else { "" };
+            print_line(&format!("  it said: {}{more}", shown.trim_end()));
+        }
+    })
 }

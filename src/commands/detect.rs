@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 use faces::detect::SearchOptions;
-use faces::detect::{self, DetectError, Face, FaceDetector};
+use faces::detect::{self, DetectError, Face, FaceDetector, Rect};
 use faces::models::ModelStore;
 use faces::picture::{Interpolation, Picture};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::CommandResult;
 use super::lines::{bbox, print_each, read, rounded};
@@ -26,30 +26,11 @@ pub fn run(args: DetectArgs) -> CommandResult {
     print_each(&args.images, args.json, |image| look(detector.as_mut(), image, &args))
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    file: String,
-    width: u32,
-    height: u32,
-    model: &'a str,
-    faces: Vec<Found>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bench: Option<Bench>,
-}
-
-#[derive(Serialize)]
-struct Found {
-    #[serde(rename = "box")]
-    bbox: [f64; 4],
-    landmarks: [[f64; 2]; 5],
-    score: f64,
-}
-
-#[derive(Serialize)]
+/// How long the stage takes, in milliseconds.
 struct Bench {
-    median_ms: f64,
-    p95_ms: f64,
-    inference_ms: f64,
+    median: f64,
+    p95: f64,
+    network: f64,
 }
 
 /// The line of one image: for people, and as JSON.
@@ -60,15 +41,33 @@ fn look(detector: &mut dyn FaceDetector, image: &Path, args: &DetectArgs) -> any
     }
     let faces = detector.detect(&picture)?;
     let bench = args.bench.map(|repeats| time(detector, &picture, repeats)).transpose()?;
-    let line = Line {
-        file: image.display().to_string(),
-        width: picture.width(),
-        height: picture.height(),
-        model: detector.name(),
-        faces: faces.iter().map(Found::new).collect(),
-        bench,
+    let (width, height, model) = (picture.width(), picture.height(), detector.name());
+    let mut line = json!({
+        "file": image.display().to_string(),
+        "width": width,
+        "height": height,
+        "model": model,
+        "faces": faces.iter().map(face_json).collect::<Vec<_>>(),
+    });
+    let counted = match faces.len() {
+        0 => "no face".into(),
+        1 => "1 face".into(),
+        more => format!("{more} faces"),
     };
-    Ok((line.text(), serde_json::to_string(&line)?))
+    let mut text = format!("{width}x{height}, {model}: {counted}");
+    for Face { bbox: Rect { x, y, width, height }, score, .. } in &faces {
+        let _ = write!(text, "\n  {width:.0}x{height:.0} at {x:.0},{y:.0}, score {score:.3}");
+    }
+    if let Some(Bench { median, p95, network }) = bench {
+        line["bench"] = json!({ "median_ms": median, "p95_ms": p95, "inference_ms": network });
+        let _ = write!(text, "\n  median {median} ms ({network} ms of it the network), 95 % within {p95} ms");
+    }
+    Ok((text, line.to_string()))
+}
+
+fn face_json(face: &Face) -> Value {
+    let landmarks = face.landmarks.map(|point| [point.x, point.y].map(|value| rounded(value.into())));
+    json!({ "box": bbox(&face.bbox), "landmarks": landmarks, "score": rounded(face.score.into()) })
 }
 
 /// The whole stage `repeats` times, at least once. The search whose faces are printed has warmed it up.
@@ -81,41 +80,10 @@ fn time(detector: &mut dyn FaceDetector, picture: &Picture, repeats: u32) -> Res
         network.push(detector.network_time().as_secs_f64() * 1e3);
     }
     Ok(Bench {
-        median_ms: rounded(at(&mut whole, 0.5)),
-        p95_ms: rounded(at(&mut whole, 0.95)),
-        inference_ms: rounded(at(&mut network, 0.5)),
+        median: rounded(at(&mut whole, 0.5)),
+        p95: rounded(at(&mut whole, 0.95)),
+        network: rounded(at(&mut network, 0.5)),
     })
-}
-
-impl Line<'_> {
-    fn text(&self) -> String {
-        let counted = match self.faces.len() {
-            0 => "no face".into(),
-            1 => "1 face".into(),
-            more => format!("{more} faces"),
-        };
-        let mut text = format!("{}x{}, {}: {counted}", self.width, self.height, self.model);
-        for Found { bbox: [x, y, width, height], score, .. } in &self.faces {
-            let _ = write!(text, "\n  {width:.0}x{height:.0} at {x:.0},{y:.0}, score {score:.3}");
-        }
-        if let Some(Bench { median_ms, p95_ms, inference_ms }) = &self.bench {
-            let _ = write!(
-                text,
-                "\n  median {median_ms} ms ({inference_ms} ms of it the network), 95 % within {p95_ms} ms"
-            );
-        }
-        text
-    }
-}
-
-impl Found {
-    fn new(face: &Face) -> Self {
-        Self {
-            bbox: bbox(&face.bbox),
-            landmarks: face.landmarks.map(|point| [rounded(point.x.into()), rounded(point.y.into())]),
-            score: rounded(face.score.into()),
-        }
-    }
 }
 
 /// The value that `part` of all values do not exceed (nearest rank). There is at least one.

@@ -7,7 +7,7 @@
 use anyhow::bail;
 use serde_json::Value;
 
-use super::{CommandResult, print_line};
+use super::{CommandResult, print_json, print_line};
 use crate::cli::ExplainArgs;
 use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
 use crate::terminal::ExitCode;
@@ -15,11 +15,7 @@ use crate::terminal::ExitCode;
 pub fn run(args: ExplainArgs) -> CommandResult {
     let visits = visits(&args)?;
     match (args.json, &visits[..]) {
-        (true, visits) => {
-            for visit in visits {
-                print_line(&serde_json::to_string(visit)?);
-            }
-        }
+        (true, visits) => visits.iter().try_for_each(|visit| print_json(visit).map(drop))?,
         (false, [visit]) => tell(visit),
         // The first eight letters are a time to the minute: at a busy door many visits share them.
         (false, visits) => list(visits, &args.visit),
@@ -61,12 +57,8 @@ fn tell(visit: &VisitRecord) {
     if visit.shots.is_empty() && visit.detail["best"].is_object() {
         print_line(&format!("  best      {}", parts(&visit.detail["best"])));
     }
-    for shot in &visit.shots {
-        tell_shot(shot, &visit.detail);
-    }
-    for action in &visit.actions {
-        tell_action(action);
-    }
+    visit.shots.iter().for_each(|shot| tell_shot(shot, &visit.detail));
+    visit.actions.iter().for_each(tell_action);
 }
 
 fn tell_shot(shot: &ShotRecord, detail: &Value) {

@@ -19,46 +19,26 @@ pub(super) fn print_each(
     json: bool,
     mut look: impl FnMut(&Path) -> anyhow::Result<(String, String)>,
 ) -> CommandResult {
-    let mut lines = Lines { json, ..Lines::default() };
+    let mut code = ExitCode::SUCCESS;
     for image in images {
-        lines.print(image, look(image));
+        let file = image.display().to_string();
+        let result = look(image).inspect_err(|_| code = ExitCode::FAILURE);
+        let lines = match result {
+            Ok((_, line)) if json => line,
+            // The text may have several lines; a file's name must not make one of its own.
+            Ok((text, _)) => format!("{}: {text}", plain(&file)),
+            Err(error) if json => json!({ "file": file, "error": format!("{error:#}") }).to_string(),
+            Err(error) => {
+                complain(&format!("{file}: {error:#}"));
+                continue;
+            }
+        };
         // The reader has closed its end (`| head -1`): no reason to go on, and none to complain.
-        if lines.gone {
+        if !lines.lines().all(tell) {
             break;
         }
     }
-    Ok(if lines.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// The lines of one run.
-#[derive(Default)]
-struct Lines {
-    json: bool,
-    failed: bool,
-    gone: bool,
-}
-
-impl Lines {
-    /// Prints what became of an image: its text and its JSON, or the failure.
-    fn print(&mut self, image: &Path, result: anyhow::Result<(String, String)>) {
-        let file = image.display();
-        self.failed |= result.is_err();
-        match (self.json, result) {
-            (true, Ok((_, line))) => self.out(&line),
-            (true, Err(error)) => {
-                self.out(&json!({"file": file.to_string(), "error": format!("{error:#}")}).to_string());
-            }
-            // The text may have several lines; a file's name must not make one of its own.
-            (false, Ok((text, _))) => {
-                format!("{}: {text}", plain(&file.to_string())).lines().for_each(|it| self.out(it))
-            }
-            (false, Err(error)) => complain(&format!("{file}: {error:#}")),
-        }
-    }
-
-    fn out(&mut self, line: &str) {
-        self.gone |= !tell(line);
-    }
+    Ok(code)
 }
 
 /// Reads an image; the error does not repeat the file's name, which every line begins with.

@@ -32,18 +32,15 @@ async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> C
     let pulled = pull(store, names, from, Patience::default(), &mut |step| show(&mut bar, step)).await;
     bar.finish_and_clear();
     let pulled = pulled.map_err(|error| {
-        let denied = match &error {
-            FetchError::Model(ModelError::File { source, .. }) => source.kind() == ErrorKind::PermissionDenied,
-            _ => false,
-        };
+        let denied = |source: &std::io::Error| source.kind() == ErrorKind::PermissionDenied;
+        let denied = matches!(&error, FetchError::Model(ModelError::File { source, .. }) if denied(source));
         let error = anyhow::Error::from(error);
         if denied { error.context("run it as root, or name another folder in DOORWARD_MODELS_DIR") } else { error }
     })?;
 
     let missed: Vec<&str> = pulled.iter().filter(|one| !one.outcome.is_here()).map(|one| one.name.as_str()).collect();
     if !names.is_empty() && !missed.is_empty() {
-        let (are, dir) = (are(&missed), store.dir().display());
-        bail!("not every file named could be had: {are} missing in {dir}");
+        bail!("not every file named could be had; missing in {}: {}", store.dir().display(), missed.join(", "));
     }
     if !names.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -55,11 +52,11 @@ async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> C
     };
     let unserved: Vec<&str> = Role::ALL.into_iter().filter(|role| !served(*role)).map(Role::name).collect();
     if !unserved.is_empty() {
-        let hint = "give a folder that has the files with `--from DIR`";
-        bail!("no usable file for: {}; {hint}, or try again later", unserved.join(", "));
+        let roles = unserved.join(", ");
+        bail!("no usable file for: {roles}; give a folder that has the files with `--from DIR`, or try again later");
     }
     if !missed.is_empty() {
-        complain(&format!("{} missing; what is here does the work", are(&missed)));
+        complain(&format!("what is here does the work; missing: {}", missed.join(", ")));
     }
     for role in [Role::Detector, Role::Embedder] {
         if let Some(entry) = store.auto(role) {
@@ -175,9 +172,4 @@ fn told(pulled: &Pulled) {
             }
         }
     }
-}
-
-fn are(names: &[&str]) -> String {
-    let list = names.join(", ");
-    if names.len() == 1 { format!("{list} is") } else { format!("{list} are") }
 }

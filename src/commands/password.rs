@@ -18,19 +18,15 @@ const LONGEST_PASSWORD: u64 = 64 << 10;
 /// The first line of a file, or of standard input for `-`.
 pub fn from_file(file: &Path) -> anyhow::Result<SecretString> {
     let failed = || format!("cannot read the password file {}", file.display());
-    let text = if file == Path::new("-") {
-        let mut line = String::new();
-        let read = BufReader::new(stdin().take(LONGEST_PASSWORD)).read_line(&mut line);
-        read.context("cannot read the password from standard input")?;
-        line
+    let mut bytes = Vec::new();
+    let read = if file == Path::new("-") {
+        BufReader::new(stdin().take(LONGEST_PASSWORD)).read_until(b'\n', &mut bytes)
     } else {
-        let mut bytes = Vec::new();
-        let opened = File::open(file).with_context(failed)?;
-        opened.take(LONGEST_PASSWORD).read_to_end(&mut bytes).with_context(failed)?;
         warn_if_open(file);
-        identities::text_file::from(&bytes).with_context(failed)?
+        File::open(file).and_then(|file| file.take(LONGEST_PASSWORD).read_to_end(&mut bytes))
     };
-    let password = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
+    let text = read.and_then(|_| identities::text_file::from(&bytes)).with_context(failed)?;
+    let password = text.lines().next().unwrap_or_default();
     if password.is_empty() {
         bail!("the first line of the password file {} is empty; it must be the password", file.display());
     }

@@ -17,37 +17,30 @@ use crate::outbox::{KeptPicture, Pictures};
 use crate::terminal::ExitCode;
 
 pub fn run(command: PicturesCommand) -> CommandResult {
-    match command {
-        PicturesCommand::List(which) => {
-            let (_, found) = find(&which)?;
-            found.iter().for_each(|picture| tell(&which, picture, None));
-            Ok(ExitCode::SUCCESS)
-        }
-        PicturesCommand::Export { to, which } => {
-            let (pictures, found) = find(&which)?;
-            std::fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
-            let mut all = true;
-            for picture in &found {
-                let Some(jpeg) = pictures.read(picture)? else {
-                    all = false;
-                    let id = &picture.sighting;
-                    complain(&format!(
-                        "doorward: the picture of sighting {id} has gone, or was stored with another key"
-                    ));
-                    continue;
-                };
-                tell(&which, picture, Some(&export(picture, &jpeg, &to)?));
-            }
-            Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-    }
-}
-
-fn find(which: &PicturesArgs) -> Result<(Pictures, Vec<KeptPicture>)> {
+    let (which, folder) = match command {
+        PicturesCommand::List(which) => (which, None),
+        PicturesCommand::Export { to, which } => (which, Some(to)),
+    };
     let settings = super::load_config(&which.config)?.settings;
     let pictures = Pictures::open(&settings.state_dir, &settings.outbox)?;
-    let found = pictures.list(which.visit.as_deref(), which.person.as_deref())?;
-    Ok((pictures, found))
+    if let Some(folder) = &folder {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let mut all = true;
+    for picture in pictures.list(which.visit.as_deref(), which.person.as_deref())? {
+        let Some(folder) = &folder else {
+            tell(&which, &picture, None);
+            continue;
+        };
+        if let Some(jpeg) = pictures.read(&picture)? {
+            tell(&which, &picture, Some(&export(&picture, &jpeg, folder)?));
+        } else {
+            all = false;
+            let id = &picture.sighting;
+            complain(&format!("doorward: the picture of sighting {id} has gone, or was stored with another key"));
+        }
+    }
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Gives the file's name, which sorts by time.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::CommandResult;
+use super::lines::bbox;
 use crate::actions::mqtt::client_id;
 use crate::agent::{self, Event};
 use crate::capture::Losses;
@@ -26,10 +27,8 @@ const NAME: &str = "replay";
 
 pub async fn run(args: ReplayArgs) -> CommandResult {
     let mut settings = settings(&args)?;
-    if std::env::var_os("RUST_LOG").is_none() {
-        // The lines of the visits say what there is to say.
-        settings.log.filter = "warn".into();
-    }
+    // The lines of the visits say what there is to say, unless RUST_LOG wants more.
+    settings.log.filter = "warn".into();
     telemetry::start(&settings.log.options())?;
     let state = tempfile::tempdir().context("cannot make a folder for the replay's state")?;
     settings.state_dir = state.path().to_path_buf();
@@ -133,11 +132,10 @@ fn pick(settings: &Settings, args: &ReplayArgs) -> anyhow::Result<DetectorConfig
 
 fn visit_json(visit: &Visit) -> Value {
     let shot = |shot: &SentShot| {
-        let bbox = [shot.bbox.x, shot.bbox.y, shot.bbox.width, shot.bbox.height].map(rounded);
         json!({
             "at_ms": shot.at_ms,
             "frame": shot.frame,
-            "box": bbox,
+            "box": bbox(&shot.bbox),
             "quality": quality_json(&shot.quality),
         })
     };
@@ -166,11 +164,6 @@ fn person_json(known: &Known) -> Value {
     let tags: Vec<_> = known.tags.iter().map(|tag| tag.name.as_str()).collect();
     json!({ "id": known.person.id, "name": known.person.name, "tags": tags,
         "confidence": known.confidence, "match_confidence": known.match_confidence })
-}
-
-/// A tenth of a pixel.
-fn rounded(value: f32) -> f64 {
-    (f64::from(value) * 10.0).round() / 10.0
 }
 
 fn visit_text(visit: &Visit) -> String {

@@ -1,11 +1,13 @@
 //! What people read: tables, lines of a label and a value, and how far a command is.
 //!
-//! In: texts of an engine, which may hold anything. Out: standard output, on which no text moves the cursor.
+//! In: texts of an engine, which may hold anything. Out: standard output, on which no text moves the cursor: what a
+//! terminal would obey is written out in a table's cells, and by whatever prints a line.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use identities::text::tidy;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::terminal::{is_obeyed, print_line, print_lines};
+use crate::terminal::{plain, print_line, print_lines};
 
 /// Prints a table with these columns, as wide as the terminal at most; the word `none` where there is no row.
 pub fn print<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>, none: &str) {
@@ -19,18 +21,13 @@ pub fn print<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = 
 /// `label       value`; nothing for an empty value.
 pub fn line(label: &str, value: &str) {
     if !value.is_empty() {
-        print_line(&format!("{label:<12}{}", plain(value)));
+        print_line(&format!("{label:<12}{value}"));
     }
-}
-
-/// Without what a terminal would obey.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if is_obeyed(c) { ' ' } else { c }).collect()
 }
 
 /// The texts there are, one after the other.
 pub fn joined<'a>(texts: impl IntoIterator<Item = &'a Option<String>>, between: &str) -> String {
-    let texts = texts.into_iter().flatten().map(|text| plain(text.trim())).filter(|text| !text.is_empty());
+    let texts = texts.into_iter().flatten().map(|text| tidy(text)).filter(|text| !text.is_empty());
     texts.collect::<Vec<_>>().join(between)
 }
 
@@ -51,8 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_moves_the_cursor() {
-        assert_eq!(plain("a\u{1b}[31mb\r\nc\u{202e}d"), "a [31mb  c d");
+    fn parts_that_say_nothing_leave_no_gap() {
         let parts = [Some(" Mara ".to_owned()), None, Some(String::new()), Some("L.".to_owned())];
         assert_eq!(joined(&parts, " "), "Mara L.");
     }

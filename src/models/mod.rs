@@ -29,14 +29,12 @@ pub enum FetchError {
     Status { host: String, status: u16 },
     #[error("the download from {host} broke off after {received} of {expected} bytes")]
     BrokenOff { host: String, received: u64, expected: u64, source: reqwest::Error },
-    #[error("the download from {host} was not through after {} s, stopped", after.as_secs())]
-    Slow { host: String, after: Duration },
-    #[error("nothing came from {host} within {} s", after.as_secs())]
-    Stalled { host: String, after: Duration },
+    #[error("{host} was too slow, stopped after {} s", after.as_secs())]
+    Slow { host: String, after: Duration, source: reqwest::Error },
     #[error("{origin} gives more than the expected {expected} bytes, stopped")]
     TooLong { origin: String, expected: u64 },
     #[error("{origin} gives {received} bytes instead of {expected}")]
-    TooShort { origin: String, received: u64, expected: u64 },
+    WrongLength { origin: String, received: u64, expected: u64 },
     #[error("what {origin} gives has the sha256 {found} instead of {expected}, thrown away")]
     ForeignBytes { origin: String, expected: String, found: String },
     #[error(

@@ -11,14 +11,13 @@
 //! ```
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faces::models::{Digest, Entry, ModelError, ModelStore, Role, hash_file};
 use reqwest::Client;
-use tokio::time::timeout;
 use url::Url;
 
 use super::FetchError;
@@ -43,110 +42,6 @@ impl Default for Patience {
             download: Duration::from_secs(600),
         }
     }
-}
-
-/// A client that remembers which hosts do not answer, so that each costs its time-out once.
-pub struct Downloads {
-    client: Client,
-    patience: Patience,
-    silent: HashSet<String>,
-}
-
-impl Downloads {
-    pub fn new(patience: Patience) -> Result<Self, FetchError> {
-        let client = Client::builder()
-            .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(patience.connect)
-            .build()
-            .map_err(FetchError::Client)?;
-        Ok(Self { client, patience, silent: HashSet::new() })
-    }
-
-    /// Writes what the address gives to `to`; `received` hears of every piece.
-    ///
-    /// # Errors
-    /// A host that cannot be reached or stops sending, any answer but 200, and bytes of another length or hash.
-    pub async fn fetch(
-        &mut self,
-        url: &Url,
-        expected: &Digest,
-        to: &Path,
-        received: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), FetchError> {
-        let host = match (url.host_str(), url.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (host, _) => host.unwrap_or("an address without a host").to_owned(),
-        };
-        if self.silent.contains(&host) {
-            return Err(FetchError::StillSilent { host });
-        }
-        let whole = self.patience.download;
-        let result = match timeout(whole, self.stream(url, &host, expected, to, received)).await {
-            Ok(result) => result,
-            Err(_) => Err(FetchError::Slow { host: host.clone(), after: whole }),
-        };
-        if let Err(FetchError::Unreachable { .. } | FetchError::Stalled { .. } | FetchError::Slow { .. }) = &result {
-            self.silent.insert(host);
-        }
-        result
-    }
-
-    async fn stream(
-        &self,
-        url: &Url,
-        host: &str,
-        expected: &Digest,
-        to: &Path,
-        received: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), FetchError> {
-        let origin = || host.to_owned();
-        let silence = self.patience.silence;
-        let stalled = || FetchError::Stalled { host: origin(), after: silence };
-        let answer = timeout(silence, self.client.get(url.clone()).send()).await.map_err(|_| stalled())?;
-        let mut answer = answer.map_err(|source| match source.is_connect() {
-            true => FetchError::Unreachable { host: origin(), source: source.without_url() },
-            false => FetchError::NoAnswer { host: origin(), source: source.without_url() },
-        })?;
-        if answer.status() != reqwest::StatusCode::OK {
-            return Err(FetchError::Status { host: origin(), status: answer.status().as_u16() });
-        }
-        if answer.content_length().is_some_and(|length| length > expected.bytes) {
-            return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
-        }
-        let mut output = File::create(to).map_err(ModelError::file("create", to))?;
-        let mut bytes = 0;
-        loop {
-            let chunk = timeout(silence, answer.chunk()).await.map_err(|_| stalled())?;
-            let broken_off = |source: reqwest::Error| FetchError::BrokenOff {
-                host: origin(),
-                received: bytes,
-                expected: expected.bytes,
-                source: source.without_url(),
-            };
-            let Some(chunk) = chunk.map_err(broken_off)? else { return check(to, expected, origin()) };
-            bytes += chunk.len() as u64;
-            if bytes > expected.bytes {
-                return Err(FetchError::TooLong { origin: origin(), expected: expected.bytes });
-            }
-            output.write_all(&chunk).map_err(ModelError::file("write", to))?;
-            received(bytes);
-        }
-    }
-}
-
-/// Holds a file that `origin` has given against what it must be, and puts it on the disk.
-pub fn check(path: &Path, expected: &Digest, origin: String) -> Result<(), FetchError> {
-    let found = hash_file(path)?;
-    if found.bytes < expected.bytes {
-        return Err(FetchError::TooShort { origin, received: found.bytes, expected: expected.bytes });
-    }
-    if found.bytes > expected.bytes {
-        return Err(FetchError::TooLong { origin, expected: expected.bytes });
-    }
-    if found.sha256 != expected.sha256 {
-        return Err(FetchError::ForeignBytes { origin, expected: expected.sha256.clone(), found: found.sha256 });
-    }
-    Ok(File::open(path).and_then(|written| written.sync_all()).map_err(ModelError::file("write", path))?)
 }
 
 /// Held by the one pull that may write; the file stays, empty.
@@ -229,7 +124,7 @@ pub async fn pull(
                 Some(scene) => scene,
                 None => scene.insert(Scene::enter(store, from, patience, watcher)?),
             };
-            scene.bring(store, entry, watcher).await
+            scene.bring(entry, watcher).await
         };
         let result = Pulled { name: entry.name.clone(), role: entry.role, outcome };
         watcher(Step::Ended(&result));
@@ -239,18 +134,27 @@ pub async fn pull(
 }
 
 /// Everything a pull holds while it writes.
-struct Scene {
-    scratch: tempfile::TempDir,
-    local: HashMap<Digest, PathBuf>,
-    /// Made when an address is first tried.
-    downloads: Option<Downloads>,
+struct Scene<'a> {
+    store: &'a ModelStore,
     patience: Patience,
+    scratch: tempfile::TempDir,
+    /// What the named folders hold of the manifest.
+    local: HashMap<Digest, PathBuf>,
+    /// Made when an address is first tried: a machine that takes everything from folders needs no authorities.
+    client: Option<Client>,
+    /// Hosts that did not answer, so that each costs its time-out once.
+    silent: HashSet<String>,
     /// Let go last, when the scratch folder is gone.
     _lock: Option<File>,
 }
 
-impl Scene {
-    fn enter(store: &ModelStore, from: &[PathBuf], patience: Patience, watcher: Watcher) -> Result<Self, FetchError> {
+impl<'a> Scene<'a> {
+    fn enter(
+        store: &'a ModelStore,
+        from: &[PathBuf],
+        patience: Patience,
+        watcher: Watcher,
+    ) -> Result<Self, FetchError> {
         let dir = store.dir();
         fs::create_dir_all(dir).map_err(ModelError::file("create", dir))?;
         let lock = lock(dir, watcher)?;
@@ -260,26 +164,32 @@ impl Scene {
         let local = search(store, from)?;
         let scratch =
             tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir).map_err(ModelError::file("write to", dir))?;
-        Ok(Self { scratch, local, downloads: None, patience, _lock: lock })
+        Ok(Self { store, patience, scratch, local, client: None, silent: HashSet::new(), _lock: lock })
     }
 
-    async fn bring(&mut self, store: &ModelStore, entry: &Entry, watcher: Watcher<'_>) -> Outcome {
+    async fn bring(&mut self, entry: &Entry, watcher: Watcher<'_>) -> Outcome {
         // The pull this one waited for may have brought it.
-        if store.verify(entry).is_ok() {
+        if self.store.verify(entry).is_ok() {
             return Outcome::Kept;
         }
         let mut reasons = Vec::new();
-        match self.bring_local(store, entry) {
-            Ok(Some(origin)) => return Outcome::Fetched { origin },
-            Ok(None) => {}
-            Err(error) => reasons.push(error),
+        if let Some(path) = self.local.get(&entry.digest()) {
+            match self.copy(entry, path) {
+                Ok(()) => return Outcome::Fetched { origin: path.parent().unwrap_or(path).display().to_string() },
+                Err(error) => reasons.push(error),
+            }
         }
         for url in entry.urls() {
-            let origin = url.host_str().unwrap_or("an address").to_owned();
+            let origin = host(url);
             watcher(Step::Trying { name: &entry.name, origin: &origin, bytes: entry.bytes });
-            match self.bring_remote(store, entry, url, watcher).await {
+            match self.download(entry, url, &origin, watcher).await {
                 Ok(()) => return Outcome::Fetched { origin },
-                Err(error) => reasons.push(error),
+                Err(error) => {
+                    if let FetchError::Unreachable { .. } | FetchError::Slow { .. } = &error {
+                        self.silent.insert(origin);
+                    }
+                    reasons.push(error);
+                }
             }
         }
         let packaged = |package| FetchError::Packaged { name: entry.name.clone(), package };
@@ -287,32 +197,70 @@ impl Scene {
         Outcome::Missed { reasons }
     }
 
-    /// The folder the file was found in, if there was one.
-    fn bring_local(&self, store: &ModelStore, entry: &Entry) -> Result<Option<String>, FetchError> {
-        let Some(path) = self.local.get(&entry.digest()) else { return Ok(None) };
+    fn copy(&self, entry: &Entry, path: &Path) -> Result<(), FetchError> {
         let ready = self.ready();
         let mut input = File::open(path).map_err(ModelError::file("open", path))?;
         let copied = File::create(&ready).and_then(|mut output| io::copy(&mut input, &mut output));
         copied.map_err(ModelError::file("write", &ready))?;
-        check(&ready, &entry.digest(), path.display().to_string())?;
-        install(store, entry, &ready)?;
-        Ok(Some(path.parent().unwrap_or(path).display().to_string()))
+        self.install(entry, path.display().to_string())
     }
 
-    async fn bring_remote(
-        &mut self,
-        store: &ModelStore,
-        entry: &Entry,
-        url: &Url,
-        watcher: Watcher<'_>,
-    ) -> Result<(), FetchError> {
+    /// Fetches what the address gives, but for any answer other than 200; `watcher` hears of every piece.
+    async fn download(&mut self, entry: &Entry, url: &Url, host: &str, watcher: Watcher<'_>) -> Result<(), FetchError> {
+        if self.silent.contains(host) {
+            return Err(FetchError::StillSilent { host: host.into() });
+        }
         let ready = self.ready();
-        let downloads = match &mut self.downloads {
-            Some(downloads) => downloads,
-            None => self.downloads.insert(Downloads::new(self.patience)?),
+        let client = match &self.client {
+            Some(client) => client,
+            None => self.client.insert(self.patience.client()?),
         };
-        downloads.fetch(url, &entry.digest(), &ready, &mut |bytes| watcher(Step::Received(bytes))).await?;
-        install(store, entry, &ready)
+        let started = Instant::now();
+        let failed = |source: reqwest::Error, received: Option<u64>| {
+            let (host, source, expected) = (host.to_owned(), source.without_url(), entry.bytes);
+            match received {
+                _ if source.is_connect() => FetchError::Unreachable { host, source },
+                _ if source.is_timeout() => FetchError::Slow { host, after: started.elapsed(), source },
+                Some(received) => FetchError::BrokenOff { host, received, expected, source },
+                None => FetchError::NoAnswer { host, source },
+            }
+        };
+        let too_long = || FetchError::TooLong { origin: host.to_owned(), expected: entry.bytes };
+        let mut answer = client.get(url.clone()).send().await.map_err(|error| failed(error, None))?;
+        if answer.status() != reqwest::StatusCode::OK {
+            return Err(FetchError::Status { host: host.to_owned(), status: answer.status().as_u16() });
+        }
+        if answer.content_length().is_some_and(|length| length > entry.bytes) {
+            return Err(too_long());
+        }
+        let mut output = File::create(&ready).map_err(ModelError::file("create", &ready))?;
+        let mut bytes = 0;
+        while let Some(chunk) = answer.chunk().await.map_err(|error| failed(error, Some(bytes)))? {
+            bytes += chunk.len() as u64;
+            if bytes > entry.bytes {
+                return Err(too_long());
+            }
+            output.write_all(&chunk).map_err(ModelError::file("write", &ready))?;
+            watcher(Step::Received(bytes));
+        }
+        self.install(entry, host.to_owned())
+    }
+
+    /// Holds what `origin` has given against what it must be, and moves it into its place in one step.
+    fn install(&self, entry: &Entry, origin: String) -> Result<(), FetchError> {
+        let (ready, path, dir, expected) = (self.ready(), self.store.path(entry), self.store.dir(), entry.bytes);
+        let found = hash_file(&ready)?;
+        if found.bytes != expected {
+            return Err(FetchError::WrongLength { origin, received: found.bytes, expected });
+        }
+        if found.sha256 != entry.sha256 {
+            return Err(FetchError::ForeignBytes { origin, expected: entry.sha256.clone(), found: found.sha256 });
+        }
+        let on_disk = |path: &Path| File::open(path).and_then(|written| written.sync_all());
+        on_disk(&ready).map_err(ModelError::file("write", &ready))?;
+        fs::rename(&ready, &path).map_err(ModelError::file("write", &path))?;
+        // The new name must be on the disk as well.
+        Ok(on_disk(dir).map_err(ModelError::file("write to", dir))?)
     }
 
     /// Where a file is until it is complete.
@@ -321,13 +269,17 @@ impl Scene {
     }
 }
 
-/// Moves a file that is on the disk into its place, in one step.
-fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), FetchError> {
-    let path = store.path(entry);
-    fs::rename(ready, &path).map_err(ModelError::file("write", &path))?;
-    let dir = store.dir();
-    // The new name must be on the disk as well.
-    Ok(File::open(dir).and_then(|dir| dir.sync_all()).map_err(ModelError::file("write to", dir))?)
+impl Patience {
+    fn client(self) -> Result<Client, FetchError> {
+        let agent = concat!("doorward/", env!("CARGO_PKG_VERSION"));
+        let patient = Client::builder().connect_timeout(self.connect).read_timeout(self.silence).timeout(self.download);
+        patient.user_agent(agent).build().map_err(FetchError::Client)
+    }
+}
+
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("an address without a host");
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Waits until no other pull writes to the folder. It blocks its thread: there is nothing else to do meanwhile. `None`
@@ -335,15 +287,15 @@ fn install(store: &ModelStore, entry: &Entry, ready: &Path) -> Result<(), FetchE
 fn lock(dir: &Path, watcher: Watcher) -> Result<Option<File>, FetchError> {
     let path = dir.join(LOCK);
     let lock = File::options().create(true).append(true).open(&path).map_err(ModelError::file("write", &path))?;
-    match lock.try_lock() {
+    let mut locked = lock.try_lock().map_err(io::Error::from);
+    if locked.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+        watcher(Step::Waiting);
+        locked = lock.lock();
+    }
+    match locked {
         Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => {
-            watcher(Step::Waiting);
-            lock.lock().map_err(ModelError::file("lock", &path))?;
-            Ok(Some(lock))
-        }
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(None),
-        Err(TryLockError::Error(error)) => Err(ModelError::file("lock", &path)(error).into()),
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(error) => Err(ModelError::file("lock", &path)(error).into()),
     }
 }
 

@@ -1,21 +1,19 @@
 //! The board: what the agent knows of itself, for whoever asks.
 //!
-//! In: what happened, from every part of the agent, with the moment it happened. Out: one [`Snapshot`], with the health
-//! it implies. It holds ids and tags, never names or pictures, and asks no clock.
+//! In: what happened, from every part of the agent, with the moment it happened. Out: a [`State`], and the health it
+//! implies. It holds ids and tags, never names or pictures, and asks no clock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
-use serde::Serialize;
 
 use super::health::{self, Health};
 use super::lines::{ActionLine, VisitLine};
 use super::state::{
-    BreakerState, BrokerState, BrokerView, CameraPhase, Detector, EngineState, EngineView, Hanging, OutboxLine, Since,
-    State, Warning,
+    BreakerState, BrokerState, BrokerStatus, CameraPhase, Detector, EngineState, EngineStatus, Hanging, OutboxLine,
+    Phase, Problem, State, Warning,
 };
 use crate::capture::{CameraState, Lens};
 use crate::config::DetectorName;
@@ -24,46 +22,9 @@ use crate::config::DetectorName;
 const LINES: usize = 50;
 
 /// A cheap handle; all clones are the same board. Nothing waits under its lock, and no other is taken with it.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Board")]
 pub struct Board(Arc<Mutex<State>>);
-
-/// The whole board at one moment.
-#[derive(Debug, Clone, Serialize)]
-pub struct Snapshot {
-    pub version: &'static str,
-    pub now: DateTime<Utc>,
-    pub up_secs: u64,
-    pub health: Health,
-    pub detectors: Vec<DetectorView>,
-    pub engine: EngineView,
-    /// `null` when no broker is configured.
-    pub broker: Option<BrokerView>,
-    pub outbox: OutboxLine,
-    pub warnings: Vec<Warning>,
-    /// Newest first.
-    pub visits: Vec<VisitLine>,
-    /// Newest first.
-    pub actions: Vec<ActionLine>,
-}
-
-/// A detector as it is shown.
-#[derive(Debug, Clone, Serialize)]
-pub struct DetectorView {
-    pub name: DetectorName,
-    pub camera: CameraPhase,
-    pub camera_since: DateTime<Utc>,
-    /// Why the camera is in this phase; empty when all is well.
-    pub camera_reason: String,
-    pub last_frame: Option<DateTime<Utc>>,
-    /// Since the start: frames the camera gave, frames searched for faces, frames dropped.
-    pub received: u64,
-    pub searched: u64,
-    pub dropped: u64,
-    /// The same per second, over the last seconds.
-    pub received_fps: f64,
-    pub searched_fps: f64,
-    pub dropped_fps: f64,
-}
 
 impl Board {
     /// A board with these detectors, whose cameras are about to be opened.
@@ -71,10 +32,8 @@ impl Board {
         Self(Arc::new(Mutex::new(State {
             started: now,
             detectors: detectors.into_iter().map(|name| (name, Detector::new(now))).collect(),
-            engine: EngineView {
-                state: EngineState::None,
-                since: now,
-                reason: String::new(),
+            engine: EngineStatus {
+                phase: Phase::new(EngineState::None, now),
                 last_answer: None,
                 breaker: BreakerState::Closed,
                 next_try: None,
@@ -89,14 +48,9 @@ impl Board {
         })))
     }
 
-    /// The camera's phase, with a reason when it is lost. The time a phase lasts runs from its first report.
+    /// The camera's phase, with a reason when it is lost.
     pub fn camera(&self, name: &DetectorName, phase: CameraPhase, reason: impl Into<String>, at: Instant) {
-        self.detector(name, at, |detector| {
-            let reason = reason.into();
-            let since = if detector.phase == phase { detector.phase_since.at } else { at };
-            detector.phase = phase;
-            detector.phase_since = Since { at: since, reason };
-        });
+        self.detector(name, at, |detector| detector.camera.report(phase, reason, at));
     }
 
     /// What the camera is doing, and what is wrong with its picture.
@@ -149,21 +103,18 @@ impl Board {
     /// and of a probe when there was none for half a minute.
     pub fn engine(&self, state: EngineState, reason: impl Into<String>, at: Instant) {
         let mut board = self.0.lock();
-        let engine = &mut board.engine;
-        if engine.state != state {
-            (engine.state, engine.since) = (state, at);
-        }
-        engine.reason = reason.into();
+        board.engine.phase.report(state, reason, at);
         if state == EngineState::Answering {
-            engine.last_answer = Some(at);
+            board.engine.last_answer = Some(at);
         }
     }
 
     /// Whether the MQTT broker is connected, and how many messages wait for it; from the start when one is configured.
     pub fn broker(&self, state: BrokerState, reason: impl Into<String>, waiting: u64, at: Instant) {
         let mut board = self.0.lock();
-        let since = board.broker.as_ref().filter(|broker| broker.state == state).map_or(at, |broker| broker.since);
-        board.broker = Some(BrokerView { state, since, reason: reason.into(), waiting });
+        let broker = board.broker.get_or_insert_with(|| BrokerStatus { phase: Phase::new(state, at), waiting });
+        broker.phase.report(state, reason, at);
+        broker.waiting = waiting;
     }
 
     /// Whether sightings are sent, and when the engine is asked again where they are not.
@@ -215,46 +166,13 @@ impl Board {
         health::judge(&self.0.lock(), now)
     }
 
-    /// Everything, at this moment by both clocks.
-    pub fn snapshot(&self, now: Instant, utc: DateTime<Utc>) -> Snapshot {
-        let board = self.0.lock();
-        let date = |at: Instant| utc - now.saturating_duration_since(at) + at.saturating_duration_since(now);
-        let detectors = board.detectors.iter().map(|(name, detector)| DetectorView {
-            name: name.clone(),
-            camera: detector.phase,
-            camera_since: date(detector.phase_since.at),
-            camera_reason: detector.phase_since.reason.clone(),
-            last_frame: detector.last_frame.map(date),
-            received: detector.received.total,
-            searched: detector.searched.total,
-            dropped: detector.dropped.total,
-            received_fps: detector.received.per_second(now),
-            searched_fps: detector.searched.per_second(now),
-            dropped_fps: detector.dropped.per_second(now),
-        });
-        Snapshot {
-            version: env!("CARGO_PKG_VERSION"),
-            now: utc,
-            up_secs: now.saturating_duration_since(board.started).as_secs(),
-            health: health::judge(&board, now),
-            detectors: detectors.collect(),
-            engine: board.engine.dated(date),
-            broker: board.broker.as_ref().map(|broker| broker.dated(date)),
-            outbox: board.outbox.clone(),
-            warnings: board.warnings.clone(),
-            visits: board.visits.iter().cloned().collect(),
-            actions: board.actions.iter().cloned().collect(),
-        }
+    /// Everything, as it is now.
+    pub fn state(&self) -> State {
+        self.0.lock().clone()
     }
 
     fn detector(&self, name: &DetectorName, now: Instant, change: impl FnOnce(&mut Detector)) {
         change(self.0.lock().detectors.entry(name.clone()).or_insert_with(|| Detector::new(now)));
-    }
-}
-
-impl std::fmt::Debug for Board {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Board")
     }
 }
 
@@ -268,8 +186,8 @@ fn lens_problem(lens: Lens) -> Option<&'static str> {
 }
 
 /// A problem keeps its first moment while its wording may change.
-fn set_problem(place: &mut Option<Since>, problem: Option<String>, at: Instant) {
-    *place = problem.map(|reason| Since { at: place.as_ref().map_or(at, |since| since.at), reason });
+fn set_problem(place: &mut Option<Problem>, problem: Option<String>, at: Instant) {
+    *place = problem.map(|reason| Problem { since: place.as_ref().map_or(at, |before| before.since), reason });
 }
 
 fn push<T>(lines: &mut VecDeque<T>, line: T) {
@@ -281,6 +199,10 @@ fn push<T>(lines: &mut VecDeque<T>, line: T) {
 mod tests {
     use std::time::Duration;
 
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::super::view::status_json;
     use super::*;
 
     pub fn visit(id: &str, outcome: Option<&str>) -> VisitLine {
@@ -323,7 +245,7 @@ mod tests {
         }
         board.visit(visit("59", Some("known")));
         board.visit(visit("30", Some("unknown")));
-        let shown = board.snapshot(Instant::now(), Utc::now()).visits;
+        let shown = board.state().visits;
         assert_eq!(shown.len(), LINES);
         assert_eq!((shown[0].visit.as_str(), shown[0].outcome.as_deref()), ("59", Some("known")));
         assert_eq!((shown[29].visit.as_str(), shown[29].outcome.as_deref()), ("30", Some("unknown")));
@@ -339,15 +261,16 @@ mod tests {
         board.received(&name, start + Duration::from_secs(9));
         board.dropped(&name, 3, start + Duration::from_secs(9));
         let utc = DateTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        let snapshot = board.snapshot(start + Duration::from_secs(10), utc);
-        let detector = &snapshot.detectors[0];
-        assert_eq!(detector.camera_since, DateTime::UNIX_EPOCH + Duration::from_secs(992));
-        assert_eq!(detector.last_frame, Some(DateTime::UNIX_EPOCH + Duration::from_secs(999)));
-        assert_eq!((detector.received, detector.dropped), (4, 3));
-        assert_eq!((snapshot.engine.breaker, snapshot.engine.next_try), (BreakerState::Closed, None));
+        let shown = || status_json(&board.state(), start + Duration::from_secs(10), utc);
+        let at = |seconds: u64| json!(DateTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let before = shown();
+        let detector = &before["detectors"][0];
+        assert_eq!((&detector["camera_since"], &detector["last_frame"]), (&at(992), &at(999)));
+        assert_eq!((&detector["received"], &detector["dropped"]), (&json!(4), &json!(3)));
+        assert_eq!((&before["engine"]["breaker"], &before["engine"]["next_try"]), (&json!("closed"), &json!(null)));
         board.breaker(BreakerState::Open, Some(start + Duration::from_secs(13)));
-        let engine = board.snapshot(start + Duration::from_secs(10), utc).engine;
-        assert_eq!((engine.breaker, engine.next_try), (BreakerState::Open, Some(utc + Duration::from_secs(3))));
-        assert_eq!(snapshot.up_secs, 10);
+        let engine = &shown()["engine"];
+        assert_eq!((&engine["breaker"], &engine["next_try"]), (&json!("open"), &at(1_003)));
+        assert_eq!(before["up_secs"], 10);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::state::{BrokerState, CameraPhase, Detector, EngineState, State};
+use super::state::{BrokerState, CameraPhase, Detector, EngineState, Phase, State};
 
 /// No frame, or none searched, for this long is a fault; also while a camera is opened for the first time.
 const NO_FRAMES: Duration = Duration::from_secs(30);
@@ -64,28 +64,23 @@ pub(super) fn judge(board: &State, now: Instant) -> Health {
         }
         faults.extend(found.into_iter().map(|fault| Fault { detector: Some(name.to_string()), ..fault }));
     }
-    let silent = now.saturating_duration_since(board.engine.since);
-    match board.engine.state {
-        EngineState::Silent if silent >= NO_ANSWER => {
-            faults.push(fault("engine", or(&board.engine.reason, "the engine does not answer"), silent));
-        }
-        EngineState::Unknown if silent >= NO_ANSWER => {
-            faults.push(fault("engine", "the engine has not answered since the start", silent));
-        }
+    let engine = &board.engine;
+    let Phase { state, since, reason } = &engine.phase;
+    let unheard = match state {
+        EngineState::Silent => Some(("engine", *since, or(reason, "the engine does not answer"))),
+        EngineState::Unknown => Some(("engine", *since, "the engine has not answered since the start")),
         // Nobody has asked it for so long that nobody knows.
         EngineState::Answering => {
-            let last = board.engine.last_answer.unwrap_or(board.engine.since);
-            let unheard = now.saturating_duration_since(last);
-            if unheard >= NO_ANSWER {
-                faults.push(fault("engine", "nothing was heard of the engine", unheard));
-            }
+            Some(("engine", engine.last_answer.unwrap_or(*since), "nothing was heard of the engine"))
         }
-        _ => {}
-    }
-    if let Some(broker) = board.broker.as_ref().filter(|broker| broker.state != BrokerState::Connected) {
-        let away = now.saturating_duration_since(broker.since);
-        if away >= NO_ANSWER {
-            faults.push(fault("broker", or(&broker.reason, "the MQTT broker does not answer"), away));
+        EngineState::None => None,
+    };
+    let broker = board.broker.iter().map(|broker| &broker.phase).filter(|phase| phase.state != BrokerState::Connected);
+    let away = broker.map(|phase| ("broker", phase.since, or(&phase.reason, "the MQTT broker does not answer")));
+    for (part, since, reason) in unheard.into_iter().chain(away) {
+        let lasts = now.saturating_duration_since(since);
+        if lasts >= NO_ANSWER {
+            faults.push(fault(part, reason, lasts));
         }
     }
     if let Some(problem) = &board.outbox_fault {
@@ -96,14 +91,14 @@ pub(super) fn judge(board: &State, now: Instant) -> Health {
 
 fn detector_faults(detector: &Detector, now: Instant) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if detector.phase == CameraPhase::Ended {
+    if detector.camera.state == CameraPhase::Ended {
         return faults;
     }
-    let since_frame = now.saturating_duration_since(detector.last_frame.unwrap_or(detector.phase_since.at));
+    let since_frame = now.saturating_duration_since(detector.last_frame.unwrap_or(detector.camera.since));
     if since_frame >= NO_FRAMES {
-        faults.push(fault("camera", or(&detector.phase_since.reason, "no frames come from the camera"), since_frame));
-    } else if detector.phase == CameraPhase::Live && detector.last_frame.is_some() {
-        let since_searched = now.saturating_duration_since(detector.last_searched.unwrap_or(detector.phase_since.at));
+        faults.push(fault("camera", or(&detector.camera.reason, "no frames come from the camera"), since_frame));
+    } else if detector.camera.state == CameraPhase::Live && detector.last_frame.is_some() {
+        let since_searched = now.saturating_duration_since(detector.last_searched.unwrap_or(detector.camera.since));
         if since_searched >= NO_FRAMES {
             faults.push(fault("detection", "frames come, but none is searched for faces", since_searched));
         }

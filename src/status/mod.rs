@@ -9,11 +9,10 @@ mod lines;
 mod rate;
 mod server;
 mod state;
+mod view;
 
-pub use board::{Board, DetectorView, Snapshot};
+pub use board::Board;
 pub use health::{BAD_PICTURE, Fault, Health};
 pub use lines::{ActionLine, VisitLine};
 pub use server::{StatusView, serve};
-pub use state::{
-    BreakerState, BrokerState, BrokerView, CameraPhase, EngineState, EngineView, Hanging, OutboxLine, Warning,
-};
+pub use state::{BreakerState, BrokerState, CameraPhase, EngineState, Hanging, OutboxLine, Warning};

@@ -10,8 +10,8 @@ use std::time::Instant;
 const RATE_SECONDS: u64 = 10;
 
 /// A count, and how fast it grows.
-#[derive(Debug)]
-pub(super) struct Rate {
+#[derive(Debug, Clone)]
+pub struct Rate {
     started: Instant,
     pub total: u64,
     /// Counts by second since the start; those that have left the window are gone.

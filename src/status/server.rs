@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tower_http::timeout::TimeoutLayer;
 
 use super::Board;
+use super::view::status_json;
 
 /// Every answer comes from memory; one that takes longer will not come.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -72,7 +73,7 @@ async fn metrics(State(view): State<StatusView>) -> Response {
 }
 
 async fn status(State(view): State<StatusView>) -> Response {
-    Json(view.board.snapshot(Instant::now(), Utc::now())).into_response()
+    Json(status_json(&view.board.state(), Instant::now(), Utc::now())).into_response()
 }
 
 /// Refuses foreign names, and tells browsers to trust nothing and keep nothing.

@@ -1,7 +1,7 @@
 //! What the board knows: of each detector, the engine, the broker and the outbox.
 //!
-//! In: nothing; the [`Board`](super::Board) fills it in. Out: plain values, dated by the monotonic clock until they are
-//! shown.
+//! In: nothing; the [`Board`](super::Board) fills it in. Out: plain values, dated by the monotonic clock; whatever
+//! shows them to people puts dates there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -14,43 +14,73 @@ use super::rate::Rate;
 use crate::config::DetectorName;
 
 /// Everything on the board.
-#[derive(Debug)]
-pub(super) struct State {
+#[derive(Debug, Clone)]
+pub struct State {
     pub started: Instant,
     pub detectors: BTreeMap<DetectorName, Detector>,
-    pub engine: EngineView<Instant>,
+    pub engine: EngineStatus,
     /// `None` when no broker is configured.
-    pub broker: Option<BrokerView<Instant>>,
+    pub broker: Option<BrokerStatus>,
     pub outbox: OutboxLine,
-    pub outbox_fault: Option<Since>,
+    pub outbox_fault: Option<Problem>,
     /// Threads that hang now.
     pub hangs: Vec<Hanging>,
     pub warnings: Vec<Warning>,
+    /// Newest first.
     pub visits: VecDeque<VisitLine>,
+    /// Newest first.
     pub actions: VecDeque<ActionLine>,
 }
 
-/// One detector, by the monotonic clock.
-#[derive(Debug)]
-pub(super) struct Detector {
-    pub phase: CameraPhase,
-    pub phase_since: Since,
+/// One detector.
+#[derive(Debug, Clone)]
+pub struct Detector {
+    pub camera: Phase<CameraPhase>,
     pub last_frame: Option<Instant>,
     pub last_searched: Option<Instant>,
     /// Dark, frozen or covered.
-    pub lens: Option<Since>,
+    pub lens: Option<Problem>,
     /// The built-in face is no longer found.
-    pub canary: Option<Since>,
+    pub canary: Option<Problem>,
+    /// Frames the camera gave.
     pub received: Rate,
+    /// Frames searched for faces.
     pub searched: Rate,
     pub dropped: Rate,
 }
 
-/// Since when, and why.
+/// A state of a camera, the engine or the broker.
 #[derive(Debug, Clone)]
-pub(super) struct Since {
-    pub at: Instant,
+pub struct Phase<S> {
+    pub state: S,
+    pub since: Instant,
+    /// Why it is in this state; empty when all is well.
     pub reason: String,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub since: Instant,
+    pub reason: String,
+}
+
+/// The engine, as far as it can be told from here.
+#[derive(Debug, Clone)]
+pub struct EngineStatus {
+    pub phase: Phase<EngineState>,
+    pub last_answer: Option<Instant>,
+    pub breaker: BreakerState,
+    /// When the engine is asked again, while the breaker is open.
+    pub next_try: Option<Instant>,
+}
+
+/// The MQTT broker.
+#[derive(Debug, Clone)]
+pub struct BrokerStatus {
+    pub phase: Phase<BrokerState>,
+    /// Messages that wait for it.
+    pub waiting: u64,
 }
 
 /// Where a camera is in its life.
@@ -92,16 +122,17 @@ pub enum BrokerState {
     Away,
 }
 
-/// Whether sightings are sent to the engine: a circuit breaker.
+/// Whether sightings are sent to the engine: a circuit breaker. The later in this list, the less is sent; the metric is
+/// the place in it, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     /// All that is due.
     Closed,
-    /// None for a while: the engine failed.
-    Open,
-    /// One, to see whether it answers again.
+    /// One, to see whether the engine answers again.
     HalfOpen,
+    /// None for a while: it failed.
+    Open,
 }
 
 /// What waits to be sent.
@@ -130,65 +161,24 @@ pub struct Warning {
     pub reason: String,
 }
 
-/// The engine: on the board by the monotonic clock, as it is shown with dates.
-#[derive(Debug, Clone, Serialize)]
-pub struct EngineView<T = DateTime<Utc>> {
-    pub state: EngineState,
-    pub since: T,
-    /// Why it is in this state; empty when all is well.
-    pub reason: String,
-    pub last_answer: Option<T>,
-    pub breaker: BreakerState,
-    /// When the engine is asked again, while the breaker is open.
-    pub next_try: Option<T>,
-}
-
-/// The MQTT broker: on the board by the monotonic clock, as it is shown with dates.
-#[derive(Debug, Clone, Serialize)]
-pub struct BrokerView<T = DateTime<Utc>> {
-    pub state: BrokerState,
-    pub since: T,
-    /// Why it is in this state; empty when all is well.
-    pub reason: String,
-    /// Messages that wait for it.
-    pub waiting: u64,
-}
-
-impl EngineView<Instant> {
-    pub(super) fn dated(&self, date: impl Fn(Instant) -> DateTime<Utc>) -> EngineView {
-        EngineView {
-            state: self.state,
-            since: date(self.since),
-            reason: self.reason.clone(),
-            last_answer: self.last_answer.map(&date),
-            breaker: self.breaker,
-            next_try: self.next_try.map(&date),
-        }
+impl<S: PartialEq> Phase<S> {
+    pub fn new(state: S, since: Instant) -> Self {
+        Self { state, since, reason: String::new() }
     }
-}
 
-impl BrokerView<Instant> {
-    pub(super) fn dated(&self, date: impl Fn(Instant) -> DateTime<Utc>) -> BrokerView {
-        BrokerView { state: self.state, since: date(self.since), reason: self.reason.clone(), waiting: self.waiting }
-    }
-}
-
-impl BreakerState {
-    /// For the metric: the more, the less is sent.
-    pub fn number(self) -> f64 {
-        match self {
-            Self::Closed => 0.0,
-            Self::HalfOpen => 1.0,
-            Self::Open => 2.0,
+    /// Takes in a report. The time a state lasts runs from its first one.
+    pub fn report(&mut self, state: S, reason: impl Into<String>, at: Instant) {
+        if self.state != state {
+            self.since = at;
         }
+        (self.state, self.reason) = (state, reason.into());
     }
 }
 
 impl Detector {
     pub fn new(now: Instant) -> Self {
         Self {
-            phase: CameraPhase::Starting,
-            phase_since: Since { at: now, reason: String::new() },
+            camera: Phase::new(CameraPhase::Starting, now),
             last_frame: None,
             last_searched: None,
             lens: None,
@@ -200,8 +190,8 @@ impl Detector {
     }
 }
 
-impl Since {
+impl Problem {
     pub fn lasts(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.at)
+        now.saturating_duration_since(self.since)
     }
 }

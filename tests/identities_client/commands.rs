@@ -59,7 +59,10 @@ fn a_record_is_read_and_changed_part_by_part() {
     for line in ["name        Mara", "name        Ms. Lindqvist", "tag         Staff\n", "field       Badge = C-1188"] {
         assert!(shown.contains(line), "{line} in {shown}");
     }
-    assert!(shown.contains("tag         Guest, until 20") && shown.contains("Access: Day shift  [31monly"), "{shown}");
+    assert!(
+        shown.contains("tag         Guest, until 20") && shown.contains("Access: Day shift \\u001b[31monly"),
+        "{shown}"
+    );
     let record = json_of(&engine, &["person", "show", &person]);
     assert_eq!(record["tags"].as_array().unwrap().len(), 2, "{record}");
     assert_eq!(record["entityFields"].as_array().unwrap().len(), 1, "{record}");

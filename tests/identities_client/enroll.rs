@@ -112,7 +112,10 @@ async fn a_known_person_is_not_given_twice_what_they_have() {
     let more = ["--person-id", PERSON, "--force", "--first-name", "Mara", "--tag", "Staff"];
     let output = enroll(&fake, dir.path(), &more).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout), format!("person  {PERSON} (one more photo)\nname    Mara\ntags    Staff\n"));
+    assert_eq!(
+        text(&output.stdout),
+        format!("person      {PERSON} (one more photo)\nname        Mara\ntags        Staff\n")
+    );
     let calls = calls(&fake);
     assert_eq!(calls[0].0, format!("POST /api/v1/faces/faceEnroll?personId={PERSON}&forceEnrollment=true"));
     assert!(calls.iter().all(|(line, _)| !line.starts_with("PUT")), "{calls:?}");

@@ -370,7 +370,7 @@ impl Delivery {
             let flow = self.flow.lock();
             (flow.breaker.state(), flow.breaker.until())
         };
-        metrics::gauge!("doorward_agent_breaker_state").set(state.number());
+        metrics::gauge!("doorward_agent_breaker_state").set(f64::from(state as u8));
         self.rooms.board.breaker(state, until);
     }
 

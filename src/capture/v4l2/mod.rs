@@ -27,6 +27,7 @@ use v4l::video::Capture;
 use v4l::video::capture::Parameters;
 use v4l::{Format, Fraction};
 
+pub use self::device::find as device_file;
 use self::mode::{Layout, Mode, asked_for, nearest};
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, stall_limit};
 use crate::config::{PixelFormat, V4l2Config};

@@ -107,11 +107,8 @@ fn parts(settings: &Settings, detector: &DetectorConfig, rights: &[Right], repor
         ("fields", "include_fields", identify.include_fields),
         ("addresses", "include_addresses", identify.include_addresses),
     ];
-    for ((part, key, wanted), right) in wanted.into_iter().zip(rights) {
+    for ((part, key, _), right) in wanted.into_iter().zip(rights).filter(|((.., wanted), _)| *wanted) {
         let check = format!("detector {}: {part}", detector.name);
-        if !wanted {
-            continue;
-        }
         if right.held {
             report.ok(check, format!("the account may read them (`identify.{key}`)"));
             continue;

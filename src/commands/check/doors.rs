@@ -177,17 +177,14 @@ fn rule_never_matches(loaded: &Loaded, detector: &DetectorConfig, rule: &RuleCon
     let tags = [&when.tags_any, &when.tags_all].iter().any(|tags| !tags.is_empty());
     let call = identify.call.as_str();
     let gone = |key: &str| format!("`identify.{key}` is false, so that answers come without");
+    let sure = when.min_confidence.is_some_and(|least| least > 0.0);
+    let (strange, scoreless) = (
+        "it is about the match with a person, and a stranger has none".to_owned(),
+        format!("`call = \"{call}\"` is answered without a match score"),
+    );
     let lacking = [
-        (
-            when.min_confidence.is_some_and(|least| least > 0.0) && !about_known,
-            "min_confidence",
-            "it is about the match with a person, and a stranger has none".to_owned(),
-        ),
-        (
-            when.min_confidence.is_some_and(|least| least > 0.0) && about_known && !published,
-            "min_confidence",
-            format!("`call = \"{call}\"` is answered without a match score"),
-        ),
+        (sure && !about_known, "min_confidence", strange),
+        (sure && about_known && !published, "min_confidence", scoreless),
         (!when.fields.is_empty() && !published, "fields", format!("`call = \"{call}\"` is answered without fields")),
         (!when.fields.is_empty() && published && !identify.include_fields, "fields", gone("include_fields")),
         (!when.names.is_empty() && published && !identify.include_names, "names", gone("include_names")),

@@ -1,7 +1,7 @@
 //! This machine: its camera devices and recordings, its folders, and the space on its disk.
 //!
-//! In: what the configuration names. Out: whether each is there and can be used, and else what to do. Nothing is opened
-//! or written.
+//! In: what the configuration names. Out: whether each is there and can be used, and else what to do. Nothing is
+//! written, and no camera is opened but to list those that are there when another one is meant.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -11,6 +11,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::report::Report;
+use crate::capture::device_file;
 use crate::config::{CameraConfig, DetectorConfig, Loaded, OutboxConfig};
 
 /// Less free space than this and the outbox cannot be trusted to take the next sighting.
@@ -19,14 +20,10 @@ const LEAST_FREE_BYTES: u64 = 64 << 20;
 pub fn camera(loaded: &Loaded, detector: &DetectorConfig, report: &mut Report) {
     let check = format!("detector {}: camera", detector.name);
     match &detector.camera {
-        CameraConfig::V4l2(camera) => {
-            let device = device_file(&camera.device);
-            let Some(problem) = device_problem(&device) else {
-                return report.ok(check, format!("{} is there", device.display()));
-            };
-            let problem = format!("{}: {problem}", device.display());
-            report.error(check, loaded.mistake(Some(&detector.name), "camera.device", problem));
-        }
+        CameraConfig::V4l2(camera) => match usable_device(&camera.device) {
+            Ok(device) => report.ok(check, format!("{} is there", device.display())),
+            Err(problem) => report.error(check, loaded.mistake(Some(&detector.name), "camera.device", problem)),
+        },
         CameraConfig::Stream(_) => report.ok(check, "a stream; it is not asked before running"),
         CameraConfig::Replay(replay) => {
             let path = replay.path.display();
@@ -89,23 +86,29 @@ fn nearest_existing(folder: &Path) -> Option<PathBuf> {
     start.ancestors().find(|path| path.symlink_metadata().is_ok()).map(Path::to_owned)
 }
 
-/// The device's file: `/dev/video2` for `2`, a link under /dev/v4l/by-id for a name.
-fn device_file(device: &str) -> PathBuf {
-    if device.contains('/') {
-        device.into()
-    } else if let Ok(index) = device.parse::<u32>() {
-        format!("/dev/video{index}").into()
-    } else {
-        Path::new("/dev/v4l/by-id").join(device)
+/// The device file of a camera, if it is one and this user may open it.
+fn usable_device(name: &str) -> Result<PathBuf, String> {
+    let device = device_file(name).map_err(|error| error.to_string())?;
+    let shown = device.display();
+    if !fs::metadata(&device).is_ok_and(|about| about.file_type().is_char_device()) {
+        return Err(format!("{shown}: this is not a camera device"));
     }
+    let allowed = access(&device, AccessFlags::R_OK | AccessFlags::W_OK);
+    allowed.map_err(|error| format!("{shown}: {error}; add the user doorward runs as to the group `video`"))?;
+    Ok(device)
 }
 
-fn device_problem(device: &Path) -> Option<String> {
-    match fs::metadata(device) {
-        Err(error) => Some(format!("{error}; is the camera plugged in? `ls /dev/v4l/by-id` shows those that are")),
-        Ok(about) if !about.file_type().is_char_device() => Some("this is not a camera device".into()),
-        Ok(_) => access(device, AccessFlags::R_OK | AccessFlags::W_OK)
-            .err()
-            .map(|error| format!("{error}; add the user doorward runs as to the group `video`")),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_device_that_is_there_is_taken_for_a_camera() {
+        // No camera, and yet a device that everybody may open.
+        assert_eq!(usable_device("/dev/null").unwrap(), Path::new("/dev/null"));
+        for (wrong, problem) in [("/proc/version", "not a camera device"), ("/dev/nothing", "there is no camera")] {
+            let found = usable_device(wrong).unwrap_err();
+            assert!(found.contains(problem), "{wrong}: {found}");
+        }
     }
 }

@@ -11,13 +11,15 @@ use crate::config::{Mistake, Place};
 use crate::terminal::ExitCode;
 
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Verdict {
     Ok,
     Warning,
     /// This machine is not ready.
     Error,
     /// The configuration is wrong.
+    #[strum(serialize = "error")]
     BadConfiguration,
 }
 
@@ -110,10 +112,6 @@ impl Report {
 
 impl Verdict {
     fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Error | Self::BadConfiguration => "error",
-        }
+        self.into()
     }
 }

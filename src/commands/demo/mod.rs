@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use engine::{self, Engine};
 use faces::detect::{self, Face, FaceDetector};
 use faces::models::{ModelStore, Role};
@@ -19,22 +19,22 @@ use faces::picture::Picture;
 use identities::Client;
 use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias};
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::walk::Walk;
 use super::CommandResult;
+use super::engine::loopback;
 use super::identities::give_tag;
 use super::replay::play;
 use crate::agent::{self, Event};
 use crate::cli::DemoArgs;
-use crate::config::{
-    ActionConfig, CameraConfig, DetectorConfig, DetectorName, IdentitiesConfig, JournalConfig, OutcomeKind, Pace,
-    ReplayConfig, RuleConfig, Settings, WebhookConfig, WhenConfig,
-};
-use crate::recognition::Answer;
+use crate::config::{self, Settings, Surroundings};
+use crate::recognition::{Answer, Recognition};
 use crate::terminal::{self, ExitCode};
+use crate::track::VisitId;
 use crate::visits::{ActionResult, VisitOutcome};
 
 /// The person the engine knows. The picture is NASA's portrait of her, in the public domain.
@@ -44,32 +44,40 @@ const STRANGERS: &str = "sample3";
 /// Frames nobody is in between two visitors: longer than a visit waits for a face that is gone.
 const GAP_FRAMES: u32 = 26;
 const WALK_FRAMES: u32 = 34;
-const DETECTOR: &str = "demo-door";
-const USER: &str = "demo-door";
+const ACCOUNT: &str = "demo-door";
 
 pub async fn run(args: DemoArgs) -> CommandResult {
-    let mut settings = Settings::default();
-    settings.log.filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
+    let scratch = tempfile::tempdir().context("cannot make a throw-away folder")?;
+    let ((engine, engine_url), (desk, desk_url)) = (loopback().await?, loopback().await?);
+    let password = Uuid::new_v4().to_string();
+    let settings = configure(
+        &scratch.path().join("config"),
+        [
+            ("SCRATCH", scratch.path().display().to_string()),
+            ("ENGINE", engine_url.clone()),
+            ("ACCOUNT", ACCOUNT.into()),
+            ("PASSWORD", password.clone()),
+            ("FRONT_DESK", format!("{desk_url}/visitors")),
+            ("DOORWARD__DETECTORS__DEMO_DOOR__CAMERA__LOOP", (!args.once).to_string()),
+        ],
+    )?;
     telemetry::start(&settings.log.options())?;
     let tell = Teller { json: args.json, started: Instant::now(), read: Cell::new(true) };
-    let scratch = tempfile::tempdir().context("cannot make a throw-away folder")?;
     let store = ModelStore::locate(None);
 
     tell.note("models", &models(&store)?);
     let stop = agent::stop_on_signal()?;
-    let engine = start_engine(scratch.path().join("engine"), &store, stop.child_token()).await?;
-    tell.note("engine", &format!("{} with an empty data folder", engine.url));
+    serve_engine(engine, scratch.path().join("engine"), &store, password.into(), stop.child_token()).await?;
+    tell.note("engine", &format!("{engine_url} with an empty data folder"));
     let photo = store.extra("astronaut").context("the demo's known person")?;
-    enroll(&engine, &photo).await?;
+    enroll(&settings, &photo).await?;
     tell.note("enrolled", &format!("{} {} with the tag {}, from one picture", KNOWN.0, KNOWN.1, KNOWN.2));
     let (folder, pictures) = (scratch.path().join("recording"), store.clone());
-    let frames = tokio::task::spawn_blocking(move || record(&pictures, &photo, &folder).map(|n| (n, folder)));
-    let (frames, folder) = frames.await??;
+    let frames = tokio::task::spawn_blocking(move || record(&pictures, &photo, &folder)).await??;
     let who = KNOWN.0;
     let text = format!("{frames} frames: {who} walks up, then a stranger, then {who} again, mirrored in dim light");
     tell.note("recorded", &text);
-    let desk = front_desk(stop.child_token()).await?;
-    configure(&mut settings, engine, scratch.path(), folder, desk, !args.once)?;
+    serve_front_desk(desk, stop.child_token());
 
     tell.note("watching", "press Ctrl-C to stop");
     let mut summary = Summary::default();
@@ -84,6 +92,16 @@ pub async fn run(args: DemoArgs) -> CommandResult {
     Ok(if summary.visits > 0 || !tell.read.get() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Writes the demo's configuration into a folder and reads it as any other, with these variables around it.
+fn configure<const N: usize>(folder: &Path, variables: [(&str, String); N]) -> Result<Settings> {
+    let (main, detectors) = (folder.join("doorward.toml"), folder.join("detectors"));
+    std::fs::create_dir_all(&detectors)?;
+    std::fs::write(&main, include_str!("doorward.toml"))?;
+    std::fs::write(detectors.join("demo-door.toml"), include_str!("demo-door.toml"))?;
+    let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+    Ok(config::load_in(Some(&main), &Surroundings { variables, credentials: None })?.settings)
+}
+
 /// Which models will be used.
 fn models(store: &ModelStore) -> Result<String> {
     let detector = store.choose(Role::Detector, "auto")?;
@@ -91,24 +109,27 @@ fn models(store: &ModelStore) -> Result<String> {
     Ok(format!("{} finds faces, {} tells them apart, from {}", detector.name, embedder.name, store.place()))
 }
 
-/// Serves the embedded engine on loopback; gives the way in.
-async fn start_engine(data: PathBuf, store: &ModelStore, stop: CancellationToken) -> Result<IdentitiesConfig> {
-    let password = SecretString::from(uuid::Uuid::new_v4().to_string());
-    let (store, given) = (store.clone(), password.clone());
+/// Serves the embedded engine, once it can be entered.
+async fn serve_engine(
+    listener: TcpListener,
+    data: PathBuf,
+    store: &ModelStore,
+    password: SecretString,
+    stop: CancellationToken,
+) -> Result<()> {
+    let store = store.clone();
     let opened = tokio::task::spawn_blocking(move || -> Result<Engine> {
         let engine = Engine::open(&data, &store, "auto")?;
-        engine.accounts().put(USER, "Administrator", &given)?;
+        engine.accounts().put(ACCOUNT, "Administrator", &password)?;
         Ok(engine)
     });
-    let engine = opened.await??;
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
-    let url = format!("http://{}", listener.local_addr()?).parse()?;
-    tokio::spawn(engine::serve(listener, engine, None, None, stop.cancelled_owned()));
-    Ok(IdentitiesConfig::new(url, USER, password))
+    tokio::spawn(engine::serve(listener, opened.await??, None, None, stop.cancelled_owned()));
+    Ok(())
 }
 
 /// Enrols the known person over HTTP, as anybody would.
-async fn enroll(engine: &IdentitiesConfig, photo: &Path) -> Result<()> {
+async fn enroll(settings: &Settings, photo: &Path) -> Result<()> {
+    let engine = settings.identities.as_ref().context("the demo's engine")?;
     let client = Client::new(&engine.client())?;
     let photo = tokio::fs::read(photo).await.with_context(|| format!("cannot read {}", photo.display()))?;
     let request = FaceEnrollRequest { face_image: Base64(photo.into()), photo_reference_id: None };
@@ -118,49 +139,11 @@ async fn enroll(engine: &IdentitiesConfig, photo: &Path) -> Result<()> {
     give_tag(&client, &person, Vec::new(), KNOWN.2, None).await.map(drop)
 }
 
-/// Opens an HTTP receiver for the webhook, which stands in for the reception's own system; gives its address.
-async fn front_desk(stop: CancellationToken) -> Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
-    let url = format!("http://{}/visitors", listener.local_addr()?);
+/// Answers the webhook, in the place of the reception's own system.
+fn serve_front_desk(listener: TcpListener, stop: CancellationToken) {
     let app = axum::Router::new().route("/visitors", axum::routing::post(|| async { "noted" }));
     let server = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
     tokio::spawn(async move { server.await });
-    Ok(url)
-}
-
-fn configure(
-    settings: &mut Settings,
-    engine: IdentitiesConfig,
-    scratch: &Path,
-    recording: PathBuf,
-    desk: String,
-    looped: bool,
-) -> Result<()> {
-    settings.state_dir = scratch.join("state");
-    settings.status.listen = None;
-    settings.identities = Some(engine);
-    settings.actions = BTreeMap::from([
-        ("journal".to_string(), ActionConfig::Journal(JournalConfig::new(scratch.join("visits.jsonl")))),
-        ("front-desk".to_string(), ActionConfig::Webhook(WebhookConfig::new(desk))),
-    ]);
-    let camera = ReplayConfig { path: recording, pace: Pace::Recorded, fps: Some(walk::FPS), looped, starts_at: None };
-    let name = DetectorName::new(DETECTOR).map_err(|error| anyhow!(error))?;
-    let mut detector = DetectorConfig::new(name, CameraConfig::Replay(camera));
-    let rule = |name: &str, when, action: &str| RuleConfig {
-        when,
-        cooldown_secs: Some(5),
-        ..RuleConfig::new(name, vec![action.into()])
-    };
-    detector.rules = vec![
-        rule("vip", WhenConfig { tags_any: vec![KNOWN.2.into()], ..WhenConfig::default() }, "front-desk"),
-        rule(
-            "everybody",
-            WhenConfig { outcome: vec![OutcomeKind::Known, OutcomeKind::Unknown], ..WhenConfig::default() },
-            "journal",
-        ),
-    ];
-    settings.detectors = vec![detector];
-    Ok(())
 }
 
 /// Makes the recording: a folder of pictures. Blocks.
@@ -218,7 +201,7 @@ struct Summary {
     recognised: u32,
     unknown: u32,
     actions: u32,
-    first_faces: BTreeMap<crate::track::VisitId, Instant>,
+    first_faces: BTreeMap<VisitId, Instant>,
     /// From a visit's first face to its first action's end.
     first_face_to_action: Vec<Duration>,
 }
@@ -265,126 +248,109 @@ struct Teller {
 
 impl Teller {
     fn note(&self, word: &str, text: &str) {
-        if self.json {
-            self.json(&json!({ "event": word, "text": text }));
-        } else {
-            self.line(word, text, "");
-        }
+        self.say(word, "", text, &json!({ "event": word, "text": text }));
     }
 
     fn event(&self, event: &Event) {
-        if self.json {
-            event_json(event).iter().for_each(|line| self.json(line));
-            return;
-        }
         match event {
             Event::Sent { sent, .. } => {
                 let which = if sent.number == 1 { "first" } else { "better" };
                 let (visit, quality) = (short(&sent.visit), sent.shot.quality.total);
-                self.line("sent", &format!("{which} shot of visit {visit}, quality {quality:.2}"), "");
+                let json = json!({
+                    "event": "sent",
+                    "visit": sent.visit.to_string(),
+                    "detector": sent.detector,
+                    "shot": sent.number,
+                    "quality": quality,
+                });
+                self.say("sent", "", &format!("{which} shot of visit {visit}, quality {quality:.2}"), &json);
             }
-            Event::Answered(answered) => match &answered.recognition.answer {
-                Answer::Known(known) => {
-                    let name = known.person.name.as_deref().unwrap_or(&known.person.id);
-                    let tags: Vec<_> = known.tags.iter().map(|tag| tag.name.as_str()).collect();
-                    let sure =
-                        known.match_confidence.map(|sure| format!(", match score {sure:.2}")).unwrap_or_default();
-                    self.line("known", &format!("{name} [{}]{sure}", tags.join(", ")), "32");
-                }
-                Answer::Unknown { .. } => self.line("unknown", "the engine knows nobody with this face", "33"),
-                other => self.line("answer", &format!("{other:?}"), "33"),
-            },
+            Event::Answered(answered) => self.answer(&answered.recognition),
             Event::Acted { request, outcome, .. } => {
-                let end = if outcome.result == ActionResult::Done { "done" } else { "not done" };
-                self.line("action", &format!("rule {}: {} {end}", request.rule, outcome.action), "36");
+                let (rule, action, done) = (&request.rule, &outcome.action, outcome.result == ActionResult::Done);
+                let json = json!({
+                    "event": "acted",
+                    "visit": request.visit.to_string(),
+                    "rule": rule,
+                    "action": action,
+                    "done": done,
+                });
+                let end = if done { "done" } else { "not done" };
+                self.say("action", "36", &format!("rule {rule}: {action} {end}"), &json);
+            }
+            // To people, what the others say is enough.
+            Event::Presence(news) if self.json => {
+                let present: Vec<_> = news.present.iter().map(|stay| stay.person().unwrap_or("unknown")).collect();
+                let json = json!({ "event": "presence", "detector": news.detector, "present": present });
+                self.say("present", "", "", &json);
             }
             Event::Closed(visit) => {
-                let seconds = (visit.last_seen - visit.first_seen).as_seconds_f32();
-                let text = format!("visit {} after {seconds:.1} s: {}", short(&visit.id), visit.outcome.label());
-                self.line("left", &text, "");
+                let (seconds, outcome) = ((visit.last_seen - visit.first_seen).as_seconds_f32(), visit.outcome.label());
+                let json = json!({ "event": "closed", "visit": visit.id.to_string(), "outcome": outcome });
+                let text = format!("visit {} after {seconds:.1} s: {outcome}", short(&visit.id));
+                self.say("left", "", &text, &json);
             }
-            // What they show has been said by then.
             _ => {}
         }
     }
 
+    fn answer(&self, recognition: &Recognition) {
+        let known = recognition.answer.known();
+        let name = known.and_then(|known| known.person.name.as_deref());
+        let tags: Vec<_> = known.iter().flat_map(|known| &known.tags).map(|tag| tag.name.as_str()).collect();
+        let sure = recognition.answer.match_confidence();
+        let (word, colour, text) = match &recognition.answer {
+            Answer::Known(known) => {
+                let sure = sure.map(|sure| format!(", match score {sure:.2}")).unwrap_or_default();
+                let text = format!("{} [{}]{sure}", name.unwrap_or(&known.person.id), tags.join(", "));
+                ("known", "32", text)
+            }
+            Answer::Unknown { .. } => ("unknown", "33", "the engine knows nobody with this face".to_owned()),
+            other => ("answer", "33", format!("{other:?}")),
+        };
+        let json = json!({
+            "event": "recognised",
+            "visit": recognition.visit.to_string(),
+            "outcome": recognition.answer.kind(),
+            "person": name,
+            "tags": tags,
+            "match_confidence": sure,
+        });
+        self.say(word, colour, &text, &json);
+    }
+
     fn summary(&self, summary: &Summary) {
         let (p50, max) = summary.times();
-        if self.json {
-            let line = json!({ "summary": {
-                "visits": summary.visits,
-                "recognised": summary.recognised,
-                "unknown": summary.unknown,
-                "actions": summary.actions,
-                "first_face_to_action_ms": { "p50": p50, "max": max },
-            }});
-            self.json(&line);
-            return;
-        }
-        let [p50, max] = [p50, max].map(|time| time.map_or("none".to_string(), |ms| format!("{ms} ms")));
         let Summary { visits, recognised, unknown, actions, .. } = summary;
+        let json = json!({ "summary": {
+            "visits": visits,
+            "recognised": recognised,
+            "unknown": unknown,
+            "actions": actions,
+            "first_face_to_action_ms": { "p50": p50, "max": max },
+        }});
+        let [p50, max] = [p50, max].map(|time| time.map_or("none".to_string(), |ms| format!("{ms} ms")));
         let times = format!("first face to action p50 {p50}, max {max}");
         let text =
             format!("{visits} visits: {recognised} recognised, {unknown} unknown; {actions} actions fired; {times}");
-        self.line("summary", &text, "1");
+        self.say("summary", "1", &text, &json);
     }
 
-    fn line(&self, word: &str, text: &str, colour: &str) {
+    /// One thing that happened: a line for people, its word in a colour, or one of JSON.
+    fn say(&self, word: &str, colour: &str, text: &str, json: &Value) {
         let seconds = self.started.elapsed().as_secs_f32();
         let (before, word, after) = (format!("{seconds:6.1} s  "), format!("{word:<9}"), format!(" {text}"));
-        let told = if colour.is_empty() || !std::io::stdout().is_terminal() {
+        let told = if self.json {
+            terminal::tell(&json.to_string())
+        } else if colour.is_empty() || !std::io::stdout().is_terminal() {
             terminal::tell(&[before, word, after].concat())
         } else {
             terminal::coloured(&before, colour, &word, &after)
         };
         self.read.set(told && self.read.get());
     }
-
-    fn json(&self, line: &serde_json::Value) {
-        self.read.set(terminal::tell(&line.to_string()) && self.read.get());
-    }
 }
 
-fn short(visit: &crate::track::VisitId) -> String {
+fn short(visit: &VisitId) -> String {
     visit.to_string().chars().skip(24).collect()
-}
-
-/// What programs are told; `None` for what is only of use inside.
-fn event_json(event: &Event) -> Option<serde_json::Value> {
-    Some(match event {
-        Event::Sent { sent, .. } => json!({
-            "event": "sent",
-            "visit": sent.visit.to_string(),
-            "detector": sent.detector,
-            "shot": sent.number,
-            "quality": sent.shot.quality.total,
-        }),
-        Event::Answered(answered) => {
-            let recognition = &answered.recognition;
-            let known = recognition.answer.known();
-            json!({
-                "event": "recognised",
-                "visit": recognition.visit.to_string(),
-                "outcome": recognition.answer.kind(),
-                "person": known.and_then(|known| known.person.name.as_ref()),
-                "tags": known.map_or(Vec::new(), |known| known.tags.iter().map(|tag| &tag.name).collect()),
-                "match_confidence": recognition.answer.match_confidence(),
-            })
-        }
-        Event::Acted { request, outcome, .. } => json!({
-            "event": "acted",
-            "visit": request.visit.to_string(),
-            "rule": request.rule,
-            "action": outcome.action,
-            "done": outcome.result == ActionResult::Done,
-        }),
-        Event::Presence(news) => {
-            let present: Vec<_> = news.present.iter().map(|stay| stay.person().unwrap_or("unknown")).collect();
-            json!({ "event": "presence", "detector": news.detector, "present": present })
-        }
-        Event::Closed(visit) => {
-            json!({ "event": "closed", "visit": visit.id.to_string(), "outcome": visit.outcome.label() })
-        }
-        _ => return None,
-    })
 }

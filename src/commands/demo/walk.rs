@@ -10,8 +10,6 @@ use faces::picture::{Border, Interpolation, Picture, PictureError};
 /// The recording's frames.
 pub const WIDTH: u32 = 640;
 pub const HEIGHT: u32 = 480;
-/// Frames per second of the recording.
-pub const FPS: f64 = 10.0;
 
 /// One visitor and the way they come.
 #[derive(Clone, Copy)]
@@ -72,30 +70,17 @@ impl Walk<'_> {
             [f64::from(flip * sin), f64::from(cos), f64::from(target.1 - flip * sin * centre.x - cos * centre.y)],
         ];
         let visitor = self.picture.warped(&matrix, WIDTH, HEIGHT, Border::Black)?;
-        let outline = Picture::filled(self.picture.width(), self.picture.height(), [255; 3]).warped(
-            &matrix,
-            WIDTH,
-            HEIGHT,
-            Border::Black,
-        )?;
-        let visitor = if self.blur > 1.0 {
-            let (w, h) = ((WIDTH as f32 / self.blur) as u32, (HEIGHT as f32 / self.blur) as u32);
-            visitor.resized(w, h, Interpolation::Area)?.resized(WIDTH, HEIGHT, Interpolation::Linear)?
-        } else {
-            visitor
-        };
-        let bgr = visitor
-            .bgr()
-            .iter()
-            .zip(outline.bgr())
-            .zip(background.bgr())
-            .map(|((&front, &cover), &back)| {
-                let lit = (f32::from(front) * self.light).min(255.0);
-                let cover = f32::from(cover) / 255.0;
-                (lit * cover + f32::from(back) * (1.0 - cover)).round() as u8
-            })
-            .collect();
-        Picture::new(WIDTH, HEIGHT, bgr)
+        let white = Picture::filled(self.picture.width(), self.picture.height(), [255; 3]);
+        let outline = white.warped(&matrix, WIDTH, HEIGHT, Border::Black)?;
+        let [w, h] = [WIDTH, HEIGHT].map(|side| (side as f32 / self.blur) as u32);
+        let visitor = visitor.resized(w, h, Interpolation::Area)?.resized(WIDTH, HEIGHT, Interpolation::Linear)?;
+        let pixels = visitor.bgr().iter().zip(outline.bgr()).zip(background.bgr());
+        let mixed = pixels.map(|((&front, &cover), &back)| {
+            let lit = (f32::from(front) * self.light).min(255.0);
+            let cover = f32::from(cover) / 255.0;
+            (lit * cover + f32::from(back) * (1.0 - cover)).round() as u8
+        });
+        Picture::new(WIDTH, HEIGHT, mixed.collect())
     }
 }
 

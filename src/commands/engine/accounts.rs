@@ -5,24 +5,24 @@ use engine::Accounts;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::cli::{EngineFolder, EngineRoleCommand, EngineUserCommand, NewPassword};
+use crate::cli::{EngineFolder, EngineRoleCommand, EngineUser, EngineUserCommand, NewPassword};
 use crate::commands::{CommandResult, password, print_line, table};
 use crate::terminal::ExitCode;
 
 pub fn user(command: EngineUserCommand) -> CommandResult {
     match command {
-        EngineUserCommand::Add { folder, username, role, password } => {
+        EngineUserCommand::Add { user: EngineUser { folder, username }, role, password } => {
             let password = new_password(&password, &username)?;
             Accounts::open(&folder.data)?.put(&username, &role, &password)?;
         }
-        EngineUserCommand::Password { folder, username, password } => {
+        EngineUserCommand::Password { user: EngineUser { folder, username }, password } => {
             let password = new_password(&password, &username)?;
             Accounts::open(&folder.data)?.set_password(&username, &password)?;
         }
-        EngineUserCommand::Role { folder, username, role } => {
-            Accounts::open(&folder.data)?.set_role(&username, &role)?;
+        EngineUserCommand::Role { user, role } => {
+            Accounts::open(&user.folder.data)?.set_role(&user.username, &role)?;
         }
-        EngineUserCommand::Remove { folder, username } => Accounts::open(&folder.data)?.remove(&username)?,
+        EngineUserCommand::Remove(user) => Accounts::open(&user.folder.data)?.remove(&user.username)?,
         EngineUserCommand::List { folder, json } => {
             let columns = ["user", "role", "since"];
             return list(json, Accounts::open(&folder.data)?.users()?, columns, |user| {

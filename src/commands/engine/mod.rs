@@ -6,6 +6,9 @@ mod accounts;
 mod serve;
 mod transfer;
 
+use anyhow::Context;
+use tokio::net::TcpListener;
+
 use crate::cli::EngineCommand;
 use crate::commands::CommandResult;
 
@@ -18,4 +21,11 @@ pub async fn run(command: EngineCommand) -> CommandResult {
         EngineCommand::Role(command) => accounts::role(command),
         EngineCommand::Audit { folder, last, json } => accounts::audit(&folder, last, json),
     }
+}
+
+/// A free port of this machine, and its address.
+pub(super) async fn loopback() -> anyhow::Result<(TcpListener, String)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on this machine")?;
+    let url = format!("http://{}", listener.local_addr().context("cannot tell the port")?);
+    Ok((listener, url))
 }

@@ -10,7 +10,6 @@ use chrono::Utc;
 use engine::{self, Engine};
 use faces::models::ModelStore;
 use identities::Client;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::EngineImportArgs;
@@ -39,8 +38,7 @@ pub async fn import(args: EngineImportArgs) -> CommandResult {
             .context("a folder that is being served is imported into with `doorward identities import --url …`"),
         other => other.into(),
     })?;
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on this machine")?;
-    let url = format!("http://{}", listener.local_addr().context("cannot tell the port")?);
+    let (listener, url) = super::loopback().await?;
     let guest = engine.accounts().guest()?;
     let url = url.parse().context("the address of this machine makes no URL")?;
     let client = Client::new(&IdentitiesConfig::new(url, guest.username, guest.password.clone()).client())?;

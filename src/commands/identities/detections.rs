@@ -10,40 +10,39 @@ use serde_json::json;
 
 use super::access;
 use super::faces::score;
-use crate::cli::{Asked, DetectionsCommand};
+use crate::cli::{DetectionsArgs, Sighted};
 use crate::commands::{CommandResult, print_line, table};
 use crate::terminal::ExitCode;
 
 /// Records fetched at once, each with its picture.
 const PAGE: u32 = 20;
 
-pub async fn run(Asked { command, asking }: Asked<DetectionsCommand>) -> CommandResult {
-    let (DetectionsCommand::Person { range, .. } | DetectionsCommand::Face { range, .. }) = &command;
-    let client = access::connect(&asking.access)?;
-    let limit = if range.limit == 0 { usize::MAX } else { range.limit };
+pub async fn run(args: DetectionsArgs) -> CommandResult {
+    let client = access::connect(&args.asking.access)?;
+    let limit = if args.limit == 0 { usize::MAX } else { args.limit };
     let query = DetectionsQuery {
         skip: 0,
         take: u32::try_from(limit).map_or(PAGE, |limit| limit.min(PAGE)),
-        epoch_start_ms: range.since.map(|time| time.timestamp_millis()),
-        epoch_end_ms: range.until.map(|time| time.timestamp_millis()),
-        date_ascending: range.oldest_first,
+        epoch_start_ms: args.since.map(|time| time.timestamp_millis()),
+        epoch_end_ms: args.until.map(|time| time.timestamp_millis()),
+        date_ascending: args.oldest_first,
     };
-    let detections = match &command {
-        DetectionsCommand::Person { person, .. } => client.person_detections(person, query).left_stream(),
-        DetectionsCommand::Face { face, .. } => client.face_detections(face, query).right_stream(),
+    let detections = match args.of {
+        Sighted::Person => client.person_detections(&args.id, query).left_stream(),
+        Sighted::Face => client.face_detections(&args.id, query).right_stream(),
     };
-    if let Some(folder) = &range.images {
+    if let Some(folder) = &args.images {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     let mut detections = pin!(detections.take(limit));
     let mut rows = Vec::new();
     let mut numbers = 1..;
     while let Some((detection, number)) = detections.try_next().await?.zip(numbers.next()) {
-        let picture = match (&range.images, &detection.image) {
+        let picture = match (&args.images, &detection.image) {
             (Some(folder), Some(image)) => Some(save(folder, number, &detection, &image.0)?),
             _ => None,
         };
-        if asking.json {
+        if args.asking.json {
             let line = json!({
                 "dateTimeUtc": table::time(detection.date_time_utc), "detector": detection.detector,
                 "confidence": detection.confidence, "timeZone": detection.time_zone,
@@ -60,7 +59,7 @@ pub async fn run(Asked { command, asking }: Asked<DetectionsCommand>) -> Command
             picture.unwrap_or_else(|| if detection.image.is_some() { "yes" } else { "none" }.into()),
         ]);
     }
-    if !asking.json {
+    if !args.asking.json {
         table::print(["time (UTC)", "detector", "face confidence", "time zone", "picture"], rows, "none");
     }
     Ok(ExitCode::SUCCESS)

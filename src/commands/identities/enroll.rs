@@ -3,23 +3,12 @@
 use anyhow::{Context, anyhow};
 use identities::wire::{Base64, FaceEnrollQuery, FaceEnrollRequest, PersonAlias};
 use identities::{Client, ClientError};
-use serde::Serialize;
+use serde_json::json;
 
 use super::people::{give_tag, new_id};
 use super::{access, photo};
 use crate::cli::EnrollArgs;
-use crate::commands::{CommandResult, print_either, print_line};
-
-/// What `enroll` did.
-#[derive(Serialize)]
-struct Enrolled {
-    person_id: String,
-    /// A new person, not another photo of a known one.
-    new: bool,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    tags: Vec<String>,
-}
+use crate::commands::{CommandResult, print_either, table};
 
 pub async fn run(args: EnrollArgs) -> CommandResult {
     let photo = photo::read(&args.photo)?;
@@ -33,14 +22,15 @@ pub async fn run(args: EnrollArgs) -> CommandResult {
         let photo = args.photo.display();
         format!("{photo} is enrolled as person {person}, but what else was asked for was not done")
     })?;
-    let done = Enrolled {
-        person_id: person,
-        new: args.person_id.is_none(),
-        first_name: args.first_name,
-        last_name: args.last_name,
-        tags: args.tag,
-    };
-    print_either(args.asking.json, &done, || print(&done))
+    let EnrollArgs { first_name, last_name, tag, asking, .. } = &args;
+    let new = args.person_id.is_none();
+    let done =
+        json!({ "person_id": person, "new": new, "first_name": first_name, "last_name": last_name, "tags": tag });
+    print_either(asking.json, &done, || {
+        table::line("person", &format!("{person}{}", if new { "" } else { " (one more photo)" }));
+        table::line("name", &table::joined([first_name, last_name], " "));
+        table::line("tags", &tag.join(", "));
+    })
 }
 
 /// Names and tags. What a known person has already is not given twice.
@@ -64,17 +54,6 @@ async fn describe(client: &Client, person: &str, args: &EnrollArgs) -> anyhow::R
         given.with_context(|| format!("the tag `{name}` was not set"))?;
     }
     Ok(())
-}
-
-fn print(done: &Enrolled) {
-    print_line(&format!("person  {}{}", done.person_id, if done.new { "" } else { " (one more photo)" }));
-    let name: Vec<_> = [&done.first_name, &done.last_name].into_iter().flatten().map(String::as_str).collect();
-    if !name.is_empty() {
-        print_line(&format!("name    {}", name.join(" ")));
-    }
-    if !done.tags.is_empty() {
-        print_line(&format!("tags    {}", done.tags.join(", ")));
-    }
 }
 
 /// What to do about a photo the engine would not take.

@@ -19,16 +19,12 @@ use crate::terminal::ExitCode;
 type Target = Box<dyn AsyncWrite + Unpin + Send>;
 
 pub async fn photo(Asked { command, asking }: Asked<PhotoCommand>) -> CommandResult {
-    match command {
-        PhotoCommand::Enrollment { face, output } => {
-            let photo = async |client: Client, to: &mut Target| client.enrollment_photo(&face, to).await;
-            download(photo, &output, &asking).await
-        }
-        PhotoCommand::Detection { face, detection, output } => {
-            let photo = async |client: Client, to: &mut Target| client.detection_photo(&face, &detection, to).await;
-            download(photo, &output, &asking).await
-        }
-    }
+    let (PhotoCommand::Enrollment { output, .. } | PhotoCommand::Detection { output, .. }) = &command;
+    let photo = async |client: Client, to: &mut Target| match &command {
+        PhotoCommand::Enrollment { face, .. } => client.enrollment_photo(face, to).await,
+        PhotoCommand::Detection { face, detection, .. } => client.detection_photo(face, detection, to).await,
+    };
+    download(photo, output, &asking).await
 }
 
 pub async fn document(Asked { command, asking }: Asked<DocumentCommand>) -> CommandResult {

@@ -33,7 +33,7 @@ pub async fn run(command: IdentitiesCommand) -> CommandResult {
         IdentitiesCommand::Person(command) => people::run(command).await,
         IdentitiesCommand::Search(args) => people::search(args).await,
         IdentitiesCommand::Tags(command) => tags::run(command).await,
-        IdentitiesCommand::Detections(command) => detections::run(command).await,
+        IdentitiesCommand::Detections(args) => detections::run(args).await,
         IdentitiesCommand::Photo(command) => files::photo(command).await,
         IdentitiesCommand::Document(command) => files::document(command).await,
         IdentitiesCommand::Trust(args) => trust::run(args).await,

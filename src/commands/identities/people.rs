@@ -84,7 +84,7 @@ pub async fn search(args: SearchArgs) -> CommandResult {
 
 /// What was stored, as JSON, or that it was.
 fn done(stored: &impl Serialize, told: &str, asking: &Asking) -> CommandResult {
-    print_either(asking.json, stored, || print_line(&table::plain(told)))
+    print_either(asking.json, stored, || print_line(told))
 }
 
 /// The id of a part of a record that is new.
@@ -139,16 +139,13 @@ async fn take_tag(client: &Client, person: &str, name: &str) -> Result<bool, Cli
 
 fn show(person: &IdentityPersonItem) {
     table::line("person", &person.person_id);
-    for alias in &person.aliases {
-        table::line("name", &full_name(alias));
-    }
+    person.aliases.iter().for_each(|alias| table::line("name", &full_name(alias)));
     for tag in &person.tags {
         let ends = tag.expires.map(|expires| format!(", until {}", table::time(expires))).unwrap_or_default();
         table::line("tag", &format!("{}{ends}", tag.name().unwrap_or(&tag.tag_id)));
     }
-    for field in &person.entity_fields {
-        table::line("field", &format!("{} = {}", field.name, value(field)));
-    }
+    let field = |field: &EntityField| format!("{} = {}", field.name, value(field));
+    person.entity_fields.iter().for_each(|one| table::line("field", &field(one)));
     for address in &person.addresses {
         let parts =
             [&address.street, &address.street2, &address.postal_code, &address.city, &address.state, &address.country];

@@ -5,7 +5,7 @@ use identities::trust::{self, Presented};
 use serde_json::json;
 
 use crate::cli::TrustArgs;
-use crate::commands::{CommandResult, print_either, print_line};
+use crate::commands::{CommandResult, print_either, print_lines, table};
 
 pub async fn run(args: TrustArgs) -> CommandResult {
     let (host, port) = match (args.url.scheme(), args.url.host_str(), args.url.port_or_known_default()) {
@@ -20,12 +20,10 @@ pub async fn run(args: TrustArgs) -> CommandResult {
         Some(file) => format!("{}", file.display()),
         None => "system roots".into(),
     };
-    print_either(args.json, &as_json(&shown, &authorities), || {
-        as_text(&shown, &authorities, args.ca_file.is_some()).iter().for_each(|line| print_line(line));
-    })
+    print_either(args.json, &as_json(&shown, &authorities), || tell(&shown, &authorities, args.ca_file.is_some()))
 }
 
-fn as_text(shown: &Presented, authorities: &str, named: bool) -> Vec<String> {
+fn tell(shown: &Presented, authorities: &str, named: bool) {
     let day = |date: chrono::DateTime<chrono::Utc>| date.format("%Y-%m-%d %H:%M UTC");
     let itself = if shown.self_signed { " (itself)" } else { "" };
     let names = if shown.names.is_empty() { "none".into() } else { shown.names.join(", ") };
@@ -33,31 +31,24 @@ fn as_text(shown: &Presented, authorities: &str, named: bool) -> Vec<String> {
         None => format!("{authorities} accept it"),
         Some(why) => format!("{authorities} do not accept it: {why}"),
     };
-    let mut lines = vec![
-        format!("subject      {}", shown.subject),
-        format!("issuer       {}{itself}", shown.issuer),
-        format!("names        {names}"),
-        format!("valid        {} to {}", day(shown.not_before), day(shown.not_after)),
-        format!("key          {}", shown.key),
-        format!("certificate  SHA-256 {}", shown.fingerprint),
-        format!("public key   sha256//{}", shown.pin),
-        format!("trust        {accepted}"),
-        String::new(),
-    ];
-    let pin = format!("pin_sha256 = [\"{}\"]", shown.pin);
-    lines.extend(match &shown.refused {
-        None if named => vec!["Name that file as `ca_file` under [identities]. To believe this key alone:".into()],
-        None => vec!["Nothing needs to be configured. To believe this key alone:".into()],
-        Some(_) => vec![
-            "Anybody in between could have shown this. Compare it with what the server says of itself, for example"
-                .into(),
-            "with `openssl x509 -in CERTIFICATE -noout -fingerprint -sha256` there. If it is the same, put this under"
-                .into(),
-            "[identities]:".into(),
-        ],
-    });
-    lines.extend([String::new(), pin]);
-    lines
+    table::line("subject", &shown.subject);
+    table::line("issuer", &format!("{}{itself}", shown.issuer));
+    table::line("names", &names);
+    table::line("valid", &format!("{} to {}", day(shown.not_before), day(shown.not_after)));
+    table::line("key", &shown.key);
+    table::line("certificate", &format!("SHA-256 {}", shown.fingerprint));
+    table::line("public key", &format!("sha256//{}", shown.pin));
+    table::line("trust", &accepted);
+    let advice = match &shown.refused {
+        None if named => "Name that file as `ca_file` under [identities]. To believe this key alone:",
+        None => "Nothing needs to be configured. To believe this key alone:",
+        Some(_) => {
+            "Anybody in between could have shown this. Compare it with what the server says of itself, for example\n\
+             with `openssl x509 -in CERTIFICATE -noout -fingerprint -sha256` there. If it is the same, put this under\n\
+             [identities]:"
+        }
+    };
+    print_lines(&format!("\n{advice}\n\npin_sha256 = [\"{}\"]", shown.pin));
 }
 
 fn as_json(shown: &Presented, authorities: &str) -> serde_json::Value {

@@ -122,9 +122,8 @@ fn beyond_reach(
     if let Some(host) = settings.identities.as_ref().and_then(|identities| identities.url.host_str()) {
         beyond.push(format!("what the engine at {host} has stored: erase it there"));
     }
-    let is_journal = |action: &ActionConfig| matches!(action, ActionConfig::Journal(_));
-    let told: Vec<&str> =
-        settings.actions.iter().filter(|(_, a)| !is_journal(a)).map(|(name, _)| name.as_str()).collect();
+    let receivers = settings.actions.iter().filter(|(_, action)| !matches!(action, ActionConfig::Journal(_)));
+    let told: Vec<&str> = receivers.map(|(name, _)| name.as_str()).collect();
     if !told.is_empty() {
         beyond.push(format!("what the receivers of these actions were told: {}", told.join(", ")));
     }
@@ -155,30 +154,22 @@ impl Purged {
         for (path, events) in journals.iter().filter(|(_, events)| *events > 0) {
             print_line(&format!("erased     {events} events of {}", path.display()));
         }
-        for file in files {
-            print_line(&format!("erased     {}", file.display()));
-        }
-        for topic in &at_broker.cleared {
-            print_line(&format!("erased     {topic} at the MQTT broker"));
-        }
+        files.iter().for_each(|file| print_line(&format!("erased     {}", file.display())));
+        at_broker.cleared.iter().for_each(|topic| print_line(&format!("erased     {topic} at the MQTT broker")));
         let (marks, count, bytes) = (purge.marks(), searched.files, searched.bytes);
         let left = match searched.found.len() {
             0 => "none is left".into(),
             left => format!("they are still in {left}"),
         };
         print_line(&format!("searched   {count} files, {bytes} bytes, for {marks} marks of it: {left}"));
-        for file in &searched.found {
-            print_line(&format!("STILL IN   {}", file.display()));
-        }
+        searched.found.iter().for_each(|file| print_line(&format!("STILL IN   {}", file.display())));
         for (file, error) in &searched.unread {
             print_line(&format!("NOT READ   {}: {error}", file.display()));
         }
         for left in &at_broker.left {
             print_line(&format!("STILL AT   the MQTT broker {} may be {}: {}", left.broker, left.topic, left.why));
         }
-        for what in beyond {
-            print_line(&format!("not erased {what}"));
-        }
+        beyond.iter().for_each(|what| print_line(&format!("not erased {what}")));
     }
 
     fn to_json(&self) -> Value {

@@ -74,7 +74,7 @@ pub async fn people(
     if let Some(file) = &what.report {
         report.write(file)?;
     }
-    report.print(what.json);
+    report.print(what.json)?;
     if let Some(error) = report.stop {
         return Err(error.context("the import stopped before its end; run it again, and it goes on from there"));
     }
@@ -82,7 +82,7 @@ pub async fn people(
 }
 
 async fn import(client: Client, plan: &Plan, what: &ImportedPeople, report: &mut Report) -> anyhow::Result<()> {
-    let cut = Cut::default();
+    let cut = Cut::new(client.backoff());
     let (stop, stopped) = (agent::stop_on_signal()?, cut.clone());
     tokio::spawn(async move {
         stop.cancelled().await;
@@ -121,7 +121,7 @@ async fn define_tags(client: &Client, plan: &Plan, cut: &Cut) -> Result<BTreeMap
     // A definition before a carrier's spelling: the first of a word counts.
     for wanted in plan.tags.iter().cloned().chain(carried) {
         if let Entry::Vacant(entry) = ids.entry(text::folded(&wanted.tag_name)) {
-            entry.insert(cut.patiently(client, async || client.ensure_tag(&wanted).await).await?);
+            entry.insert(cut.patiently(async || client.ensure_tag(&wanted).await).await?);
         }
     }
     Ok(ids)

@@ -171,8 +171,7 @@ impl Importer {
     /// Whose a photo is that the engine has: it is shown to the engine again.
     async fn owner(&self, photo: &Photo, known: &CheckImageReferenceResponse) -> anyhow::Result<Owner> {
         let picture = read(photo).await?;
-        let faces =
-            self.cut.patiently(&self.client, async || self.client.face_detect(picture.clone()).await).await?.detections;
+        let faces = self.cut.patiently(async || self.client.face_detect(picture.clone()).await).await?.detections;
         let enrolled = faces.iter().find(|face| known.face_id.as_ref() == Some(&face.face_id));
         let certain = enrolled.is_some_and(|face| face.person_id.is_some());
         let mut people = faces.iter().filter_map(|face| face.person_id.as_ref());
@@ -189,12 +188,11 @@ impl Importer {
     /// The only person the engine knows in a photo, if they are called as the source has it.
     async fn namesake(&self, photo: &Photo, wanted: &Planned) -> anyhow::Result<Option<String>> {
         let picture = read(photo).await?;
-        let faces =
-            match self.cut.patiently(&self.client, async || self.client.face_detect(picture.clone()).await).await {
-                Ok(found) => found.detections,
-                Err(error) if is_of_one(&error) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            };
+        let faces = match self.cut.patiently(async || self.client.face_detect(picture.clone()).await).await {
+            Ok(found) => found.detections,
+            Err(error) if is_of_one(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         let mut people = faces.into_iter().filter_map(|face| face.person_id);
         let (Some(id), None) = (people.next(), people.next()) else { return Ok(None) };
         let known = self.person(&id).await?;
@@ -207,7 +205,7 @@ impl Importer {
         let picture = read(photo).await?;
         let request = FaceEnrollRequest { face_image: picture, photo_reference_id: Some(photo.reference.clone()) };
         let mut tried = false;
-        let enrolled = self.cut.patiently(&self.client, async || {
+        let enrolled = self.cut.patiently(async || {
             // A try that failed may have been heard all the same.
             let again = std::mem::replace(&mut tried, true);
             if again && self.client.check_image_reference(&photo.reference).await?.exists {
@@ -223,11 +221,11 @@ impl Importer {
     }
 
     async fn known(&self, photo: &Photo) -> Result<CheckImageReferenceResponse, ClientError> {
-        self.cut.patiently(&self.client, async || self.client.check_image_reference(&photo.reference).await).await
+        self.cut.patiently(async || self.client.check_image_reference(&photo.reference).await).await
     }
 
     async fn person(&self, id: &str) -> Result<IdentityPersonItem, ClientError> {
-        self.cut.patiently(&self.client, async || self.client.person(id).await).await
+        self.cut.patiently(async || self.client.person(id).await).await
     }
 }
 

@@ -35,16 +35,16 @@ impl Record<'_> {
         for alias in record.aliases.iter().filter(|alias| !share_a_name(&self.stored.aliases, slice::from_ref(alias))) {
             let alias = PersonAlias { person_alias_id: None, ..alias.clone() };
             let alias = PersonAlias { person_alias_id: Some(self.part_id("alias", &alias)), ..alias };
-            self.again(async || self.client.put_alias(self.id(), &alias).await).await?;
+            self.cut.patiently(async || self.client.put_alias(self.id(), &alias).await).await?;
         }
         for tag in &record.tags {
             if let Some(tag) = self.tag(&tag.name, tag.expires) {
-                self.again(async || self.client.put_person_tag(self.id(), &tag).await).await?;
+                self.cut.patiently(async || self.client.put_person_tag(self.id(), &tag).await).await?;
             }
         }
         for field in &record.entity_fields {
             if let Some(field) = self.field(field) {
-                self.again(async || self.client.put_entity_field(self.id(), &field).await).await?;
+                self.cut.patiently(async || self.client.put_entity_field(self.id(), &field).await).await?;
             }
         }
         for address in &record.addresses {
@@ -53,7 +53,7 @@ impl Record<'_> {
             if !self.stored.addresses.iter().any(|known| bare(known) == address) {
                 let id = self.part_id("address", &address);
                 let address = PersonAddress { person_address_id: Some(id), ..address };
-                self.again(async || self.client.put_address(self.id(), &address).await).await?;
+                self.cut.patiently(async || self.client.put_address(self.id(), &address).await).await?;
             }
         }
         for note in &record.notes {
@@ -61,7 +61,7 @@ impl Record<'_> {
             if !self.stored.notes.iter().any(same) {
                 let id = self.part_id("note", &(&note.summary, &note.body));
                 let note = PersonNote { note_id: Some(id), ..note.clone() };
-                self.again(async || self.client.put_note(self.id(), &note).await).await?;
+                self.cut.patiently(async || self.client.put_note(self.id(), &note).await).await?;
             }
         }
         for document in &record.documents {
@@ -103,18 +103,13 @@ impl Record<'_> {
     }
 
     async fn document(&self, wanted: &Planned, document: &DocumentFile) -> Result<(), ClientError> {
-        let there = self
-            .again(async || {
-                let mut nowhere = tokio::io::sink();
-                match self.client.download_document(self.id(), &document.public_id, &mut nowhere).await {
-                    Ok(_) => Ok(true),
-                    Err(ClientError::NotFound { .. }) => Ok(false),
-                    Err(error) => Err(error),
-                }
-            })
-            .await?;
-        if there {
-            return Ok(());
+        let mut nowhere = tokio::io::sink();
+        let (id, public_id) = (self.id(), &document.public_id);
+        let found = self.cut.patiently(async || self.client.download_document(id, public_id, &mut nowhere).await);
+        match found.await {
+            Ok(_) => return Ok(()),
+            Err(ClientError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
         }
         let upload = DocumentUpload {
             file: wanted.folder.join(&document.file),
@@ -125,11 +120,7 @@ impl Record<'_> {
             media_type: document.media_type.clone(),
         };
         // With an id of its own it takes its own place when it is sent again.
-        self.again(async || self.client.upload_document(&upload).await).await
-    }
-
-    async fn again<T>(&self, call: impl AsyncFnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
-        self.cut.patiently(self.client, call).await
+        self.cut.patiently(async || self.client.upload_document(&upload).await).await
     }
 
     fn id(&self) -> &str {

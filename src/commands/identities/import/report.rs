@@ -3,6 +3,7 @@
 //! In: the plan's flaws, then one outcome per person. Out: counts, and a row for each photo. A file holds names: it is
 //! readable by its owner alone.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -12,34 +13,36 @@ use serde::Serialize;
 
 use super::person::{Fate, Outcome};
 use super::source::{Flaw, Plan, Planned};
-use crate::commands::{print_line, table};
+use crate::commands::{print_json, print_line, table};
 
 /// So many failures are printed; the report file has all.
 const PRINTED: usize = 50;
 
+/// How people end: as the counts call it, and as people read it.
+const PEOPLE: [(&str, &str); 4] = [
+    ("people_new", "new"),
+    ("people_known", "known before"),
+    ("people_failed", "not complete"),
+    ("people_not_reached", "not reached"),
+];
+/// How photos end, the same; what follows the first word is the result of a photo's row.
+const PHOTOS: [(&str, &str); 5] = [
+    ("photos_enrolled", "enrolled"),
+    ("photos_present", "there before"),
+    ("photos_rejected", "turned down"),
+    // The same picture twice for one person: in once.
+    ("photos_repeated", "there twice"),
+    ("photos_not_reached", "not reached"),
+];
+
 #[derive(Default)]
 pub struct Report {
-    counts: Counts,
+    /// `people`, `photos`, and of both how many ended how.
+    counts: BTreeMap<&'static str, usize>,
     rows: Vec<Row>,
     /// Why everything stopped before its end.
     pub stop: Option<anyhow::Error>,
     pub dry_run: bool,
-}
-
-#[derive(Default, Serialize)]
-struct Counts {
-    people: usize,
-    people_new: usize,
-    people_known: usize,
-    people_failed: usize,
-    people_not_reached: usize,
-    photos: usize,
-    photos_enrolled: usize,
-    photos_present: usize,
-    photos_rejected: usize,
-    /// The same picture twice for one person: in once.
-    photos_repeated: usize,
-    photos_not_reached: usize,
 }
 
 /// A photo, or a person as a whole where `photo` is empty.
@@ -48,31 +51,32 @@ struct Row {
     person: String,
     person_id: Option<String>,
     photo: String,
-    result: &'static str,
+    result: String,
     reason: String,
 }
 
 impl Report {
     pub fn new(plan: &Plan) -> Self {
         let mut report = Self::default();
-        report.counts.people = plan.people.len();
-        report.counts.photos = plan.people.iter().map(|person| person.photos.len()).sum();
-        for flaw in &plan.flaws {
-            match &flaw.photo {
+        PEOPLE.iter().chain(&PHOTOS).for_each(|(end, _)| report.count(end, 0));
+        report.count("people", plan.people.len());
+        report.count("photos", plan.people.iter().map(|person| person.photos.len()).sum());
+        for Flaw { person, photo, reason } in &plan.flaws {
+            match photo {
                 Some(file) => {
-                    report.counts.photos += 1;
-                    report.photo(&flaw.person, None, file, "rejected", &flaw.reason);
+                    report.count("photos", 1);
+                    report.photo(person, None, file, "photos_rejected", reason);
                 }
                 None => {
-                    report.counts.people += 1;
-                    report.counts.people_failed += 1;
-                    report.row(&flaw.person, None, String::new(), "rejected", &flaw.reason);
+                    report.count("people", 1);
+                    report.count("people_failed", 1);
+                    report.row(person, None, String::new(), "rejected".into(), reason);
                 }
             }
         }
         for Flaw { person, photo, reason } in &plan.repeated {
-            report.counts.photos += 1;
-            photo.iter().for_each(|file| report.photo(person, None, file, "repeated", reason));
+            report.count("photos", 1);
+            photo.iter().for_each(|file| report.photo(person, None, file, "photos_repeated", reason));
         }
         report
     }
@@ -81,24 +85,24 @@ impl Report {
     pub fn add(&mut self, planned: &Planned, outcome: Outcome) {
         let id = outcome.person_id.as_deref();
         for (photo, fate) in planned.photos.iter().zip(&outcome.photos) {
-            let (result, reason) = match fate {
-                Fate::Enrolled => ("enrolled", ""),
-                Fate::Present => ("present", ""),
-                Fate::Rejected(reason) => ("rejected", reason.as_str()),
+            let (end, reason) = match fate {
+                Fate::Enrolled => ("photos_enrolled", ""),
+                Fate::Present => ("photos_present", ""),
+                Fate::Rejected(reason) => ("photos_rejected", reason.as_str()),
             };
-            self.photo(&planned.key, id, &photo.file, result, reason);
+            self.photo(&planned.key, id, &photo.file, end, reason);
         }
         for photo in planned.photos.iter().skip(outcome.photos.len()) {
-            self.photo(&planned.key, id, &photo.file, "not reached", "");
+            self.photo(&planned.key, id, &photo.file, "photos_not_reached", "");
         }
         match &outcome.failure {
             Some(reason) => {
-                self.counts.people_failed += 1;
-                self.row(&planned.key, id, String::new(), "failed", reason);
+                self.count("people_failed", 1);
+                self.row(&planned.key, id, String::new(), "failed".into(), reason);
             }
-            None if id.is_none() || outcome.photos.len() < planned.photos.len() => self.counts.people_not_reached += 1,
-            None if outcome.new => self.counts.people_new += 1,
-            None => self.counts.people_known += 1,
+            None if id.is_none() || outcome.photos.len() < planned.photos.len() => self.count("people_not_reached", 1),
+            None if outcome.new => self.count("people_new", 1),
+            None => self.count("people_known", 1),
         }
     }
 
@@ -109,52 +113,32 @@ impl Report {
 
     /// Whether all that was wanted is in the engine.
     pub fn is_complete(&self) -> bool {
-        let counts = &self.counts;
-        let lacking =
-            [counts.people_failed, counts.people_not_reached, counts.photos_rejected, counts.photos_not_reached];
-        self.stop.is_none() && lacking.iter().all(|count| *count == 0)
+        let lacking = ["people_failed", "people_not_reached", "photos_rejected", "photos_not_reached"];
+        self.stop.is_none() && lacking.iter().all(|end| self.counts[end] == 0)
     }
 
-    pub fn print(&self, json: bool) {
+    pub fn print(&self, json: bool) -> anyhow::Result<()> {
         if json {
-            // Numbers can always be written.
-            print_line(&serde_json::to_string(&self.counts).unwrap_or_default());
-            return;
+            return print_json(&self.counts).map(drop);
         }
         let counts = &self.counts;
         if self.dry_run {
-            let people = counts.people - counts.people_failed;
-            let photos = counts.photos - counts.photos_rejected - counts.photos_repeated;
+            let people = counts["people"] - counts["people_failed"];
+            let photos = counts["photos"] - counts["photos_rejected"] - counts["photos_repeated"];
             table::line("would send", &format!("{people} people, {photos} photos"));
         } else {
-            table::line(
-                "people",
-                &told(&[
-                    (counts.people_new, "new"),
-                    (counts.people_known, "known before"),
-                    (counts.people_failed, "not complete"),
-                    (counts.people_not_reached, "not reached"),
-                ]),
-            );
-            table::line(
-                "photos",
-                &told(&[
-                    (counts.photos_enrolled, "enrolled"),
-                    (counts.photos_present, "there before"),
-                    (counts.photos_rejected, "turned down"),
-                    (counts.photos_repeated, "there twice"),
-                    (counts.photos_not_reached, "not reached"),
-                ]),
-            );
+            table::line("people", &self.told(&PEOPLE));
+            table::line("photos", &self.told(&PHOTOS));
         }
-        let failed: Vec<_> = self.rows.iter().filter(|row| matches!(row.result, "rejected" | "failed")).collect();
+        let failed: Vec<_> = self.rows.iter().filter(|row| ["rejected", "failed"].contains(&&*row.result)).collect();
         for row in failed.iter().take(PRINTED) {
             let what = if row.photo.is_empty() { &row.person } else { &row.photo };
-            print_line(&format!("  {}: {}", table::plain(what), table::plain(&row.reason)));
+            print_line(&format!("  {what}: {}", row.reason));
         }
         if failed.len() > PRINTED {
             print_line(&format!("  … and {} more; --report FILE writes them all", failed.len() - PRINTED));
         }
+        Ok(())
     }
 
     /// Writes every row; JSON if the file is called so, else CSV.
@@ -173,26 +157,27 @@ impl Report {
         open.flush().with_context(failed)
     }
 
-    /// A row for a photo, which is counted by its result.
-    fn photo(&mut self, person: &str, id: Option<&str>, file: &Path, result: &'static str, reason: &str) {
-        *match result {
-            "enrolled" => &mut self.counts.photos_enrolled,
-            "present" => &mut self.counts.photos_present,
-            "repeated" => &mut self.counts.photos_repeated,
-            "not reached" => &mut self.counts.photos_not_reached,
-            _ => &mut self.counts.photos_rejected,
-        } += 1;
+    /// Every end of the tables is counted from the start, with 0.
+    fn count(&mut self, end: &'static str, more: usize) {
+        *self.counts.entry(end).or_default() += more;
+    }
+
+    /// A row for a photo, and one more of its end.
+    fn photo(&mut self, person: &str, id: Option<&str>, file: &Path, end: &'static str, reason: &str) {
+        self.count(end, 1);
+        let result = end.trim_start_matches("photos_").replace('_', " ");
         self.row(person, id, file.display().to_string(), result, reason);
     }
 
-    fn row(&mut self, person: &str, id: Option<&str>, photo: String, result: &'static str, reason: &str) {
+    fn row(&mut self, person: &str, id: Option<&str>, photo: String, result: String, reason: &str) {
         let (person, person_id) = (person.to_owned(), id.map(str::to_owned));
         self.rows.push(Row { person, person_id, photo, result, reason: reason.to_owned() });
     }
-}
 
-/// `3 new, 1 not complete`; what is not there is not told.
-fn told(counts: &[(usize, &str)]) -> String {
-    let told: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    if told.is_empty() { "none".into() } else { told.join(", ") }
+    /// `3 new, 1 not complete`; what is not there is not told.
+    fn told(&self, ends: &[(&str, &str)]) -> String {
+        let there = ends.iter().filter(|(end, _)| self.counts[end] > 0);
+        let told: Vec<_> = there.map(|(end, what)| format!("{} {what}", self.counts[end])).collect();
+        if told.is_empty() { "none".into() } else { told.join(", ") }
+    }
 }

@@ -73,29 +73,18 @@ pub fn alias(name: &str) -> Option<PersonAlias> {
     let name = name.replace('_', " ");
     let part = |part: &str| Some(text::tidy(part)).filter(|part| !part.is_empty());
     let (first, last) = match name.split_once(',') {
-        Some((last, first)) => (part(first), part(last)),
-        None => match name.trim().rsplit_once(char::is_whitespace) {
-            Some((first, last)) => (part(first), part(last)),
-            None => (part(&name), None),
-        },
+        Some((last, first)) => (first, last),
+        None => name.trim().rsplit_once(char::is_whitespace).unwrap_or((&name, "")),
     };
-    (first.is_some() || last.is_some()).then(|| PersonAlias {
-        first_name: first,
-        last_name: last,
-        ..PersonAlias::default()
-    })
+    let alias = PersonAlias { first_name: part(first), last_name: part(last), ..PersonAlias::default() };
+    (alias != PersonAlias::default()).then_some(alias)
 }
 
 /// What is in a folder, sorted, without what is hidden.
 pub fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let failed = || format!("cannot read the folder {}", folder.display());
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(failed)? {
-        let path = entry.with_context(failed)?.path();
-        if !name_of(&path).starts_with('.') {
-            paths.push(path);
-        }
-    }
+    let read = std::fs::read_dir(folder).and_then(|found| found.map(|entry| Ok(entry?.path())).collect());
+    let mut paths: Vec<PathBuf> = read.with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    paths.retain(|path| !name_of(path).starts_with('.'));
     paths.sort();
     Ok(paths)
 }
