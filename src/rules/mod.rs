@@ -257,19 +257,11 @@ impl Rules {
         for (rule, verdict) in self.rules.iter().zip(&verdicts) {
             let Decision::Fire { actions, withheld, refused } = &verdict.decision else { continue };
             let firing = happened.firing(&rule.name);
-            let mut groups = BTreeSet::new();
-            for action in rule.actions.iter().filter(|a| actions.contains(&a.name) || withheld.contains(&a.name)) {
-                let Some(group) = ActionGroup::of(action.guard.is_some(), happened.event, happened.late) else {
-                    continue;
-                };
-                groups.insert(group);
-                if group == ActionGroup::Move {
-                    self.guards.moved(&action.name, recognition.seen_at);
-                }
-                let key = key(&firing, group, &action.name);
-                requests.push(ActionRequest {
-                    inputs: event::document(happened, &rule.name, &action.name, &key, self.zone),
-                    action: action.name.clone(),
+            let request = |group: ActionGroup, action: &str| {
+                let key = key(&firing, group, action);
+                ActionRequest {
+                    inputs: event::document(happened, &rule.name, action, &key, self.zone),
+                    action: action.to_owned(),
                     event: happened.event,
                     rule: rule.name.to_string(),
                     detector: recognition.detector.clone(),
@@ -280,17 +272,22 @@ impl Rules {
                     key,
                     picture: None,
                     late,
-                    expires_at: deadline.filter(|_| action.guard.is_some()),
-                });
+                    expires_at: deadline.filter(|_| group == ActionGroup::Move),
+                }
+            };
+            let mut groups = BTreeSet::new();
+            for action in rule.actions.iter().filter(|a| actions.contains(&a.name) || withheld.contains(&a.name)) {
+                let Some(group) = ActionGroup::of(action.guard.is_some(), happened.event, happened.late) else {
+                    continue;
+                };
+                groups.insert(group);
+                if group == ActionGroup::Move {
+                    self.guards.moved(&action.name, recognition.seen_at);
+                }
+                requests.push(request(group, &action.name));
             }
             refused_actions.extend(refused.iter().map(|refusal| RefusedAction {
-                key: key(&firing, ActionGroup::Move, &refusal.action),
-                rule: rule.name.to_string(),
-                detector: recognition.detector.clone(),
-                visit: recognition.visit,
-                sighting: recognition.sighting,
-                person: firing.person.clone(),
-                seen_at: recognition.seen_at,
+                request: request(ActionGroup::Move, &refusal.action),
                 refusal: refusal.clone(),
             }));
             for group in groups {
