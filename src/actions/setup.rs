@@ -13,8 +13,6 @@ pub enum ActionError {
     Wrong { action: String, keys: Vec<WrongKey> },
     #[error("`mqtt.{key}` is wrong: {problem}")]
     Broker { key: &'static str, problem: String },
-    #[error("action `{action}`: cannot set up HTTP")]
-    Client { action: String, source: reqwest::Error },
 }
 
 /// A key of an action that cannot be used, and why.
