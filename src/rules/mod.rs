@@ -49,7 +49,7 @@ mod visitor_event;
 
 pub use check::Check;
 pub use condition::{check_names, environment};
-pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS, UnknownName};
+pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS};
 pub use history::Seen;
 pub use newest::Newest;
 pub use presence::Presence;
@@ -97,8 +97,8 @@ pub enum RuleError {
     TwiceNamed { rule: String },
     #[error("rule `{rule}`: `if` is not an expression over the event: {problem}")]
     BadCondition { rule: String, problem: String },
-    #[error("cannot read {what}: `{key}` is missing or not what it should be")]
-    BadRecord { what: &'static str, key: &'static str },
+    #[error("cannot read {what}: {problem}")]
+    BadRecord { what: &'static str, problem: String },
 }
 
 /// The rules of one detector, and what they have fired.
@@ -233,6 +233,7 @@ impl Rules {
         let guards = planned.flat_map(|(rule, _)| &rule.actions);
         let guards = guards.filter_map(|action| Some((action.name.as_str(), action.guard.as_ref()?)));
         let need = PictureNeed {
+            answered: self.guards.answered(happened.recognition.visit),
             // What moves has a moment to expire at, and nothing else has one.
             moves: judgement.requests.iter().any(|request| request.expires_at.is_some()),
             lacking: Confirm::all(judgement.refused.iter().filter_map(|refused| refused.refusal.confirm)),

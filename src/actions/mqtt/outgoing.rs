@@ -216,7 +216,7 @@ impl Outgoing {
 
     /// Whether all has been told and confirmed.
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty() && self.sent.is_empty() && self.retained.is_told()
+        self.waiting() == 0 && self.sent.is_empty() && self.retained.is_told()
     }
 }
 
