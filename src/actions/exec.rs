@@ -54,7 +54,7 @@ impl Exec {
     /// Finds the program and compiles the templates.
     pub fn new(action: &str, config: &ExecConfig) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
-        let env = setup.templates("env", config.env.iter().map(|(name, source)| (name, source.as_str())));
+        let env = setup.templates("env", &config.env, String::as_str);
         let args = config.args.iter().enumerate();
         let args = args.map(|(n, source)| setup.template(format!("args[{n}]"), source, Place::Text)).collect();
         let program = find(&config.program).map_err(|problem| setup.fail("program", problem))?;

@@ -47,14 +47,13 @@ impl WriteBack {
     /// Compiles the templates.
     pub fn new(action: &str, config: &WriteBackConfig, client: Option<&Client>) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
-        let fields = config.set_fields.iter().map(|(name, source)| (name, source.as_str()));
         let ready = Self {
             client: client.cloned(),
             add_tag: setup.optional("add_tag", config.add_tag.as_ref()),
             tag_for: config.tag_for_secs.and_then(|secs| TimeDelta::try_seconds(secs.try_into().ok()?)),
             remove_tag: setup.optional("remove_tag", config.remove_tag.as_ref()),
             note: setup.optional("note", config.note.as_ref()),
-            set_fields: setup.templates("set_fields", fields),
+            set_fields: setup.templates("set_fields", &config.set_fields, String::as_str),
             retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
         };
         setup.finish(ready)

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use minijinja::value::Value;
 use reqwest::multipart::{Form, Part};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::super::setup::Setup;
 use super::super::template::{Place, Template};
@@ -50,8 +50,7 @@ impl Body {
         let kind = match (&config.body, config.body_format) {
             (Some(body), _) => Kind::Template(Box::new(setup.template("body", body, place))),
             (None, _) if !config.form.is_empty() => {
-                let fields = config.form.iter().map(|(name, value)| (name, value.expose_secret()));
-                Kind::Form(setup.templates("form", fields))
+                Kind::Form(setup.templates("form", &config.form, SecretString::expose_secret))
             }
             (None, BodyFormat::Event) => Kind::Event,
             (None, BodyFormat::EventsBridge) => Kind::EventsBridge,

@@ -17,7 +17,7 @@ use identities::trust::Trust;
 use identities::{retry_after, status_is_transient};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, StatusCode, Url, redirect, retry};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::retry::{Again, Failure, Retry};
 use super::setup::{ActionError, Setup};
@@ -69,8 +69,7 @@ impl Webhook {
         if let Err(problem) = check_host_is_fixed(url) {
             setup.note(url_key, problem);
         }
-        let query = config.query.iter().map(|(name, value)| (name, value.expose_secret()));
-        let query = setup.templates("query", query);
+        let query = setup.templates("query", &config.query, SecretString::expose_secret);
         let mut headers = Vec::new();
         for (name, value) in &config.headers {
             let key = format!("headers.{name}");
