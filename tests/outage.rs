@@ -103,7 +103,7 @@ impl Station {
         let mut identities = IdentitiesConfig::new(format!("http://{engine}").parse().unwrap(), "box", "password");
         identities.retry_max_ms = 1000;
         let journal = JournalConfig { max_bytes: 1 << 30, ..JournalConfig::new(folder.path().join("journal.jsonl")) };
-        let actions = Actions::new(&[("log".to_string(), ActionConfig::Journal(journal))].into(), None).unwrap();
+        let actions = Actions::new(&[("log".to_string(), ActionConfig::Journal(journal))].into(), None, None).unwrap();
         let rule: RuleConfig =
             from_toml("name = 'everybody'\nwhen = { outcome = ['unknown'] }\nactions = ['log']").unwrap();
         let rules = Rules::new(vec![rule], chrono_tz::UTC, LATE_AFTER, |_| None).unwrap();

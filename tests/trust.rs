@@ -151,7 +151,7 @@ fn where_there_is_no_certificate_to_see_the_error_says_why() {
 /// Performs the webhook action `[action.a]` once.
 async fn perform(toml: &str) -> ActionResult {
     let file: BTreeMap<String, BTreeMap<String, ActionConfig>> = config::from_toml(toml).unwrap();
-    let actions = Actions::new(&file["action"], None).unwrap();
+    let actions = Actions::new(&file["action"], None, None).unwrap();
     let request = ActionRequest {
         event: doorward::config::EventKind::Recognition,
         action: "a".into(),

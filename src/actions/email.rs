@@ -7,7 +7,7 @@
 
 use std::error::Error as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lettre::address::Envelope;
@@ -17,8 +17,9 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::ExposeSecret;
+use tokio::sync::Mutex;
 
-use super::retry::{Again, Failure, Retry};
+use super::retry::{Failure, Retry, in_time};
 use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
 use super::{Performed, Said, Undone};
@@ -27,6 +28,8 @@ use crate::rules::ActionRequest;
 
 type Smtp = AsyncSmtpTransport<Tokio1Executor>;
 
+/// What is said of a server that takes too long.
+const SILENT: &str = "the server did not take it";
 /// What the picture in the text is referred to by.
 const PICTURE_ID: &str = "picture";
 
@@ -41,8 +44,8 @@ pub struct Email {
     retry: Retry,
 }
 
-/// A mail under way: who has yet to get it, and who never will.
-#[derive(Default)]
+/// A mail under way: who has yet to get it, and who never will. A delivery stays open until the server has said the
+/// last word about it, so a try can be broken off at any time.
 struct Deliveries {
     open: Vec<Delivery>,
     /// Why some recipients will never get it.
@@ -93,11 +96,17 @@ impl Email {
     pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let deliveries = self.written(request)?;
         let all = deliveries.open.len() + deliveries.refused.len();
-        let under_way = Mutex::new(deliveries);
-        let result = self.retry.run(request, |timeout| self.try_once(&under_way, timeout)).await;
-        let Deliveries { open, refused } = std::mem::take(&mut *lock(&under_way));
+        // Guards what one try hands on to the next; they follow each other, so nobody ever waits for it.
+        let under_way = &Mutex::new(deliveries);
+        let once = |timeout| async move {
+            let mut deliveries = under_way.lock().await;
+            in_time(timeout, SILENT, self.try_once(&mut deliveries, timeout)).await
+        };
+        let result = self.retry.run(request, once).await;
+        let Deliveries { open, refused } = &*under_way.lock().await;
         let said = Some(format!("taken for {} of {all}", all - open.len() - refused.len()));
-        let problems: Vec<String> = result.err().map(|undone| undone.reason).into_iter().chain(refused).collect();
+        let problems: Vec<String> =
+            result.err().map(|undone| undone.reason).into_iter().chain(refused.iter().cloned()).collect();
         match problems.is_empty() {
             true => Ok(said),
             false => Err(Undone { reason: problems.join("; "), said }),
@@ -184,31 +193,24 @@ impl Email {
     }
 
     /// Every open delivery, once, until one fails for a reason that is everybody's.
-    async fn try_once(&self, deliveries: &Mutex<Deliveries>, timeout: Duration) -> Result<Said, Failure> {
-        let end = tokio::time::Instant::now() + timeout;
-        let (mut waiting, mut result) = (std::mem::take(&mut lock(deliveries).open).into_iter(), Ok(None));
-        while let Some(delivery) = waiting.next() {
-            let sent = tokio::time::timeout_at(end, self.smtp.send_raw(&delivery.envelope, &delivery.mail)).await;
-            let problem = match sent {
-                Ok(Ok(_)) => continue,
-                Ok(Err(error)) => Problem::of(&error, timeout),
-                Err(_) => Problem::Server(silent(timeout)),
+    async fn try_once(&self, deliveries: &mut Deliveries, timeout: Duration) -> Result<Said, Failure> {
+        let (mut postponed, mut result) = (0, Ok(None));
+        while let Some(Delivery { number, envelope, mail }) = deliveries.open.get(postponed) {
+            let problem = match self.smtp.send_raw(envelope, mail).await {
+                Ok(_) => None,
+                Err(error) => Some(Problem::of(&error, timeout)),
             };
             match problem {
-                Problem::Refused { why } => {
-                    lock(deliveries).refused.push(format!("`to[{}]` {why}", delivery.number));
+                None => {}
+                Some(Problem::Refused { why }) => deliveries.refused.push(format!("`to[{number}]` {why}")),
+                Some(Problem::Postponed { code }) => {
+                    result = Err(Failure::maybe_sent(format!("`to[{number}]` is put off ({code})")));
+                    postponed += 1;
+                    continue;
                 }
-                Problem::Postponed { code } => {
-                    let again = Again::MaybeSent { after: None };
-                    result = Err(Failure::new(format!("`to[{}]` is put off ({code})", delivery.number), again));
-                    lock(deliveries).open.push(delivery);
-                }
-                Problem::Server(failure) => {
-                    result = Err(failure);
-                    lock(deliveries).open.extend(std::iter::once(delivery).chain(waiting));
-                    break;
-                }
+                Some(Problem::Server(failure)) => return Err(failure),
             }
+            deliveries.open.remove(postponed);
         }
         result
     }
@@ -228,15 +230,13 @@ enum Problem {
 impl Problem {
     /// Classified without the server's own text, which holds addresses.
     fn of(error: &lettre::transport::smtp::Error, timeout: Duration) -> Self {
-        let again = Again::MaybeSent { after: None };
         if let Some(code) = error.status() {
             let code = u16::from(code);
             return match code {
-                530 | 534 | 535 | 538 => Self::Server(Failure::new(
-                    format!("the server refuses the login ({code}); check `username` and its password"),
-                    Again::Never,
-                )),
-                421 => Self::Server(Failure::new("the server is closing (421)", again)),
+                530 | 534 | 535 | 538 => Self::Server(Failure::for_good(format!(
+                    "the server refuses the login ({code}); check `username` and its password"
+                ))),
+                421 => Self::Server(Failure::maybe_sent("the server is closing (421)")),
                 _ if error.is_permanent() => Self::Refused { why: format!("is refused ({code})") },
                 _ => Self::Postponed { code },
             };
@@ -248,33 +248,21 @@ impl Problem {
             let why = "needs SMTPUTF8, for letters outside ASCII in an address; the server does not offer it".into();
             return Self::Refused { why };
         }
-        Self::Server(if lacks("8BITMIME") {
-            let reason =
-                "the server does not offer 8BITMIME, which an address with letters outside ASCII in the mail needs";
-            Failure::new(reason, Again::Never)
+        let reason = if lacks("8BITMIME") {
+            "the server does not offer 8BITMIME, which an address with letters outside ASCII in the mail needs"
         } else if is_untrusted(error) {
-            let reason = "no trusted TLS connection to the server; for one of your own name its authority's \
-                          certificate in `ca_file`";
-            Failure::new(reason, Again::Never)
+            "no trusted TLS connection to the server; for one of your own name its authority's certificate in `ca_file`"
         } else if error.is_client() {
-            let reason = "the server offers no encryption or no way to log in that is known here; `security` says \
-                          what is wanted";
-            Failure::new(reason, Again::Never)
+            "the server offers no encryption or no way to log in that is known here; `security` says what is wanted"
         } else if error.is_response() {
-            Failure::new(
-                "what answers does not speak SMTP; with `security = \"tls\"` the port is usually 465",
-                Again::Never,
-            )
+            "what answers does not speak SMTP; with `security = \"tls\"` the port is usually 465"
         } else if error.is_timeout() {
-            silent(timeout)
+            return Self::Server(Failure::too_late(SILENT, timeout));
         } else {
-            Failure::new("the connection to the server failed or broke", again)
-        })
+            return Self::Server(Failure::maybe_sent("the connection to the server failed or broke"));
+        };
+        Self::Server(Failure::for_good(reason))
     }
-}
-
-fn silent(timeout: Duration) -> Failure {
-    Failure::too_late("the server did not take it", timeout)
 }
 
 /// Whether the server's certificate is what is wrong, somewhere down the chain of causes.
@@ -319,11 +307,6 @@ fn one_line(text: &str) -> String {
 fn html(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     format!("<p>{}</p>", text.trim_end().replace('\n', "<br>\n"))
-}
-
-fn lock(deliveries: &Mutex<Deliveries>) -> MutexGuard<'_, Deliveries> {
-    // What it guards is whole after every statement.
-    deliveries.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -54,10 +54,7 @@ impl Exec {
     /// Finds the program and compiles the templates.
     pub fn new(action: &str, config: &ExecConfig) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
-        for name in config.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            setup.note(&format!("env.{name}"), "it is not the name of an environment variable");
-        }
-        let env = setup.templates("env", config.env.iter().map(|(name, source)| (name, source.as_str())));
+        let env = setup.templates("env", &config.env, String::as_str);
         let args = config.args.iter().enumerate();
         let args = args.map(|(n, source)| setup.template(format!("args[{n}]"), source, Place::Text)).collect();
         let program = find(&config.program).map_err(|problem| setup.fail("program", problem))?;

@@ -4,18 +4,16 @@
 //! In: an event about a known person. Out: done when the engine has all of it. Everything written has an id made from
 //! the request's key, so that a repetition writes the same thing again and never another: retries are safe here.
 
-use std::time::Duration;
-
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use identities::text;
 use identities::wire::{EntityField, PersonNote, PersonTagUpsert, TagWrite};
 use identities::{Client, ClientError, Verdict};
 use sha2::{Digest, Sha256};
 
-use super::retry::{Again, Failure, Retry};
+use super::Performed;
+use super::retry::{Again, Failure, Retry, in_time};
 use super::setup::{ActionError, Setup};
 use super::template::{Template, context};
-use super::{Performed, Said};
 use crate::config::WriteBackConfig;
 use crate::rules::ActionRequest;
 
@@ -49,14 +47,13 @@ impl WriteBack {
     /// Compiles the templates.
     pub fn new(action: &str, config: &WriteBackConfig, client: Option<&Client>) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
-        let fields = config.set_fields.iter().map(|(name, source)| (name, source.as_str()));
         let ready = Self {
             client: client.cloned(),
             add_tag: setup.optional("add_tag", config.add_tag.as_ref()),
             tag_for: config.tag_for_secs.and_then(|secs| TimeDelta::try_seconds(secs.try_into().ok()?)),
             remove_tag: setup.optional("remove_tag", config.remove_tag.as_ref()),
             note: setup.optional("note", config.note.as_ref()),
-            set_fields: setup.templates("set_fields", fields),
+            set_fields: setup.templates("set_fields", &config.set_fields, String::as_str),
             retry: Retry::new(config.timeout_ms, config.tries, config.within_ms),
         };
         setup.finish(ready)
@@ -65,8 +62,12 @@ impl WriteBack {
     /// Makes every change; what was done comes back.
     pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let client = self.client.as_ref().ok_or("no engine is configured: add `[identities]`")?;
-        let changes = self.changes(request)?;
-        self.retry.run(request, |timeout| try_once(client, &changes, timeout)).await
+        let changes = &self.changes(request)?;
+        let once = |timeout| async move {
+            let made = in_time(timeout, "the engine did not take all of it", changes.make(client)).await?;
+            Ok((!made.is_empty()).then(|| made.join(", ")))
+        };
+        self.retry.run(request, once).await
     }
 
     fn changes(&self, request: &ActionRequest) -> Result<Changes, String> {
@@ -89,13 +90,6 @@ impl WriteBack {
             note: filled(&self.note)?,
             set_fields: fields.collect::<Result<_, String>>()?,
         })
-    }
-}
-
-async fn try_once(client: &Client, changes: &Changes, timeout: Duration) -> Result<Said, Failure> {
-    match tokio::time::timeout(timeout, changes.make(client)).await {
-        Ok(made) => made.map(|made| (!made.is_empty()).then(|| made.join(", "))),
-        Err(_) => Err(Failure::too_late("the engine did not take all of it", timeout)),
     }
 }
 
@@ -170,9 +164,8 @@ impl Changes {
     async fn set(&self, client: &Client, name: &str, value: &str) -> Result<(), Failure> {
         let there = client.entity_fields(&self.person, None).await?;
         let there = there.into_iter().find(|field| text::same(&field.name, name));
-        let wrong = |kind: &str| {
-            Failure::new(format!("the field `{name}` holds {kind}, and its new value is none"), Again::Never)
-        };
+        let wrong =
+            |kind: &str| Failure::for_good(format!("the field `{name}` holds {kind}, and its new value is none"));
         let mut field = EntityField { name: name.into(), ..EntityField::default() };
         let value = value.trim();
         match &there {

@@ -90,8 +90,12 @@ struct Undone {
 
 impl Actions {
     /// Compiles every template and looks for every program; nothing is written, sent or taken. The client is for what
-    /// is written back to the engine.
-    pub fn new(configs: &BTreeMap<String, ActionConfig>, client: Option<&Client>) -> Result<Self, ActionError> {
+    /// is written back to the engine, the broker for what is published.
+    pub fn new(
+        configs: &BTreeMap<String, ActionConfig>,
+        client: Option<&Client>,
+        broker: Option<&mqtt::Broker>,
+    ) -> Result<Self, ActionError> {
         let mut writers = journal::Writers::default();
         let mut by_name = BTreeMap::new();
         for (name, config) in configs {
@@ -105,7 +109,7 @@ impl Actions {
                 ActionConfig::Identities(config) => {
                     Kind::Identities(Box::new(identities::WriteBack::new(name, config, client)?))
                 }
-                ActionConfig::Mqtt(config) => Kind::Mqtt(Box::new(mqtt::Publish::new(name, config)?)),
+                ActionConfig::Mqtt(config) => Kind::Mqtt(Box::new(mqtt::Publish::new(name, config, broker)?)),
             };
             let actuator = config.is_actuator();
             let (at_once, accepted) = (Semaphore::new(config.concurrency().into()), Semaphore::new(MOST_ACCEPTED));
@@ -117,16 +121,6 @@ impl Actions {
     /// Performs none of those that `dry_run` covers, and says so.
     pub fn with_dry_run(self, dry_run: DryRun) -> Self {
         Self { dry_run, ..self }
-    }
-
-    /// Gives every `mqtt` action the broker's connection.
-    pub fn with_broker(mut self, broker: &mqtt::Broker) -> Self {
-        for action in self.by_name.values_mut() {
-            if let Kind::Mqtt(publish) = &mut action.kind {
-                publish.connect(broker);
-            }
-        }
-        self
     }
 
     /// Takes what must be held from the start: the lines of relays, so that their levels are defined. Gives the names

@@ -51,10 +51,29 @@ impl Failure {
         Self { reason: reason.into(), again, said: None }
     }
 
+    /// The failure of a try whose repetition would end the same.
+    pub fn for_good(reason: impl Into<String>) -> Self {
+        Self::new(reason, Again::Never)
+    }
+
+    /// The failure of a try that may have been received, after which the receiver asked for no pause.
+    pub fn maybe_sent(reason: impl Into<String>) -> Self {
+        Self::new(reason, Again::MaybeSent { after: None })
+    }
+
     /// A receiver that did not answer in time may have received it all the same.
     pub fn too_late(what: &str, timeout: Duration) -> Self {
-        Self::new(format!("{what} within {} ms", timeout.as_millis()), Again::MaybeSent { after: None })
+        Self::maybe_sent(format!("{what} within {} ms", timeout.as_millis()))
     }
+}
+
+/// Breaks a try off that takes longer than it may; `what` says what the receiver did not do in time.
+pub async fn in_time<T>(
+    timeout: Duration,
+    what: &str,
+    once: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(timeout, once).await.unwrap_or_else(|_| Err(Failure::too_late(what, timeout)))
 }
 
 impl Retry {
@@ -95,6 +114,7 @@ impl Retry {
         }
     }
 }
+
 /// Pauses without end that grow from the first to the longest, each made up to twice as long by chance.
 pub fn pauses(first: Duration, longest: Duration) -> ExponentialBackoff {
     let pauses = ExponentialBuilder::default().with_min_delay(first).with_max_delay(longest);

@@ -3,6 +3,8 @@
 //! In: the keys of one action, one after the other. Out: templates that are ready, or one [`ActionError`] that names
 //! every key that cannot be used. It does not know which keys an action has.
 
+use std::collections::BTreeMap;
+
 use super::template::{Place, Template};
 
 /// Why the actions cannot be used.
@@ -13,8 +15,6 @@ pub enum ActionError {
     Wrong { action: String, keys: Vec<WrongKey> },
     #[error("`mqtt.{key}` is wrong: {problem}")]
     Broker { key: &'static str, problem: String },
-    #[error("action `{action}`: cannot set up HTTP")]
-    Client { action: String, source: reqwest::Error },
 }
 
 /// A key of an action that cannot be used, and why.
@@ -51,16 +51,15 @@ impl<'a> Setup<'a> {
         source.map(|source| self.template(key, source, Place::Text))
     }
 
-    /// Compiles the texts of a table, by their names.
-    pub fn templates<'t>(
+    /// Compiles the texts of a table, by their names; `text` takes each out of what keeps it.
+    pub fn templates<T>(
         &mut self,
         table: &str,
-        sources: impl Iterator<Item = (&'t String, &'t str)>,
+        sources: &BTreeMap<String, T>,
+        text: impl Fn(&T) -> &str,
     ) -> Vec<(String, Template)> {
-        let named = |(name, source): (&String, &str)| {
-            (name.clone(), self.template(format!("{table}.{name}"), source, Place::Text))
-        };
-        sources.map(named).collect()
+        let mut template = |name, source| self.template(format!("{table}.{name}"), text(source), Place::Text);
+        sources.iter().map(|(name, source)| (name.clone(), template(name, source))).collect()
     }
 
     /// Remembers a key that is wrong.

@@ -6,16 +6,15 @@
 //! fields.
 
 use std::io;
-use std::time::Duration;
 
 use chrono::{Local, SecondsFormat, Utc};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram};
 
-use super::retry::{Again, Failure, Retry};
+use super::Performed;
+use super::retry::{Failure, Retry, in_time};
 use super::setup::{ActionError, Setup};
 use super::template::{Place, Template, context};
-use super::{Performed, Said};
 use crate::config::{LogTarget, SyslogConfig};
 use crate::rules::ActionRequest;
 
@@ -55,21 +54,18 @@ impl Syslog {
     pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let message = one_line(&self.message.fill(&context(&request.inputs))?);
         let message = &message[..message.floor_char_boundary(LONGEST_LINE)];
-        let packet = match &self.to {
+        let packet = &match &self.to {
             LogTarget::Unix(_) => self.local(message),
             LogTarget::Journald(_) => self.journal(message, request),
             LogTarget::Udp(_) | LogTarget::Tcp(_) => self.rfc5424(message, request),
         };
-        self.retry.run(request, |timeout| self.try_once(&packet, timeout)).await
-    }
-
-    async fn try_once(&self, packet: &[u8], timeout: Duration) -> Result<Said, Failure> {
-        let again = Again::MaybeSent { after: None };
-        match tokio::time::timeout(timeout, self.send(packet)).await {
-            Ok(Ok(())) => Ok(None),
-            Ok(Err(error)) => Err(Failure::new(format!("cannot write to {}: {error}", self.to), again)),
-            Err(_) => Err(Failure::too_late(&format!("{} took nothing", self.to), timeout)),
-        }
+        let failed = |error| Failure::maybe_sent(format!("cannot write to {}: {error}", self.to));
+        let silent = &format!("{} took nothing", self.to);
+        let once = |timeout| async move {
+            let sent = async { self.send(packet).await.map_err(failed) };
+            in_time(timeout, silent, sent).await.map(|()| None)
+        };
+        self.retry.run(request, once).await
     }
 
     async fn send(&self, packet: &[u8]) -> io::Result<()> {

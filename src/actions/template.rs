@@ -1,7 +1,7 @@
 //! Templates over the event: text with `{{ person.name }}` in it, escaped for where it goes.
 //!
 //! In: a template from the configuration, compiled once, and the event document. Out: text that is safe in its place
-//! ([`Place`]), or a [`TemplateError`] that never shows a value. It knows the event's keys, so that a misspelt one is
+//! ([`Place`]), or what is wrong, which never shows a value. It knows the event's keys, so that a misspelt one is
 //! found at start.
 
 use minijinja::syntax::SyntaxConfig;
@@ -10,7 +10,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use crate::rules::{EVENT_KEYS, UnknownName, check_names, environment};
+use crate::rules::{EVENT_KEYS, check_names, environment};
 
 /// Where the rendered text goes, and so how the values in it are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,19 +32,6 @@ pub struct Template {
     place: Place,
 }
 
-/// Why a template cannot be used. The source is left out on purpose: it may quote a value or a secret.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TemplateError {
-    #[error("line {line}: {problem}")]
-    Syntax { line: usize, problem: String },
-    #[error("{0}")]
-    UnknownName(UnknownName),
-    #[error("line {line}: {problem}; a key that is not always there is written `person.name if person else ''`")]
-    Render { line: usize, problem: String },
-    #[error("it does not render to JSON")]
-    NotJson,
-}
-
 const NAME: &str = "template";
 /// What is percent-encoded in an address: all but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -55,11 +42,11 @@ const CLOSE: char = '\u{E001}';
 
 impl Template {
     /// Compiles the text of a key, and checks every name it uses against the event's.
-    pub fn new(key: &str, source: &str, place: Place) -> Result<Self, TemplateError> {
+    pub fn new(key: &str, source: &str, place: Place) -> Result<Self, String> {
         let mut environment = environment();
         // Text goes out as it was written, to the last line break.
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
-        environment.set_syntax(syntax.map_err(|error| syntax_error(&error))?);
+        environment.set_syntax(syntax.map_err(in_short)?);
         environment.set_auto_escape_callback(|_| AutoEscape::Custom("for its place".into()));
         environment.set_formatter(move |out, _, value| {
             if value.is_undefined() {
@@ -68,9 +55,9 @@ impl Template {
             let written = if value.is_safe() { value.to_string() } else { write(value, place)? };
             out.write_str(&written).map_err(|_| ErrorKind::WriteFailure.into())
         });
-        environment.add_template_owned(NAME, source.to_owned()).map_err(|error| syntax_error(&error))?;
-        let template = environment.get_template(NAME).map_err(|error| syntax_error(&error))?;
-        check_names(&template.undeclared_variables(true), &environment).map_err(TemplateError::UnknownName)?;
+        environment.add_template_owned(NAME, source.to_owned()).map_err(in_short)?;
+        let template = environment.get_template(NAME).map_err(in_short)?;
+        check_names(&template.undeclared_variables(true), &environment)?;
         // Filters, tests and functions are looked up only when they are come by; with a visitor or without one, the
         // rest of what can go wrong depends on the event.
         for person in [
@@ -85,7 +72,7 @@ impl Template {
                     ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
                 )
             {
-                return Err(syntax_error(&error));
+                return Err(in_short(error));
             }
         }
         Ok(Self { key: key.to_owned(), environment, place })
@@ -106,17 +93,15 @@ impl Template {
         format!("cannot fill in `{}`: {problem}", self.key)
     }
 
-    fn render(&self, event: &Value) -> Result<String, TemplateError> {
-        let failed = |error: minijinja::Error| TemplateError::Render {
-            line: error.line().unwrap_or(1),
-            problem: error.kind().to_string(),
-        };
+    fn render(&self, event: &Value) -> Result<String, String> {
+        let help = "a key that is not always there is written `person.name if person else ''`";
+        let failed = |error| format!("{}; {help}", in_short(error));
         let text = self.environment.get_template(NAME).and_then(|template| template.render(event)).map_err(failed)?;
         if self.place != Place::Json {
             return Ok(text);
         }
         let text = settle_json(&text);
-        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|_| TemplateError::NotJson)?;
+        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|_| "it does not render to JSON")?;
         Ok(text)
     }
 }
@@ -126,8 +111,9 @@ pub fn context(event: &serde_json::Value) -> Value {
     Value::from(Serde(event))
 }
 
-fn syntax_error(error: &minijinja::Error) -> TemplateError {
-    TemplateError::Syntax { line: error.line().unwrap_or(1), problem: error.kind().to_string() }
+/// Where an error is and of which kind. Its own text is left out on purpose: it may quote a value or a secret.
+fn in_short(error: minijinja::Error) -> String {
+    format!("line {}: {}", error.line().unwrap_or(1), error.kind())
 }
 
 /// A value as it is written into a template's text.

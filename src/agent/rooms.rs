@@ -53,8 +53,8 @@ impl Rooms {
         let identities = settings.identities.as_ref().context("no engine is configured: add [identities]")?;
         let client = Client::new(&identities.client())?;
         let broker = settings.mqtt.as_ref().map(Broker::new).transpose()?;
-        let actions = Actions::new(&settings.actions, Some(&client))?.with_dry_run(settings.dry_run.clone());
-        let actions = broker.iter().fold(actions, |actions, broker| actions.with_broker(broker));
+        let actions = Actions::new(&settings.actions, Some(&client), broker.as_ref())?;
+        let actions = actions.with_dry_run(settings.dry_run.clone());
         for (action, problem) in actions.hold_lines() {
             tracing::warn!(action, problem, "a relay's line cannot be had; it is tried again when the relay is needed");
         }

@@ -47,7 +47,7 @@ pub async fn run(command: ActionsCommand) -> CommandResult {
         ));
     }
     let client = settings.identities.as_ref().map(|identities| Client::new(&identities.client())).transpose()?;
-    let actions = Actions::new(&BTreeMap::from([(args.name.clone(), config.clone())]), client.as_ref())?;
+    let actions = Actions::new(&BTreeMap::from([(args.name.clone(), config.clone())]), client.as_ref(), None)?;
     let mut request = request(&settings, &args)?;
     if actions.is_actuator(&args.name) && !request.late {
         request.expires_at = Some(Instant::now() + Duration::from_millis(settings.outbox.late_after_ms));

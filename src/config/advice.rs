@@ -7,16 +7,16 @@ use wording::{listed, nearest};
 
 use super::Settings;
 use super::actions::{ActionConfig, GuardConfig};
-use super::branch::StrayKey;
+use super::branch::{Branch, StrayKey};
 use super::camera::CameraConfig;
 use super::detector::{
     CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, PresenceConfig, QualityConfig, TrackConfig,
 };
+use super::layers::as_text;
 use super::mqtt::MqttConfig;
 use super::reading::At;
 use super::rules::{RuleConfig, WhenConfig};
 use super::settings::{IdentitiesConfig, LogConfig, ModelsConfig, OutboxConfig, StatusConfig};
-use super::tree::Node;
 
 /// A section as advice points at it.
 pub(super) struct Known {
@@ -33,14 +33,15 @@ pub(super) fn tell_strays(at: &At<'_>) {
     let strays = std::mem::take(&mut at.notes.borrow_mut().strays);
     for StrayKey { path, known } in strays {
         let Some((key, section)) = path.split_last() else { continue };
-        let advice = advice(section, key, known, &at.branch.root, at.branch.detector_file.is_some());
+        let advice = advice(section, key, known, at.branch);
         let steps: Vec<&str> = path.iter().map(String::as_str).collect();
         at.wrong(&steps, format!("there is no such key here; {advice}"));
     }
 }
 
 /// Where the key may belong.
-fn advice(path: &[String], key: &str, known: &[&'static str], root: &Node, per_detector: bool) -> String {
+fn advice(path: &[String], key: &str, known: &[&'static str], branch: &Branch) -> String {
+    let per_detector = branch.detector_file.is_some();
     if path.is_empty() && per_detector && Settings::KEYS.contains(&key) {
         return "it belongs in `doorward.toml`, not in a detector's file".into();
     }
@@ -55,7 +56,7 @@ fn advice(path: &[String], key: &str, known: &[&'static str], root: &Node, per_d
     let all = sections();
     let here = path.iter().filter(|step| step.parse::<usize>().is_err()).map(String::as_str).collect::<Vec<_>>();
     let type_path: Vec<&str> = path.iter().map(String::as_str).chain(["type"]).collect();
-    let tag = root.get(&type_path).and_then(Node::text).unwrap_or_default();
+    let tag = branch.get(&type_path).and_then(as_text).unwrap_or_default();
     let elsewhere = |wanted: &str| {
         let mut found: Vec<&Known> = all.iter().filter(|section| section.keys.contains(&wanted)).collect();
         // What belongs within this section belongs nowhere else.

@@ -11,7 +11,7 @@ use super::camera::CameraConfig;
 use super::name::DetectorName;
 use super::reading::At;
 use super::rules::RuleConfig;
-use super::section::{Sensible, section};
+use super::section::section;
 use super::time::Days;
 use super::value::words;
 
@@ -111,7 +111,7 @@ section! {
 
 section! {
     /// `[identify]`: what is asked of the engine.
-    pub struct IdentifyConfig: Default {
+    pub struct IdentifyConfig: Default, checked by check_identify {
         pub call: Call = Call::PublishWithResponse;
         pub largest_face_only: bool = true;
         pub allow_double_detection: bool = false;
@@ -146,19 +146,9 @@ section! {
     }
 }
 
-impl Sensible for DetectorConfig {}
-impl Sensible for DetectConfig {}
-impl Sensible for TrackConfig {}
-impl Sensible for QualityConfig {}
-impl Sensible for CropConfig {}
-impl Sensible for EmbedConfig {}
-impl Sensible for PresenceConfig {}
-
-impl Sensible for IdentifyConfig {
-    fn check(&self, at: &At<'_>) {
-        if self.send_aligned && matches!(self.call, Call::Recognize | Call::Lookup) {
-            at.unwise(&["send_aligned"], "it has no effect: these calls always send the aligned face");
-        }
+fn check_identify(identify: &IdentifyConfig, at: &At<'_>) {
+    if identify.send_aligned && matches!(identify.call, Call::Recognize | Call::Lookup) {
+        at.unwise(&["send_aligned"], "it has no effect: these calls always send the aligned face");
     }
 }
 

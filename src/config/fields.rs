@@ -3,11 +3,11 @@
 //! In: `fields = { Role = "Manager", Age = { at_least = 18 } }`. Out: [`FieldTest`]s. What a person's fields are is for
 //! the rules room to know.
 
+use ::config::ValueKind;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::reading::At;
-use super::section::{Sensible, section};
-use super::tree::Body;
+use super::section::section;
 use super::value::Value;
 
 /// A test of a custom field: a value to equal, or comparisons that must all hold.
@@ -18,7 +18,7 @@ pub enum FieldTest {
 }
 
 /// A value that a custom field is compared with.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, derive_more::Display)]
 pub enum FieldEquals {
     Bool(bool),
     Number(f64),
@@ -45,27 +45,27 @@ section! {
 }
 
 /// A limit that a custom field is held against.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, derive_more::Display)]
 pub enum Bound {
     Number(f64),
     /// `"2026-12-31"`
     Day(NaiveDate),
     /// `"2026-12-31T12:00:00+01:00"`
+    #[display("{}", _0.to_rfc3339())]
     Moment(DateTime<Utc>),
     /// `"today"`: the day the face was seen, in the detector's time zone.
+    #[display("today")]
     Today,
 }
-
-impl Sensible for FieldCompare {}
 
 impl FieldEquals {
     /// The value here, if it is a single one.
     fn of(at: &At<'_>) -> Option<Self> {
-        match &at.node()?.body {
-            Body::Bool(flag) => Some(Self::Bool(*flag)),
-            Body::Integer(number) => Some(Self::Number(*number as f64)),
-            Body::Float(number) => Some(Self::Number(*number)),
-            Body::Text(text) => Some(Self::Text(text.clone())),
+        match at.value()? {
+            ValueKind::Boolean(flag) => Some(Self::Bool(*flag)),
+            ValueKind::I64(number) => Some(Self::Number(*number as f64)),
+            ValueKind::Float(number) => Some(Self::Number(*number)),
+            ValueKind::String(text) => Some(Self::Text(text.clone())),
             _ => None,
         }
     }
@@ -79,7 +79,7 @@ impl Value for FieldEquals {
 
 impl Value for FieldTest {
     fn read(at: &At<'_>) -> Option<Self> {
-        if let Body::Table(_) = at.node()?.body {
+        if let ValueKind::Table(_) = at.value()? {
             return FieldCompare::read(at).map(Self::Compare);
         }
         let wanted = "text in quotes, a number, or true or false; or a comparison like { at_least = 18 }";

@@ -1,10 +1,10 @@
 //! The layers of the configuration, merged by the `config` crate with the place of every value kept.
 //!
-//! In: TOML texts and environment variables. Out: one merged table whose values know where they were written. It does
+//! In: TOML texts and environment variables. Out: one merged table, and where each of its values was written. It does
 //! not know which keys exist.
 //!
-//! The `config` crate carries one text per value, its origin; ours is a number in [`Places`]. It drops the origin of a
-//! table when it merges two, so those of tables stand beside the values.
+//! The `config` crate keeps no places of its own (it drops the origin of a table when it merges two), so they stand
+//! beside the values, by their paths.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,17 +16,15 @@ use toml_edit::{Document, Item, TableLike};
 
 use super::place::{Mistake, Place};
 
-/// Every place a value was read from, in the order of reading.
-#[derive(Debug, Default)]
-pub(super) struct Places(Vec<Place>);
+/// Where each value stands, by its path of keys and numbers of list items: a table at its header, or else at the first
+/// key below it, or else at the variable that holds it. A path may be of a value that another layer has replaced.
+pub(super) type Places = BTreeMap<Vec<String>, Place>;
 
 /// One layer, ready to be merged.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     pub values: Map<String, Value>,
-    /// Where each table stands, by its path: its header, or else the first key below it, or else the variable that
-    /// holds it.
-    pub tables: BTreeMap<Vec<String>, Place>,
+    pub places: Places,
 }
 
 /// A variable of the environment that sets a key.
@@ -36,18 +34,6 @@ pub(super) struct Variable {
     pub keys: Vec<String>,
     pub name: String,
     pub value: String,
-}
-
-impl Places {
-    fn add(&mut self, place: Place) -> String {
-        self.0.push(place);
-        (self.0.len() - 1).to_string()
-    }
-
-    /// The place a value of a layer was read from.
-    pub fn of(&self, value: &Value) -> Option<Place> {
-        self.0.get(value.origin()?.parse::<usize>().ok()?).cloned()
-    }
 }
 
 impl Source for Layer {
@@ -62,7 +48,7 @@ impl Source for Layer {
 
 impl Layer {
     /// A TOML file.
-    pub fn toml(file: &Path, text: &str, places: &mut Places) -> Result<Self, Mistake> {
+    pub fn toml(file: &Path, text: &str) -> Result<Self, Mistake> {
         let file: Arc<Path> = file.into();
         let document = Document::parse(text).map_err(|error| {
             let line = error.span().map(|span| line_of(text, span.start));
@@ -70,75 +56,84 @@ impl Layer {
             Mistake::new(Some(Place::File { file: file.clone(), line }), "", problem)
         })?;
         let whole = Place::File { file: file.clone(), line: None };
-        let mut reader = Reader { file, text, places, path: Vec::new(), tables: BTreeMap::new() };
-        let values = reader.table(document.as_table(), whole);
-        Ok(Self { values, tables: reader.tables })
+        let places = Places::from([(Vec::new(), whole.clone())]);
+        let mut reader = Reader { file, text, path: Vec::new(), places };
+        let values = reader.table(document.as_table(), &whole);
+        Ok(Self { values, places: reader.places })
     }
 
     /// This layer under variables. Keys are found whatever their case and punctuation among those that it has, so that
     /// `FRONT_DOOR` is `front-door`; new ones are taken in lower case.
-    pub fn under_variables(self, variables: &[Variable], places: &mut Places) -> Self {
-        let layers: Vec<Self> = variables.iter().map(|variable| Self::of_variable(variable, &self, places)).collect();
+    pub fn under_variables(self, variables: &[Variable]) -> Self {
+        let layers: Vec<Self> = variables.iter().map(|variable| Self::of_variable(variable, &self)).collect();
         layers.into_iter().fold(self, Self::under)
     }
 
-    /// A variable as a layer over the one `below`.
-    fn of_variable(variable: &Variable, below: &Layer, places: &mut Places) -> Self {
+    /// A variable as a layer over the one `below`: a list or an inline table when it is written like one, else text
+    /// that takes the type its key wants.
+    fn of_variable(variable: &Variable, below: &Layer) -> Self {
         let (mut path, mut known) = (Vec::new(), Some(&below.values));
         for part in &variable.keys {
             let found = known.and_then(|known| known.keys().find(|key| same_name(key, part)).cloned());
             let key = found.unwrap_or_else(|| part.to_lowercase());
-            known = known.and_then(|known| as_table(known.get(&key)?));
+            known = known.and_then(|known| as_table(&known.get(&key)?.kind));
             path.push(key);
         }
-        let place = Place::Variable(variable.name.clone());
-        let value = typed(&variable.value, &place, places);
-        let whole = path.iter().rev().fold(value, |value, key| {
-            let table = Map::from_iter([(key.clone(), value)]);
-            Value::new(None, ValueKind::Table(table))
-        });
-        Self { values: as_table(&whole).cloned().unwrap_or_default(), tables: BTreeMap::from([(path, place)]) }
+        let text = &variable.value;
+        let structured = text.trim_start().starts_with(['[', '{']).then(|| text.parse().ok()).flatten();
+        let item = Item::Value(structured.unwrap_or_else(|| text.into()));
+        // It has no lines of its own: every part of it stands at the variable.
+        let mut reader = Reader { file: Path::new("").into(), text: "", path: path.clone(), places: Places::new() };
+        let value = reader.value(&item, Place::Variable(variable.name.clone()));
+        let whole = path.into_iter().rfold(value, |value, key| Map::from_iter([(key, value)]).into());
+        Self { values: as_table(&whole.kind).cloned().unwrap_or_default(), places: reader.places }
+    }
+
+    /// The place of a key of the whole layer.
+    pub fn place_of(&self, key: &str) -> Option<Place> {
+        self.places.get(&[key.to_owned()][..]).cloned()
     }
 
     /// Has a key say this unless it says something itself.
-    pub fn say(&mut self, key: &str, text: &str, place: Place, places: &mut Places) {
-        let origin = places.add(place);
-        self.values.entry(key.to_owned()).or_insert_with(|| Value::new(Some(&origin), text));
+    pub fn say(&mut self, key: &str, text: &str, place: Place) {
+        self.places.entry(vec![key.to_owned()]).or_insert(place);
+        self.values.entry(key.to_owned()).or_insert_with(|| text.into());
     }
 
     /// Takes the named table out, as a layer of its own; an empty one when there is none.
     pub fn take(&mut self, key: &str) -> Self {
-        let values = self.values.remove(key).as_ref().and_then(as_table).cloned().unwrap_or_default();
-        let below = self.tables.iter().filter(|(path, _)| path.first().is_some_and(|first| first == key));
-        let tables = below.filter(|(path, _)| path.len() > 1).map(|(path, place)| (path[1..].to_vec(), place.clone()));
-        Self { values, tables: tables.collect() }
+        let table = self.values.remove(key);
+        let below = self.places.iter().filter(|(path, _)| path.len() > 1 && path[0] == key);
+        Self {
+            values: table.as_ref().and_then(|table| as_table(&table.kind)).cloned().unwrap_or_default(),
+            places: below.map(|(path, place)| (path[1..].to_vec(), place.clone())).collect(),
+        }
     }
 
     /// `upper` over `self`. A camera of another type replaces the one below as a whole.
-    pub fn under(mut self, upper: Self) -> Self {
-        let camera_type = |layer: &Self| Some(as_table(layer.values.get("camera")?)?.get("type")?.to_string());
+    pub fn under(mut self, mut upper: Self) -> Self {
+        let camera_type = |layer: &Self| Some(as_table(&layer.values.get("camera")?.kind)?.get("type")?.to_string());
         if let (Some(lower_type), Some(upper_type)) = (camera_type(&self), camera_type(&upper))
             && lower_type != upper_type
         {
             self.values.remove("camera");
         }
-        let tables = self.tables.iter().chain(&upper.tables).map(|(path, place)| (path.clone(), place.clone()));
-        let tables = tables.collect();
+        let mut places = std::mem::take(&mut self.places);
+        places.append(&mut upper.places);
         let merged = Config::builder().add_source(self).add_source(upper).build();
         // Both sources are in memory and give no error, and without a fallible default nothing else can.
         let cache = merged.map(|config| config.cache).unwrap_or_default();
-        Self { values: as_table(&cache).cloned().unwrap_or_default(), tables }
+        Self { values: as_table(&cache.kind).cloned().unwrap_or_default(), places }
     }
 }
 
-/// Turns a parsed document into values with their places.
+/// Turns a parsed document into values, and notes their places.
 struct Reader<'a> {
     file: Arc<Path>,
     text: &'a str,
-    places: &'a mut Places,
-    /// The way to the table that is being read.
+    /// The way to the value that is being read.
     path: Vec<String>,
-    tables: BTreeMap<Vec<String>, Place>,
+    places: Places,
 }
 
 impl Reader<'_> {
@@ -149,13 +144,13 @@ impl Reader<'_> {
         }
     }
 
-    fn table(&mut self, table: &dyn TableLike, place: Place) -> Map<String, Value> {
+    fn table(&mut self, table: &dyn TableLike, place: &Place) -> Map<String, Value> {
         let mut map = Map::new();
         for (key, item) in table.iter() {
             let place = match item {
                 // The header, where it has one; the first key below it otherwise.
-                Item::Table(inner) if inner.span().is_some() => self.at(inner.span(), &place),
-                _ => self.at(table.get_key_value(key).and_then(|(key, item)| key.span().or(item.span())), &place),
+                Item::Table(inner) if inner.span().is_some() => self.at(inner.span(), place),
+                _ => self.at(table.get_key_value(key).and_then(|(key, item)| key.span().or(item.span())), place),
             };
             // A name in quotes may be typed in two ways, and what refers to it in the other.
             let key = text::composed(key).into_owned();
@@ -163,15 +158,15 @@ impl Reader<'_> {
             map.insert(key, self.value(item, place));
             self.path.pop();
         }
-        self.tables.insert(self.path.clone(), place);
         map
     }
 
     fn value(&mut self, item: &Item, place: Place) -> Value {
         use toml_edit::Value as Toml;
+        self.places.insert(self.path.clone(), place.clone());
         let kind = match item {
             Item::None => ValueKind::Nil,
-            Item::Table(table) => ValueKind::Table(self.table(table, place.clone())),
+            Item::Table(table) => ValueKind::Table(self.table(table, &place)),
             Item::ArrayOfTables(list) => self.list(list.iter().cloned().map(Item::Table), &place),
             Item::Value(Toml::String(text)) => ValueKind::String(text.value().clone()),
             Item::Value(Toml::Integer(number)) => ValueKind::I64(*number.value()),
@@ -179,38 +174,32 @@ impl Reader<'_> {
             Item::Value(Toml::Boolean(flag)) => ValueKind::Boolean(*flag.value()),
             Item::Value(Toml::Datetime(date)) => ValueKind::String(date.value().to_string()),
             Item::Value(Toml::Array(list)) => self.list(list.iter().cloned().map(Item::Value), &place),
-            Item::Value(Toml::InlineTable(table)) => ValueKind::Table(self.table(table, place.clone())),
+            Item::Value(Toml::InlineTable(table)) => ValueKind::Table(self.table(table, &place)),
         };
-        Value::new(Some(&self.places.add(place)), kind)
+        Value::new(None, kind)
     }
 
     fn list(&mut self, items: impl Iterator<Item = Item>, place: &Place) -> ValueKind {
-        let values = items.map(|item| {
-            let place = self.at(item.span(), place);
-            self.value(&item, place)
+        let values = items.enumerate().map(|(number, item)| {
+            self.path.push(number.to_string());
+            let value = self.value(&item, self.at(item.span(), place));
+            self.path.pop();
+            value
         });
         ValueKind::Array(values.collect())
     }
 }
 
-/// A variable's value: a list or an inline table when it is written like one, else text that takes the type its key
-/// wants.
-fn typed(text: &str, place: &Place, places: &mut Places) -> Value {
-    let structured = text.trim_start().starts_with(['[', '{']).then(|| text.parse::<toml_edit::Value>().ok()).flatten();
-    match structured {
-        Some(value) => {
-            let (path, tables) = (Vec::new(), BTreeMap::new());
-            let mut reader = Reader { file: Path::new("").into(), text: "", places, path, tables };
-            // It has no lines of its own: every part of it stands at this place.
-            reader.value(&Item::Value(value), place.clone())
-        }
-        None => Value::new(Some(&places.add(place.clone())), ValueKind::String(text.to_owned())),
+pub(super) fn as_table(value: &ValueKind) -> Option<&Map<String, Value>> {
+    match value {
+        ValueKind::Table(map) => Some(map),
+        _ => None,
     }
 }
 
-pub(super) fn as_table(value: &Value) -> Option<&Map<String, Value>> {
-    match &value.kind {
-        ValueKind::Table(map) => Some(map),
+pub(super) fn as_text(value: &ValueKind) -> Option<&str> {
+    match value {
+        ValueKind::String(text) => Some(text),
         _ => None,
     }
 }

@@ -14,12 +14,11 @@ use std::path::{Path, PathBuf};
 
 use super::advice::tell_strays;
 use super::branch::{Branch, Notes};
-use super::layers::{Layer, Places};
+use super::layers::Layer;
 use super::place::{ConfigErrors, Mistake, Place};
 use super::reading::At;
 use super::secrets::Surroundings;
 use super::sources::Sources;
-use super::tree::Node;
 use super::value::{Value, name};
 use super::{ActionConfig, DetectorConfig, DetectorName, RuleConfig, Settings, WhenConfig};
 
@@ -62,13 +61,10 @@ pub fn look(file: Option<&Path>, surroundings: &Surroundings) -> (Option<Loaded>
 /// Reads one section from TOML text, as it stands in a file; for tests and for settings built in code, whose values may
 /// be out of the range that a file has.
 pub fn from_toml<T: Value>(text: &str) -> Result<T, ConfigErrors> {
-    let mut places = Places::default();
     let main_file = PathBuf::from("text");
-    let layer =
-        Layer::toml(&main_file, text, &mut places).map_err(|mistake| ConfigErrors { mistakes: vec![mistake] })?;
+    let layer = Layer::toml(&main_file, text).map_err(|mistake| ConfigErrors { mistakes: vec![mistake] })?;
     let notes = RefCell::new(Notes { unjudged: true, ..Notes::default() });
-    let root = Node::from_layer(&layer, &places);
-    let value = read(&Branch { detector: None, main_file, detector_file: None, root, shown: String::new() }, &notes);
+    let value = read(&Branch::new(None, main_file, None, layer), &notes);
     match (value, notes.into_inner().mistakes) {
         (Some(value), mistakes) if mistakes.is_empty() => Ok(value),
         (_, mistakes) => Err(ConfigErrors { mistakes }),
@@ -129,11 +125,10 @@ impl Loaded {
 }
 
 impl Loader<'_> {
-    fn load(&mut self, main: Layer, mut sources: Sources) -> Option<Loaded> {
-        let places = &mut sources.places;
-        let mut main = main.under_variables(&sources.variables, places);
-        let defaults = self.detector_defaults(&mut main, places);
-        let branch = self.branch(None, None, &main, places);
+    fn load(&mut self, main: Layer, sources: Sources) -> Option<Loaded> {
+        let mut main = main.under_variables(&sources.variables);
+        let defaults = self.detector_defaults(&mut main);
+        let branch = self.branch(None, None, main);
         let mut settings: Settings = read(&branch, &self.notes)?;
         let detector_names: Vec<DetectorName> = sources.detectors.iter().map(|source| source.name.clone()).collect();
         let at = At::new(&branch, &self.notes);
@@ -141,12 +136,12 @@ impl Loader<'_> {
         let mut names_of_all = BTreeMap::new();
         check_rule_names(&at, &mut names_of_all);
         if sources.detectors.is_empty() {
-            self.check_defaults(defaults.clone(), places);
+            self.check_defaults(defaults.clone());
         }
         let mut branches = vec![branch];
         for source in sources.detectors {
-            let whole = defaults.clone().under(source.layer).under_variables(&source.variables, places);
-            let branch = self.branch(Some(source.name.clone()), Some(source.file), &whole, places);
+            let whole = defaults.clone().under(source.layer).under_variables(&source.variables);
+            let branch = self.branch(Some(source.name.clone()), Some(source.file), whole);
             let detector: Option<DetectorConfig> = read(&branch, &self.notes);
             let at = At::new(&branch, &self.notes);
             if !at.is_written("time_zone") {
@@ -172,34 +167,27 @@ impl Loader<'_> {
         tidy(&mut warnings, &self.secrets);
         // Another detector's branch may have brought the secret that stands in this one.
         for branch in &mut branches {
-            branch.shown = super::show::shown(&branch.root, &self.secrets);
+            branch.shown = super::show::shown(branch, &self.secrets);
             branch.forget();
         }
         Some(Loaded { settings, warnings, files: sources.files, branches })
     }
 
-    fn branch(
-        &mut self,
-        detector: Option<DetectorName>,
-        detector_file: Option<PathBuf>,
-        layer: &Layer,
-        places: &Places,
-    ) -> Branch {
-        let (main_file, root) = (self.main_file.clone(), Node::from_layer(layer, places));
-        let mut branch = Branch { detector, main_file, detector_file, root, shown: String::new() };
+    fn branch(&mut self, detector: Option<DetectorName>, detector_file: Option<PathBuf>, layer: Layer) -> Branch {
+        let mut branch = Branch::new(detector, self.main_file.clone(), detector_file, layer);
         branch.fill(self.surroundings, &mut self.secrets, self.notes.get_mut());
         branch
     }
 
     /// Takes `[detector]` out of the main layer. A name or rules there would be everyone's.
-    fn detector_defaults(&mut self, main: &mut Layer, places: &Places) -> Layer {
+    fn detector_defaults(&mut self, main: &mut Layer) -> Layer {
         let mut defaults = main.take("detector");
         for (key, problem) in [
             ("name", "every detector has a name of its own; write it in its file under `detectors/`"),
             ("rule", "rules for all detectors stand at the top level: write `[[rule]]`"),
         ] {
-            if let Some(value) = defaults.values.remove(key) {
-                let mistake = Mistake::new(places.of(&value), format!("detector.{key}"), problem);
+            if defaults.values.remove(key).is_some() {
+                let mistake = Mistake::new(defaults.place_of(key), format!("detector.{key}"), problem);
                 self.notes.get_mut().mistakes.push(mistake);
             }
         }
@@ -207,9 +195,9 @@ impl Loader<'_> {
     }
 
     /// Reads `[detector]` while there is no detector to read it with; a camera there may be half of one.
-    fn check_defaults(&mut self, mut defaults: Layer, places: &Places) {
+    fn check_defaults(&mut self, mut defaults: Layer) {
         defaults.take("camera");
-        let branch = self.branch(None, Some(self.main_file.clone()), &defaults, places);
+        let branch = self.branch(None, Some(self.main_file.clone()), defaults);
         self.notes.get_mut().partial = true;
         let _: Option<DetectorConfig> = read(&branch, &self.notes);
         self.notes.get_mut().partial = false;
@@ -241,12 +229,12 @@ fn check_rules(
 fn check_rule_names(at: &At<'_>, seen: &mut BTreeMap<String, Option<Place>>) {
     for rule in at.below("rule").items().into_iter().flatten() {
         let at = rule.below("name");
-        let Some(name) = at.node().and_then(|_| name(&at)) else { continue };
+        let Some(name) = at.value().and_then(|_| name(&at)) else { continue };
         if let Some(first) = seen.get(&name) {
             let first = first.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
             at.wrong(&[], format!("another rule is called `{name}` too{first}; rename one"));
         } else {
-            seen.insert(name, at.branch.root.place_of(&at.path));
+            seen.insert(name, at.branch.place_of(&at.path).cloned());
         }
     }
 }
@@ -262,11 +250,12 @@ fn check_unused_actions(settings: &Settings, at: &At<'_>) {
 /// In the order of files and lines, each once: a default of all detectors is read with every one of them. What came
 /// from outside is taken out of their texts: a password may stand under the wrong key.
 fn tidy(mistakes: &mut Vec<Mistake>, secrets: &[String]) {
+    let mut secrets: Vec<&String> = secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
+    // The longest first: of one that another is a part of no rest may stay.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for mistake in mistakes.iter_mut() {
-        for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
-            if mistake.problem.contains(secret.as_str()) {
-                mistake.problem = mistake.problem.replace(secret.as_str(), "…");
-            }
+        for secret in &secrets {
+            mistake.problem = mistake.problem.replace(secret.as_str(), "…");
         }
     }
     mistakes.sort();

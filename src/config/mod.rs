@@ -4,9 +4,9 @@
 //! mistakes that name file, line and key. Rooms see their own section and nothing else.
 //!
 //! ```text
-//! files, variables ─ sources ─ layers ─▶ tree ─ branch ─▶ sections ─ load ─▶ Settings
-//!                                merged    credentials    value, section
-//!                                          filled in      check, advice
+//! files, variables ─ sources ─ layers ─▶ branch ─▶ sections ─ load ─▶ Settings
+//!                                merged    credentials  value, section
+//!                                          filled in    check, advice
 //! ```
 
 mod actions;
@@ -32,14 +32,13 @@ mod sources;
 mod tests;
 mod time;
 mod time_zone;
-mod tree;
 mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use reading::did_you_mean;
-use section::{Sensible, section};
+use section::section;
 
 pub use actions::*;
 pub use camera::*;
@@ -63,7 +62,7 @@ pub use value::Value;
 section! {
     /// The whole checked configuration: `doorward.toml` with the detectors beside it. The default is what an empty file
     /// says: no detector, no engine, no action.
-    pub struct Settings: Default {
+    pub struct Settings: Default, checked by check_settings {
         pub state_dir: PathBuf = "/var/lib/doorward".into();
         pub log: LogConfig = LogConfig::default();
         pub models: ModelsConfig = ModelsConfig::default();
@@ -96,18 +95,16 @@ fn elsewhere(_: &At<'_>) -> Option<Vec<DetectorConfig>> {
     Some(Vec::new())
 }
 
-impl Sensible for Settings {
-    fn check(&self, at: &At<'_>) {
-        at.wrong_if(self.state_dir.as_os_str().is_empty(), &["state_dir"], "it must name a folder");
-        if let DryRun::Actions(names) = &self.dry_run {
-            for name in names.iter().filter(|name| !self.actions.contains_key(*name)) {
-                let known = self.actions.keys().map(String::as_str);
-                let help = did_you_mean(name, known, || "for every action write `dry_run = true`".into());
-                at.wrong(&["dry_run"], format!("there is no action `{name}`; {help}"));
-            }
+fn check_settings(settings: &Settings, at: &At<'_>) {
+    at.wrong_if(settings.state_dir.as_os_str().is_empty(), &["state_dir"], "it must name a folder");
+    if let DryRun::Actions(names) = &settings.dry_run {
+        for name in names.iter().filter(|name| !settings.actions.contains_key(*name)) {
+            let known = settings.actions.keys().map(String::as_str);
+            let help = did_you_mean(name, known, || "for every action write `dry_run = true`".into());
+            at.wrong(&["dry_run"], format!("there is no action `{name}`; {help}"));
         }
-        for (name, action) in &self.actions {
-            action.check_needs(name, at);
-        }
+    }
+    for (name, action) in &settings.actions {
+        action.check_needs(name, at);
     }
 }

@@ -12,12 +12,12 @@ use url::{Host, Url};
 
 use super::address;
 use super::reading::At;
-use super::section::{Sensible, section};
+use super::section::section;
 use super::settings::check_no_account;
 
 section! {
     /// `[mqtt]`
-    pub struct MqttConfig: new(url: Url) {
+    pub struct MqttConfig: new(url: Url), checked by check_mqtt {
         /// `mqtt://broker.example` or `mqtts://broker.example:8883`.
         pub url: Url, shown as address::server;
         pub username: Option<String> = None, shown as Option::is_some;
@@ -45,33 +45,28 @@ section! {
     }
 }
 
-impl Sensible for MqttConfig {
-    fn check(&self, at: &At<'_>) {
-        self.check_address(at);
-        if self.password.is_some() && self.username.is_none() {
-            at.wrong(&["password"], "MQTT knows no password without a user name; write `mqtt.username`");
-        }
-        if self.username.as_deref() == Some("") {
-            at.wrong(&["username"], "it is empty; for a broker without accounts leave it out");
-        }
-        if self.password.as_ref().is_some_and(|password| password.expose_secret().is_empty()) {
-            at.wrong(&["password"], "it is empty; provide it as a credential or variable");
-        }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if self.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 64 || !id.chars().all(plain)) {
-            at.wrong(&["client_id"], "it must be 1 to 64 letters, digits, `.`, `_` or `-`");
-        }
-        for (key, topic) in [("topic", &self.topic), ("discovery_topic", &self.discovery_topic)] {
-            if topic.is_empty()
-                || topic.len() > 256
-                || topic.starts_with(['/', '$'])
-                || topic.ends_with('/')
-                || topic.contains(|c: char| "+#".contains(c) || c.is_control())
-            {
-                let problem = "it must be a topic like `doorward` or `house/doors`: not empty, without `+`, `#` and \
-                               `$`, and no `/` at its ends";
-                at.wrong(&[key], problem);
-            }
+fn check_mqtt(mqtt: &MqttConfig, at: &At<'_>) {
+    mqtt.check_address(at);
+    let nobody = mqtt.password.is_some() && mqtt.username.is_none();
+    at.wrong_if(nobody, &["password"], "MQTT knows no password without a user name; write `mqtt.username`");
+    let empty_name = mqtt.username.as_deref() == Some("");
+    at.wrong_if(empty_name, &["username"], "it is empty; for a broker without accounts leave it out");
+    let empty_password = mqtt.password.as_ref().is_some_and(|password| password.expose_secret().is_empty());
+    at.wrong_if(empty_password, &["password"], "it is empty; provide it as a credential or variable");
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if mqtt.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 64 || !id.chars().all(plain)) {
+        at.wrong(&["client_id"], "it must be 1 to 64 letters, digits, `.`, `_` or `-`");
+    }
+    for (key, topic) in [("topic", &mqtt.topic), ("discovery_topic", &mqtt.discovery_topic)] {
+        if topic.is_empty()
+            || topic.len() > 256
+            || topic.starts_with(['/', '$'])
+            || topic.ends_with('/')
+            || topic.contains(|c: char| "+#".contains(c) || c.is_control())
+        {
+            let problem = "it must be a topic like `doorward` or `house/doors`: not empty, without `+`, `#` and \
+                           `$`, and no `/` at its ends";
+            at.wrong(&[key], problem);
         }
     }
 }
@@ -97,13 +92,11 @@ impl MqttConfig {
             }
             scheme => at.wrong(&path, format!("`{scheme}` is not a way to reach a broker; use mqtts or mqtt")),
         }
-        if url.host_str().is_none_or(str::is_empty) {
-            at.wrong(&path, "it names no broker; write it like `mqtt://broker.example:1883`");
-        }
+        let no_host = url.host_str().is_none_or(str::is_empty);
+        at.wrong_if(no_host, &path, "it names no broker; write it like `mqtt://broker.example:1883`");
         check_no_account(url, at);
-        if !["", "/"].contains(&url.path()) || url.query().is_some() || url.fragment().is_some() {
-            at.wrong(&path, "after the broker's name and port nothing may follow; topics go into `topic`");
-        }
+        let more = !["", "/"].contains(&url.path()) || url.query().is_some() || url.fragment().is_some();
+        at.wrong_if(more, &path, "after the broker's name and port nothing may follow; topics go into `topic`");
     }
 }
 

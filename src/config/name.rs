@@ -3,13 +3,21 @@
 use std::sync::Arc;
 
 use identities::text;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A camera position's name; the API's `detectorName`. 1 to 64 letters, digits, spaces, dots, dashes and
 /// underscores, the first one a letter or digit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, derive_more::Display, Deserialize, Serialize)]
+#[serde(try_from = "String")]
 pub struct DetectorName(Arc<str>);
+
+impl TryFrom<String> for DetectorName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::new(&name)
+    }
+}
 
 impl DetectorName {
     /// Checks the name; the error says what is allowed. However it is typed, or its file is named, it is the same name:
@@ -30,11 +38,5 @@ impl DetectorName {
 
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl std::fmt::Display for DetectorName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
     }
 }

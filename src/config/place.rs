@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where a value was written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, derive_more::Display)]
 pub enum Place {
     /// `line` counts from 1; `None` is the file as a whole.
+    #[display("{}{}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
     File { file: Arc<Path>, line: Option<usize> },
     /// A variable of the environment.
+    #[display("environment variable {_0}")]
     Variable(String),
 }
 
@@ -42,16 +44,6 @@ impl Place {
 impl Mistake {
     pub(super) fn new(place: Option<Place>, key: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { place, key: key.into(), problem: problem.into() }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { file, line: Some(line) } => write!(f, "{}:{line}", file.display()),
-            Self::File { file, line: None } => write!(f, "{}", file.display()),
-            Self::Variable(name) => write!(f, "environment variable {name}"),
-        }
     }
 }
 

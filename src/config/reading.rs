@@ -4,15 +4,17 @@
 //! of the branch, not only the first. It does not know which keys exist.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use ::config::ValueKind;
 use wording::{listed, nearest};
 
 use super::address::NO_ADDRESS;
 use super::branch::{Branch, Notes, StrayKey};
+use super::layers::as_text;
 use super::place::Mistake;
-use super::tree::{Body, Node};
 
 /// What is wanted where a text is.
 pub(super) const TEXT: &str = "text in quotes";
@@ -59,13 +61,18 @@ impl<'a> At<'a> {
     }
 
     /// What stands here, or stood here until its mistake was told.
-    pub(super) fn node(&self) -> Option<&'a Node> {
-        self.branch.root.get(&self.path)
+    pub(super) fn value(&self) -> Option<&'a ValueKind> {
+        self.branch.get(&self.path)
+    }
+
+    /// Whether the text here was filled in from a credential or a variable.
+    pub(super) fn is_filled(&self) -> bool {
+        self.branch.filled.contains(&self.path)
     }
 
     /// Whether a key of this table is written, whatever its value.
     pub(super) fn is_written(&self, key: &str) -> bool {
-        self.below(key).node().is_some()
+        self.below(key).value().is_some()
     }
 
     /// Notes a mistake at a path below this point.
@@ -106,19 +113,27 @@ impl<'a> At<'a> {
 
     /// Notes that a value of another kind is wanted here.
     pub(super) fn refuse<T>(&self, wanted: &str) -> Option<T> {
-        let node = self.node().filter(|node| !node.is_removed())?;
-        // Where a text is wanted it may be a password, also when its quotes were forgotten.
-        let found = if wanted == TEXT { node.kind().to_owned() } else { node.shown() };
+        let value = self.value()?;
+        // Where a text is wanted it may be a password, also when its quotes were forgotten; then it is not shown.
+        let found = match value {
+            ValueKind::Nil => return None,
+            ValueKind::Table(_) => "a table",
+            ValueKind::Array(_) => "a list",
+            ValueKind::String(_) if self.is_filled() => "another text",
+            ValueKind::String(_) => "text",
+            _ if wanted != TEXT => &value.to_string(),
+            ValueKind::Boolean(_) => "true or false",
+            _ => "a number",
+        };
         self.wrong(&[], format!("it is {found}; it must be {wanted}"));
         None
     }
 
     /// Notes what is wrong with the text that stands here. Of one that was filled in nothing is shown.
     pub(super) fn refuse_text<T>(&self, problem: String) -> Option<T> {
-        let filled = self.node().is_some_and(|node| node.filled);
         let problem = match problem {
             // What is said of an address shows nothing of it.
-            problem if !filled || problem.starts_with(NO_ADDRESS) => problem,
+            problem if !self.is_filled() || problem.starts_with(NO_ADDRESS) => problem,
             _ => "the text filled in does not have the form wanted here".into(),
         };
         self.wrong(&[], problem);
@@ -128,9 +143,8 @@ impl<'a> At<'a> {
     /// Notes that the text here is none of the words that are known.
     pub(super) fn no_such_word<T>(&self, text: &str, known: &[&str]) -> Option<T> {
         let all = listed(known);
-        let filled = self.node().is_some_and(|node| node.filled);
         let problem = match nearest(text, known.iter().copied(), 0.5) {
-            _ if filled => format!("it must be one of {all}"),
+            _ if self.is_filled() => format!("it must be one of {all}"),
             Some(near) => format!("`{text}` is not one of {all}; did you mean `{near}`?"),
             None => format!("`{text}` is not one of {all}"),
         };
@@ -140,7 +154,7 @@ impl<'a> At<'a> {
 
     /// The text that stands here.
     pub(super) fn text(&self) -> Option<&'a str> {
-        self.node()?.text().or_else(|| self.refuse(TEXT))
+        as_text(self.value()?).or_else(|| self.refuse(TEXT))
     }
 
     /// What the text here means.
@@ -150,15 +164,15 @@ impl<'a> At<'a> {
 
     /// The points of the items of the list here, without those whose mistakes have been told.
     pub(super) fn items(&self) -> Option<Vec<At<'a>>> {
-        let Body::List(list) = &self.node()?.body else { return self.refuse("a list in square brackets") };
-        let present = list.iter().enumerate().filter(|(_, node)| !node.is_removed());
+        let ValueKind::Array(list) = self.value()? else { return self.refuse("a list in square brackets") };
+        let present = list.iter().enumerate().filter(|(_, value)| value.kind != ValueKind::Nil);
         Some(present.map(|(index, _)| self.below(&index.to_string())).collect())
     }
 
     /// The keys of the table here, without those whose mistakes have been told.
-    pub(super) fn keys(&self) -> Option<Vec<&'a str>> {
-        let Body::Table(map) = &self.node()?.body else { return self.refuse("a table") };
-        Some(map.iter().filter(|(_, node)| !node.is_removed()).map(|(key, _)| key.as_str()).collect())
+    pub(super) fn keys(&self) -> Option<BTreeSet<&'a str>> {
+        let ValueKind::Table(map) = self.value()? else { return self.refuse("a table") };
+        Some(map.iter().filter(|(_, value)| value.kind != ValueKind::Nil).map(|(key, _)| key.as_str()).collect())
     }
 
     /// Sees that a table stands here, and notes the keys it should not have.

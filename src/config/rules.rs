@@ -12,13 +12,13 @@ use super::actions::ActionConfig;
 use super::fields::FieldTest;
 use super::name::DetectorName;
 use super::reading::{At, did_you_mean};
-use super::section::{Sensible, section};
+use super::section::section;
 use super::time::{Days, TimeWindow, Weekday};
 use super::value::{name, names, words};
 
 section! {
     /// `[[rule]]`
-    pub struct RuleConfig: new(name: impl Into<String>, actions: Vec<String>) {
+    pub struct RuleConfig: new(name: impl Into<String>, actions: Vec<String>), checked by check_rule {
         pub name: String, read by name;
         pub when: WhenConfig = WhenConfig::default();
         /// The rule does not fire when all of this holds; an empty `outcome` is any here.
@@ -35,7 +35,7 @@ section! {
 
 section! {
     /// `when` and `unless`: all that is said must hold; lists hold when any item does.
-    pub struct WhenConfig: Default {
+    pub struct WhenConfig: Default, checked by check_when {
         /// Any of recognition, left. Empty: recognition.
         pub event: Vec<EventKind> = Vec::new();
         /// Any of known, unknown, no_face, refused, accepted. Empty: known.
@@ -87,10 +87,11 @@ section! {
 
 words! {
     /// What happened.
-    #[derive(Deserialize, Serialize)]
+    #[derive(Default, Deserialize, Serialize)]
     #[serde(rename_all = "snake_case")]
     pub enum EventKind {
         /// The engine answered.
+        #[default]
         Recognition,
         /// Somebody who was present has not been seen for `presence.absent_secs`.
         Left,
@@ -108,33 +109,26 @@ words! {
     }
 }
 
-impl Sensible for VisitCount {}
-
-impl Sensible for WhenConfig {
-    fn check(&self, at: &At<'_>) {
-        TimeWindow::check_all(&self.between, at);
-    }
+fn check_when(when: &WhenConfig, at: &At<'_>) {
+    TimeWindow::check_all(&when.between, at);
 }
 
-impl Sensible for RuleConfig {
-    fn check(&self, at: &At<'_>) {
-        at.wrong_if(self.name.trim().is_empty(), &["name"], "it is empty; give the rule a name of its own");
-        if at.below("actions").items().is_some_and(|items| items.is_empty()) {
-            at.wrong(&["actions"], "it is empty; write the names of `[action.NAME]` sections");
-        }
-        let when = &self.when;
-        let known = when.outcome.is_empty() || when.outcome.contains(&OutcomeKind::Known);
-        let of_person = [
-            ("tags_any", !when.tags_any.is_empty()),
-            ("tags_all", !when.tags_all.is_empty()),
-            ("person_ids", !when.person_ids.is_empty()),
-            ("names", !when.names.is_empty()),
-            ("fields", !when.fields.is_empty()),
-        ];
-        for (key, _) in of_person.iter().filter(|(_, given)| *given && !known) {
-            let problem = "the rule never fires: only a known person has this, and `outcome` excludes `known`";
-            at.unwise(&["when", key], problem);
-        }
+fn check_rule(rule: &RuleConfig, at: &At<'_>) {
+    at.wrong_if(rule.name.trim().is_empty(), &["name"], "it is empty; give the rule a name of its own");
+    let no_actions = at.below("actions").items().is_some_and(|items| items.is_empty());
+    at.wrong_if(no_actions, &["actions"], "it is empty; write the names of `[action.NAME]` sections");
+    let when = &rule.when;
+    let known = when.outcome.is_empty() || when.outcome.contains(&OutcomeKind::Known);
+    let of_person = [
+        ("tags_any", !when.tags_any.is_empty()),
+        ("tags_all", !when.tags_all.is_empty()),
+        ("person_ids", !when.person_ids.is_empty()),
+        ("names", !when.names.is_empty()),
+        ("fields", !when.fields.is_empty()),
+    ];
+    for (key, _) in of_person.iter().filter(|(_, given)| *given && !known) {
+        let problem = "the rule never fires: only a known person has this, and `outcome` excludes `known`";
+        at.unwise(&["when", key], problem);
     }
 }
 
@@ -158,7 +152,7 @@ impl RuleConfig {
     ) {
         for action in self.actions.iter().filter(|name| !actions.contains_key(*name)) {
             // An action that is there and wrong has been told of already.
-            if at.branch.root.get(&["action", action]).is_some() {
+            if at.branch.get(&["action", action]).is_some() {
                 continue;
             }
             let help = did_you_mean(action, actions.keys().map(String::as_str), || match actions.is_empty() {

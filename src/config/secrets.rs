@@ -14,7 +14,10 @@ use super::address;
 use super::place::Place;
 
 /// What surrounds the process: the variables and systemd's credentials.
-#[derive(Clone, Default)]
+///
+/// Variables may hold secrets: only their number is shown.
+#[derive(Clone, Default, derive_more::Debug)]
+#[debug("Surroundings({} variables, credentials in {credentials:?})", variables.len())]
 pub struct Surroundings {
     pub variables: BTreeMap<String, String>,
     /// The folder with one file per credential, `$CREDENTIALS_DIRECTORY`.
@@ -116,13 +119,6 @@ impl Surroundings {
     }
 }
 
-impl std::fmt::Debug for Surroundings {
-    /// Variables may hold secrets: their number only.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Surroundings({} variables, credentials in {:?})", self.variables.len(), self.credentials)
-    }
-}
-
 fn nowhere(name: &str) -> String {
     format!(
         "`{name}` is set neither as a credential nor in the environment; add `LoadCredential={name}:/path/to/file` to \
@@ -174,8 +170,8 @@ pub(super) fn is_secret(path: &[String], text: &str) -> bool {
 }
 
 /// Whether everyone on this machine can read the file a value stands in.
-pub(super) fn readable_by_everyone(place: &Option<Place>) -> bool {
-    let Some(Place::File { file, .. }) = place else { return false };
+pub(super) fn readable_by_everyone(place: &Place) -> bool {
+    let Place::File { file, .. } = place else { return false };
     std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`section!`] makes of one list the struct, its default values, how it is read and which numbers are allowed;
 //! [`kinds!`] makes of a list of sections the enum whose variant a table's `type` names. What a single key cannot tell,
-//! such as two keys that exclude each other, is for [`Sensible::check`].
+//! such as two keys that exclude each other, is for the function that the section is `checked by`.
 //!
 //! ```text
 //! section! {
@@ -14,16 +14,11 @@
 //! ```
 //!
 //! A key without a default must be written. After the name of the struct stands `Default` when every key has one, or a
-//! constructor that takes those that have none. A key may also be `read by` a function of its own, `named` otherwise
-//! than its field, and `shown as` something else where the struct is printed, because it is secret or personal.
+//! constructor that takes those that have none; then the function it is `checked by`, which notes values that make no
+//! sense together. A key may also be `read by` a function of its own, `named` otherwise than its field, and `shown as`
+//! something else where the struct is printed, because it is secret or personal.
 
 use super::reading::At;
-
-/// What holds among the keys of a section that was read.
-pub(super) trait Sensible {
-    /// Notes values that make no sense together.
-    fn check(&self, _at: &At<'_>) {}
-}
 
 /// What stands in print instead of a value that is secret or somebody's.
 pub(super) fn hidden<T>(_: &T) -> &'static str {
@@ -39,8 +34,8 @@ pub(super) fn field<T>(
     read: impl Fn(&At<'_>) -> Option<T>,
 ) -> Option<T> {
     let below = at.below(key);
-    let value = match below.node() {
-        Some(node) if node.is_removed() => None,
+    let value = match below.value() {
+        Some(::config::ValueKind::Nil) => None,
         Some(_) => read(&below),
         None => {
             if default.is_none() {
@@ -53,18 +48,22 @@ pub(super) fn field<T>(
 }
 
 macro_rules! section {
-    ($(#[$about:meta])* pub struct $name:ident : Default $body:tt) => {
-        section! { @section [$(#[$about])*] $name $body }
-        section! { @default $name $body }
+    ($(#[$about:meta])* pub struct $name:ident : Default $(, checked by $check:ident)? { $($body:tt)* }) => {
+        section! { @section [$(#[$about])*] [$($check)?] $name { $($body)* } }
+        section! { @default $name { $($body)* } }
     };
-    ($(#[$about:meta])* pub struct $name:ident : $new:ident ( $($given:ident : $type:ty),* ) $body:tt) => {
-        section! { @section [$(#[$about])*] $name $body }
-        section! { @new $name $new [$($given: $type),*] $body }
+    (
+        $(#[$about:meta])*
+        pub struct $name:ident : $new:ident ( $($given:ident : $type:ty),* )
+            $(, checked by $check:ident)? { $($body:tt)* }
+    ) => {
+        section! { @section [$(#[$about])*] [$($check)?] $name { $($body)* } }
+        section! { @new $name $new [$($given: $type),*] { $($body)* } }
     };
-    ($(#[$about:meta])* pub struct $name:ident $body:tt) => {
-        section! { @section [$(#[$about])*] $name $body }
+    ($(#[$about:meta])* pub struct $name:ident $(, checked by $check:ident)? { $($body:tt)* }) => {
+        section! { @section [$(#[$about])*] [$($check)?] $name { $($body)* } }
     };
-    (@section [$(#[$about:meta])*] $name:ident {$(
+    (@section [$(#[$about:meta])*] [$($check:ident)?] $name:ident {$(
         $(#[$doc:meta])*
         pub $field:ident $(named $key:literal)? : $type:ty $(= $default:expr)?
             $(, in $range:expr)? $(, read by $read:path)? $(, shown as $shown:path)?;
@@ -82,7 +81,7 @@ macro_rules! section {
 
         impl $crate::config::value::Value for $name {
             fn read(at: &$crate::config::reading::At<'_>) -> Option<Self> {
-                use $crate::config::section::{Sensible, field};
+                use $crate::config::section::field;
                 at.table(Self::KEYS)?;
                 // Every key is read before the first missing one ends it: all mistakes are told at once.
                 $(let $field: Option<$type> = field(
@@ -94,7 +93,7 @@ macro_rules! section {
                 let section = Self { $($field: $field?),* };
                 if at.is_judged() {
                     $(section! { @range at, section!(@key $field $($key)?), section.$field $(, $range)? })*
-                    section.check(at);
+                    $($check(&section, at);)?
                 }
                 Some(section)
             }
@@ -151,10 +150,10 @@ macro_rules! section {
 pub(super) use section;
 
 macro_rules! kinds {
-    ($(#[$about:meta])* pub enum $name:ident as dyn $common:ident {
+    ($(#[$about:meta])* pub enum $name:ident as dyn $common:ident $(, checked by $check:ident)? {
         $($(#[$doc:meta])* $tag:literal => $kind:ident($section:ty),)*
     }) => {
-        kinds! { $(#[$about])* pub enum $name { $($(#[$doc])* $tag => $kind($section),)* } }
+        kinds! { $(#[$about])* pub enum $name $(, checked by $check)? { $($(#[$doc])* $tag => $kind($section),)* } }
 
         impl $name {
             /// What every kind can be asked.
@@ -163,7 +162,7 @@ macro_rules! kinds {
             }
         }
     };
-    ($(#[$about:meta])* pub enum $name:ident {
+    ($(#[$about:meta])* pub enum $name:ident $(, checked by $check:ident)? {
         $($(#[$doc:meta])* $tag:literal => $kind:ident($section:ty),)*
     }) => {
         $(#[$about])*
@@ -185,9 +184,9 @@ macro_rules! kinds {
                     $($tag => Self::$kind(<$section as $crate::config::value::Value>::read(&at.typed())?),)*
                     _ => return None,
                 };
-                if at.is_judged() {
-                    $crate::config::section::Sensible::check(&kind, at);
-                }
+                $(if at.is_judged() {
+                    $check(&kind, at);
+                })?
                 Some(kind)
             }
         }
@@ -200,7 +199,7 @@ pub(super) fn tag<'a>(at: &At<'a>, kinds: &[(&str, &[&str])]) -> Option<&'a str>
     at.keys()?;
     let tags: Vec<&str> = kinds.iter().map(|(tag, _)| *tag).collect();
     let below = at.below("type");
-    if below.node().is_none() {
+    if below.value().is_none() {
         at.missing("type", &tags);
         return None;
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::config::ValueKind;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use identities::trust::KeyPin;
@@ -17,8 +18,7 @@ use zeroize::Zeroizing;
 
 use super::address;
 use super::reading::At;
-use super::section::{Sensible, section};
-use super::tree::Body;
+use super::section::section;
 use super::value::{Value, names, words};
 
 /// `dry_run`: which actions are decided and recorded, and not done.
@@ -32,7 +32,7 @@ pub enum DryRun {
 
 section! {
     /// `[log]`
-    pub struct LogConfig: Default {
+    pub struct LogConfig: Default, checked by check_log {
         /// What is logged: `info`, or per module, `info,doorward::capture=debug`.
         pub filter: String = "info".into();
         pub format: LogFormat = LogFormat::Text;
@@ -60,7 +60,8 @@ section! {
 
 section! {
     /// `[identities]`
-    pub struct IdentitiesConfig: new(url: Url, username: impl Into<String>, password: impl Into<SecretString>) {
+    pub struct IdentitiesConfig: new(url: Url, username: impl Into<String>, password: impl Into<SecretString>),
+        checked by check_identities {
         /// `https://customer.econnectcloud.com/identities` or `https://host:5009`. It may hold an account, which is a
         /// mistake and still not shown.
         pub url: Url, shown as address::server;
@@ -84,7 +85,7 @@ section! {
 
 section! {
     /// `[outbox]`
-    pub struct OutboxConfig: Default {
+    pub struct OutboxConfig: Default, checked by check_outbox {
         /// What is stored of faces and people is encrypted with this: 32 bytes, written as hexadecimal digits or
         /// Base64. Without it a key is made once and kept in the state folder.
         pub key: Option<SecretString> = None;
@@ -126,63 +127,51 @@ words! {
 
 section! {
     /// `[status]`
-    pub struct StatusConfig: Default {
+    pub struct StatusConfig: Default, checked by check_status {
         /// Where health, metrics and the live page are served; `off` for nowhere.
         pub listen: Option<SocketAddr> = Some(SocketAddr::from(([127, 0, 0, 1], 8780))), read by listen_or_off;
     }
 }
 
-impl Sensible for ModelsConfig {}
-
-impl Sensible for LogConfig {
-    fn check(&self, at: &At<'_>) {
-        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&self.filter) {
-            at.wrong(&["filter"], format!("it is not like `info,doorward::capture=debug`: {error}"));
-        }
+fn check_log(log: &LogConfig, at: &At<'_>) {
+    if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&log.filter) {
+        at.wrong(&["filter"], format!("it is not like `info,doorward::capture=debug`: {error}"));
     }
 }
 
-impl Sensible for IdentitiesConfig {
-    fn check(&self, at: &At<'_>) {
-        let url = &self.url;
-        let path = ["url"];
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(url) => {}
-            "http" if self.allow_plain_http => {
-                at.unwise(&path, "passwords and faces travel unencrypted, as `allow_plain_http` says; use https");
-            }
-            "http" => at.wrong(
-                &path,
-                "passwords and faces would travel unencrypted; use https, or say `allow_plain_http = true` beside it",
-            ),
-            scheme => at.wrong(&path, format!("`{scheme}` is not a way to reach an engine; use https or http")),
+fn check_identities(identities: &IdentitiesConfig, at: &At<'_>) {
+    let url = &identities.url;
+    let path = ["url"];
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(url) => {}
+        "http" if identities.allow_plain_http => {
+            at.unwise(&path, "passwords and faces travel unencrypted, as `allow_plain_http` says; use https");
         }
-        check_no_account(url, at);
-        if url.query().is_some() || url.fragment().is_some() {
-            at.wrong(&path, "it ends in a query or fragment; write the address without `?` and `#`");
-        }
-        check_no_certificates(url, self.ca_file.is_some(), &self.pin_sha256, at);
-        at.wrong_if(self.username.is_empty(), &["username"], "it is empty; write the account doorward logs in with");
-        if self.password.expose_secret().is_empty() {
-            at.wrong(&["password"], "it is empty; provide it as a credential or variable");
-        }
+        "http" => at.wrong(
+            &path,
+            "passwords and faces would travel unencrypted; use https, or say `allow_plain_http = true` beside it",
+        ),
+        scheme => at.wrong(&path, format!("`{scheme}` is not a way to reach an engine; use https or http")),
+    }
+    check_no_account(url, at);
+    let more = url.query().is_some() || url.fragment().is_some();
+    at.wrong_if(more, &path, "it ends in a query or fragment; write the address without `?` and `#`");
+    check_no_certificates(url, identities.ca_file.is_some(), &identities.pin_sha256, at);
+    at.wrong_if(identities.username.is_empty(), &["username"], "it is empty; write the account doorward logs in with");
+    let no_password = identities.password.expose_secret().is_empty();
+    at.wrong_if(no_password, &["password"], "it is empty; provide it as a credential or variable");
+}
+
+fn check_outbox(outbox: &OutboxConfig, at: &At<'_>) {
+    if let Err(problem) = outbox.key_bytes() {
+        at.wrong(&["key"], problem);
     }
 }
 
-impl Sensible for OutboxConfig {
-    fn check(&self, at: &At<'_>) {
-        if let Err(problem) = self.key_bytes() {
-            at.wrong(&["key"], problem);
-        }
-    }
-}
-
-impl Sensible for StatusConfig {
-    fn check(&self, at: &At<'_>) {
-        if self.listen.is_some_and(|address| !address.ip().is_loopback()) {
-            at.unwise(&["listen"], "everyone who reaches this address can read the status page");
-        }
+fn check_status(status: &StatusConfig, at: &At<'_>) {
+    if status.listen.is_some_and(|address| !address.ip().is_loopback()) {
+        at.unwise(&["listen"], "everyone who reaches this address can read the status page");
     }
 }
 
@@ -215,9 +204,9 @@ impl DryRun {
 
 impl Value for DryRun {
     fn read(at: &At<'_>) -> Option<Self> {
-        match &at.node()?.body {
-            Body::Bool(all) => Some(Self::All(*all)),
-            Body::List(_) => names(at).map(Self::Actions),
+        match at.value()? {
+            ValueKind::Boolean(all) => Some(Self::All(*all)),
+            ValueKind::Array(_) => names(at).map(Self::Actions),
             _ => at.refuse("true, false, or a list of names of actions"),
         }
     }

@@ -4,8 +4,10 @@
 //! hidden whatever key it stands under, and so is every text that could be a secret by its place. Keys that nobody
 //! wrote are not there; they have their defaults.
 
+use ::config::{Value, ValueKind};
+
+use super::branch::Branch;
 use super::secrets::is_secret;
-use super::tree::{Body, Node};
 
 /// What stands where a secret was.
 const HIDDEN: &str = "(hidden)";
@@ -15,9 +17,12 @@ const OPEN_IN_ACTIONS: &[&str] =
     &["type", "method", "path", "program", "body_format", "host", "security", "ca_file", "pin_sha256"];
 
 /// The branch as TOML; `secrets` is what came from outside.
-pub(super) fn shown(branch: &Node, secrets: &[String]) -> String {
-    let mut path = Vec::new();
-    let table = match value(branch, &mut path, secrets) {
+pub(super) fn shown(branch: &Branch, secrets: &[String]) -> String {
+    let from_outside = |path: &[String], text: &str| {
+        branch.filled.contains(path) && secrets.iter().any(|secret| text.contains(secret.as_str()))
+    };
+    let hidden = |path: &[String], text: &str| from_outside(path, text) || is_secret(path, text) || may_be_secret(path);
+    let table = match value(&branch.root, &mut Vec::new(), &hidden) {
         Some(toml::Value::Table(table)) => table,
         _ => toml::Table::new(),
     };
@@ -25,31 +30,28 @@ pub(super) fn shown(branch: &Node, secrets: &[String]) -> String {
     toml::to_string_pretty(&table).unwrap_or_default()
 }
 
-fn value(node: &Node, path: &mut Vec<String>, secrets: &[String]) -> Option<toml::Value> {
-    let mut below = |key: String, node: &Node| {
+fn value(node: &Value, path: &mut Vec<String>, hidden: &impl Fn(&[String], &str) -> bool) -> Option<toml::Value> {
+    let mut below = |key: String, node: &Value| {
         path.push(key);
-        let value = value(node, path, secrets);
+        let value = value(node, path, hidden);
         path.pop();
         value
     };
-    Some(match &node.body {
-        Body::Table(map) => {
+    Some(match &node.kind {
+        ValueKind::Table(map) => {
             let entries = map.iter().filter_map(|(key, node)| Some((key.clone(), below(key.clone(), node)?)));
             toml::Value::Table(entries.collect())
         }
-        Body::List(list) => {
+        ValueKind::Array(list) => {
             let items = list.iter().enumerate().filter_map(|(index, node)| below(index.to_string(), node));
             toml::Value::Array(items.collect())
         }
-        Body::Text(text) => {
-            let from_outside = node.filled && secrets.iter().any(|secret| text.contains(secret.as_str()));
-            let hidden = from_outside || is_secret(path, text) || may_be_secret(path);
-            toml::Value::String(if hidden { HIDDEN.into() } else { text.clone() })
-        }
-        Body::Bool(flag) => toml::Value::Boolean(*flag),
-        Body::Integer(number) => toml::Value::Integer(*number),
-        Body::Float(number) => toml::Value::Float(*number),
-        Body::Removed => return None,
+        ValueKind::String(text) => toml::Value::String(if hidden(path, text) { HIDDEN.into() } else { text.clone() }),
+        ValueKind::Boolean(flag) => toml::Value::Boolean(*flag),
+        ValueKind::I64(number) => toml::Value::Integer(*number),
+        ValueKind::Float(number) => toml::Value::Float(*number),
+        // What was taken out; layers make none of the others.
+        _ => return None,
     })
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use wording::{listed, nearest};
 
-use super::layers::{Layer, Places, Variable, same_name, variable_name};
+use super::layers::{Layer, Variable, same_name, variable_name};
 use super::name::DetectorName;
 use super::place::{Mistake, Place};
 
@@ -24,7 +24,6 @@ pub(super) struct Sources {
     pub variables: Vec<Variable>,
     /// In the order of their files.
     pub detectors: Vec<DetectorSource>,
-    pub places: Places,
     /// Every file that was read, the main one first.
     pub files: Vec<PathBuf>,
     pub mistakes: Vec<Mistake>,
@@ -66,7 +65,7 @@ impl Sources {
             }
         };
         self.files.push(file.to_owned());
-        let layer = Layer::toml(file, &text, &mut self.places);
+        let layer = Layer::toml(file, &text);
         layer.map_err(|mistake| self.mistakes.push(mistake)).ok()
     }
 
@@ -85,10 +84,9 @@ impl Sources {
         files.sort();
         for file in files {
             let Some(mut layer) = self.file(&file) else { continue };
-            let written = layer.values.get("name");
-            let place = written.and_then(|name| self.places.of(name)).unwrap_or_else(|| Place::file(&file));
+            let place = layer.place_of("name").unwrap_or_else(|| Place::file(&file));
             // Of a name that is no text its reading will tell.
-            let name = written.and_then(|name| name.clone().into_string().ok());
+            let name = layer.values.get("name").and_then(|name| name.clone().into_string().ok());
             let name = name.unwrap_or_else(|| file.file_stem().unwrap_or_default().to_string_lossy().into_owned());
             match DetectorName::new(&name) {
                 Ok(name) => match self.detectors.iter().find(|other| other.name == name) {
@@ -98,7 +96,7 @@ impl Sources {
                         self.wrong(place, "name", problem);
                     }
                     None => {
-                        layer.say("name", name.as_str(), place, &mut self.places);
+                        layer.say("name", name.as_str(), place);
                         self.detectors.push(DetectorSource { file, name, layer, variables: Vec::new() });
                     }
                 },

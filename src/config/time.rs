@@ -3,12 +3,10 @@
 //! In: texts of the configuration. Out: values that can be asked whether a moment is within them. They know no time
 //! zone: what they are asked of is local time already.
 
-use std::str::FromStr;
-
 use chrono::{Datelike, NaiveDate, NaiveTime};
 
 use super::reading::At;
-use super::value::{Value, words};
+use super::value::{texts, words};
 
 /// A stretch of local time; `start` inclusive, `end` exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +65,13 @@ impl TimeWindow {
     }
 }
 
-impl Value for TimeWindow {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.parsed(|text| Self::parse(text).ok_or_else(|| format!("`{text}` is not a time window like \"08:00-18:00\"")))
-    }
+texts! {
+    TimeWindow: |text| {
+        TimeWindow::parse(text).ok_or_else(|| format!("`{text}` is not a time window like \"08:00-18:00\""))
+    };
+    Days: |text| Days::parse(text).ok_or_else(|| format!(
+        "`{text}` is not a day or a range of days like \"2026-12-24\", \"2026-12-24..2027-01-06\" or \"12-24..01-06\""
+    ));
 }
 
 impl std::fmt::Display for TimeWindow {
@@ -93,28 +94,14 @@ impl Days {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The days that `2026-12-24`, `2026-12-24..2027-01-06` or `12-24..01-06` says.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (first, last) = text.split_once("..").unwrap_or((text, text));
         let (first, last) = (first.trim(), last.trim());
         if let (Ok(first), Ok(last)) = (first.parse(), last.parse()) {
             return (first <= last).then_some(Self::Once { first, last });
         }
         Some(Self::Yearly { first: month_and_day(first)?, last: month_and_day(last)? })
-    }
-}
-
-impl FromStr for Days {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let examples = "\"2026-12-24\", \"2026-12-24..2027-01-06\" or \"12-24..01-06\"";
-        Self::parse(text).ok_or_else(|| format!("`{text}` is not a day or a range of days like {examples}"))
-    }
-}
-
-impl Value for Days {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.parsed(str::parse)
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use ::config::ValueKind;
 use chrono::{DateTime, Utc};
 use identities::text;
 use identities::trust::KeyPin;
@@ -16,9 +17,9 @@ use strum::VariantNames;
 use url::Url;
 
 use super::address;
+use super::layers::as_text;
 use super::name::DetectorName;
 use super::reading::At;
-use super::tree::Body;
 
 /// What a key of the configuration can hold.
 pub trait Value: Sized {
@@ -61,12 +62,11 @@ macro_rules! numbers {
 
 /// The number that is written here, or that a filled-in text spells.
 fn number<T: FromStr>(at: &At<'_>, wanted: &str) -> Option<T> {
-    let node = at.node()?;
-    let written = match &node.body {
-        Body::Integer(number) => number.to_string(),
+    let written = match at.value()? {
+        ValueKind::I64(number) => number.to_string(),
         // With its point, so that 2.0 is no whole number.
-        Body::Float(number) => format!("{number:?}"),
-        Body::Text(text) if node.filled => text.trim().to_owned(),
+        ValueKind::Float(number) => format!("{number:?}"),
+        ValueKind::String(text) if at.is_filled() => text.trim().to_owned(),
         _ => return at.refuse(wanted),
     };
     written.parse().ok().or_else(|| at.refuse(wanted))
@@ -88,55 +88,41 @@ numbers! {
 
 impl Value for bool {
     fn read(at: &At<'_>) -> Option<Self> {
-        let node = at.node()?;
-        let flag = match &node.body {
-            Body::Bool(flag) => Some(*flag),
-            Body::Text(text) if node.filled => text.trim().parse().ok(),
+        let flag = match at.value()? {
+            ValueKind::Boolean(flag) => Some(*flag),
+            ValueKind::String(text) if at.is_filled() => text.trim().parse().ok(),
             _ => None,
         };
         flag.or_else(|| at.refuse("true or false"))
     }
 }
 
-impl Value for String {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.text().map(str::to_owned)
-    }
+/// Makes values of types that are read from a text; the error of what reads it says what is wrong.
+macro_rules! texts {
+    ($($type:ty: $parse:expr;)*) => {$(
+        impl $crate::config::value::Value for $type {
+            fn read(at: &$crate::config::reading::At<'_>) -> Option<Self> {
+                at.parsed($parse)
+            }
+        }
+    )*};
 }
+pub(super) use texts;
 
-impl Value for SecretString {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.text().map(Self::from)
-    }
+texts! {
+    String: |text| Ok(text.to_owned());
+    SecretString: |text| Ok(text.into());
+    Url: address::parse;
+    KeyPin: str::parse;
+    DetectorName: DetectorName::new;
+    DateTime<Utc>: |text| {
+        text.parse().map_err(|_| format!("`{text}` is not a moment like \"2026-12-31T12:00:00Z\""))
+    };
 }
 
 impl Value for PathBuf {
     fn read(at: &At<'_>) -> Option<Self> {
-        at.node()?.text().map(Self::from).or_else(|| at.refuse("a path in quotes"))
-    }
-}
-
-impl Value for Url {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.parsed(address::parse)
-    }
-}
-
-impl Value for KeyPin {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.parsed(str::parse)
-    }
-}
-
-impl Value for DetectorName {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.parsed(Self::new)
-    }
-}
-
-impl Value for DateTime<Utc> {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.parsed(|text| text.parse().map_err(|_| format!("`{text}` is not a moment like \"2026-12-31T12:00:00Z\"")))
+        as_text(at.value()?).map(Self::from).or_else(|| at.refuse("a path in quotes"))
     }
 }
 
@@ -173,7 +159,7 @@ pub(super) fn names(at: &At<'_>) -> Option<Vec<String>> {
 
 /// Reads a word that is a variant of `T`.
 pub(super) fn word<T: FromStr + VariantNames>(at: &At<'_>) -> Option<T> {
-    let Some(text) = at.node()?.text() else { return at.refuse("one of its words, in quotes") };
+    let Some(text) = as_text(at.value()?) else { return at.refuse("one of its words, in quotes") };
     text.parse().ok().or_else(|| at.no_such_word(text, T::VARIANTS))
 }
 

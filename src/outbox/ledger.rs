@@ -58,7 +58,11 @@ pub(super) fn plan(
 }
 
 /// Records that a guard held an actuator back, with its newest reason; nothing where it has been asked for by now.
-pub(super) fn refuse(tx: &Connection, refused: &RefusedAction, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+pub(super) fn refuse(
+    tx: &Connection,
+    RefusedAction { request, refusal }: &RefusedAction,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<usize> {
     sql::execute(
         tx,
         "INSERT INTO action (key, visit, sighting, detector, rule, action, person, seen_us, state, reason, planned_ms,
@@ -68,17 +72,17 @@ pub(super) fn refuse(tx: &Connection, refused: &RefusedAction, now: DateTime<Utc
          ON CONFLICT (key) DO UPDATE SET sighting = excluded.sighting, reason = excluded.reason,
              ended_ms = excluded.ended_ms",
         params![
-            refused_key(&refused.key),
-            refused.visit.to_string(),
-            refused.sighting.to_string(),
-            refused.detector.as_str(),
-            refused.rule,
-            refused.refusal.action,
-            refused.person,
-            refused.seen_at.timestamp_micros(),
-            refused.refusal.reason(),
+            refused_key(&request.key),
+            request.visit.to_string(),
+            request.sighting.to_string(),
+            request.detector.as_str(),
+            request.rule,
+            request.action,
+            request.person,
+            request.seen_at.timestamp_micros(),
+            refusal.reason(),
             now.timestamp_millis(),
-            refused.key,
+            request.key,
         ],
     )
 }

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::{ActionRequest, Check, Decision, Firing, RuleClock, Rules};
-use crate::config::{DetectorName, GuardConfig, RuleConfig, from_toml};
+use crate::config::{Days, DetectorName, GuardConfig, RuleConfig, from_toml};
 use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::track::VisitId;
 
@@ -129,7 +129,7 @@ impl Case {
 /// their defaults.
 pub fn rules(toml: &str, zone: Tz) -> Rules {
     let mut file: BTreeMap<String, Vec<RuleConfig>> = from_toml(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
-    let holidays = ["12-25", "2026-06-10"].map(|days| days.parse().unwrap());
+    let holidays = ["12-25", "2026-06-10"].map(|days| Days::parse(days).unwrap());
     let open = GuardConfig {
         sightings: 1,
         min_confidence: 0.0,

@@ -10,7 +10,7 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
 use super::check::Check;
-use super::event::{self, UnknownName};
+use super::event;
 
 /// Instructions one evaluation may take: a template that loops over every field of a person takes a few hundred.
 const FUEL: u64 = 100_000;
@@ -35,7 +35,7 @@ impl Condition {
         };
         // As an expression first: what is one cannot break out of the braces.
         let names = environment.compile_expression(source).map_err(told)?.undeclared_variables(true);
-        check_names(&names, &environment).map_err(|unknown| unknown.to_string())?;
+        check_names(&names, &environment)?;
         let template = format!("{{% if {source} %}}true{{% endif %}}");
         environment.add_template_owned(NAME, template).map_err(told)?;
         Ok(Self { environment, source: source.to_owned() })
@@ -63,7 +63,7 @@ pub fn environment() -> Environment<'static> {
 }
 
 /// Every name an expression or a template uses must be one an event has, or the environment.
-pub fn check_names(names: &HashSet<String>, environment: &Environment<'_>) -> Result<(), UnknownName> {
+pub fn check_names(names: &HashSet<String>, environment: &Environment<'_>) -> Result<(), String> {
     event::check_names(names.iter().filter(|name| !environment.globals().any(|(global, _)| global == *name)))
 }
 

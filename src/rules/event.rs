@@ -99,22 +99,9 @@ fn share(value: f32) -> Value {
     if value.is_finite() { json!((f64::from(value) * 1e4).round() / 1e4) } else { Value::Null }
 }
 
-/// A name in a template or an `if` that no event has.
-#[derive(Debug, Clone, PartialEq, Eq, derive_more::Display)]
-#[display(
-    "an event has no `{name}`{}; it has {}",
-    nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default(),
-    has.join(", ")
-)]
-pub struct UnknownName {
-    name: String,
-    nearest: Option<&'static str>,
-    has: &'static [&'static str],
-}
-
-/// Every name a template or an `if` uses must be one an event has; names are as `person.name`, or
-/// `person.fields.Badge`.
-pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), UnknownName> {
+/// Every name a template or an `if` uses must be one an event has; the error is for people. Names are as `person.name`,
+/// or `person.fields.Badge`.
+pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), String> {
     let mut names: Vec<_> = names.collect();
     names.sort();
     for name in names {
@@ -126,7 +113,8 @@ pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Un
             _ => continue,
         };
         let nearest = wording::nearest(wrong, has.iter().copied(), 0.6);
-        return Err(UnknownName { name: name.clone(), nearest, has });
+        let meant = nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default();
+        return Err(format!("an event has no `{name}`{meant}; it has {}", has.join(", ")));
     }
     Ok(())
 }

@@ -107,14 +107,14 @@ fn calendar_day(at: DateTime<Utc>, zone: Tz) -> NaiveDate {
 /// The test as `explain` shows it.
 pub fn wanted_text(test: &FieldTest) -> String {
     let compare = match test {
-        FieldTest::Equals(wanted) => return format!("= {}", equals_text(wanted)),
+        FieldTest::Equals(wanted) => return format!("= {wanted}"),
         FieldTest::Compare(compare) => compare,
     };
-    let one = |key: &str, wanted: &Option<FieldEquals>| Some(format!("{key} {}", equals_text(wanted.as_ref()?)));
+    let one = |key: &str, wanted: &Option<FieldEquals>| Some(format!("{key} {}", wanted.as_ref()?));
     let some = |key: &str, wanted: &[FieldEquals]| {
-        (!wanted.is_empty()).then(|| format!("{key} {}", list(wanted, equals_text)))
+        (!wanted.is_empty()).then(|| format!("{key} {}", list(wanted, FieldEquals::to_string)))
     };
-    let bound = |key: &str, bound: Option<Bound>| Some(format!("{key} {}", bound_text(bound?)));
+    let bound = |key: &str, bound: Option<Bound>| Some(format!("{key} {}", bound?));
     let parts = [
         one("is", &compare.is),
         one("not", &compare.not),
@@ -128,21 +128,4 @@ pub fn wanted_text(test: &FieldTest) -> String {
         compare.set.map(|set| if set { "set".into() } else { "not set".into() }),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
-}
-
-fn equals_text(wanted: &FieldEquals) -> String {
-    match wanted {
-        FieldEquals::Bool(wanted) => wanted.to_string(),
-        FieldEquals::Number(wanted) => wanted.to_string(),
-        FieldEquals::Text(wanted) => wanted.clone(),
-    }
-}
-
-fn bound_text(bound: Bound) -> String {
-    match bound {
-        Bound::Number(number) => number.to_string(),
-        Bound::Day(day) => day.to_string(),
-        Bound::Moment(at) => at.to_rfc3339(),
-        Bound::Today => "today".into(),
-    }
 }

@@ -107,12 +107,10 @@ impl Guard {
         }
         let happened = circumstances.happened;
         let tags: Vec<_> = happened.valid_tags(&happened.recognition).map(|tag| folded(&tag.name)).collect();
-        let held = match self.tags_any.as_slice() {
-            [] => !tags.is_empty(),
-            wanted => tags.iter().any(|tag| wanted.contains(tag)),
+        let (key, wanted, held) = match self.tags_any.as_slice() {
+            [] => ("needs_tag", "any".into(), !tags.is_empty()),
+            any => ("tags_any", list(any, String::clone), tags.iter().any(|tag| any.contains(tag))),
         };
-        let wanted = if self.tags_any.is_empty() { "any".into() } else { list(&self.tags_any, String::clone) };
-        let key = if self.tags_any.is_empty() { "needs_tag" } else { "tags_any" };
         Some(Check::of(key, wanted, list(&tags, String::clone), held))
     }
 

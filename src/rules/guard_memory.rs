@@ -76,6 +76,11 @@ impl GuardMemory {
         }
     }
 
+    /// How many sightings of the visit were answered in time, as far as they are remembered.
+    pub fn answered(&self, visit: VisitId) -> usize {
+        self.answers.get(&visit).map_or(0, VecDeque::len)
+    }
+
     /// How many of the newest `of` answers of the visit say the same as this one and are `good`, this one included; the
     /// same sighting counts once, however often it is answered.
     pub fn agreeing(&self, happened: &VisitorEvent, of: u8, good: impl Fn(&LiveAnswer) -> bool) -> usize {

@@ -104,10 +104,8 @@ impl History {
         // Two unknown people are two, a person known in two visits is one.
         let others = here.filter(|(who, _)| who.person.is_none() || **who != me);
         let near = |visits: &BTreeMap<VisitId, DateTime<Utc>>| {
-            let near = |(visit, at): (&VisitId, &DateTime<Utc>)| {
-                *visit != seen.visit && (*at - seen.seen_at).abs() <= TOGETHER
-            };
-            visits.iter().filter(|(visit, at)| near((visit, at))).count()
+            let others = visits.iter().filter(|(visit, _)| **visit != seen.visit);
+            others.filter(|(_, at)| (**at - seen.seen_at).abs() <= TOGETHER).count()
         };
         others.map(|(who, visits)| if who.person.is_some() { near(visits).min(1) } else { near(visits) }).sum()
     }

@@ -49,7 +49,7 @@ mod visitor_event;
 
 pub use check::Check;
 pub use condition::{check_names, environment};
-pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS, UnknownName};
+pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS};
 pub use history::Seen;
 pub use newest::Newest;
 pub use presence::Presence;
@@ -97,8 +97,8 @@ pub enum RuleError {
     TwiceNamed { rule: String },
     #[error("rule `{rule}`: `if` is not an expression over the event: {problem}")]
     BadCondition { rule: String, problem: String },
-    #[error("cannot read {what}: `{key}` is missing or not what it should be")]
-    BadRecord { what: &'static str, key: &'static str },
+    #[error("cannot read {what}: {problem}")]
+    BadRecord { what: &'static str, problem: String },
 }
 
 /// The rules of one detector, and what they have fired.
@@ -233,6 +233,7 @@ impl Rules {
         let guards = planned.flat_map(|(rule, _)| &rule.actions);
         let guards = guards.filter_map(|action| Some((action.name.as_str(), action.guard.as_ref()?)));
         let need = PictureNeed {
+            answered: self.guards.answered(happened.recognition.visit),
             // What moves has a moment to expire at, and nothing else has one.
             moves: judgement.requests.iter().any(|request| request.expires_at.is_some()),
             lacking: Confirm::all(judgement.refused.iter().filter_map(|refused| refused.refusal.confirm)),
@@ -257,19 +258,11 @@ impl Rules {
         for (rule, verdict) in self.rules.iter().zip(&verdicts) {
             let Decision::Fire { actions, withheld, refused } = &verdict.decision else { continue };
             let firing = happened.firing(&rule.name);
-            let mut groups = BTreeSet::new();
-            for action in rule.actions.iter().filter(|a| actions.contains(&a.name) || withheld.contains(&a.name)) {
-                let Some(group) = ActionGroup::of(action.guard.is_some(), happened.event, happened.late) else {
-                    continue;
-                };
-                groups.insert(group);
-                if group == ActionGroup::Move {
-                    self.guards.moved(&action.name, recognition.seen_at);
-                }
-                let key = key(&firing, group, &action.name);
-                requests.push(ActionRequest {
-                    inputs: event::document(happened, &rule.name, &action.name, &key, self.zone),
-                    action: action.name.clone(),
+            let request = |group: ActionGroup, action: &str| {
+                let key = key(&firing, group, action);
+                ActionRequest {
+                    inputs: event::document(happened, &rule.name, action, &key, self.zone),
+                    action: action.to_owned(),
                     event: happened.event,
                     rule: rule.name.to_string(),
                     detector: recognition.detector.clone(),
@@ -280,17 +273,22 @@ impl Rules {
                     key,
                     picture: None,
                     late,
-                    expires_at: deadline.filter(|_| action.guard.is_some()),
-                });
+                    expires_at: deadline.filter(|_| group == ActionGroup::Move),
+                }
+            };
+            let mut groups = BTreeSet::new();
+            for action in rule.actions.iter().filter(|a| actions.contains(&a.name) || withheld.contains(&a.name)) {
+                let Some(group) = ActionGroup::of(action.guard.is_some(), happened.event, happened.late) else {
+                    continue;
+                };
+                groups.insert(group);
+                if group == ActionGroup::Move {
+                    self.guards.moved(&action.name, recognition.seen_at);
+                }
+                requests.push(request(group, &action.name));
             }
             refused_actions.extend(refused.iter().map(|refusal| RefusedAction {
-                key: key(&firing, ActionGroup::Move, &refusal.action),
-                rule: rule.name.to_string(),
-                detector: recognition.detector.clone(),
-                visit: recognition.visit,
-                sighting: recognition.sighting,
-                person: firing.person.clone(),
-                seen_at: recognition.seen_at,
+                request: request(ActionGroup::Move, &refusal.action),
                 refusal: refusal.clone(),
             }));
             for group in groups {

@@ -14,8 +14,6 @@
 //!         no actuator waits: settled                     (banned, out of hours, no tag): settled
 //! ```
 
-use uuid::Uuid;
-
 use super::newest::Newest;
 use super::stay::Guest;
 use super::visitor_event::VisitorEvent;
@@ -24,8 +22,6 @@ use crate::track::{Confirm, VisitId};
 
 /// Visits remembered.
 const VISITS: usize = 256;
-/// Answers counted of a visit; the most a guard looks at is 10.
-const ANSWERS: usize = 16;
 
 /// The pictures that are wanted of each visit.
 #[derive(Default)]
@@ -33,11 +29,9 @@ pub struct WantedPictures {
     visits: Newest<VisitId, Visit, VISITS>,
 }
 
-/// What has been answered and is wanted of one visit.
+/// What is wanted of one visit.
 #[derive(Default)]
 struct Visit {
-    /// The sightings that were answered in time, each once.
-    answered: Vec<Uuid>,
     /// What was asked for, and because of whom; an answer that recognised nobody asks because of nobody.
     wanted: Option<(Confirm, Option<Guest>)>,
     /// Somebody was recognised, and pictures change nothing any more.
@@ -46,6 +40,8 @@ struct Visit {
 
 /// What the rules made of an answer, as far as pictures are concerned.
 pub struct PictureNeed<'a> {
+    /// The sightings of the visit that were answered in time, each counted once.
+    pub answered: usize,
     /// Whether an actuator moves.
     pub moves: bool,
     /// The pictures that actuators held back by their guards wait for.
@@ -58,7 +54,6 @@ impl WantedPictures {
     /// What to ask for after this answer; `None` takes back what was asked for before.
     pub fn after(&mut self, happened: &VisitorEvent, need: &PictureNeed) -> Option<Confirm> {
         let visit = self.visits.get_or_add(happened.recognition.visit);
-        visit.count(happened);
         if let Some(lacking) = need.lacking {
             visit.wanted = Some((lacking, Guest::of(&happened.recognition)));
             return Some(lacking);
@@ -66,19 +61,11 @@ impl WantedPictures {
         visit.look(happened, need);
         let (wanted, _) = visit.wanted.as_ref()?;
         // One at a time: this answer gave no reason to believe that several in a row would be better.
-        (visit.answered.len() < usize::from(wanted.most)).then_some(Confirm { more: 1, ..*wanted })
+        (need.answered < usize::from(wanted.most)).then_some(Confirm { more: 1, ..*wanted })
     }
 }
 
 impl Visit {
-    /// A late answer counts for nothing, and the same sighting counts once.
-    fn count(&mut self, happened: &VisitorEvent) {
-        let sighting = happened.recognition.sighting;
-        if !happened.late && self.answered.len() < ANSWERS && !self.answered.contains(&sighting) {
-            self.answered.push(sighting);
-        }
-    }
-
     /// Takes in an answer after which no guard lacks only pictures.
     fn look(&mut self, happened: &VisitorEvent, need: &PictureNeed) {
         let guest = Guest::of(&happened.recognition);
@@ -98,6 +85,8 @@ impl Visit {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::super::cases::Case;
     use super::*;
     use crate::track::VisitId;
@@ -107,18 +96,16 @@ mod tests {
         let mut pictures = WantedPictures::default();
         let wanted = Confirm { more: 1, most: 10, min_quality: 0.4 };
         for n in 0..2 * VISITS as u128 {
-            for shot in 0..2 * ANSWERS as u128 {
+            for answered in 1..=16 {
                 let mut case = Case::parse("unknown");
                 case.recognition.visit = VisitId(Uuid::from_u128(n));
-                case.recognition.sighting = Uuid::from_u128(n * 1000 + shot);
                 let happened = VisitorEvent::answer(&case.recognition, 0.5, case.clock());
-                let need = PictureNeed { moves: false, lacking: None, hoped_for: &|| Some(wanted) };
+                let need = PictureNeed { answered, moves: false, lacking: None, hoped_for: &|| Some(wanted) };
                 let asked = pictures.after(&happened, &need);
-                assert_eq!(asked.is_some(), shot + 1 < 10, "visit {n}, shot {shot}");
+                assert_eq!(asked.is_some(), answered < 10, "visit {n}, answer {answered}");
             }
         }
         let visits = (0..2 * VISITS as u128).map(|n| VisitId(Uuid::from_u128(n)));
-        let answered = visits.filter_map(|visit| pictures.visits.get(&visit)).map(|visit| visit.answered.len());
-        assert_eq!(answered.collect::<Vec<_>>(), [ANSWERS; VISITS]);
+        assert_eq!(visits.filter(|visit| pictures.visits.get(visit).is_some()).count(), VISITS);
     }
 }

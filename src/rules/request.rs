@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use identities::text::folded;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -17,12 +18,14 @@ use super::{Firing, RuleError};
 use crate::config::{DetectorName, EventKind};
 use crate::track::VisitId;
 
-/// One action to perform, once. Logs show ids only: names and pictures do not belong there.
-#[derive(Clone, PartialEq, derive_more::Debug)]
+/// One action to perform, once. Logs show ids only: names and pictures do not belong there. The outbox keeps everything
+/// but what does not outlive the process.
+#[derive(Clone, PartialEq, derive_more::Debug, Deserialize, Serialize)]
 #[debug("ActionRequest({action} for rule {rule}, visit {visit}, key {key})")]
 pub struct ActionRequest {
     /// The configured action's name.
     pub action: String,
+    #[serde(default)]
     pub event: EventKind,
     /// The rule that asked for it.
     pub rule: String,
@@ -39,11 +42,14 @@ pub struct ActionRequest {
     /// The event as the action's templates see it; `config/doorward.toml` documents the shape.
     pub inputs: Value,
     /// The expanded crop, for actions that carry a picture.
+    #[serde(skip)]
     pub picture: Option<Bytes>,
     /// The answer came too late to act on, or the request comes from before a restart: no actuator performs it.
+    #[serde(skip)]
     pub late: bool,
     /// The request is not performed after this moment of [`clock`](crate::clock); `None` where lateness does not
     /// matter, and for everything from before a restart (an actuator performs nothing without a moment here).
+    #[serde(skip)]
     pub expires_at: Option<Instant>,
 }
 
@@ -53,45 +59,18 @@ impl ActionRequest {
         Self { picture: None, ..self.clone() }
     }
 
-    /// For the outbox: everything but the picture and the moment it expires, neither of which outlives the process.
+    /// For the outbox.
     pub fn to_record(&self) -> Value {
-        json!({
-            "action": self.action,
-            "event": self.event,
-            "rule": self.rule,
-            "detector": self.detector,
-            "visit": self.visit.0,
-            "sighting": self.sighting,
-            "person": self.person,
-            "seen_at": self.seen_at,
-            "key": self.key,
-            "inputs": self.inputs,
-        })
+        json!(self)
     }
 
     /// A request from before a restart: late, also in its event, and without a moment to expire at.
     pub fn from_record(record: &Value) -> Result<Self, RuleError> {
-        let wrong = |key| RuleError::BadRecord { what: "a stored action request", key };
-        let text = |key| record[key].as_str().ok_or(wrong(key));
-        let uuid = |key| text(key)?.parse::<Uuid>().map_err(|_| wrong(key));
-        let mut inputs = record["inputs"].clone();
-        let event = inputs.as_object_mut().ok_or(wrong("inputs"))?;
+        let wrong = |problem| RuleError::BadRecord { what: "a stored action request", problem };
+        let mut request = Self::deserialize(record).map_err(|error| wrong(error.to_string()))?;
+        let event = request.inputs.as_object_mut().ok_or_else(|| wrong("its event is no object".into()))?;
         event.insert("late".into(), true.into());
-        Ok(Self {
-            action: text("action")?.into(),
-            event: if record["event"] == "left" { EventKind::Left } else { EventKind::Recognition },
-            rule: text("rule")?.into(),
-            detector: DetectorName::new(text("detector")?).map_err(|_| wrong("detector"))?,
-            visit: VisitId(uuid("visit")?),
-            sighting: uuid("sighting")?,
-            person: record["person"].as_str().map(str::to_owned),
-            seen_at: text("seen_at")?.parse().map_err(|_| wrong("seen_at"))?,
-            key: text("key")?.into(),
-            inputs,
-            picture: None,
-            late: true,
-            expires_at: None,
-        })
+        Ok(Self { late: true, ..request })
     }
 }
 
@@ -137,7 +116,7 @@ mod tests {
             assert_eq!(restored, ActionRequest { late: true, expires_at: None, inputs, ..request });
         }
         let error = ActionRequest::from_record(&json!({"action": "a", "inputs": {}})).unwrap_err().to_string();
-        assert_eq!(error, "cannot read a stored action request: `rule` is missing or not what it should be");
+        assert_eq!(error, "cannot read a stored action request: missing field `rule`");
     }
 
     #[test]

@@ -79,7 +79,10 @@ impl Stay {
 
     /// A stay from before a restart: its recognition is a late one.
     pub fn from_record(record: &Value) -> Result<Self, RuleError> {
-        let wrong = |key| RuleError::BadRecord { what: "who was present", key };
+        let wrong = |key| RuleError::BadRecord {
+            what: "who was present",
+            problem: format!("`{key}` is missing or not what it should be"),
+        };
         let text = |key| record[key].as_str().ok_or(wrong(key));
         let uuid = |key| text(key)?.parse::<Uuid>().map_err(|_| wrong(key));
         let time = |key| text(key)?.parse::<DateTime<Utc>>().map_err(|_| wrong(key));

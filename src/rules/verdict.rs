@@ -6,12 +6,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::check::{Check, list};
 use super::request::ActionRequest;
-use crate::config::DetectorName;
-use crate::track::{Confirm, VisitId};
+use crate::track::Confirm;
 
 /// What follows from one answer, or from somebody having left.
 #[derive(Debug, Default)]
@@ -67,18 +65,10 @@ pub struct Refusal {
     pub confirm: Option<Confirm>,
 }
 
-/// An actuator that was held back, with everything the record needs.
+/// An actuator that was held back, with the request it would have been.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefusedAction {
-    /// The key of the request it would have been.
-    pub key: String,
-    pub rule: String,
-    pub detector: DetectorName,
-    pub visit: VisitId,
-    pub sighting: Uuid,
-    /// The recognised person's id.
-    pub person: Option<String>,
-    pub seen_at: DateTime<Utc>,
+    pub request: ActionRequest,
     pub refusal: Refusal,
 }
 

@@ -83,15 +83,15 @@ impl ActionLine {
     }
 
     /// An actuator that was held back just now, with what its guards wanted and found, which are no names.
-    pub fn refused(refused: &RefusedAction) -> Self {
+    pub fn refused(RefusedAction { request, refusal }: &RefusedAction) -> Self {
         Self {
             at: Utc::now(),
-            action: refused.refusal.action.clone(),
-            rule: refused.rule.clone(),
-            detector: refused.detector.clone(),
-            visit: refused.visit.to_string(),
+            action: request.action.clone(),
+            rule: request.rule.clone(),
+            detector: request.detector.clone(),
+            visit: request.visit.to_string(),
             result: "refused".into(),
-            reason: Some(refused.refusal.reason()),
+            reason: Some(refusal.reason()),
             took_ms: 0,
         }
     }

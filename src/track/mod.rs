@@ -30,7 +30,7 @@ use faces::quality::Quality;
 
 /// One person's stay in front of one detector: a UUID v7, made of the visit's first frame (its time, detector and
 /// sequence number) and the face in it, so that the same recording gives the same ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
 pub struct VisitId(pub Uuid);
 
 /// What the tracker decided at a frame.

@@ -87,7 +87,7 @@ impl VisitBook {
         let again = |line: &VisitAction| {
             matches!(line.result, Some(ActionResult::Refused { .. }))
                 && (requests.iter().any(|request| request.key == line.key)
-                    || refused.iter().any(|refused| refused.key == line.key))
+                    || refused.iter().any(|refused| refused.request.key == line.key))
         };
         visit.visit.actions.retain(|line| !again(line));
         visit.visit.actions.extend(refused.iter().map(VisitAction::refused));

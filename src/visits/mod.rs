@@ -203,13 +203,9 @@ impl VisitAction {
     }
 
     /// An actuator that a guard held back.
-    fn refused(refused: &RefusedAction) -> Self {
-        Self {
-            rule: refused.rule.clone(),
-            action: refused.refusal.action.clone(),
-            key: refused.key.clone(),
-            result: Some(ActionResult::Refused { guards: refused.refusal.guards(), reason: refused.refusal.reason() }),
-        }
+    fn refused(RefusedAction { request, refusal }: &RefusedAction) -> Self {
+        let result = ActionResult::Refused { guards: refusal.guards(), reason: refusal.reason() };
+        Self { result: Some(result), ..Self::asked(request) }
     }
 
     /// The end's word, or `pending` while it is under way.

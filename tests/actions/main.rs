@@ -43,7 +43,7 @@ fn actions_with(toml: &str, client: Option<&Client>) -> Result<Actions, String> 
     RUSTLS.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
     let file: BTreeMap<String, BTreeMap<String, ActionConfig>> =
         config::from_toml(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
-    Actions::new(&file["action"], client).map_err(|error| {
+    Actions::new(&file["action"], client, None).map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
         format!("{error}{}", source.unwrap_or_default())
     })

@@ -22,7 +22,7 @@ fn actions(toml: &str, broker: &Broker) -> Actions {
     let toml = format!("[action.a]\ntype = 'mqtt'\n{toml}");
     let file: BTreeMap<String, BTreeMap<String, ActionConfig>> =
         config::from_toml(&toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
-    Actions::new(&file["action"], None).unwrap().with_broker(broker)
+    Actions::new(&file["action"], None, Some(broker)).unwrap()
 }
 
 fn request(person: &str) -> ActionRequest {

@@ -117,7 +117,7 @@ fn text(output: &Output) -> String {
 
 fn actions(relay: &str) -> Actions {
     let config: ActionConfig = from_toml(&format!("type = 'relay'\n{relay}")).unwrap_or_else(|error| panic!("{error}"));
-    Actions::new(&BTreeMap::from([("door".to_owned(), config)]), None).unwrap()
+    Actions::new(&BTreeMap::from([("door".to_owned(), config)]), None, None).unwrap()
 }
 
 fn request() -> ActionRequest {

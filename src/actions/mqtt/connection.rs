@@ -21,7 +21,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::dial;
-use super::limit::{Limit, Refusal};
 use super::message::{Message, Single, Undelivered, size};
 use super::outgoing::{Outgoing, SetAside, WINDOW};
 use super::retiring::{Retiring, WITNESSES};
@@ -56,7 +55,6 @@ struct Shared {
     unreachable: Repeated,
     overflowing: Repeated,
     too_large: Repeated,
-    max_packet_bytes: usize,
 }
 
 #[derive(Default)]
@@ -100,9 +98,8 @@ impl Broker {
             unreachable: Repeated::default(),
             overflowing: Repeated::default(),
             too_large: Repeated::default(),
-            max_packet_bytes: config.max_packet_bytes as usize,
         };
-        shared.inner().outgoing.limit = Limit::new(shared.max_packet_bytes);
+        shared.inner().outgoing.limit.configured = Some(config.max_packet_bytes as usize);
         shared.inner().outgoing.set(shared.topics.box_availability(), Bytes::from_static(b"online"));
         Ok(Self(Arc::new(shared)))
     }
@@ -210,9 +207,7 @@ impl Broker {
     pub(super) fn set(&self, topic: String, payload: Bytes) {
         let bytes = size(&topic, &payload);
         let mut inner = self.0.inner();
-        if inner.outgoing.limit.refuses(bytes, Instant::now()).is_some() {
-            inner.set_aside(&topic);
-            inner.pump();
+        if inner.outgoing.limit.refuses(bytes, Instant::now()) {
             drop(inner);
             return self.0.too_large(&SetAside { topic: Some(topic), bytes });
         }
@@ -299,10 +294,7 @@ impl Shared {
 
     /// A connection ended; true when that was the fault of a message, which is set aside.
     fn hung_up(&self, hung_up: bool) -> bool {
-        let mut inner = self.inner();
-        let aside = inner.outgoing.lost(hung_up, Instant::now());
-        aside.iter().filter_map(|aside| aside.topic.as_deref()).for_each(|topic| inner.set_aside(topic));
-        drop(inner);
+        let aside = self.inner().outgoing.lost(hung_up, Instant::now());
         aside.iter().for_each(|aside| self.too_large(aside));
         !aside.is_empty()
     }
@@ -313,14 +305,19 @@ impl Shared {
         // The topic of a single message may hold a name.
         let what = topic.as_ref().map_or("a message".into(), |topic| format!("the message for `{topic}`"));
         let mut inner = self.inner();
-        let why = match inner.outgoing.limit.refuses(*bytes, Instant::now()) {
-            Some(Refusal::Configured) => format!("`mqtt.max_packet_bytes` is {}", self.max_packet_bytes),
+        let why = match inner.outgoing.limit.configured {
+            Some(most) if *bytes > most => format!("`mqtt.max_packet_bytes` is {most}"),
             _ => "the broker hung up on it, or on one no larger, three times; its limit may be lower (mosquitto calls \
                   it `max_packet_size` and `message_size_limit`)"
                 .into(),
         };
         let line = format!("{what} has {bytes} bytes and is set aside: {why}");
         inner.aside = (inner.aside.0 + 1, line.clone());
+        // What the broker keeps there is older than what it did not take: a picture would be of somebody else.
+        if let Some(picture) = topic.as_deref().filter(|topic| topic.ends_with("/picture")) {
+            inner.outgoing.set(picture.to_owned(), Bytes::new());
+            inner.pump();
+        }
         drop(inner);
         if let Some(line) = self.too_large.note(Instant::now(), line) {
             tracing::warn!("the MQTT broker does not get everything: {line}");
@@ -330,7 +327,7 @@ impl Shared {
     fn push(&self, single: Single) {
         let bytes = size(&single.message.topic, &single.message.payload);
         let mut inner = self.inner();
-        if inner.outgoing.limit.refuses(bytes, Instant::now()).is_some() {
+        if inner.outgoing.limit.refuses(bytes, Instant::now()) {
             drop(inner);
             single.tell(Err(Undelivered::Refused { bytes }));
             return self.too_large(&SetAside { topic: None, bytes });
@@ -377,13 +374,6 @@ impl Inner {
             let _ = client.try_disconnect();
         }
         metrics::gauge!("doorward_actions_mqtt_waiting").set(self.outgoing.waiting() as f64);
-    }
-
-    /// What the broker keeps there is older than what it did not take: a picture, for one, would be of somebody else.
-    fn set_aside(&mut self, topic: &str) {
-        if topic.ends_with("/picture") {
-            self.outgoing.set(topic.to_owned(), Bytes::new());
-        }
     }
 }
 

@@ -12,34 +12,26 @@ pub(super) const TRIES: u32 = 3;
 const LEARNT_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// The limit of one broker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Limit {
-    configured: usize,
+    /// `mqtt.max_packet_bytes`; `None` is without a limit.
+    pub configured: Option<usize>,
     /// The largest message it has confirmed.
     largest: usize,
     /// The smallest it hung up on, and when.
     refused: Option<(usize, Instant)>,
 }
 
-impl Default for Limit {
-    fn default() -> Self {
-        Self { configured: usize::MAX, largest: 0, refused: None }
-    }
-}
-
 impl Limit {
-    /// As configured, until the broker shows another.
-    pub fn new(configured: usize) -> Self {
-        Self { configured, ..Self::default() }
+    /// Whether a message of this size is not sent.
+    pub fn refuses(&self, bytes: usize, now: Instant) -> bool {
+        self.configured.is_some_and(|most| bytes > most) || self.learnt(now).is_some_and(|refused| bytes >= refused)
     }
 
-    /// Why a message of this size is not sent; `None` for one that is.
-    pub fn refuses(&self, bytes: usize, now: Instant) -> Option<Refusal> {
-        if bytes > self.configured {
-            return Some(Refusal::Configured);
-        }
-        let (refused, at) = self.refused?;
-        (bytes >= refused && now.saturating_duration_since(at) < LEARNT_FOR).then_some(Refusal::Learnt)
+    /// The smallest message the broker hung up on, as long as that counts.
+    fn learnt(&self, now: Instant) -> Option<usize> {
+        let (bytes, at) = self.refused?;
+        (now.saturating_duration_since(at) < LEARNT_FOR).then_some(bytes)
     }
 
     /// Whether the broker has shown that it takes this size.
@@ -54,24 +46,10 @@ impl Limit {
     /// The broker hung up on a message of this size for good. What is no larger than others it took says nothing of
     /// sizes.
     pub fn hung_up(&mut self, bytes: usize, now: Instant) {
-        if self.has_taken(bytes) {
-            return;
-        }
-        let smaller =
-            self.refused.is_none_or(|(before, at)| bytes <= before || now.saturating_duration_since(at) >= LEARNT_FOR);
-        if smaller {
+        if !self.has_taken(bytes) && self.learnt(now).is_none_or(|before| bytes <= before) {
             self.refused = Some((bytes, now));
         }
     }
-}
-
-/// Who says that a message is too large.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// `mqtt.max_packet_bytes`.
-    Configured,
-    /// The broker, by hanging up on one no larger.
-    Learnt,
 }
 
 #[cfg(test)]
@@ -81,21 +59,18 @@ mod tests {
     #[test]
     fn what_the_broker_hung_up_on_is_not_sent_again_for_a_day() {
         let now = Instant::now();
-        let mut limit = Limit::new(10_000);
+        let mut limit = Limit { configured: Some(10_000), ..Limit::default() };
         limit.taken(300);
-        assert_eq!(
-            [300, 10_000, 10_001].map(|bytes| limit.refuses(bytes, now)),
-            [None, None, Some(Refusal::Configured)]
-        );
+        assert_eq!([300, 10_000, 10_001].map(|bytes| limit.refuses(bytes, now)), [false, false, true]);
         // As small as others it took: something else is wrong.
         limit.hung_up(200, now);
-        assert_eq!(limit.refuses(200, now), None);
+        assert!(!limit.refuses(200, now));
         for bytes in [8_000, 5_000, 6_000] {
             limit.hung_up(bytes, now);
         }
-        assert_eq!([4_999, 5_000].map(|bytes| limit.refuses(bytes, now)), [None, Some(Refusal::Learnt)]);
-        assert_eq!(limit.refuses(5_000, now + LEARNT_FOR), None);
+        assert_eq!([4_999, 5_000].map(|bytes| limit.refuses(bytes, now)), [false, true]);
+        assert!(!limit.refuses(5_000, now + LEARNT_FOR));
         limit.hung_up(7_000, now + LEARNT_FOR);
-        assert_eq!(limit.refuses(6_000, now + LEARNT_FOR), None, "what was learnt last counts");
+        assert!(!limit.refuses(6_000, now + LEARNT_FOR), "what was learnt last counts");
     }
 }

@@ -59,7 +59,7 @@ pub struct Publish {
 
 impl Publish {
     /// Compiles the templates.
-    pub fn new(action: &str, config: &MqttActionConfig) -> Result<Self, ActionError> {
+    pub fn new(action: &str, config: &MqttActionConfig, broker: Option<&Broker>) -> Result<Self, ActionError> {
         let mut setup = Setup::new(action);
         let topic = setup.template("topic", &config.topic, Place::Topic);
         let payload = config.payload.as_deref().map(|source| {
@@ -67,12 +67,7 @@ impl Publish {
             let json = start.starts_with(['{', '[']) && !start.starts_with("{{") && !start.starts_with("{%");
             setup.template("payload", source, if json { Place::Json } else { Place::Text })
         });
-        setup.finish(Self { topic, payload, config: config.clone(), broker: None })
-    }
-
-    /// Gives it the connection it sends over.
-    pub fn connect(&mut self, broker: &Broker) {
-        self.broker = Some(broker.clone());
+        setup.finish(Self { topic, payload, config: config.clone(), broker: broker.cloned() })
     }
 
     /// Publishes the request's event; done when the broker has it. What could not be handed over within the time limit

@@ -6,15 +6,15 @@
 //!
 //! ```text
 //! set ──▶ retained (one per topic) ─┐
-//! push ─▶ queue (bounded) ──────────┴─next─▶ handed ──numbered──▶ flying ──confirmed──▶ gone, told
-//!              ▲                               └──────── lost ───────┘
+//! push ─▶ queue (bounded) ──────────┴─next─▶ sent ──numbered: has a packet id──▶ sent ──confirmed──▶ gone, told
+//!              ▲                               └──────────────── lost ─────────────┘
 //!              └── but for what must not arrive twice ◀──┘      (after a loss every retained topic is due again)
 //! ```
 //!
 //! What was on its way when the broker hung up, and is larger than anything it took before, is suspect: it goes out
 //! last, the smallest first, each alone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -44,12 +44,8 @@ pub struct SetAside {
 pub struct Outgoing {
     pub retained: Retained,
     queue: Queue,
-    /// What was given to the connection, in order, which has not said the packet ids yet.
-    handed: VecDeque<Sent>,
-    /// What went out under a packet id and is not confirmed.
-    flying: HashMap<u16, Sent>,
-    /// The number of the next message that is handed over.
-    number: u64,
+    /// What was given to the connection and is not confirmed, in order; no more than [`WINDOW`].
+    sent: VecDeque<Sent>,
     pub limit: Limit,
     /// Something was confirmed on this connection: it is a good one.
     proved: bool,
@@ -60,7 +56,8 @@ pub struct Outgoing {
 /// A message the connection has.
 #[derive(Debug)]
 struct Sent {
-    number: u64,
+    /// The packet id the message went out under; `None` until the connection has said it.
+    packet: Option<u16>,
     bytes: usize,
     what: What,
 }
@@ -86,7 +83,7 @@ impl Outgoing {
 
     /// The next message to hand to the connection; retained topics first, so that a state is there before the event.
     pub fn next(&mut self, now: Instant) -> Option<Message> {
-        let under_way = self.handed.len() + self.flying.len();
+        let under_way = self.sent.len();
         if under_way >= WINDOW || (under_way > 0 && self.alone_until.is_some_and(|until| now < until)) {
             return None;
         }
@@ -108,8 +105,7 @@ impl Outgoing {
             What::Retained(topic) => self.retained.take(topic)?,
             What::Single(single) => single.due(now),
         };
-        self.handed.push_back(Sent { number: self.number, bytes: size(&message.topic, &message.payload), what });
-        self.number += 1;
+        self.sent.push_back(Sent { packet: None, bytes: size(&message.topic, &message.payload), what });
         Some(message)
     }
 
@@ -126,22 +122,23 @@ impl Outgoing {
 
     /// The largest message the connection has, its topic where it is a retained one.
     pub fn under_way(&self) -> Option<(usize, Option<&str>)> {
-        let sent = self.flying.values().chain(&self.handed).max_by_key(|sent| sent.bytes)?;
+        let sent = self.sent.iter().max_by_key(|sent| sent.bytes)?;
         Some((sent.bytes, sent.topic()))
     }
 
     /// The connection has sent the oldest of what it was handed, under this packet id; 0 where nothing is confirmed.
     pub fn numbered(&mut self, packet: u16) {
-        let Some(sent) = self.handed.pop_front() else { return };
-        match packet {
-            0 => sent.tell(Ok(())),
-            packet => drop(self.flying.insert(packet, sent)),
+        let Some(at) = self.sent.iter().position(|sent| sent.packet.is_none()) else { return };
+        self.sent[at].packet = Some(packet);
+        if packet == 0 {
+            self.sent.remove(at).into_iter().for_each(|sent| sent.tell(Ok(())));
         }
     }
 
     /// The broker has it.
     pub fn confirmed(&mut self, packet: u16) {
-        let Some(sent) = self.flying.remove(&packet) else { return };
+        let at = self.sent.iter().position(|sent| sent.packet == Some(packet));
+        let Some(sent) = at.and_then(|at| self.sent.remove(at)) else { return };
         self.proved = true;
         self.alone_until = None;
         self.limit.taken(sent.bytes);
@@ -155,12 +152,12 @@ impl Outgoing {
     /// must not arrive twice, and for what the broker has hung up on too often. The broker may have forgotten what it
     /// had retained.
     pub fn lost(&mut self, hung_up: bool, now: Instant) -> Vec<SetAside> {
-        let mut sent: Vec<Sent> = self.flying.drain().map(|(_, sent)| sent).chain(self.handed.drain(..)).collect();
-        sent.sort_by_key(|sent| std::cmp::Reverse(sent.number));
+        let sent = std::mem::take(&mut self.sent);
         // Only a good connection that ends with one message on its way says something of that one.
         let its_fault = hung_up && self.proved && sent.len() == 1;
         let mut aside = Vec::new();
-        for mut sent in sent {
+        // The newest first: each takes the front of the queue.
+        for mut sent in sent.into_iter().rev() {
             // A connection that confirmed nothing says little: of what every broker takes nothing at all.
             let suspect =
                 hung_up && !self.limit.has_taken(sent.bytes) && (self.proved || sent.bytes > EVERY_BROKER_TAKES);
@@ -186,7 +183,7 @@ impl Outgoing {
 
     /// What is as large as something the broker refused shares its fate without a try of its own.
     fn as_large(&mut self, now: Instant) -> Vec<SetAside> {
-        let refused = |bytes| self.limit.refuses(bytes, now).is_some();
+        let refused = |bytes| self.limit.refuses(bytes, now);
         let retained = self.retained.take_refused(refused).into_iter();
         let mut aside: Vec<_> = retained.map(|(topic, bytes)| SetAside { topic: Some(topic), bytes }).collect();
         for single in self.queue.take_refused(refused) {
@@ -219,7 +216,7 @@ impl Outgoing {
 
     /// Whether all has been told and confirmed.
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty() && self.handed.is_empty() && self.flying.is_empty() && self.retained.is_told()
+        self.waiting() == 0 && self.sent.is_empty() && self.retained.is_told()
     }
 }
 
@@ -319,7 +316,7 @@ mod tests {
         let wanted = [(None, 5_012), (Some("door/picture".to_owned()), 9_021)];
         assert_eq!(aside, wanted.map(|(topic, bytes)| SetAside { topic, bytes }));
         assert_eq!(told.try_recv(), Ok(Err(Undelivered::Refused { bytes: 5_012 })));
-        let refuses = |bytes| outgoing.limit.refuses(bytes, Instant::now()).is_some();
+        let refuses = |bytes| outgoing.limit.refuses(bytes, Instant::now());
         assert!(refuses(5_012) && !refuses(5_011), "and is not tried again");
     }
 

@@ -74,10 +74,6 @@ impl Queue {
         self.waiting.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     fn remove(&mut self, at: usize) -> Option<Single> {
         let single = self.waiting.remove(at)?;
         self.bytes -= single.message.payload.len();

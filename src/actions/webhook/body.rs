@@ -1,12 +1,13 @@
 //! What a webhook sends: the event, a template's text, a form, or the picture itself.
 //!
-//! In: an event and perhaps the crop. Out: the body's bytes and what kind they are. Multipart bodies are written here
-//! and not by the HTTP client, so that the whole can be signed and sent again as it was.
+//! In: an event and perhaps the crop. Out: the body's bytes and what kind they are. Multipart bodies are bytes, too,
+//! and not a form for the HTTP client, so that the whole can be signed and sent again as it was.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
 use minijinja::value::Value;
-use secrecy::ExposeSecret;
-use uuid::Uuid;
+use reqwest::multipart::{Form, Part};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::super::setup::Setup;
 use super::super::template::{Place, Template};
@@ -49,8 +50,7 @@ impl Body {
         let kind = match (&config.body, config.body_format) {
             (Some(body), _) => Kind::Template(Box::new(setup.template("body", body, place))),
             (None, _) if !config.form.is_empty() => {
-                let fields = config.form.iter().map(|(name, value)| (name, value.expose_secret()));
-                Kind::Form(setup.templates("form", fields))
+                Kind::Form(setup.templates("form", &config.form, SecretString::expose_secret))
             }
             (None, BodyFormat::Event) => Kind::Event,
             (None, BodyFormat::EventsBridge) => Kind::EventsBridge,
@@ -61,8 +61,10 @@ impl Body {
     }
 
     /// The body's content type, unless a header says it, and its bytes.
-    pub fn rendered(&self, event: &Value, request: &ActionRequest) -> Result<(Option<String>, Bytes), String> {
+    pub async fn rendered(&self, event: &Value, request: &ActionRequest) -> Result<(Option<String>, Bytes), String> {
         let picture = request.picture.as_ref();
+        // Names go out as they were written; the configuration takes none that would end its quotes.
+        let mut form = Form::new().percent_encode_noop();
         let text = match &self.kind {
             Kind::Picture => {
                 // From before a restart there is no picture any more.
@@ -70,55 +72,35 @@ impl Body {
                 return Ok((kind, picture.cloned().unwrap_or_default()));
             }
             Kind::Form(fields) => {
-                let mut parts = Multipart::new();
                 for (name, template) in fields {
-                    parts.text(name, None, &template.fill(event)?);
+                    form = form.text(name.clone(), template.fill(event)?);
                 }
-                return Ok(parts.ended(self.picture.as_deref().zip(picture)));
+                return multipart(form, self.picture.as_deref().zip(picture)).await;
             }
             Kind::Event => request.inputs.to_string(),
             Kind::EventsBridge => events_bridge::payload(&request.inputs)?.to_string(),
             Kind::Template(body) => body.fill(event)?,
         };
         if let Some(name) = &self.picture {
-            let mut parts = Multipart::new();
-            parts.text("event", Some("application/json"), &text);
-            return Ok(parts.ended(picture.map(|picture| (name.as_str(), picture))));
+            let event = Part::text(text).mime_str("application/json").map_err(unusable)?;
+            return multipart(form.part("event", event), picture.map(|picture| (name.as_str(), picture))).await;
         }
         Ok(((!self.typed).then(|| "application/json".to_owned()), text.into()))
     }
 }
 
-/// Multipart form data. The boundary is random: a picture that holds it is not to be expected in the age of the
-/// universe.
-struct Multipart {
-    boundary: String,
-    body: Vec<u8>,
+/// The content type and the bytes of multipart form data, with the picture as its last part.
+async fn multipart(mut form: Form, picture: Option<(&str, &Bytes)>) -> Result<(Option<String>, Bytes), String> {
+    if let Some((name, picture)) = picture {
+        let picture =
+            Part::stream(picture.clone()).file_name("picture.jpg").mime_str("image/jpeg").map_err(unusable)?;
+        form = form.part(name.to_owned(), picture);
+    }
+    let content_type = format!("multipart/form-data; boundary={}", form.boundary());
+    let body: BytesMut = form.into_stream().try_collect().await.map_err(unusable)?;
+    Ok((Some(content_type), body.freeze()))
 }
 
-impl Multipart {
-    fn new() -> Self {
-        Self { boundary: Uuid::new_v4().simple().to_string(), body: Vec::new() }
-    }
-
-    fn text(&mut self, name: &str, kind: Option<&str>, text: &str) {
-        self.part(&format!("name=\"{name}\""), kind, text.as_bytes());
-    }
-
-    fn part(&mut self, disposition: &str, kind: Option<&str>, content: &[u8]) {
-        let kind = kind.map(|kind| format!("Content-Type: {kind}\r\n")).unwrap_or_default();
-        let head = format!("--{}\r\nContent-Disposition: form-data; {disposition}\r\n{kind}\r\n", self.boundary);
-        self.body.extend_from_slice(head.as_bytes());
-        self.body.extend_from_slice(content);
-        self.body.extend_from_slice(b"\r\n");
-    }
-
-    /// Ends the form, with the picture as its last part.
-    fn ended(mut self, picture: Option<(&str, &Bytes)>) -> (Option<String>, Bytes) {
-        if let Some((name, picture)) = picture {
-            self.part(&format!("name=\"{name}\"; filename=\"picture.jpg\""), Some("image/jpeg"), picture);
-        }
-        self.body.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
-        (Some(format!("multipart/form-data; boundary={}", self.boundary)), self.body.into())
-    }
+fn unusable(error: reqwest::Error) -> String {
+    format!("the form cannot be written: {error}")
 }

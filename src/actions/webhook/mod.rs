@@ -17,7 +17,7 @@ use identities::trust::Trust;
 use identities::{retry_after, status_is_transient};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, StatusCode, Url, redirect, retry};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::retry::{Again, Failure, Retry};
 use super::setup::{ActionError, Setup};
@@ -69,8 +69,7 @@ impl Webhook {
         if let Err(problem) = check_host_is_fixed(url) {
             setup.note(url_key, problem);
         }
-        let query = config.query.iter().map(|(name, value)| (name, value.expose_secret()));
-        let query = setup.templates("query", query);
+        let query = setup.templates("query", &config.query, SecretString::expose_secret);
         let mut headers = Vec::new();
         for (name, value) in &config.headers {
             let key = format!("headers.{name}");
@@ -104,8 +103,9 @@ impl Webhook {
             client.tls_certs_only([])
         };
         let retry = Retry::new(config.timeout_ms, config.tries, config.within_ms);
+        let client = client.build().map_err(|error| setup.fail(url_key, with_causes(&error)))?;
         setup.finish(Self {
-            client: client.build().map_err(|source| ActionError::Client { action: action.into(), source })?,
+            client,
             method,
             url,
             query,
@@ -120,11 +120,11 @@ impl Webhook {
 
     /// Sends it until it is received, or no try is left. What the receiver said comes back either way.
     pub async fn perform(&self, request: &ActionRequest) -> Performed {
-        let rendered = self.rendered(request)?;
+        let rendered = self.rendered(request).await?;
         self.retry.run(request, |timeout| self.try_once(&rendered, &request.key, timeout)).await
     }
 
-    fn rendered(&self, request: &ActionRequest) -> Result<Rendered, String> {
+    async fn rendered(&self, request: &ActionRequest) -> Result<Rendered, String> {
         let event = context(&request.inputs);
         let url = self.url.fill(&event)?;
         if climbs(&url) {
@@ -139,7 +139,7 @@ impl Webhook {
         for (name, template) in &self.headers {
             headers.insert(name, header(&template.fill(&event)?).map_err(|problem| template.cannot(problem))?);
         }
-        let (content_type, body) = self.body.rendered(&event, request)?;
+        let (content_type, body) = self.body.rendered(&event, request).await?;
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, header(&content_type)?);
         }
@@ -172,7 +172,7 @@ impl Webhook {
         let said = read(answer).await;
         if status.is_success() {
             let refused = self.refusals.iter().any(|mark| said.as_deref().is_some_and(|said| said.contains(mark)));
-            let turned_down = || Failure::new("it answered 200 and turned the request down", Again::Never);
+            let turned_down = || Failure::for_good("it answered 200 and turned the request down");
             return if refused { Err(Failure { said, ..turned_down() }) } else { Ok(said) };
         }
         let again = match status_is_transient(status.as_u16(), false) {
@@ -235,9 +235,9 @@ fn not_answered(error: &reqwest::Error, timeout: Duration) -> Failure {
     } else if error.is_timeout() {
         Failure::too_late("it did not answer", timeout)
     } else if error.is_builder() {
-        Failure::new("the request cannot be made", Again::Never)
+        Failure::for_good("the request cannot be made")
     } else {
-        Failure::new("the connection broke before it answered", Again::MaybeSent { after: None })
+        Failure::maybe_sent("the connection broke before it answered")
     }
 }
 

@@ -180,7 +180,7 @@ fn rules(loaded: &Loaded, detector: &DetectorConfig, report: &mut Report) {
 /// Templates, programs and files of one action.
 fn action(loaded: &Loaded, name: &str, report: &mut Report) {
     let (check, config) = (format!("action {name}"), &loaded.settings.actions[name]);
-    match Actions::new(&BTreeMap::from([(name.to_owned(), config.clone())]), None) {
+    match Actions::new(&BTreeMap::from([(name.to_owned(), config.clone())]), None, None) {
         Ok(_) => {}
         Err(ActionError::Wrong { keys, .. }) => {
             let key_of = |key: &str| format!("action.{name}.{key}");

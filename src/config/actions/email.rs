@@ -6,12 +6,13 @@ use secrecy::SecretString;
 
 use super::{CommonOfActions, Nature};
 use crate::config::reading::At;
-use crate::config::section::{Sensible, hidden, section};
+use crate::config::section::{hidden, section};
 use crate::config::value::words;
 
 section! {
     /// `type = "email"`: a mail through an SMTP server. Its addresses are people's.
-    pub struct EmailConfig: new(host: impl Into<String>, from: impl Into<String>, to: Vec<String>) {
+    pub struct EmailConfig: new(host: impl Into<String>, from: impl Into<String>, to: Vec<String>),
+        checked by check_mail {
         /// The SMTP server's name.
         pub host: String;
         /// 587, or 465 with `security = "tls"`, or 25 with `security = "none"`.
@@ -80,25 +81,20 @@ impl CommonOfActions for EmailConfig {
     }
 }
 
-impl Sensible for EmailConfig {
-    fn check(&self, at: &At<'_>) {
-        if self.host.trim().is_empty() || self.host.contains(['/', ' ']) {
-            at.wrong(&["host"], "it must be the name of an SMTP server, like `smtp.site.example`");
+fn check_mail(mail: &EmailConfig, at: &At<'_>) {
+    let no_host = mail.host.trim().is_empty() || mail.host.contains(['/', ' ']);
+    at.wrong_if(no_host, &["host"], "it must be the name of an SMTP server, like `smtp.site.example`");
+    at.wrong_if(mail.to.is_empty(), &["to"], "it is empty; write who gets the mail");
+    match (&mail.username, &mail.password) {
+        (Some(_), None) => at.wrong(&["username"], "there is no `password` with it"),
+        (None, Some(_)) => at.wrong(&["password"], "there is no `username` with it"),
+        (Some(_), Some(_)) if mail.security == Security::None && !is_local(&mail.host) => {
+            at.unwise(&["security"], "the password travels unencrypted; use \"starttls\" or \"tls\"");
         }
-        if self.to.is_empty() {
-            at.wrong(&["to"], "it is empty; write who gets the mail");
-        }
-        match (&self.username, &self.password) {
-            (Some(_), None) => at.wrong(&["username"], "there is no `password` with it"),
-            (None, Some(_)) => at.wrong(&["password"], "there is no `username` with it"),
-            (Some(_), Some(_)) if self.security == Security::None && !is_local(&self.host) => {
-                at.unwise(&["security"], "the password travels unencrypted; use \"starttls\" or \"tls\"");
-            }
-            _ => {}
-        }
-        if self.ca_file.is_some() && self.security == Security::None {
-            at.unwise(&["ca_file"], "it has no effect: the connection is not encrypted");
-        }
+        _ => {}
+    }
+    if mail.ca_file.is_some() && mail.security == Security::None {
+        at.unwise(&["ca_file"], "it has no effect: the connection is not encrypted");
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use super::{CommonOfActions, GuardConfig, Nature, door};
 use crate::config::reading::At;
-use crate::config::section::{Sensible, hidden, section};
+use crate::config::section::{hidden, section};
 
 section! {
     /// `type = "exec"`: a program, without a shell, which gets the event on its standard input.
-    pub struct ExecConfig: new(program: impl Into<PathBuf>) {
+    pub struct ExecConfig: new(program: impl Into<PathBuf>), checked by check_exec {
         pub program: PathBuf;
         /// Templates, each one argument whatever it renders to. They may hold secrets.
         pub args: Vec<String> = Vec::new(), shown as hidden;
@@ -40,11 +40,9 @@ impl CommonOfActions for ExecConfig {
     }
 }
 
-impl Sensible for ExecConfig {
-    fn check(&self, at: &At<'_>) {
-        at.wrong_if(self.program.as_os_str().is_empty(), &["program"], "it must name a program");
-        for variable in self.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            at.wrong(&["env", variable], "this is not the name of a variable");
-        }
+fn check_exec(exec: &ExecConfig, at: &At<'_>) {
+    at.wrong_if(exec.program.as_os_str().is_empty(), &["program"], "it must name a program");
+    for variable in exec.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        at.wrong(&["env", variable], "this is not the name of a variable");
     }
 }

@@ -1,14 +1,14 @@
 //! `guard`: what must hold before an actuator moves, beyond the rule that asks for it.
 
 use crate::config::reading::At;
-use crate::config::section::{Sensible, section};
+use crate::config::section::section;
 use crate::config::time::TimeWindow;
 
 section! {
     /// `[action.NAME.guard]`, of actuators alone. Whatever does not hold keeps the actuator still, and is told by its
     /// key. The defaults are safe for a door.
     #[derive(PartialEq)]
-    pub struct GuardConfig: Default {
+    pub struct GuardConfig: Default, checked by check_guard {
         /// So many of the visit's newest `of` answers must say the same person and reach the floors below; the tracker
         /// takes the pictures that are missing as soon as they are.
         pub sightings: u8 = 2;
@@ -32,12 +32,9 @@ section! {
     }
 }
 
-impl Sensible for GuardConfig {
-    fn check(&self, at: &At<'_>) {
-        at.range("sightings", self.sightings, &(1..=self.of.clamp(1, 10)));
-        if !self.tags_any.is_empty() && !self.needs_tag {
-            at.wrong(&["tags_any"], "it has no effect with `needs_tag = false`; leave one of them out");
-        }
-        TimeWindow::check_all(&self.between, at);
-    }
+fn check_guard(guard: &GuardConfig, at: &At<'_>) {
+    at.range("sightings", guard.sightings, &(1..=guard.of.clamp(1, 10)));
+    let no_tag_needed = !guard.tags_any.is_empty() && !guard.needs_tag;
+    at.wrong_if(no_tag_needed, &["tags_any"], "it has no effect with `needs_tag = false`; leave one of them out");
+    TimeWindow::check_all(&guard.between, at);
 }

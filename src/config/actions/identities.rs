@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{CommonOfActions, Nature, Needed};
 use crate::config::reading::At;
-use crate::config::section::{Sensible, hidden, section};
+use crate::config::section::{hidden, section};
 
 section! {
     /// `type = "identities"`: the engine is told something about the recognised person.
-    pub struct WriteBackConfig: Default {
+    pub struct WriteBackConfig: Default, checked by check_write_back {
         /// A template: the name of a tag to give, which is defined if it is not yet.
         pub add_tag: Option<String> = None, shown as Option::is_some;
         /// The tag lapses this long after; without it the tag's own default period applies.
@@ -38,22 +38,21 @@ impl CommonOfActions for WriteBackConfig {
     }
 }
 
-impl Sensible for WriteBackConfig {
-    fn check(&self, at: &At<'_>) {
-        let asked = [&self.add_tag, &self.remove_tag, &self.note];
-        if asked.iter().all(|key| key.is_none()) && self.set_fields.is_empty() {
-            at.wrong(&[], "it does nothing; write `add_tag`, `remove_tag`, `note` or `set_fields`");
-        }
-        for (key, template) in [("add_tag", &self.add_tag), ("remove_tag", &self.remove_tag), ("note", &self.note)] {
-            if template.as_ref().is_some_and(|template| template.trim().is_empty()) {
-                at.wrong(&[key], "it is empty; leave it out");
-            }
-        }
-        for name in self.set_fields.keys().filter(|name| name.trim().is_empty()) {
-            at.wrong(&["set_fields", name], "a field has a name");
-        }
-        if self.tag_for_secs.is_some() && self.add_tag.is_none() {
-            at.wrong(&["tag_for_secs"], "there is no `add_tag` with it");
+fn check_write_back(write_back: &WriteBackConfig, at: &At<'_>) {
+    let asked = [&write_back.add_tag, &write_back.remove_tag, &write_back.note];
+    if asked.iter().all(|key| key.is_none()) && write_back.set_fields.is_empty() {
+        at.wrong(&[], "it does nothing; write `add_tag`, `remove_tag`, `note` or `set_fields`");
+    }
+    for (key, template) in
+        [("add_tag", &write_back.add_tag), ("remove_tag", &write_back.remove_tag), ("note", &write_back.note)]
+    {
+        if template.as_ref().is_some_and(|template| template.trim().is_empty()) {
+            at.wrong(&[key], "it is empty; leave it out");
         }
     }
+    for name in write_back.set_fields.keys().filter(|name| name.trim().is_empty()) {
+        at.wrong(&["set_fields", name], "a field has a name");
+    }
+    let no_tag = write_back.tag_for_secs.is_some() && write_back.add_tag.is_none();
+    at.wrong_if(no_tag, &["tag_for_secs"], "there is no `add_tag` with it");
 }

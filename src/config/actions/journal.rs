@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use super::{CommonOfActions, Nature};
 use crate::config::reading::At;
-use crate::config::section::{Sensible, section};
+use crate::config::section::section;
 
 section! {
     /// `type = "journal"`: one JSON line per event.
-    pub struct JournalConfig: new(path: impl Into<PathBuf>) {
+    pub struct JournalConfig: new(path: impl Into<PathBuf>), checked by check_journal {
         pub path: PathBuf;
         /// The file is rotated at this size.
         pub max_bytes: u64 = 10 << 20, in 4_096..=1 << 44;
@@ -24,8 +24,6 @@ impl CommonOfActions for JournalConfig {
     }
 }
 
-impl Sensible for JournalConfig {
-    fn check(&self, at: &At<'_>) {
-        at.wrong_if(self.path.as_os_str().is_empty(), &["path"], "it must name a file");
-    }
+fn check_journal(journal: &JournalConfig, at: &At<'_>) {
+    at.wrong_if(journal.path.as_os_str().is_empty(), &["path"], "it must name a file");
 }

@@ -27,11 +27,11 @@ pub use syslog::{Facility, LogTarget, Severity, SyslogConfig};
 pub use webhook::{BodyFormat, WebhookConfig};
 
 use super::reading::At;
-use super::section::{Sensible, kinds};
+use super::section::kinds;
 
 kinds! {
     /// `[action.NAME]`: the kind of action its `type` names.
-    pub enum ActionConfig as dyn CommonOfActions {
+    pub enum ActionConfig as dyn CommonOfActions, checked by check_action {
         "journal" => Journal(JournalConfig),
         "webhook" => Webhook(WebhookConfig),
         "exec" => Exec(ExecConfig),
@@ -112,23 +112,21 @@ impl ActionConfig {
     }
 }
 
-impl Sensible for ActionConfig {
-    fn check(&self, at: &At<'_>) {
-        let nature = self.common().nature();
-        if !nature.is_actuator && nature.guard.is_some_and(|guard| *guard != GuardConfig::default()) {
-            at.unwise(&["guard"], "it has no effect: only an actuator is guarded; write `actuator = true`");
-        }
-        let name = at.path.last().map(String::as_str).unwrap_or_default();
-        // Who writes `actuator = false` has thought of it.
-        if let Some(word) = self.looks_like_a_door(name).filter(|_| !at.is_written("actuator")) {
-            at.unwise(
-                &["actuator"],
-                format!(
-                    "`{word}` looks as if this opened something, and nothing guards it: it is performed for one \
-                     picture, without a tag, and also when the answer comes an hour late; write `actuator = true`, or \
-                     `actuator = false` if nothing moves"
-                ),
-            );
-        }
+fn check_action(action: &ActionConfig, at: &At<'_>) {
+    let nature = action.common().nature();
+    if !nature.is_actuator && nature.guard.is_some_and(|guard| *guard != GuardConfig::default()) {
+        at.unwise(&["guard"], "it has no effect: only an actuator is guarded; write `actuator = true`");
+    }
+    let name = at.path.last().map(String::as_str).unwrap_or_default();
+    // Who writes `actuator = false` has thought of it.
+    if let Some(word) = action.looks_like_a_door(name).filter(|_| !at.is_written("actuator")) {
+        at.unwise(
+            &["actuator"],
+            format!(
+                "`{word}` looks as if this opened something, and nothing guards it: it is performed for one \
+                 picture, without a tag, and also when the answer comes an hour late; write `actuator = true`, or \
+                 `actuator = false` if nothing moves"
+            ),
+        );
     }
 }

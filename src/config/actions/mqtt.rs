@@ -2,11 +2,11 @@
 
 use super::{CommonOfActions, GuardConfig, Nature, Needed, door};
 use crate::config::reading::At;
-use crate::config::section::{Sensible, hidden, section};
+use crate::config::section::{hidden, section};
 
 section! {
     /// `type = "mqtt"`: a message to the broker of `[mqtt]`.
-    pub struct MqttActionConfig: new(topic: impl Into<String>) {
+    pub struct MqttActionConfig: new(topic: impl Into<String>), checked by check_message {
         /// A template; in values `/`, `+` and `#` become `_`.
         pub topic: String;
         /// A template, of JSON when it starts with `{` or `[`, else of text; without it the whole event as JSON. It may
@@ -41,12 +41,10 @@ impl CommonOfActions for MqttActionConfig {
     }
 }
 
-impl Sensible for MqttActionConfig {
-    fn check(&self, at: &At<'_>) {
-        at.wrong_if(self.topic.trim().is_empty(), &["topic"], "it is empty; write it like `house/door/{{ detector }}`");
-        if self.actuator && self.retain {
-            let problem = "the broker would repeat the command to whoever connects later; an actuator must not";
-            at.wrong(&["retain"], problem);
-        }
+fn check_message(message: &MqttActionConfig, at: &At<'_>) {
+    at.wrong_if(message.topic.trim().is_empty(), &["topic"], "it is empty; write it like `house/door/{{ detector }}`");
+    if message.actuator && message.retain {
+        let problem = "the broker would repeat the command to whoever connects later; an actuator must not";
+        at.wrong(&["retain"], problem);
     }
 }

@@ -4,11 +4,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::address;
 use crate::config::reading::At;
-use crate::config::section::{Sensible, hidden, kinds, section};
+use crate::config::section::{hidden, kinds, section};
 
 kinds! {
     /// A request that is known already; told by its `type`.
-    pub enum Preset {
+    pub enum Preset, checked by check_preset {
         /// A Shelly relay of the first generation.
         "shelly_gen1" => ShellyGen1(SwitchPreset),
         /// A Shelly relay of a later generation.
@@ -24,7 +24,7 @@ kinds! {
 
 section! {
     /// One pulse of a relay that ends it by itself.
-    pub struct SwitchPreset {
+    pub struct SwitchPreset, checked by check_switch {
         /// The device: `http://10.0.0.7`.
         pub url: String, shown as hidden;
         /// The relay, as the device counts: from 0 at Shelly's, from 1 at Tasmota's.
@@ -65,32 +65,24 @@ section! {
     }
 }
 
-impl Sensible for SwitchPreset {
-    fn check(&self, at: &At<'_>) {
-        if self.username.is_some() && self.password.is_none() {
-            at.wrong(&["username"], "there is no `password` with it");
-        }
-    }
+fn check_switch(switch: &SwitchPreset, at: &At<'_>) {
+    let no_password = switch.username.is_some() && switch.password.is_none();
+    at.wrong_if(no_password, &["username"], "there is no `password` with it");
 }
 
-impl Sensible for NtfyPreset {}
-impl Sensible for PushoverPreset {}
-
-impl Sensible for Preset {
-    fn check(&self, at: &At<'_>) {
-        let channels = match self {
-            Self::Tasmota(switch) => Some((1..=32, switch.channel)),
-            Self::ShellyGen1(switch) | Self::ShellyGen2(switch) => Some((0..=32, switch.channel)),
-            Self::Ntfy(_) | Self::Pushover(_) => None,
-        };
-        if let Some((there_are, Some(channel))) = channels
-            && !there_are.contains(&channel)
-        {
-            let (low, high) = there_are.into_inner();
-            at.wrong(&["channel"], format!("it must be from {low} to {high}"));
-        }
-        check_url(&["url"], self.url(), at);
+fn check_preset(preset: &Preset, at: &At<'_>) {
+    let channels = match preset {
+        Preset::Tasmota(switch) => Some((1..=32, switch.channel)),
+        Preset::ShellyGen1(switch) | Preset::ShellyGen2(switch) => Some((0..=32, switch.channel)),
+        Preset::Ntfy(_) | Preset::Pushover(_) => None,
+    };
+    if let Some((there_are, Some(channel))) = channels
+        && !there_are.contains(&channel)
+    {
+        let (low, high) = there_are.into_inner();
+        at.wrong(&["channel"], format!("it must be from {low} to {high}"));
     }
+    check_url(&["url"], preset.url(), at);
 }
 
 impl Preset {

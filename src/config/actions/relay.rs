@@ -1,14 +1,15 @@
 //! `type = "relay"`: one pulse on a GPIO line.
 
+use ::config::ValueKind;
+
 use super::{CommonOfActions, GuardConfig, Nature};
 use crate::config::reading::At;
-use crate::config::section::{Sensible, section};
-use crate::config::tree::Body;
+use crate::config::section::section;
 use crate::config::value::{Value, words};
 
 section! {
     /// `type = "relay"`: one pulse on a GPIO line, through the kernel's character device. It is always an actuator.
-    pub struct RelayConfig: on(line: LineName) {
+    pub struct RelayConfig: on(line: LineName), checked by check_relay {
         /// The chip's path (`/dev/gpiochip0`), name (`gpiochip0`) or label (`pinctrl-bcm2711`); not needed when `line`
         /// is a name that only one chip has.
         pub chip: Option<String> = None;
@@ -28,7 +29,8 @@ section! {
 }
 
 /// A line of a chip.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, derive_more::Display)]
+#[display("line {_0}")]
 pub enum LineName {
     Offset(u32),
     Name(String),
@@ -73,47 +75,36 @@ impl CommonOfActions for RelayConfig {
     }
 }
 
-impl Sensible for RelayConfig {
-    fn check(&self, at: &At<'_>) {
-        if matches!(&self.line, LineName::Name(name) if name.trim().is_empty()) {
-            at.wrong(&["line"], "it is empty; write the line's number on its chip, or its name");
-        }
-        match (&self.chip, &self.line) {
-            (None, LineName::Offset(_)) => at.wrong(
-                &["line"],
-                "a number is one of a chip's; name the chip as well, for example `chip = \"gpiochip0\"` (`gpiodetect` \
-                 lists them), or give the line's name",
-            ),
-            (Some(chip), _) if chip.trim().is_empty() => {
-                at.wrong(&["chip"], "it is empty; write it like `/dev/gpiochip0`, or leave it out");
-            }
-            _ => {}
-        }
-        if self.longest_ms < self.pulse_ms {
-            at.wrong(&["longest_ms"], format!("it is shorter than one pulse of {} ms", self.pulse_ms));
-        }
+fn check_relay(relay: &RelayConfig, at: &At<'_>) {
+    if matches!(&relay.line, LineName::Name(name) if name.trim().is_empty()) {
+        at.wrong(&["line"], "it is empty; write the line's number on its chip, or its name");
     }
-}
-
-impl std::fmt::Display for LineName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Offset(offset) => write!(f, "line {offset}"),
-            Self::Name(name) => write!(f, "line {name}"),
+    match (&relay.chip, &relay.line) {
+        (None, LineName::Offset(_)) => at.wrong(
+            &["line"],
+            "a number is one of a chip's; name the chip as well, for example `chip = \"gpiochip0\"` (`gpiodetect` \
+             lists them), or give the line's name",
+        ),
+        (Some(chip), _) if chip.trim().is_empty() => {
+            at.wrong(&["chip"], "it is empty; write it like `/dev/gpiochip0`, or leave it out");
         }
+        _ => {}
+    }
+    if relay.longest_ms < relay.pulse_ms {
+        at.wrong(&["longest_ms"], format!("it is shorter than one pulse of {} ms", relay.pulse_ms));
     }
 }
 
 impl Value for LineName {
     fn read(at: &At<'_>) -> Option<Self> {
-        match &at.node()?.body {
-            Body::Integer(number) if *number < 0 => at.refuse_text("lines are numbered from 0".into()),
-            Body::Integer(number) => match (*number).try_into() {
+        match at.value()? {
+            ValueKind::I64(number) if *number < 0 => at.refuse_text("lines are numbered from 0".into()),
+            ValueKind::I64(number) => match (*number).try_into() {
                 Ok(offset) => Some(Self::Offset(offset)),
                 Err(_) => at.refuse_text("no chip has so many lines".into()),
             },
             // A number that came from a variable is text as well.
-            Body::Text(text) => Some(text.parse().map_or_else(|_| Self::Name(text.clone()), Self::Offset)),
+            ValueKind::String(text) => Some(text.parse().map_or_else(|_| Self::Name(text.clone()), Self::Offset)),
             _ => at.refuse("the number of a line on its chip, or its name in quotes"),
         }
     }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use super::{CommonOfActions, Nature};
 use crate::config::reading::At;
-use crate::config::section::{Sensible, section};
-use crate::config::value::{Value, words};
+use crate::config::section::section;
+use crate::config::value::{texts, words};
 
 section! {
     /// `type = "syslog"`: a line in a log.
-    pub struct SyslogConfig: Default {
+    pub struct SyslogConfig: Default, checked by check_syslog {
         pub to: LogTarget = LogTarget::Unix(DEV_LOG.into());
         pub facility: Facility = Facility::Daemon;
         pub severity: Severity = Severity::Info;
@@ -27,15 +27,19 @@ section! {
 }
 
 /// Where the lines go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, derive_more::Display)]
 pub enum LogTarget {
     /// `unix:/dev/log`: a datagram socket of this machine, in the form local daemons read.
+    #[display("unix:{}", _0.display())]
     Unix(PathBuf),
     /// `journald:/run/systemd/journal/socket`: the journal's own protocol, with fields.
+    #[display("journald:{}", _0.display())]
     Journald(PathBuf),
     /// `udp://host:514`: RFC 5424, one datagram a line; nobody tells when it is lost.
+    #[display("udp://{_0}")]
     Udp(String),
     /// `tcp://host:601`: RFC 5424, octet-counted.
+    #[display("tcp://{_0}")]
     Tcp(String),
 }
 
@@ -77,10 +81,8 @@ impl CommonOfActions for SyslogConfig {
     }
 }
 
-impl Sensible for SyslogConfig {
-    fn check(&self, at: &At<'_>) {
-        at.wrong_if(self.message.trim().is_empty(), &["message"], "it is empty; write a template, or leave it out");
-    }
+fn check_syslog(syslog: &SyslogConfig, at: &At<'_>) {
+    at.wrong_if(syslog.message.trim().is_empty(), &["message"], "it is empty; write a template, or leave it out");
 }
 
 impl LogTarget {
@@ -104,28 +106,11 @@ impl LogTarget {
     }
 }
 
-impl std::fmt::Display for LogTarget {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Journald(path) => write!(f, "journald:{}", path.display()),
-            Self::Udp(address) => write!(f, "udp://{address}"),
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
-        }
-    }
-}
-
-impl Value for LogTarget {
-    fn read(at: &At<'_>) -> Option<Self> {
-        at.parsed(|text| {
-            Self::parse(text).ok_or_else(|| {
-                format!(
-                    "`{text}` is none of \"local\", \"unix:/dev/log\", \"journald\", \"udp://log.example:514\" and \
-                     \"tcp://log.example:601\""
-                )
-            })
-        })
-    }
+texts! {
+    LogTarget: |text| LogTarget::parse(text).ok_or_else(|| format!(
+        "`{text}` is none of \"local\", \"unix:/dev/log\", \"journald\", \"udp://log.example:514\" and \
+         \"tcp://log.example:601\""
+    ));
 }
 
 #[cfg(test)]

@@ -12,13 +12,13 @@ use wording::listed;
 use super::preset::{Preset, check_url};
 use super::{CommonOfActions, GuardConfig, Nature, door};
 use crate::config::reading::At;
-use crate::config::section::{Sensible, hidden, section};
+use crate::config::section::{hidden, section};
 use crate::config::settings::check_no_certificates;
 use crate::config::value::words;
 
 section! {
     /// `type = "webhook"`: an HTTP request.
-    pub struct WebhookConfig: Default {
+    pub struct WebhookConfig: Default, checked by check_webhook {
         /// A template; the values filled in are percent-encoded. Not with a preset.
         pub url: Option<SecretString> = None;
         /// A request that is known already, from a few keys.
@@ -131,45 +131,42 @@ impl CommonOfActions for WebhookConfig {
     }
 }
 
-impl Sensible for WebhookConfig {
-    fn check(&self, at: &At<'_>) {
-        match (&self.url, &self.preset) {
-            (Some(url), None) => check_url(&["url"], url.expose_secret(), at),
-            (None, None) => {
-                at.wrong(&["url"], "this is missing; write `url = \"https://host.example/path\"`, or a `preset`")
-            }
-            (_, Some(preset)) => self.check_beside_preset(preset, at),
+fn check_webhook(webhook: &WebhookConfig, at: &At<'_>) {
+    match (&webhook.url, &webhook.preset) {
+        (Some(url), None) => check_url(&["url"], url.expose_secret(), at),
+        (None, None) => {
+            at.wrong(&["url"], "this is missing; write `url = \"https://host.example/path\"`, or a `preset`")
         }
-        let origin = self.origin();
-        if let Some(origin) = &origin {
-            check_no_certificates(origin, self.ca_file.is_some(), &self.pin_sha256, at);
+        (_, Some(preset)) => webhook.check_beside_preset(preset, at),
+    }
+    let origin = webhook.origin();
+    if let Some(origin) = &origin {
+        check_no_certificates(origin, webhook.ca_file.is_some(), &webhook.pin_sha256, at);
+    }
+    if origin.is_some_and(|origin| !stays_private(&origin)) {
+        let path: &[&str] = if webhook.preset.is_some() { &["preset", "url"] } else { &["url"] };
+        at.unwise(path, "what is sent there travels unencrypted; use https if the receiver can");
+    }
+    const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    if !METHODS.iter().any(|method| method.eq_ignore_ascii_case(&webhook.method)) {
+        at.wrong(&["method"], format!("it must be one of {}", listed(&METHODS)));
+    }
+    for header in webhook.headers.keys() {
+        if header.is_empty() || !header.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~!#$%&'*+^`|".contains(c)) {
+            at.wrong(&["headers", header], "this is not the name of a header");
         }
-        if origin.is_some_and(|origin| !stays_private(&origin)) {
-            let path: &[&str] = if self.preset.is_some() { &["preset", "url"] } else { &["url"] };
-            at.unwise(path, "what is sent there travels unencrypted; use https if the receiver can");
-        }
-        const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-        if !METHODS.iter().any(|method| method.eq_ignore_ascii_case(&self.method)) {
-            at.wrong(&["method"], format!("it must be one of {}", listed(&METHODS)));
-        }
-        for header in self.headers.keys() {
-            if header.is_empty() || !header.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~!#$%&'*+^`|".contains(c))
-            {
-                at.wrong(&["headers", header], "this is not the name of a header");
-            }
-        }
-        let quoted = |name: &str| name.is_empty() || name.contains(['"', '\r', '\n']);
-        for field in self.form.keys().filter(|field| quoted(field)) {
-            at.wrong(&["form", field], "this is not the name of a form's field");
-        }
-        at.wrong_if(quoted(&self.picture_name), &["picture_name"], "this is not the name of a form's field");
-        let other_body = self.body_format != BodyFormat::Event;
-        if self.body.is_some() && (other_body || !self.form.is_empty()) {
-            at.wrong(&["body"], "it stands beside another body; leave out `body_format` and `form`, or this");
-        } else if other_body && !self.form.is_empty() {
-            at.wrong(&["form"], "it stands beside another body; leave out `body_format`, or this");
-        } else if self.body_format == BodyFormat::Picture && self.picture {
-            at.wrong(&["picture"], "`body_format` sends the picture already; leave one of them out");
-        }
+    }
+    let quoted = |name: &str| name.is_empty() || name.contains(['"', '\r', '\n']);
+    for field in webhook.form.keys().filter(|field| quoted(field)) {
+        at.wrong(&["form", field], "this is not the name of a form's field");
+    }
+    at.wrong_if(quoted(&webhook.picture_name), &["picture_name"], "this is not the name of a form's field");
+    let other_body = webhook.body_format != BodyFormat::Event;
+    if webhook.body.is_some() && (other_body || !webhook.form.is_empty()) {
+        at.wrong(&["body"], "it stands beside another body; leave out `body_format` and `form`, or this");
+    } else if other_body && !webhook.form.is_empty() {
+        at.wrong(&["form"], "it stands beside another body; leave out `body_format`, or this");
+    } else if webhook.body_format == BodyFormat::Picture && webhook.picture {
+        at.wrong(&["picture"], "`body_format` sends the picture already; leave one of them out");
     }
 }

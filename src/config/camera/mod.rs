@@ -10,7 +10,7 @@ pub use replay::{Pace, ReplayConfig};
 pub use stream::{RtspTransport, StreamConfig};
 pub use v4l2::{PixelFormat, V4l2Config};
 
-use super::section::{Sensible, kinds};
+use super::section::kinds;
 
 kinds! {
     /// `[camera]`: the kind of source its `type` names.
@@ -31,5 +31,3 @@ impl CameraConfig {
         }
     }
 }
-
-impl Sensible for CameraConfig {}

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use crate::config::reading::At;
-use crate::config::section::{Sensible, section};
+use crate::config::section::section;
 use crate::config::value::words;
 
 section! {
     /// `type = "replay"`: a video file or a folder of pictures.
-    pub struct ReplayConfig: new(path: impl Into<PathBuf>) {
+    pub struct ReplayConfig: new(path: impl Into<PathBuf>), checked by check_replay {
         pub path: PathBuf;
         pub pace: Pace = Pace::Recorded;
         /// Frames per second for `pace = "fixed"`, and the clock of a folder of pictures.
@@ -34,11 +34,8 @@ words! {
     }
 }
 
-impl Sensible for ReplayConfig {
-    fn check(&self, at: &At<'_>) {
-        at.wrong_if(self.path.as_os_str().is_empty(), &["path"], "it must name a video file or a folder of pictures");
-        if self.pace == Pace::Fixed && self.fps.is_none() {
-            at.wrong(&["pace"], "`fixed` also needs `fps`, from 0.1 to 240");
-        }
-    }
+fn check_replay(replay: &ReplayConfig, at: &At<'_>) {
+    at.wrong_if(replay.path.as_os_str().is_empty(), &["path"], "it must name a video file or a folder of pictures");
+    let no_rate = replay.pace == Pace::Fixed && replay.fps.is_none();
+    at.wrong_if(no_rate, &["pace"], "`fixed` also needs `fps`, from 0.1 to 240");
 }

@@ -4,12 +4,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::address;
 use crate::config::reading::At;
-use crate::config::section::{Sensible, section};
+use crate::config::section::section;
 use crate::config::value::words;
 
 section! {
     /// `type = "stream"`: RTSP, HTTP MJPEG, or any address FFmpeg reads.
-    pub struct StreamConfig: new(url: impl Into<SecretString>) {
+    pub struct StreamConfig: new(url: impl Into<SecretString>), checked by check_stream {
         /// It may hold a user name and password, and then never shows up in a log.
         pub url: SecretString;
         pub transport: RtspTransport = RtspTransport::Tcp;
@@ -26,20 +26,18 @@ words! {
     }
 }
 
-impl Sensible for StreamConfig {
-    fn check(&self, at: &At<'_>) {
-        let url = self.url.expose_secret();
-        match url.contains("://").then(|| address::parse(url)) {
-            None if url.is_empty() => {
-                at.wrong(&["url"], "it is empty; write it like `rtsp://camera.example/stream`");
-            }
-            // FFmpeg reads more than addresses.
-            None => {}
-            Some(Err(problem)) => at.wrong(&["url"], problem),
-            Some(Ok(url)) => {
-                if let Some(doubt) = address::doubt(&url) {
-                    at.unwise(&["url"], doubt);
-                }
+fn check_stream(stream: &StreamConfig, at: &At<'_>) {
+    let url = stream.url.expose_secret();
+    match url.contains("://").then(|| address::parse(url)) {
+        None if url.is_empty() => {
+            at.wrong(&["url"], "it is empty; write it like `rtsp://camera.example/stream`");
+        }
+        // FFmpeg reads more than addresses.
+        None => {}
+        Some(Err(problem)) => at.wrong(&["url"], problem),
+        Some(Ok(url)) => {
+            if let Some(doubt) = address::doubt(&url) {
+                at.unwise(&["url"], doubt);
             }
         }
     }

@@ -1,12 +1,12 @@
 //! `type = "v4l2"`: a camera on this machine.
 
 use crate::config::reading::At;
-use crate::config::section::{Sensible, section};
+use crate::config::section::section;
 use crate::config::value::words;
 
 section! {
     /// `type = "v4l2"`: a camera on this machine.
-    pub struct V4l2Config: new(device: impl Into<String>) {
+    pub struct V4l2Config: new(device: impl Into<String>), checked by check_camera {
         /// `/dev/video0`, an index (`"0"`), or a name under `/dev/v4l/by-id`.
         pub device: String;
         /// The nearest mode the camera has is taken, and logged.
@@ -33,10 +33,7 @@ words! {
     }
 }
 
-impl Sensible for V4l2Config {
-    fn check(&self, at: &At<'_>) {
-        if self.device.is_empty() {
-            at.wrong(&["device"], "it is empty; write `/dev/video0` or a name under /dev/v4l/by-id");
-        }
-    }
+fn check_camera(camera: &V4l2Config, at: &At<'_>) {
+    let help = "it is empty; write `/dev/video0` or a name under /dev/v4l/by-id";
+    at.wrong_if(camera.device.is_empty(), &["device"], help);
 }
