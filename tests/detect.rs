@@ -52,7 +52,7 @@ fn matched(a: &[Rect], b: &[Rect], iou: f32) -> Vec<(usize, usize, f32)> {
 
 /// A picture of a package, which `make models` has fetched.
 fn package_picture(name: &str) -> PathBuf {
-    ModelStore::locate(None).extra(name).expect("the pictures are there after `make models`")
+    ModelStore::locate(None).picture(name).expect("the pictures are there after `make models`")
 }
 
 /// The astronaut's face as all three models see it.

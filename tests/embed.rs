@@ -56,7 +56,7 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 fn package_picture(name: &str) -> PathBuf {
-    ModelStore::locate(None).extra(name).expect("the pictures are there after `make models`")
+    ModelStore::locate(None).picture(name).expect("the pictures are there after `make models`")
 }
 
 #[test]

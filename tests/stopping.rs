@@ -200,7 +200,7 @@ fn a_service_manager_that_never_reads_does_not_hold_it_up() {
         wait_for("frames", || (agent.ask("/status.json")["detectors"][0]["searched"].as_u64()? > 10).then_some(()));
         (agent, None)
     };
-    ends_in_time(start, &["a word to the service manager under way"]);
+    ends_in_time(start, &["a word to the service manager is under way"]);
 }
 
 /// What a service manager hears from the agent.

@@ -200,8 +200,8 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     };
     if tokio::time::timeout(PAGE_ENDS_WITHIN, rest).await.is_err() {
         tracing::warn!(
-            "stopping with a request to the status page, a goodbye to the broker or a word to the service manager under \
-             way"
+            "stopping while a request to the status page, a goodbye to the broker or a word to the service manager is \
+             under way"
         );
     }
     tracing::info!("stopped");

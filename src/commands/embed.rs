@@ -48,7 +48,7 @@ fn look(
     let line = Line {
         file: image.display().to_string(),
         model: &embedder.model.name,
-        metric: embedder.model.metric.name(),
+        metric: embedder.model.metric.into_str(),
         threshold: embedder.model.threshold,
         bbox: bbox(&face.bbox),
         embedding: &embedding.values,

@@ -50,7 +50,7 @@ async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> C
         let elsewhere = role == Role::Runtime && store.runtime().is_ok();
         elsewhere || pulled.iter().any(|one| one.role == role && one.outcome.is_here())
     };
-    let unserved: Vec<&str> = Role::ALL.into_iter().filter(|role| !served(*role)).map(Role::name).collect();
+    let unserved: Vec<&str> = Role::ALL.into_iter().filter(|role| !served(*role)).map(|role| role.into_str()).collect();
     if !unserved.is_empty() {
         let roles = unserved.join(", ");
         bail!("no usable file for: {roles}; give a folder that has the files with `--from DIR`, or try again later");
@@ -75,7 +75,7 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
         let entry = |entry: &Entry| {
             json!({
                 "name": entry.name,
-                "role": entry.role.name(),
+                "role": entry.role.into_str(),
                 "licence": entry.licence,
                 "about": entry.about,
                 "usable": entry.runs_here(),
@@ -99,7 +99,7 @@ fn list(store: &ModelStore, json: bool) -> CommandResult {
             Presence::Missing => "missing",
         };
         let megabytes = format!("{:.1}", entry.bytes as f64 / 1e6);
-        [&entry.name, entry.role.name(), state, &megabytes, &entry.licence].map(str::to_owned)
+        [&entry.name, entry.role.into_str(), state, &megabytes, &entry.licence].map(str::to_owned)
     };
     table::print(["name", "role", "state", "MB", "licence"], entries.iter().map(row), "none");
     print_line("");
@@ -118,7 +118,7 @@ fn verify(store: &ModelStore, json: bool) -> CommandResult {
     let line = |(entry, problem): &(&Entry, Option<ModelError>)| {
         json!({
             "name": entry.name,
-            "role": entry.role.name(),
+            "role": entry.role.into_str(),
             "state": state(problem),
             "path": store.path(entry),
             "problem": problem.as_ref().map(ToString::to_string),

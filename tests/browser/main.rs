@@ -34,7 +34,7 @@ fn screenshots(name: &str) -> PathBuf {
 
 /// A picture that `make models` fetches.
 fn sample(name: &str) -> PathBuf {
-    ModelStore::locate(None).extra(name).expect("`make models` fetches the sample pictures")
+    ModelStore::locate(None).picture(name).expect("`make models` fetches the sample pictures")
 }
 
 fn text(path: &Path) -> &str {

@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use identities::operation::{Access, Verb};
+use identities::operation::Access;
 use identities::{OPERATIONS, Permission};
 use reqwest::Method;
 use serde_json::json;
@@ -114,8 +114,8 @@ async fn nothing_but_a_good_token_opens_anything() {
         for prefix in ["", "/identities"] {
             // 401 comes first, whatever else is wrong with the request.
             let path = format!("{prefix}{}", path_with(operation, "no-guid"));
-            server.anonymous().send(operation.verb.method(), &path, None).await.is_problem(401);
-            forged.send(operation.verb.method(), &path, Some(&json!({"wrong": 1}))).await.is_problem(401);
+            server.anonymous().send(operation.method.clone(), &path, None).await.is_problem(401);
+            forged.send(operation.method.clone(), &path, Some(&json!({"wrong": 1}))).await.is_problem(401);
         }
     }
     let basic =
@@ -146,8 +146,8 @@ async fn each_permission_opens_what_it_should_and_nothing_else() {
         for operation in OPERATIONS {
             // Nothing in the request is right but the caller: 403 comes before 400 and 404.
             let body = json!({"wrong": null});
-            let body = (operation.verb != Verb::Get).then_some(&body);
-            let reply = api.send(operation.verb.method(), &path_with(operation, "no-guid"), body).await;
+            let body = (operation.method != Method::GET).then_some(&body);
+            let reply = api.send(operation.method.clone(), &path_with(operation, "no-guid"), body).await;
             let open = match operation.access {
                 Access::AnyOf(permissions) => permissions.contains(held),
                 _ => true,
@@ -179,19 +179,19 @@ async fn bad_input_is_400_before_anything_is_looked_up() {
                 ["no-guid", "2c9f9a4e6d0c4b57b3f80b9a7f7f2e10", "%7B2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10%7D", "%ff"]
             {
                 let body = json!({"tagId": ID, "name": "n", "tagName": "t"});
-                let body = (operation.verb == Verb::Put).then_some(&body);
+                let body = (operation.method == Method::PUT).then_some(&body);
                 let path = operation.path.replace("{personId}", id).replace("{tagId}", id);
                 let path = path.replace("{aliasId}", ID).replace("{personTagId}", ID).replace("{noteId}", ID);
                 let path = path.replace("{entityId}", ID).replace("{documentId}", "d");
-                admin.send(operation.verb.method(), &path, body).await.is_problem(400);
+                admin.send(operation.method.clone(), &path, body).await.is_problem(400);
             }
         }
-        if matches!(operation.verb, Verb::Get | Verb::Delete) {
+        if [Method::GET, Method::DELETE].contains(operation.method) {
             continue;
         }
         // A body must be there, and be JSON (or a form where it is one); other media types are bad input too.
         let path = path_with(operation, ID);
-        let request = || admin.request(operation.verb.method(), &path);
+        let request = || admin.request(operation.method.clone(), &path);
         for (media_type, body) in [
             ("application/json", ""),
             ("application/json", "{"),

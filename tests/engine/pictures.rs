@@ -17,7 +17,7 @@ fn package_pictures() -> Vec<PathBuf> {
     let store = ModelStore::locate(None);
     ["astronaut", "sample3", "sample4", "sample5", "sample6"]
         .into_iter()
-        .filter_map(|name| store.extra(name).ok())
+        .filter_map(|name| store.picture(name).ok())
         .collect()
 }
 

@@ -279,7 +279,7 @@ pub fn johns() -> Option<Vec<Vec<Vec<u8>>>> {
 /// A photo with one face in it: the portrait the models come with, or one of the test data.
 pub fn portrait() -> Option<Vec<u8>> {
     let store = faces::models::ModelStore::locate(None);
-    match store.extra("astronaut") {
+    match store.picture("astronaut") {
         Ok(path) => Some(std::fs::read(path).unwrap()),
         Err(_) => johns().map(|people| people[0][0].clone()),
     }

@@ -252,7 +252,7 @@ async fn each_call_goes_to_its_own_address_with_its_own_method() {
             // The login, and the call itself; some call twice.
             let sent = &fake.seen()[if id == "authenticate" { 0 } else { 1 }];
             let (method, address) = sent.line().split_once(' ').unwrap();
-            assert_eq!(method, operation.verb.method().as_str(), "{id}");
+            assert_eq!(method, operation.method.as_str(), "{id}");
             let path = address.split('?').next().unwrap().strip_prefix(prefix).unwrap();
             assert!(fits(path, operation.path), "{id}: {path}");
             let token = sent.header("authorization");

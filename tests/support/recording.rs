@@ -10,7 +10,7 @@ use faces::picture::Picture;
 
 /// The picture of the person the tests enrol.
 pub fn known_person() -> PathBuf {
-    ModelStore::locate(None).extra("astronaut").expect("`make models` fetches the demo's pictures")
+    ModelStore::locate(None).picture("astronaut").expect("`make models` fetches the demo's pictures")
 }
 
 /// The known person walks up to the camera and leaves: a folder of pictures, ten a second.

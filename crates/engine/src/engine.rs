@@ -19,7 +19,7 @@ use super::auth::{Accounts, Auth, Caller};
 use super::error::{EngineError, Refusal};
 use super::gallery::Serving;
 use super::preparation::{self, ModelState, Preparation};
-use super::store::{FolderLock, Stop, Store, faces, users};
+use super::store::{FolderLock, Stop, Store, users};
 
 /// Database work under way at once; more waits. Writers queue among themselves anyway, so this bounds the readers and
 /// the threads.
@@ -156,30 +156,19 @@ impl Engine {
 }
 
 impl Engine {
-    /// Erases a person: record, photos, vectors, documents and everything seen of them.
-    pub async fn erase_person(&self, caller: &Caller, person: Uuid) -> Result<(), Refusal> {
-        let erase = move |transaction: &Transaction| faces::erase_person(transaction, person).map(|()| person);
-        self.erase(caller, "erasePerson", erase).await
-    }
-
-    /// Erases an enrolled photo; refused for a person's last one.
-    pub async fn erase_photo(&self, caller: &Caller, face: Uuid) -> Result<(), Refusal> {
-        self.erase(caller, "erasePhoto", move |transaction| faces::erase_photo(transaction, face)).await
-    }
-
     /// Erases something of a person, whom `erase` names for the audit log. The gallery follows before the next writer,
     /// so that nobody is matched who is not there any more.
-    async fn erase(
+    pub async fn erase(
         &self,
-        caller: &Caller,
+        caller: Caller,
         operation: &'static str,
         erase: impl FnOnce(&Transaction) -> Result<Uuid, Stop> + Send + 'static,
     ) -> Result<(), Refusal> {
-        let (username, serving) = (caller.username.clone(), self.serving().await);
+        let serving = self.serving().await;
         self.blocking(move |inner| {
             let erase_and_record = |transaction: &Transaction| {
                 let person = erase(transaction)?;
-                users::record_change(transaction, &username, operation, Some(&person.to_string()))
+                users::record_change(transaction, &caller.username, operation, Some(&person.to_string()))
             };
             let follow = |()| serving.gallery.write().reload(&inner.store, true);
             Ok(inner.store.write_then("erase", erase_and_record, follow)??)

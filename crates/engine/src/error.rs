@@ -51,14 +51,14 @@ pub enum EngineError {
     HashPassword(#[source] argon2::password_hash::Error),
     #[error("cannot sign a token")]
     SignToken(#[source] jsonwebtoken::errors::Error),
-    #[error("cannot load the detector")]
-    Detector(#[source] DetectError),
-    #[error("cannot load the embedding model")]
-    Embedder(#[source] EmbedError),
     #[error("the engine was given nothing to analyse faces with")]
     NoAnalyzer,
-    #[error("cannot analyse a picture")]
-    Analyze(#[from] AnalyzeError),
+    #[error("cannot find faces")]
+    Detect(#[source] DetectError),
+    #[error("cannot turn a face into a vector")]
+    Embed(#[source] EmbedError),
+    #[error("cannot prepare the picture")]
+    Picture(#[source] PictureError),
     #[error("the vector of a face cannot be compared with others")]
     Vector(#[source] Incomparable),
     #[error("work was cut short; the log above says why")]
@@ -87,29 +87,12 @@ pub enum EngineError {
     Refused,
 }
 
-/// What can go wrong with a picture while it is analysed.
-#[derive(Debug, thiserror::Error)]
-pub enum AnalyzeError {
-    #[error("cannot find faces")]
-    Detect(#[source] DetectError),
-    #[error("cannot turn a face into a vector")]
-    Embed(#[source] EmbedError),
-    #[error("cannot prepare the picture")]
-    Picture(#[source] PictureError),
-}
-
 impl EngineError {
     /// For `map_err` on what touches a file or a folder; `operation` completes "cannot …", before its path.
     pub fn file(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { operation, path, source }
     }
-}
-
-/// An error and everything that led to it, for a log.
-pub fn with_causes(error: &EngineError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
 
 /// A request answered with something else than a result.
@@ -126,7 +109,7 @@ pub enum Refusal {
     /// The picture can be read but not used.
     TurnedDown(String),
     /// The engine is at fault; the caller learns nothing more than that.
-    #[from(EngineError, AnalyzeError)]
+    #[from]
     Internal(EngineError),
 }
 

@@ -10,7 +10,6 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use identities::roster::{self, CarriedTag, DocumentFile, PERSON_FILE, PersonFile, PhotoFile, TAGS_FILE};
-use identities::wire::TagWrite;
 use rusqlite::Connection;
 use serde::Serialize;
 use uuid::Uuid;
@@ -37,10 +36,7 @@ pub fn export(data: &Path, target: &Path, now: DateTime<Utc>, each: &dyn Fn(usiz
         return Err(EngineError::ExportTarget { path: target.to_owned() });
     }
     // Beside the target, so that it can be put there in one step.
-    let parent = match target.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let making = tempfile::Builder::new()
         .prefix(".roster-")
         .permissions(fs::Permissions::from_mode(0o700))
@@ -56,40 +52,28 @@ pub fn export(data: &Path, target: &Path, now: DateTime<Utc>, each: &dyn Fn(usiz
 }
 
 fn write_all(store: &Store, folder: &Path, now: DateTime<Utc>, each: &dyn Fn(usize)) -> Result<Exported, EngineError> {
-    let definitions = store.read("list tags", |connection| tags::list(connection, None))?;
-    let definitions: Vec<_> = definitions
-        .into_iter()
-        .map(|tag| TagWrite {
-            tag_name: tag.tag_name,
-            disabled: tag.disabled,
-            description: tag.description,
-            default_expire_period: tag.default_expire_period,
-        })
-        .collect();
-    write_json(&folder.join(TAGS_FILE), &definitions)?;
+    write_json(&folder.join(TAGS_FILE), &store.read("list tags", tags::definitions)?)?;
     let ids = store.read("list people", people::all)?;
     let mut exported = Exported::default();
     for id in &ids {
-        let write = |connection: &Connection| write_person(connection, *id, folder, now);
-        // Removed since they were listed, perhaps.
-        let Some(written) = store.read("read a person for the export", write)? else { continue };
-        exported.people += written.people;
-        exported.photos += written.photos;
-        exported.documents += written.documents;
-        each(ids.len());
+        let write = |connection: &Connection| write_person(connection, *id, folder, now, &mut exported);
+        if store.read("read a person for the export", write)? {
+            each(ids.len());
+        }
     }
     Ok(exported)
 }
 
-/// Writes everything about a person, from one snapshot; `None` when there is nobody of this id.
+/// Writes everything about a person, from one snapshot; false for one who was removed since they were listed.
 fn write_person(
     connection: &Connection,
     id: Uuid,
     folder: &Path,
     now: DateTime<Utc>,
-) -> Result<Option<Exported>, Stop> {
+    exported: &mut Exported,
+) -> Result<bool, Stop> {
     if !people::exists(connection, id)? {
-        return Ok(None);
+        return Ok(false);
     }
     let folder = folder.join(id.to_string());
     DirBuilder::new().mode(0o700).create(&folder).map_err(EngineError::file("make", &folder))?;
@@ -126,7 +110,10 @@ fn write_person(
         });
     }
     write_json(&folder.join(PERSON_FILE), &record)?;
-    Ok(Some(Exported { people: 1, photos: record.photos.len(), documents: record.documents.len() }))
+    exported.people += 1;
+    exported.photos += record.photos.len();
+    exported.documents += record.documents.len();
+    Ok(true)
 }
 
 /// `.pdf` of a name somebody else has chosen; nothing where that is not plainly an ending.

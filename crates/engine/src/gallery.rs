@@ -33,7 +33,7 @@ impl Serving {
     /// Reads every vector of the analysers' model from the data folder.
     pub fn load(store: &Store, analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
         let analyzers = Analyzers::new(analyzers)?;
-        let gallery = Gallery::load(store, analyzers.model().clone())?;
+        let gallery = Gallery::load(store, analyzers.model.clone())?;
         Ok(Self { analyzers: Arc::new(analyzers), gallery: RwLock::new(gallery) })
     }
 }

@@ -29,8 +29,9 @@ pub use auth::{Accounts, Guest};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use export::{Exported, export};
-pub use preparation::{ModelState, Progress};
+pub use preparation::ModelState;
 pub use serve::{Tls, TlsFiles, serve};
+pub use store::faces::Progress;
 pub use store::users::{AuditLine, RoleLine, UserLine};
 
 #[cfg(test)]

@@ -11,13 +11,13 @@
 //! ```
 
 use parking_lot::Mutex;
-use serde::Serialize;
 use tracing::{info, warn};
 
 use super::analyzer::{FaceAnalyzer, Loader};
 use super::error::EngineError;
 use super::gallery::Serving;
-use super::store::{Store, faces, meta};
+use super::store::faces::{self, Progress};
+use super::store::{Store, meta};
 
 /// Which model answers, and how far the next one is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,19 +26,6 @@ pub struct ModelState {
     pub answering: String,
     pub preparing: Option<Progress>,
     /// Enrolled photos in which the model that answers finds no face: nobody is recognised by them.
-    pub faceless: usize,
-}
-
-/// How far a model is prepared.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Progress {
-    pub model: String,
-    /// Enrolled photos.
-    pub photos: usize,
-    /// The photos the model has seen.
-    pub done: usize,
-    /// The photos among those in which the model found no face.
-    #[serde(rename = "without_face")]
     pub faceless: usize,
 }
 
@@ -63,48 +50,36 @@ pub struct Pending {
 pub fn begin(store: &Store, load: Loader, wanted: &str, count: usize) -> Result<(Serving, Preparation), EngineError> {
     let mut analyzers = load(wanted, 1)?;
     let model = analyzers.first().ok_or(EngineError::NoAnalyzer)?.model().name.clone();
-    let (before, missing) = store.read("look for enrolled photos without a vector", |connection| {
-        Ok((meta::model(connection)?, faces::without_embedding(connection, &model)?.len()))
-    })?;
-    let before = before.filter(|before| *before != model && missing > 0);
+    let before = store.read("read which model answered last", meta::model)?;
+    let prepared = progress(store, &model)?;
+    let missing = prepared.done < prepared.photos;
+    let before = before.filter(|before| *before != model && missing);
     let old = before.and_then(|before| {
-        let loaded = load(&before, count);
-        loaded
-            .inspect_err(|error| {
-                warn!(
-                    before,
-                    model,
-                    "the model that answered before cannot be used ({error}); people are recognised \
-                    again as their photos are analysed by the new one"
-                );
-            })
-            .ok()
+        let meanwhile = "people are recognised again as their photos are analysed by the new one";
+        let told = |error: &EngineError| {
+            warn!(before, model, "the model that answered before cannot be used ({error}); {meanwhile}");
+        };
+        load(&before, count).inspect_err(told).ok()
     });
     let takes_over = old.is_some();
     let (serving, pending) = match old {
         Some(old) => (Serving::load(store, old)?, analyzers.pop()),
         None => {
             analyzers.extend(load(&model, count.saturating_sub(1))?);
-            let spare = if missing > 0 { load(&model, 1)?.pop() } else { None };
+            let spare = if missing { load(&model, 1)?.pop() } else { None };
             store.write("note the model that answers", |transaction| {
                 meta::write(transaction, meta::MODEL, model.as_bytes())
             })?;
             (Serving::load(store, analyzers)?, spare)
         }
     };
-    let answering = serving.analyzers.model().name.clone();
-    let mut state = ModelState { faceless: count_faceless(store, &answering)?, answering, preparing: None };
-    if pending.is_some() {
-        let progress = progress(store, &model)?;
-        info!(
-            photos = progress.photos,
-            done = progress.done,
-            model,
-            answering = state.answering,
-            "enrolled photos have to be analysed by this model"
-        );
-        state.preparing = Some(progress);
+    let answering = serving.analyzers.model.name.clone();
+    let faceless = progress(store, &answering)?.faceless;
+    let preparing = pending.is_some().then_some(prepared);
+    if let Some(Progress { photos, done, .. }) = preparing {
+        info!(photos, done, model, answering, "enrolled photos have to be analysed by this model");
     }
+    let state = ModelState { answering, preparing, faceless };
     let pending = pending.map(|analyzer| Pending { analyzer, takes_over, load });
     Ok((serving, Preparation { state: Mutex::new(state), pending: Mutex::new(pending) }))
 }
@@ -135,15 +110,5 @@ impl Preparation {
 
 /// How far the model is, as the data folder has it.
 pub fn progress(store: &Store, model: &str) -> Result<Progress, EngineError> {
-    Ok(store.read("count the enrolled photos", |connection| {
-        let photos = faces::count_enrolled(connection)?;
-        let left = faces::without_embedding(connection, model)?.len();
-        let faceless = faces::count_faceless(connection, model)?;
-        Ok(Progress { model: model.to_owned(), photos, done: photos - left.min(photos), faceless })
-    })?)
-}
-
-/// How many enrolled photos the model finds no face in.
-pub fn count_faceless(store: &Store, model: &str) -> Result<usize, EngineError> {
-    Ok(store.read("count the enrolled photos", |connection| faces::count_faceless(connection, model))?)
+    Ok(store.read("count the enrolled photos", |connection| faces::progress(connection, model))?)
 }

@@ -11,13 +11,15 @@ use telemetry::Repeated;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
+use wording::with_causes;
 
 use super::analyzer::Wanted;
 use super::engine::{Engine, Inner};
-use super::error::{EngineError, with_causes};
+use super::error::EngineError;
 use super::gallery::Serving;
-use super::preparation::{Pending, Progress, count_faceless, progress};
-use super::store::{Store, faces, meta};
+use super::preparation::{Pending, progress};
+use super::store::faces::{self, Progress};
+use super::store::{Store, meta};
 
 /// How long is waited after a failure (a full disk, say) before the preparation goes on.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
@@ -105,13 +107,9 @@ fn run_once(inner: &Inner, pending: &mut Pending, stopping: &CancellationToken) 
         })?;
         *serving = next;
     }
-    let faceless = count_faceless(&inner.store, &model)?;
-    let done = progress(&inner.store, &model)?;
+    let Progress { photos, faceless, .. } = progress(&inner.store, &model)?;
     inner.preparation.finish(model.clone(), faceless);
-    info!(
-        photos = done.photos,
-        faceless, "all enrolled photos have been analysed by {model}, which answers from now on"
-    );
+    info!(photos, faceless, "all enrolled photos have been analysed by {model}, which answers from now on");
     if faceless > 0 {
         warn!(
             faceless,
@@ -129,7 +127,7 @@ fn prepare(inner: &Inner, pending: &mut Pending, face: Uuid) -> Result<bool, Eng
     let photo = inner.store.read("read an enrolled photo", |connection| faces::photo(connection, &id))?;
     let picture = photo.and_then(|jpeg| Picture::decode(&jpeg, MAX_PIXELS).ok());
     let found = picture.map(|picture| pending.analyzer.analyze(&picture, Wanted::Largest)).transpose();
-    let found = found.map_err(EngineError::Analyze)?.and_then(|faces| faces.into_iter().next());
+    let found = found?.and_then(|faces| faces.into_iter().next());
     let model = &pending.analyzer.model().name;
     inner.store.write_then(
         "store the vector of an enrolled photo",

@@ -7,13 +7,14 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 
 use super::client::Client;
 use super::error::{ClientError, Result};
 use super::operation::{
     DETECTIONS_OF_PERSON, DOWNLOAD_DOCUMENT, FACE_DETECT, FACE_ENROLL, GET_PERSON, LIST_ALIASES, LIST_FIELDS,
-    LIST_NOTES, LIST_PERSON_TAGS, LIST_TAGS, Operation, PUBLISH, RECOGNIZE, USER_PROFILE, Verb,
+    LIST_NOTES, LIST_PERSON_TAGS, LIST_TAGS, Operation, PUBLISH, RECOGNIZE, USER_PROFILE,
 };
 use super::permission::Permission;
 use super::wire::UserProfile;
@@ -21,17 +22,17 @@ use super::wire::UserProfile;
 impl Client {
     /// Proves address, user name and password, whatever token is at hand.
     pub async fn authenticate(&self) -> Result<()> {
-        self.auth().log_in_anew(self.transport()).await
+        self.0.auth.log_in_anew(&self.0.transport).await
     }
 
     /// Swaps the token for a newer one, without the password.
     pub async fn renew_token(&self) -> Result<()> {
-        self.auth().renew_now(self.transport()).await
+        self.0.auth.renew_now(&self.0.transport).await
     }
 
     /// How much longer the token at hand is good; `None` without one, or when it does not tell.
     pub fn token_left(&self) -> Option<Duration> {
-        self.auth().left()
+        self.0.auth.left()
     }
 
     /// Who the engine takes us for.
@@ -77,20 +78,20 @@ impl Client {
         self.try_out(&[LIST_ALIASES, LIST_PERSON_TAGS, LIST_FIELDS, GET_PERSON]).await
     }
 
-    async fn try_out(&self, operations: &[Operation]) -> Result<Vec<Right>> {
+    async fn try_out(&self, operations: &'static [Operation]) -> Result<Vec<Right>> {
         let mut rights = Vec::with_capacity(operations.len());
         for operation in operations {
             let nothing = json!({});
-            let reply = self.call(operation, &[NOBODY, NOBODY], |call| match operation.verb {
-                Verb::Post => call.json(&nothing),
+            let reply = self.call(operation, &[NOBODY, NOBODY], |call| match *operation.method {
+                Method::POST => call.json(&nothing),
                 _ => call,
             });
-            let reply = reply.await?;
-            let held = match reply.status {
-                403 => false,
-                429 | 502..=504 => return Err(reply.busy(operation)),
-                401 => return Err(ClientError::Unauthorised { operation: operation.id }),
-                _ => true,
+            let held = match reply.await {
+                Ok(_) | Err(ClientError::NotFound { .. } | ClientError::NoSuchCall { .. }) => true,
+                // Turned down, or failed, by whoever has let us in.
+                Err(ClientError::Rejected { .. } | ClientError::Busy { status: 408 | 500 | 501 | 505.., .. }) => true,
+                Err(ClientError::Forbidden { .. }) => false,
+                Err(error) => return Err(error),
             };
             // The last of several is the narrow one; the broad ones have rows of their own.
             rights.extend(operation.permissions().last().map(|permission| Right { permission: *permission, held }));

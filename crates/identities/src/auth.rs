@@ -22,14 +22,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::error::{BrokenAnswer, ClientError, Result};
-use super::operation::{AUTHENTICATE, Operation, RENEW_TOKEN};
-use super::retry::status_is_transient;
+use super::operation::{AUTHENTICATE, RENEW_TOKEN};
+use super::retry::{Backoff, status_is_transient};
 use super::transport::{Reply, Transport};
 use super::wire::{AuthenticateRequest, AuthenticateResponse};
 
-/// After a login that was refused the next one waits this long, doubling: an account must not get locked.
-const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// How long the next login waits after one that was refused: an account must not get locked.
+const REFUSED: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 /// After a login that got no answer: enough that those who waited for it do not each try again.
 const FAILED_PAUSE: Duration = Duration::from_millis(250);
 /// A token's life as we take it: not shorter, or every call would log in; not longer, or the clock might overflow.
@@ -49,7 +48,7 @@ pub(super) struct Auth {
 
 /// A bearer token, as the header it is sent in.
 pub(super) struct Token {
-    header: HeaderValue,
+    pub header: HeaderValue,
     /// `None` when it does not say how long it lives: a 401 will tell.
     life: Option<Life>,
 }
@@ -167,7 +166,7 @@ impl Auth {
         let pause = match error {
             ClientError::LoginRefused { .. } => {
                 logins.refused += 1;
-                refused_pause(logins.refused)
+                REFUSED.pause(logins.refused, None, 1.0)
             }
             ClientError::Busy { after, .. } => after.unwrap_or_default().max(FAILED_PAUSE),
             _ => FAILED_PAUSE,
@@ -199,9 +198,9 @@ impl Auth {
 
 impl Token {
     /// The token of an answer of authenticate or renewToken.
-    fn read(operation: &Operation, reply: &Reply) -> Result<Self> {
-        let answer: AuthenticateResponse = reply.json(operation)?;
-        let broken = || ClientError::Broken { operation: operation.id, source: BrokenAnswer::Token };
+    fn read(reply: &Reply) -> Result<Self> {
+        let answer: AuthenticateResponse = reply.json()?;
+        let broken = || ClientError::Broken { operation: reply.operation.id, source: BrokenAnswer::Token };
         if answer.token.is_empty() || answer.token.len() > LONGEST_TOKEN {
             return Err(broken());
         }
@@ -209,10 +208,6 @@ impl Token {
         header.set_sensitive(true);
         let life = lifetime(&answer.token, reply.date(), Utc::now()).map(|life| Life::new(Instant::now(), life));
         Ok(Self { header, life })
-    }
-
-    pub fn header(&self) -> HeaderValue {
-        self.header.clone()
     }
 
     fn phase(&self, now: Instant) -> Phase {
@@ -238,21 +233,17 @@ impl Life {
 }
 
 async fn renewed(transport: &Transport, token: &Token) -> Result<Token> {
-    let reply = transport.send(&RENEW_TOKEN, &[], Some(token.header()), |request| request).await?;
-    Token::read(&RENEW_TOKEN, &reply.success(&RENEW_TOKEN)?)
+    let reply = transport.send(&RENEW_TOKEN, &[], Some(token.header.clone()), |request| request).await?;
+    Token::read(&reply.success()?)
 }
 
 pub(super) fn login_answer(reply: &Reply) -> Result<Token> {
     match reply.status {
         404 => Err(ClientError::WrongBase),
-        _ if reply.is_success() => Token::read(&AUTHENTICATE, reply),
-        status if status_is_transient(status, false) => Err(reply.busy(&AUTHENTICATE)),
+        _ if reply.is_success() => Token::read(reply),
+        status if status_is_transient(status, false) => Err(reply.busy()),
         status => Err(ClientError::LoginRefused { status }),
     }
-}
-
-fn refused_pause(refused: u32) -> Duration {
-    FIRST_REFUSED_PAUSE.saturating_mul(1 << refused.saturating_sub(1).min(10)).min(LONGEST_REFUSED_PAUSE)
 }
 
 /// How long a JWT lives from its receipt, whatever our clock says: its `exp` against the engine's own `Date`, and
@@ -325,7 +316,7 @@ mod tests {
 
     #[test]
     fn refused_logins_are_ever_farther_apart() {
-        let pauses: Vec<_> = [1, 2, 3, 6, 1000].iter().map(|n| refused_pause(*n).as_secs()).collect();
+        let pauses: Vec<_> = [1, 2, 3, 6, 1000].iter().map(|n| REFUSED.pause(*n, None, 1.0).as_secs()).collect();
         assert_eq!(pauses, [2, 4, 8, 60, 60]);
     }
 }

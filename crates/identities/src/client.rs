@@ -22,11 +22,12 @@ use super::transport::{Heard, Reply, Transport};
 /// A client of one Identities engine.
 #[derive(Clone, derive_more::Debug)]
 #[debug("Client({})", self.host())]
-pub struct Client(Arc<Inner>);
+pub struct Client(pub(super) Arc<Inner>);
 
-struct Inner {
-    transport: Transport,
-    auth: Auth,
+/// What all clones of a client share.
+pub(super) struct Inner {
+    pub transport: Transport,
+    pub auth: Auth,
     backoff: Backoff,
 }
 
@@ -65,73 +66,67 @@ impl Client {
         self.0.transport.heard.lock().clone()
     }
 
-    pub(super) fn auth(&self) -> &Auth {
-        &self.0.auth
-    }
-
-    pub(super) fn transport(&self) -> &Transport {
-        &self.0.transport
-    }
-
-    /// Makes one call with a token; `given` are the variable segments of its path. `fill` may be called twice.
+    /// Makes one call with a token, which must succeed; `given` are the variable segments of its path. `fill` may be
+    /// called twice.
     pub(super) async fn call(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         given: &[&str],
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply> {
         let fill = &fill;
-        self.with_token(move |token| self.transport().send(operation, given, Some(token), fill)).await
+        self.with_token(move |token| self.0.transport.send(operation, given, Some(token), fill)).await
     }
 
     /// Makes one call whose answer is a value.
-    pub(super) async fn get<T: DeserializeOwned>(&self, operation: &Operation, given: &[&str]) -> Result<T> {
-        self.call(operation, given, |call| call).await?.success(operation)?.json(operation)
+    pub(super) async fn get<T: DeserializeOwned>(&self, operation: &'static Operation, given: &[&str]) -> Result<T> {
+        self.call(operation, given, |call| call).await?.json()
     }
 
     /// Makes one call whose answer is a list; `null` is an empty one.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         given: &[&str],
         query: &(impl Serialize + ?Sized),
     ) -> Result<Vec<T>> {
-        let reply = self.call(operation, given, |call| call.query(query)).await?;
-        let list: Option<Vec<T>> = reply.success(operation)?.json(operation)?;
+        let list: Option<Vec<T>> = self.call(operation, given, |call| call.query(query)).await?.json()?;
         Ok(list.unwrap_or_default())
     }
 
     /// Makes one call that stores a value; `None` where the answer is empty.
     pub(super) async fn store<T: DeserializeOwned>(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         given: &[&str],
         value: &impl Serialize,
     ) -> Result<Option<T>> {
-        self.call(operation, given, |call| call.json(value)).await?.success(operation)?.optional_json(operation)
+        self.call(operation, given, |call| call.json(value)).await?.optional_json()
     }
 
     /// Makes one call that deletes something; `false` when it was gone already.
-    pub(super) async fn delete(&self, operation: &Operation, given: &[&str]) -> Result<bool> {
-        match self.call(operation, given, |call| call).await?.success(operation) {
+    pub(super) async fn delete(&self, operation: &'static Operation, given: &[&str]) -> Result<bool> {
+        match self.call(operation, given, |call| call).await {
             Ok(_) => Ok(true),
             Err(ClientError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Runs an exchange with a token. A 401 costs one new login and one repetition; the reply to that one counts,
-    /// whatever it is. Nothing else is ever repeated here: a 401 is the one failure that proves that nothing was done.
+    /// Runs an exchange with a token, and gives its success or the error that its status stands for. A 401 costs one
+    /// new login and one repetition; the reply to that one counts, whatever it is. Nothing else is ever repeated here: a
+    /// 401 is the one failure that proves that nothing was done.
     pub(super) async fn with_token<F>(&self, exchange: impl Fn(HeaderValue) -> F) -> Result<Reply>
     where
         F: Future<Output = Result<Reply>>,
     {
-        let token = self.auth().token(self.transport()).await?;
-        let reply = exchange(token.header()).await?;
+        let Inner { transport, auth, .. } = &*self.0;
+        let token = auth.token(transport).await?;
+        let reply = exchange(token.header.clone()).await?;
         if reply.status != 401 {
-            return Ok(reply);
+            return reply.success();
         }
-        let token = self.auth().replace(self.transport(), &token).await?;
-        exchange(token.header()).await
+        let token = auth.replace(transport, &token).await?;
+        exchange(token.header.clone()).await?.success()
     }
 }

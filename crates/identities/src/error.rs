@@ -4,6 +4,8 @@
 //! name, a picture, a token or a URL. Whether a failure is worth another try is in `retry`, apart from here.
 
 use std::error::Error;
+use std::io;
+use std::iter::successors;
 use std::time::Duration;
 
 use crate::permission::Permission;
@@ -130,16 +132,12 @@ const LONGEST_WORD: usize = 40;
 
 /// Whether TLS is what failed, somewhere down the chain of causes.
 pub(super) fn is_tls(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(cause) = next {
-        if cause.is::<rustls::Error>() {
-            return true;
-        }
+    let mut causes = successors(error.source(), |&cause| match cause.downcast_ref().and_then(io::Error::get_ref) {
         // `source` of an I/O error skips the error it wraps.
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| cause.source());
-    }
-    false
+        Some(wrapped) => Some(wrapped),
+        None => cause.source(),
+    });
+    causes.any(|cause| cause.is::<rustls::Error>())
 }
 
 /// Permissions as a person looks for them: `"Face Detection" or "Face Enrollment" (Facial Recognition Services)`.

@@ -10,10 +10,9 @@ use reqwest::Body;
 use reqwest::multipart::{Form, Part};
 
 use super::client::Client;
-use super::error::Result;
+use super::error::{ClientError, Result};
 use super::operation::{
-    CHECK_IMAGE_REFERENCE, FACE_COMPARE, FACE_DETECT, FACE_ENROLL, LOOKUP, Operation, PUBLISH, PUBLISH_WITH_RESPONSE,
-    RECOGNIZE,
+    CHECK_IMAGE_REFERENCE, FACE_COMPARE, FACE_DETECT, FACE_ENROLL, LOOKUP, PUBLISH, PUBLISH_WITH_RESPONSE, RECOGNIZE,
 };
 use super::transport::Reply;
 use super::wire::{
@@ -44,26 +43,22 @@ impl Client {
         request: &FaceEdgeRecognizeWithOptions,
     ) -> Result<Dated<FaceEdgePublishResponse>> {
         let reply = self.call(&PUBLISH_WITH_RESPONSE, &[], |call| call.json(request)).await?;
-        let reply = reply.success(&PUBLISH_WITH_RESPONSE)?;
-        Ok(Dated { date: reply.date(), answer: reply.json(&PUBLISH_WITH_RESPONSE)? })
+        Ok(Dated { date: reply.date(), answer: reply.json()? })
     }
 
     /// Sends a picture without waiting for a result.
     pub async fn publish(&self, request: &FaceEdgePublishRequest) -> Result<()> {
-        let reply = self.call(&PUBLISH, &[], |call| call.json(request)).await?;
-        reply.success(&PUBLISH).map(drop)
+        self.call(&PUBLISH, &[], |call| call.json(request)).await.map(drop)
     }
 
     /// Whose face this is; `None` when there is no face in it or nobody matches.
     pub async fn recognize(&self, request: &FaceEdgeRecognizeRequest) -> Result<Option<Dated<EdgePerson>>> {
-        let reply = self.call(&RECOGNIZE, &[], |call| call.json(request)).await?;
-        somebody(&RECOGNIZE, reply)
+        somebody(self.call(&RECOGNIZE, &[], |call| call.json(request)).await)
     }
 
     /// Whose face this is, sent as a form; `None` when there is no face in it or nobody matches.
     pub async fn lookup(&self, form: &LookupForm) -> Result<Option<Dated<EdgePerson>>> {
-        let reply = self.call(&LOOKUP, &[], |call| call.multipart(form.parts())).await?;
-        somebody(&LOOKUP, reply)
+        somebody(self.call(&LOOKUP, &[], |call| call.multipart(form.parts())).await)
     }
 }
 
@@ -84,12 +79,12 @@ impl LookupForm {
 }
 
 /// 404 is the ordinary answer "nobody"; that the address is right, the login before it has proved.
-fn somebody(operation: &Operation, reply: Reply) -> Result<Option<Dated<EdgePerson>>> {
-    if reply.status == 404 {
-        return Ok(None);
+fn somebody(reply: Result<Reply>) -> Result<Option<Dated<EdgePerson>>> {
+    match reply {
+        Ok(reply) => Ok(Some(Dated { date: reply.date(), answer: reply.json()? })),
+        Err(ClientError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
-    let reply = reply.success(operation)?;
-    Ok(Some(Dated { date: reply.date(), answer: reply.json(operation)? }))
 }
 
 /// float32, little-endian, nothing else.
@@ -110,22 +105,19 @@ impl Client {
         query: &FaceEnrollQuery,
         request: &FaceEnrollRequest,
     ) -> Result<FaceEnrollResponse> {
-        let reply = self.call(&FACE_ENROLL, &[], |call| call.query(query).json(request)).await?;
-        reply.success(&FACE_ENROLL)?.json(&FACE_ENROLL)
+        self.call(&FACE_ENROLL, &[], |call| call.query(query).json(request)).await?.json()
     }
 
     /// The faces in a picture.
     pub async fn face_detect(&self, image: Base64) -> Result<FaceDetectResponse> {
         let request = FaceDetectRequest { image };
-        let reply = self.call(&FACE_DETECT, &[], |call| call.json(&request)).await?;
-        reply.success(&FACE_DETECT)?.json(&FACE_DETECT)
+        self.call(&FACE_DETECT, &[], |call| call.json(&request)).await?.json()
     }
 
     /// Whether two pictures show the same face.
     pub async fn face_compare(&self, image1: Base64, image2: Base64) -> Result<FaceCompareResponse> {
         let request = FaceCompareRequest { image1, image2 };
-        let reply = self.call(&FACE_COMPARE, &[], |call| call.json(&request)).await?;
-        reply.success(&FACE_COMPARE)?.json(&FACE_COMPARE)
+        self.call(&FACE_COMPARE, &[], |call| call.json(&request)).await?.json()
     }
 
     /// Whether a photo of this reference has been enrolled.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::auth::login_answer;
 use super::error::{ClientError, Result};
-use super::operation::{GET_PERSON, LOOKUP, PUBLISH_WITH_RESPONSE};
+use super::operation::{AUTHENTICATE, GET_PERSON, LOOKUP, PUBLISH_WITH_RESPONSE};
 use super::transport::Reply;
 use super::wire;
 
@@ -41,19 +41,19 @@ pub fn answer(data: &[u8]) -> Option<Heard> {
         headers.insert(RETRY_AFTER, value);
     }
     let status = STATUSES[usize::from(*status) % STATUSES.len()];
-    let reply = Reply { status, headers, body: body.to_vec().into() };
+    let operation = match call % 8 {
+        0 | 1 => &PUBLISH_WITH_RESPONSE,
+        2 => &LOOKUP,
+        3 => &AUTHENTICATE,
+        _ => &GET_PERSON,
+    };
+    let reply = Reply { operation, status, headers, body: body.to_vec().into() };
     let now = reply.date().unwrap_or(DateTime::UNIX_EPOCH);
     let heard = match call % 8 {
-        0 | 1 => reply
-            .success(&PUBLISH_WITH_RESPONSE)
-            .and_then(|reply| reply.json(&PUBLISH_WITH_RESPONSE))
-            .map(|answer| Read::Published(answer, now)),
-        2 => reply
-            .success(&LOOKUP)
-            .and_then(|reply| reply.optional_json::<wire::EdgePerson>(&LOOKUP))
-            .map(|found| Read::Found(found, now)),
+        0 | 1 => reply.success().and_then(|reply| Ok(Read::Published(reply.json()?, now))),
+        2 => reply.success().and_then(|reply| Ok(Read::Found(reply.optional_json()?, now))),
         3 => login_answer(&reply).map(|token| {
-            assert!(token.header().is_sensitive());
+            assert!(token.header.is_sensitive());
             Read::Other
         }),
         4 => read::<Vec<wire::IdentityPersonItem>>(reply),
@@ -65,7 +65,7 @@ pub fn answer(data: &[u8]) -> Option<Heard> {
 }
 
 fn read<T: DeserializeOwned + std::fmt::Debug>(reply: Reply) -> Result<Read> {
-    let value = reply.success(&GET_PERSON)?.json::<T>(&GET_PERSON)?;
+    let value = reply.success()?.json::<T>()?;
     drop(format!("{value:?}"));
     Ok(Read::Other)
 }

@@ -169,16 +169,12 @@ impl Client {
 
     /// Defines a text field.
     pub async fn configure_string_field(&self, entity_type: &str, field: &str, setting: &FieldSetting) -> Result<()> {
-        self.configure(&CONFIGURE_STRING_FIELD, &[entity_type, field], setting).await
+        self.call(&CONFIGURE_STRING_FIELD, &[entity_type, field], |call| call.json(setting)).await.map(drop)
     }
 
     /// Defines a date and time field.
     pub async fn configure_datetime_field(&self, entity_type: &str, field: &str, setting: &FieldSetting) -> Result<()> {
-        self.configure(&CONFIGURE_DATETIME_FIELD, &[entity_type, field], setting).await
-    }
-
-    async fn configure(&self, operation: &Operation, given: &[&str], setting: &FieldSetting) -> Result<()> {
-        self.call(operation, given, |call| call.json(setting)).await?.success(operation).map(drop)
+        self.call(&CONFIGURE_DATETIME_FIELD, &[entity_type, field], |call| call.json(setting)).await.map(drop)
     }
 
     /// All sightings of a face, `query.take` of them in memory at a time. It ends after the first error.

@@ -73,7 +73,11 @@ impl Client {
 
     /// Attaches a file to a person.
     pub async fn upload_document(&self, upload: &DocumentUpload) -> Result<()> {
-        self.upload(&UPLOAD_DOCUMENT, move || upload.form()).await?.success(&UPLOAD_DOCUMENT).map(drop)
+        let exchange = move |token| async move {
+            let (form, progress) = upload.form().await?;
+            counted(&UPLOAD_DOCUMENT, self.0.transport.push(token, form, progress)).await
+        };
+        self.with_token(exchange).await.map(drop)
     }
 }
 
@@ -121,35 +125,22 @@ struct Destination<'a, W> {
 impl Client {
     /// Writes the body of a successful answer to `to`, at most `most` bytes; gives how many there were. After an error
     /// some of it may have been written.
-    pub(super) async fn download(
+    async fn download(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         given: &[&str],
         to: &mut (impl AsyncWrite + Unpin + Send),
         most: u64,
     ) -> Result<u64> {
-        let transport = self.transport();
+        let transport = &self.0.transport;
         // Guards the one destination of all tries, of which one is under way at a time; no other lock is held with it.
         let destination = &Mutex::new(Destination { to, written: 0 });
         let exchange = move |token| async move {
             let mut destination = destination.lock().await;
             counted(operation, transport.save(operation, given, token, &mut destination, most)).await
         };
-        self.with_token(exchange).await?.success(operation)?;
+        self.with_token(exchange).await?;
         Ok(destination.lock().await.written)
-    }
-
-    /// Sends a form of any size. `form` is asked for one with each try, and for a watch that changes while it is read.
-    pub(super) async fn upload<F>(&self, operation: &Operation, form: impl Fn() -> F) -> Result<Reply>
-    where
-        F: Future<Output = Result<(Form, watch::Receiver<u64>)>>,
-    {
-        let form = &form;
-        let exchange = move |token| async move {
-            let (form, progress) = form().await?;
-            counted(operation, self.transport().push(operation, token, form, progress)).await
-        };
-        self.with_token(exchange).await
     }
 }
 
@@ -157,7 +148,7 @@ impl Transport {
     /// Writes the body of a successful answer to its destination; the reply has none then.
     async fn save(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         given: &[&str],
         token: HeaderValue,
         destination: &mut Destination<'_, impl AsyncWrite + Unpin + Send>,
@@ -184,13 +175,9 @@ impl Transport {
         self.reply(operation, response).await
     }
 
-    async fn push(
-        &self,
-        operation: &Operation,
-        token: HeaderValue,
-        form: Form,
-        mut progress: watch::Receiver<u64>,
-    ) -> Result<Reply> {
+    /// Uploads a document; `progress` changes while its file is read.
+    async fn push(&self, token: HeaderValue, form: Form, mut progress: watch::Receiver<u64>) -> Result<Reply> {
+        let operation = &UPLOAD_DOCUMENT;
         let request = self.request(operation, &[], Some(token))?.timeout(LONGEST).multipart(form);
         let standstill = async {
             while let Ok(moved) = tokio::time::timeout(self.timeout, progress.changed()).await {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::error::{BrokenAnswer, ClientError};
+use super::operation::AUTHENTICATE;
 
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +26,6 @@ pub struct Backoff {
     pub longest: Duration,
 }
 
-/// The operation every other one needs first.
-const LOGIN: &str = "authenticate";
 /// A wait the engine asks for is honoured up to this: nobody switches us off for a year.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(15 * 60);
 
@@ -55,7 +54,7 @@ impl ClientError {
             | Self::Forbidden { .. }
             | Self::WrongBase
             | Self::Redirected { .. } => true,
-            Self::TooLarge { operation, .. } | Self::Broken { operation, .. } => *operation == LOGIN,
+            Self::TooLarge { operation, .. } | Self::Broken { operation, .. } => *operation == AUTHENTICATE.id,
             _ => false,
         }
     }

@@ -22,6 +22,8 @@ use crate::trust::{self, Shown, Trust};
 
 /// What came back, its body read.
 pub(super) struct Reply {
+    /// What was asked for.
+    pub operation: &'static Operation,
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -104,7 +106,7 @@ impl Transport {
     /// and body.
     pub async fn send(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         given: &[&str],
         authorization: Option<HeaderValue>,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
@@ -120,16 +122,16 @@ impl Transport {
     /// A request without query and body.
     pub(super) fn request(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         given: &[&str],
         authorization: Option<HeaderValue>,
     ) -> Result<RequestBuilder> {
-        let request = self.http.request(operation.verb.method(), self.url(operation, given)?);
+        let request = self.http.request(operation.method.clone(), self.url(operation, given)?);
         Ok(request.headers(authorization.map(|token| (AUTHORIZATION, token)).into_iter().collect()))
     }
 
     /// The whole answer.
-    pub(super) async fn reply(&self, operation: &Operation, mut response: reqwest::Response) -> Result<Reply> {
+    pub(super) async fn reply(&self, operation: &'static Operation, mut response: reqwest::Response) -> Result<Reply> {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         self.hear(&headers);
@@ -141,28 +143,19 @@ impl Transport {
                 to: to.unwrap_or_else(|| "an unreadable address".into()),
             });
         }
-        let body = if status.is_success() {
-            self.read(operation, &mut response).await?
-        } else {
+        let limit = operation.answer_bytes;
+        let announced = response.content_length().unwrap_or_default();
+        let body = match status.is_success() {
+            true if announced > limit as u64 => return Err(ClientError::TooLarge { operation: operation.id, limit }),
+            true => match read(&mut response, limit).await {
+                Ok((body, true)) => body,
+                Ok((_, false)) => return Err(ClientError::TooLarge { operation: operation.id, limit }),
+                Err(source) => return Err(self.failed(operation, source)),
+            },
             // The status says it all; its body is only for people.
-            read_start(&mut response).await
+            false => read(&mut response, MAX_ERROR_BYTES).await.map(|(start, _)| start).unwrap_or_default(),
         };
-        Ok(Reply { status: status.as_u16(), headers, body })
-    }
-
-    async fn read(&self, operation: &Operation, response: &mut reqwest::Response) -> Result<Bytes> {
-        let too_large = ClientError::TooLarge { operation: operation.id, limit: operation.answer_bytes };
-        if response.content_length().is_some_and(|length| length > operation.answer_bytes as u64) {
-            return Err(too_large);
-        }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(operation, source))? {
-            if body.len() + chunk.len() > operation.answer_bytes {
-                return Err(too_large);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        Ok(Reply { operation, status: status.as_u16(), headers, body })
     }
 
     fn url(&self, operation: &Operation, given: &[&str]) -> Result<Url> {
@@ -204,11 +197,12 @@ impl Reply {
     }
 
     /// The reply itself when it is a success, else the error its status stands for.
-    pub fn success(self, operation: &Operation) -> Result<Self> {
+    pub fn success(self) -> Result<Self> {
         if self.is_success() {
             return Ok(self);
         }
-        let (name, status) = (operation.id, self.status);
+        let (operation, status) = (self.operation, self.status);
+        let name = operation.id;
         Err(match status {
             401 => ClientError::Unauthorised { operation: name },
             403 => ClientError::Forbidden { operation: name, permissions: operation.permissions() },
@@ -216,25 +210,25 @@ impl Reply {
                 Some(what) => ClientError::NotFound { operation: name, what },
                 None => ClientError::NoSuchCall { operation: name },
             },
-            _ if status_is_transient(status, operation.fault == Fault::PictureTurnedDown) => self.busy(operation),
+            _ if status_is_transient(status, operation.fault == Fault::PictureTurnedDown) => self.busy(),
             _ => ClientError::Rejected { operation: name, status, text: server_text(&self.body) },
         })
     }
 
-    pub fn busy(&self, operation: &Operation) -> ClientError {
+    pub fn busy(&self) -> ClientError {
         let now = self.date().unwrap_or_else(Utc::now);
         let after = self.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
-        ClientError::Busy { operation: operation.id, status: self.status, after, text: server_text(&self.body) }
+        ClientError::Busy { operation: self.operation.id, status: self.status, after, text: server_text(&self.body) }
     }
 
     /// The body as what the contract promises.
-    pub fn json<T: DeserializeOwned>(&self, operation: &Operation) -> Result<T> {
-        parse(&self.body).map_err(|source| ClientError::Broken { operation: operation.id, source })
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        parse(&self.body).map_err(|source| ClientError::Broken { operation: self.operation.id, source })
     }
 
     /// Like `json`, for calls whose answer may be empty.
-    pub fn optional_json<T: DeserializeOwned>(&self, operation: &Operation) -> Result<Option<T>> {
-        if self.body.trim_ascii().is_empty() { Ok(None) } else { self.json(operation).map(Some) }
+    pub fn optional_json<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        if self.body.trim_ascii().is_empty() { Ok(None) } else { self.json().map(Some) }
     }
 }
 
@@ -270,16 +264,17 @@ pub(super) async fn counted(operation: &Operation, exchange: impl Future<Output 
     result
 }
 
-/// The start of an error's body; nothing when it cannot be read.
-async fn read_start(response: &mut reqwest::Response) -> Bytes {
+/// The first `most` bytes of the body, and whether there are no more.
+async fn read(response: &mut reqwest::Response, most: usize) -> Result<(Bytes, bool), reqwest::Error> {
     let mut body = BytesMut::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk[..chunk.len().min(MAX_ERROR_BYTES - body.len())]);
-        if body.len() == MAX_ERROR_BYTES {
-            break;
+    while let Some(chunk) = response.chunk().await? {
+        let room = most - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Ok((body.freeze(), false));
         }
     }
-    body.freeze()
+    Ok((body.freeze(), true))
 }
 
 /// The configured address as the base of all paths: without query, fragment, trailing slash, or a pasted `/api/v1`.

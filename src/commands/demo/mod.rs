@@ -69,7 +69,7 @@ pub async fn run(args: DemoArgs) -> CommandResult {
     let stop = agent::stop_on_signal()?;
     serve_engine(engine, scratch.path().join("engine"), &store, password.into(), stop.child_token()).await?;
     tell.note("engine", &format!("{engine_url} with an empty data folder"));
-    let photo = store.extra("astronaut").context("the demo's known person")?;
+    let photo = store.picture("astronaut").context("the demo's known person")?;
     enroll(&settings, &photo).await?;
     tell.note("enrolled", &format!("{} {} with the tag {}, from one picture", KNOWN.0, KNOWN.1, KNOWN.2));
     let (folder, pictures) = (scratch.path().join("recording"), store.clone());
@@ -152,7 +152,7 @@ fn record(store: &ModelStore, known: &Path, folder: &Path) -> Result<u32> {
     let mut detector = detect::load(store, &faces::detect::SearchOptions::default(), 2)?;
     let known = Picture::read(known)?;
     let known_face = largest(detector.as_mut(), &known)?;
-    let group = Picture::read(&store.extra(STRANGERS).context("the demo's stranger")?)?;
+    let group = Picture::read(&store.picture(STRANGERS).context("the demo's stranger")?)?;
     let face = largest(detector.as_mut(), &group)?;
     // Close enough to leave the neighbours out.
     let side = face.bbox.height * 1.7;

@@ -11,7 +11,7 @@ use faces::picture::Picture;
 use faces::quality::{Part, Quality};
 
 use super::{Analyzed, FaceAnalyzer, FaceModel, Stands, Wanted};
-use crate::error::AnalyzeError;
+use crate::error::EngineError;
 
 const BAND: u32 = 40;
 
@@ -37,7 +37,7 @@ impl FaceAnalyzer for FakeAnalyzer {
         &self.model
     }
 
-    fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, AnalyzeError> {
+    fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, EngineError> {
         let height = picture.height();
         let score = if height < BAND { 0.1 } else { 0.9 };
         let part = Part { score, value: height as f32 };
@@ -78,11 +78,11 @@ impl FaceAnalyzer for FakeAnalyzer {
         Ok(found)
     }
 
-    fn stands(&mut self, _: &Picture, _: &Analyzed) -> Result<Stands, AnalyzeError> {
+    fn stands(&mut self, _: &Picture, _: &Analyzed) -> Result<Stands, EngineError> {
         Ok(Stands { sure: 1.0, unmistakable: true })
     }
 
-    fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, AnalyzeError> {
+    fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, EngineError> {
         Ok(self.analyze(crop, Wanted::Largest)?.pop().map(|found| found.embedding))
     }
 }
@@ -133,7 +133,7 @@ pub mod standing {
             &self.model
         }
 
-        fn analyze(&mut self, picture: &Picture, _: Wanted) -> Result<Vec<Analyzed>, AnalyzeError> {
+        fn analyze(&mut self, picture: &Picture, _: Wanted) -> Result<Vec<Analyzed>, EngineError> {
             let Some(Glimpse { roll, .. }) = self.glimpse(picture) else { return Ok(vec![]) };
             let (sin, cos) = roll.to_radians().sin_cos();
             let landmarks = ARCFACE.map(|Point { x, y }| Point { x: x * cos - y * sin, y: x * sin + y * cos });
@@ -144,12 +144,12 @@ pub mod standing {
             Ok(vec![Analyzed { face: Face { bbox, landmarks, score: 0.9 }, embedding, quality }])
         }
 
-        fn stands(&mut self, picture: &Picture, _: &Analyzed) -> Result<Stands, AnalyzeError> {
+        fn stands(&mut self, picture: &Picture, _: &Analyzed) -> Result<Stands, EngineError> {
             let sure = self.glimpse(picture).map_or(0.0, |glimpse| glimpse.sure);
             Ok(Stands { sure, unmistakable: false })
         }
 
-        fn embed_crop(&mut self, _: &Picture) -> Result<Option<Embedding>, AnalyzeError> {
+        fn embed_crop(&mut self, _: &Picture) -> Result<Option<Embedding>, EngineError> {
             Ok(None)
         }
     }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 pub use models::{Upright, loader, upright};
 
-use super::error::{AnalyzeError, EngineError, Refusal};
+use super::error::{EngineError, Refusal};
 use faces::detect::Face;
 use faces::embed::{Embedding, FaceModel};
 use faces::picture::Picture;
@@ -49,13 +49,13 @@ pub trait FaceAnalyzer: Send {
     fn model(&self) -> &FaceModel;
 
     /// The faces of a picture, largest first; empty when there is none.
-    fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, AnalyzeError>;
+    fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, EngineError>;
 
     /// How surely a face of the picture stands upright, as far as the models can tell.
-    fn stands(&mut self, picture: &Picture, face: &Analyzed) -> Result<Stands, AnalyzeError>;
+    fn stands(&mut self, picture: &Picture, face: &Analyzed) -> Result<Stands, EngineError>;
 
     /// The vector of a picture that a face fills, aligned or nearly so; `None` when there is no face.
-    fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, AnalyzeError>;
+    fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, EngineError>;
 }
 
 /// Loads so many analysers of the model with this name; they all have a name of the manifest, also for `auto`.
@@ -63,7 +63,7 @@ pub type Loader = Arc<dyn Fn(&str, usize) -> Result<Vec<Box<dyn FaceAnalyzer>>, 
 
 /// A few analysers of one model, each used by one request at a time.
 pub struct Analyzers {
-    model: FaceModel,
+    pub model: FaceModel,
     /// Each is locked by the one request that works with it, which takes no other lock meanwhile.
     all: Vec<Mutex<Box<dyn FaceAnalyzer>>>,
     /// As many permits as there are analysers; requests wait in the order they came.
@@ -76,10 +76,6 @@ impl Analyzers {
         let model = analyzers.first().ok_or(EngineError::NoAnalyzer)?.model().clone();
         let all: Vec<_> = analyzers.into_iter().map(Mutex::new).collect();
         Ok(Self { model, free: Arc::new(Semaphore::new(all.len())), all })
-    }
-
-    pub fn model(&self) -> &FaceModel {
-        &self.model
     }
 
     /// Waits for an analyser to be free and does the work with it on a thread that may block. Work once begun is

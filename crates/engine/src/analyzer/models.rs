@@ -18,7 +18,7 @@ use faces::quality::geometry::pose_of;
 use faces::quality::{self, QualityOptions};
 
 use super::{Analyzed, FaceAnalyzer, Loader, Stands, Wanted};
-use crate::error::{AnalyzeError, EngineError};
+use crate::error::EngineError;
 
 /// Threads of one inference: requests run beside each other instead.
 const THREADS: u16 = 1;
@@ -59,19 +59,19 @@ pub fn loader(models: ModelStore) -> Loader {
 
 impl ModelAnalyzer {
     pub fn load(models: &ModelStore, model: &str) -> Result<Self, EngineError> {
-        let detector = detect::load(models, &SearchOptions::still("auto"), THREADS).map_err(EngineError::Detector)?;
-        let embedder = embed::load(models, model, THREADS).map_err(EngineError::Embedder)?;
+        let detector = detect::load(models, &SearchOptions::still("auto"), THREADS).map_err(EngineError::Detect)?;
+        let embedder = embed::load(models, model, THREADS).map_err(EngineError::Embed)?;
         Ok(Self { detector, embedder })
     }
 
     /// The face of a crop, found in a margin put around it.
-    fn find_in(&mut self, crop: &Picture) -> Result<Option<Face>, AnalyzeError> {
+    fn find_in(&mut self, crop: &Picture) -> Result<Option<Face>, EngineError> {
         let (left, top) =
             ((f64::from(crop.width()) * CROP_MARGIN).round(), (f64::from(crop.height()) * CROP_MARGIN).round());
         let (width, height) = (crop.width() + 2 * left as u32, crop.height() + 2 * top as u32);
         let to_the_middle = [[1.0, 0.0, left], [0.0, 1.0, top]];
-        let framed = crop.warped(&to_the_middle, width, height, Border::Replicate).map_err(AnalyzeError::Picture)?;
-        let found = self.detector.detect(&framed).map_err(AnalyzeError::Detect)?.into_iter().next();
+        let framed = crop.warped(&to_the_middle, width, height, Border::Replicate).map_err(EngineError::Picture)?;
+        let found = self.detector.detect(&framed).map_err(EngineError::Detect)?.into_iter().next();
         Ok(found.map(|face| moved(face, -left as f32, -top as f32)))
     }
 }
@@ -81,15 +81,15 @@ impl FaceAnalyzer for ModelAnalyzer {
         &self.embedder.model
     }
 
-    fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, AnalyzeError> {
-        let mut faces = self.detector.detect(picture).map_err(AnalyzeError::Detect)?;
+    fn analyze(&mut self, picture: &Picture, wanted: Wanted) -> Result<Vec<Analyzed>, EngineError> {
+        let mut faces = self.detector.detect(picture).map_err(EngineError::Detect)?;
         if wanted == Wanted::Largest {
             faces.truncate(1);
         }
         faces
             .into_iter()
             .map(|face| {
-                let embedding = self.embedder.embed(picture, &face).map_err(AnalyzeError::Embed)?;
+                let embedding = self.embedder.embed(picture, &face).map_err(EngineError::Embed)?;
                 let quality = quality::measure(picture, &face, &QualityOptions::default());
                 Ok(Analyzed { face, embedding, quality })
             })
@@ -98,10 +98,10 @@ impl FaceAnalyzer for ModelAnalyzer {
 
     /// The detector's score, as far as the landmarks and the box have the shape of a standing face; and the embedding
     /// model's: a face it can read is much like its own mirror image, one that lies is not.
-    fn stands(&mut self, picture: &Picture, found: &Analyzed) -> Result<Stands, AnalyzeError> {
-        let mirror = picture.mirrored().map_err(AnalyzeError::Picture)?;
+    fn stands(&mut self, picture: &Picture, found: &Analyzed) -> Result<Stands, EngineError> {
+        let mirror = picture.mirrored().map_err(EngineError::Picture)?;
         let mirrored = mirrored(&found.face, picture.width());
-        let mirrored = self.embedder.embed(&mirror, &mirrored).map_err(AnalyzeError::Embed)?;
+        let mirrored = self.embedder.embed(&mirror, &mirrored).map_err(EngineError::Embed)?;
         let score = self.embedder.model.metric.score(&found.embedding.values, &mirrored.values);
         let (alike, unmistakable) = match self.embedder.model.metric {
             Metric::Cosine => (score, UNMISTAKABLE_COSINE),
@@ -113,7 +113,7 @@ impl FaceAnalyzer for ModelAnalyzer {
         Ok(Stands { sure, unmistakable: sure >= unmistakable })
     }
 
-    fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, AnalyzeError> {
+    fn embed_crop(&mut self, crop: &Picture) -> Result<Option<Embedding>, EngineError> {
         let template = aligned_face(crop);
         let face = match (self.find_in(crop)?, template) {
             (Some(found), Some(template)) if near(&found, &template, crop) => template,
@@ -122,7 +122,7 @@ impl FaceAnalyzer for ModelAnalyzer {
             (None, Some(template)) => template,
             (None, None) => return Ok(None),
         };
-        self.embedder.embed(crop, &face).map(Some).map_err(AnalyzeError::Embed)
+        self.embedder.embed(crop, &face).map(Some).map_err(EngineError::Embed)
     }
 }
 
@@ -183,7 +183,7 @@ const CLEARLY: f32 = 1.1;
 const LYING_DEG: f32 = 60.0;
 
 /// Analyses all faces of a photo the way up in which its largest face stands.
-pub fn upright(analyzer: &mut dyn FaceAnalyzer, photo: &Picture) -> Result<Upright, AnalyzeError> {
+pub fn upright(analyzer: &mut dyn FaceAnalyzer, photo: &Picture) -> Result<Upright, EngineError> {
     let faces = analyzer.analyze(photo, Wanted::All)?;
     let as_it_is = match faces.first() {
         Some(largest) => {
@@ -197,7 +197,7 @@ pub fn upright(analyzer: &mut dyn FaceAnalyzer, photo: &Picture) -> Result<Uprig
     };
     let mut others = Vec::new();
     for turn in [Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
-        let turned = photo.turned(turn).map_err(AnalyzeError::Picture)?;
+        let turned = photo.turned(turn).map_err(EngineError::Picture)?;
         if let Some(face) = analyzer.analyze(&turned, Wanted::Largest)?.first() {
             others.push((analyzer.stands(&turned, face)?.sure, turn));
         }
@@ -207,7 +207,7 @@ pub fn upright(analyzer: &mut dyn FaceAnalyzer, photo: &Picture) -> Result<Uprig
     if !faces.is_empty() && best < as_it_is * CLEARLY {
         return Ok(stay(faces));
     }
-    let turned = photo.turned(turn).map_err(AnalyzeError::Picture)?;
+    let turned = photo.turned(turn).map_err(EngineError::Picture)?;
     let faces = analyzer.analyze(&turned, Wanted::All)?;
     let doubtful = others.get(1).is_some_and(|(second, _)| best < second * CLEARLY);
     let doubt = doubtful.then_some("it cannot be told which way up the face is; turn the photo upright and try again");

@@ -42,13 +42,12 @@ impl Accounts {
     pub fn put(&self, username: &str, role: &str, password: &SecretString) -> Result<(), EngineError> {
         check_name("user", username)?;
         let hash = secrets::hash(password)?;
-        let put = self.store.write("store the user", |transaction| {
+        Ok(self.store.write("store the user", |transaction| {
             keeping_an_administrator(transaction, || match users::put(transaction, username, &hash, role)? {
                 Some(user_id) => users::record_change(transaction, OPERATOR, "putUser", Some(&user_id)),
                 None => Err(unknown_role(transaction, role)),
             })
-        });
-        Ok(put?)
+        })?)
     }
 
     /// Makes an administrator with a random password if there is none yet, and gives name and password, which nobody
@@ -59,7 +58,7 @@ impl Accounts {
         }
         let password = secrets::generate();
         let hash = secrets::hash(&password)?;
-        let made = self.store.write("store the first administrator", |transaction| {
+        Ok(self.store.write("store the first administrator", |transaction| {
             let mut name = FIRST_USER.to_owned();
             let mut n = 1;
             while users::by_name(transaction, &name)?.is_some() {
@@ -69,8 +68,7 @@ impl Accounts {
             let user_id = users::put(transaction, &name, &hash, ADMINISTRATOR)?;
             users::record_change(transaction, OPERATOR, "putUser", user_id.as_deref())?;
             Ok(Some((name, password)))
-        });
-        Ok(made?)
+        })?)
     }
 
     /// Makes the guest, with a random password, for as long as the guest is held.
@@ -110,18 +108,17 @@ impl Accounts {
     pub fn put_role(&self, role: &str, permissions: &[String]) -> Result<(), EngineError> {
         check_name("role", role)?;
         let permissions: Vec<_> = permissions.iter().map(|name| permission(name)).collect::<Result<_, _>>()?;
-        let put = self.store.write("store the role", |transaction| {
+        Ok(self.store.write("store the role", |transaction| {
             if users::roles(transaction)?.iter().any(|known| known.name == role && known.built_in) {
                 return Err(EngineError::BuiltInRole { role: role.to_owned() }.into());
             }
             users::put_role(transaction, role, false, &permissions)?;
             users::record_change(transaction, OPERATOR, "setRole", Some(role))
-        });
-        Ok(put?)
+        })?)
     }
 
     pub fn remove_role(&self, role: &str) -> Result<(), EngineError> {
-        let removed = self.store.write("remove the role", |transaction| {
+        Ok(self.store.write("remove the role", |transaction| {
             match users::roles(transaction)?.into_iter().find(|known| known.name == role) {
                 None => return Err(unknown_role(transaction, role)),
                 Some(known) if known.built_in => return Err(EngineError::BuiltInRole { role: known.name }.into()),
@@ -137,8 +134,7 @@ impl Accounts {
             }
             users::remove_role(transaction, role)?;
             users::record_change(transaction, OPERATOR, "removeRole", Some(role))
-        });
-        Ok(removed?)
+        })?)
     }
 
     pub fn roles(&self) -> Result<Vec<RoleLine>, EngineError> {
@@ -158,15 +154,14 @@ impl Accounts {
         username: &str,
         change: impl FnOnce(&Transaction, &users::User) -> Result<(), Stop>,
     ) -> Result<(), EngineError> {
-        let changed = self.store.write(what, |transaction| {
+        Ok(self.store.write(what, |transaction| {
             let user = users::by_name(transaction, username)?
                 .ok_or_else(|| EngineError::UnknownUser { username: username.to_owned() })?;
             keeping_an_administrator(transaction, || {
                 change(transaction, &user)?;
                 users::record_change(transaction, OPERATOR, operation, Some(&user.user_id))
             })
-        });
-        Ok(changed?)
+        })?)
     }
 }
 

@@ -69,19 +69,13 @@ impl Auth {
             return Err(Refusal::Unauthenticated(Unauthenticated::Throttled { retry_secs }));
         }
         let user = store.read("look up a user", |connection| users::by_name(connection, username))?;
-        match user {
-            Some(user) if secrets::verify(password, Some(&user.password_hash)) => {
-                let token = self.tokens.issue(&user.user_id, user.token_version, Utc::now())?;
-                Ok((user.username, token))
-            }
-            known => {
-                if known.is_none() {
-                    secrets::verify(password, None);
-                }
-                self.throttle.lock().failed(client, username, Instant::now());
-                Err(Refusal::Unauthenticated(Unauthenticated::BadCredentials))
-            }
-        }
+        let right = secrets::verify(password, user.as_ref().map(|user| user.password_hash.as_str()));
+        let Some(user) = user.filter(|_| right) else {
+            self.throttle.lock().failed(client, username, Instant::now());
+            return Err(Refusal::Unauthenticated(Unauthenticated::BadCredentials));
+        };
+        let token = self.tokens.issue(&user.user_id, user.token_version, Utc::now())?;
+        Ok((user.username, token))
     }
 
     /// Who the token belongs to, if it is still good.

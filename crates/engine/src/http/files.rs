@@ -3,6 +3,8 @@
 //!
 //! The ids of photos are opaque: one that cannot be read is one that does not exist, as their operations have no 400.
 
+use std::collections::HashMap;
+
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::HeaderValue;
@@ -61,7 +63,7 @@ const LIST_DOCUMENTS: Operation = Operation {
 
 /// Answers where the file is from now on: whoever sends no id learns the one it was given.
 async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Response, Refusal> {
-    let (mut file, mut person, mut name, mut description, mut public_id) = (None, None, None, None, None);
+    let (mut file, mut texts) = (None, HashMap::new());
     while let Some(part) = form.next().await? {
         // The file is the part that carries a file name, whatever the part is called.
         if let Some(file_name) = part.file_name().map(str::to_owned) {
@@ -69,21 +71,18 @@ async fn upload(engine: Engine, caller: Caller, mut form: Form) -> Result<Respon
             file = Some((file_name, media_type, bytes(part).await?));
             continue;
         }
-        match which(&part, &[PERSON_ID, NAME, DESCRIPTION, PUBLIC_ID]) {
-            Some(PERSON_ID) => person = Some(text(part).await?.trim().to_owned()).filter(|id| !id.is_empty()),
-            Some(NAME) => name = Some(text(part).await?),
-            Some(DESCRIPTION) => description = Some(text(part).await?),
-            Some(PUBLIC_ID) => public_id = Some(text(part).await?),
-            _ => {}
+        if let Some(name) = which(&part, &[PERSON_ID, NAME, DESCRIPTION, PUBLIC_ID]) {
+            texts.insert(name, text(part).await?);
         }
     }
+    let person = texts.get(PERSON_ID).map(|id| id.trim()).filter(|id| !id.is_empty());
     let missing = |part| move || Refusal::bad_input(format!("the part {part} is missing"));
     let (file_name, media_type, bytes) = file.ok_or_else(missing("file"))?;
     let document = Document {
-        person: guid(&person.ok_or_else(missing(PERSON_ID))?)?,
-        name: name.ok_or_else(missing(NAME))?,
-        public_id: public_id.filter(|id| !id.is_empty()).unwrap_or_else(|| Uuid::new_v4().to_string()),
-        description,
+        person: guid(person.ok_or_else(missing(PERSON_ID))?)?,
+        name: texts.remove(NAME).ok_or_else(missing(NAME))?,
+        public_id: texts.remove(PUBLIC_ID).filter(|id| !id.is_empty()).unwrap_or_else(|| Uuid::new_v4().to_string()),
+        description: texts.remove(DESCRIPTION),
         file_name: Some(file_name),
         media_type,
         bytes,

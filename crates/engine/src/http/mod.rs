@@ -37,10 +37,11 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::error;
 use uuid::Uuid;
+use wording::with_causes;
 
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::error::{Refusal, Unauthenticated, with_causes};
+use crate::error::{Refusal, Unauthenticated};
 use crate::store::{Stop, people as records};
 
 /// The largest body of an operation with a picture: the largest photo as base64 (four bytes for three), and the rest of
@@ -67,7 +68,7 @@ pub struct Route {
 impl Route {
     fn new<H: Handler<T, Engine>, T: 'static>(operation: &'static Operation, handler: H) -> Self {
         // Every method of the table is one that routes know.
-        let method = MethodFilter::try_from(operation.verb.method()).expect("a method of the table");
+        let method = MethodFilter::try_from(operation.method.clone()).expect("a method of the table");
         Self { operation, body_limit: RECORD, handler: on(method, handler) }
     }
 

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -116,15 +117,10 @@ impl<'de> IntoDeserializer<'de> for Value<'de> {
     }
 }
 
-macro_rules! numbers {
-    ($($deserialize:ident $visit:ident)*) => {$(
-        fn $deserialize<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-            match self.0.trim().parse() {
-                Ok(number) => visitor.$visit(number),
-                Err(_) => Err(Error::custom("a whole number within bounds is expected")),
-            }
-        }
-    )*};
+impl Value<'_> {
+    fn number<N: FromStr>(&self) -> Result<N, serde::de::value::Error> {
+        self.0.trim().parse().map_err(|_| Error::custom("a whole number within bounds is expected"))
+    }
 }
 
 impl<'de> Deserializer<'de> for Value<'de> {
@@ -150,14 +146,17 @@ impl<'de> Deserializer<'de> for Value<'de> {
         }
     }
 
-    numbers! {
-        deserialize_u8 visit_u8 deserialize_u16 visit_u16 deserialize_u32 visit_u32 deserialize_u64 visit_u64
-        deserialize_i8 visit_i8 deserialize_i16 visit_i16 deserialize_i32 visit_i32 deserialize_i64 visit_i64
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_u32(self.number()?)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_i64(self.number()?)
     }
 
     forward_to_deserialize_any! {
-        i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct seq tuple tuple_struct map
-        struct enum identifier ignored_any
+        i8 i16 i32 i128 u8 u16 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
     }
 }
 

@@ -10,13 +10,13 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{self, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Extension, Router};
 use chrono::Utc;
-use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operation, SEARCH_PEOPLE, Verb};
+use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operation, SEARCH_PEOPLE};
 use serde::Deserialize;
 use serde_json::json;
 use telemetry::Metrics;
@@ -27,7 +27,7 @@ use super::openapi::INDEX;
 use super::problem;
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::store::{browse, meta};
+use crate::store::{browse, faces, meta};
 
 /// Nothing from elsewhere and nothing inline; pictures come as blobs, because they are asked for with a token.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -70,10 +70,18 @@ const LIST_PEOPLE: Operation = Operation { id: "pageListPeople", path: "/page/pe
 const LIST_PHOTOS: Operation =
     Operation { id: "pageListPhotos", path: "/page/people/{personId}/photos", ..SEARCH_PEOPLE };
 const LIST_SIGHTINGS: Operation = Operation { id: "pageListSights", path: "/page/sights", ..DETECTIONS_OF_PERSON };
-const ERASE_PERSON: Operation =
-    Operation { id: "pageErasePerson", verb: Verb::Delete, path: "/page/people/{personId}", ..CONFIGURE_STRING_FIELD };
-const ERASE_PHOTO: Operation =
-    Operation { id: "pageErasePhoto", verb: Verb::Delete, path: "/page/photos/{faceId}", ..CONFIGURE_STRING_FIELD };
+const ERASE_PERSON: Operation = Operation {
+    id: "pageErasePerson",
+    method: &Method::DELETE,
+    path: "/page/people/{personId}",
+    ..CONFIGURE_STRING_FIELD
+};
+const ERASE_PHOTO: Operation = Operation {
+    id: "pageErasePhoto",
+    method: &Method::DELETE,
+    path: "/page/photos/{faceId}",
+    ..CONFIGURE_STRING_FIELD
+};
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -81,11 +89,11 @@ pub fn routes() -> Vec<Route> {
             browse::people(connection, text.trim(), skip, take.min(MOST), Utc::now())
         }),
         Route::new(&ERASE_PERSON, |engine: Engine, caller: Caller, Id(person): Id| async move {
-            engine.erase_person(&caller, person).await
+            engine.erase(caller, "erasePerson", move |transaction| faces::erase_person(transaction, person)).await
         }),
         Route::of_person(&LIST_PHOTOS, browse::photos),
         Route::new(&ERASE_PHOTO, |engine: Engine, caller: Caller, Id(face): Id| async move {
-            engine.erase_photo(&caller, face).await
+            engine.erase(caller, "erasePhoto", move |transaction| faces::erase_photo(transaction, face)).await
         }),
         Route::reading(&LIST_SIGHTINGS, |connection, Query(wanted)| browse::sightings(connection, &wanted, MOST)),
     ]

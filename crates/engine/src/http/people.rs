@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::Route;
 use super::extract::{Id, Json, Query, Segments, filled, filled_if_given};
+use super::{Route, names};
 use crate::error::Refusal;
 use crate::store::browse::{self, Of};
 use crate::store::{Stop, guid, people, tags};
@@ -39,12 +39,13 @@ pub fn routes() -> Vec<Route> {
         Route::changing(&CREATE_TAG, |transaction, _, Json(tag): Json<TagWrite>| {
             filled("tagName", &tag.tag_name)?;
             let id = Uuid::new_v4();
-            Ok((id.to_string(), Answer(tags::create(transaction, id, &tag)?)))
+            Ok((id.to_string(), Answer(tags::put_definition(transaction, id, &tag)?)))
         }),
         Route::reading(&GET_TAG, |connection, Id(id)| tags::read(connection, id)),
         Route::changing(&UPDATE_TAG, |transaction, _, (Id(id), Json(tag)): (Id, Json<TagWrite>)| {
             filled("tagName", &tag.tag_name)?;
-            Ok((id.to_string(), Answer(tags::update(transaction, id, &tag)?)))
+            tags::read(transaction, id)?;
+            Ok((id.to_string(), Answer(tags::put_definition(transaction, id, &tag)?)))
         }),
         Route::changing(&DELETE_TAG, |transaction, _, Id(id)| {
             tags::delete(transaction, id)?;
@@ -106,8 +107,9 @@ pub struct TagFilter {
 /// The route that defines fields of this kind.
 fn configuring(operation: &'static Operation, kind: &'static str) -> Route {
     Route::changing(operation, move |transaction, _, (Segments((entity_type, field)), Json(body)): FieldDefinition| {
+        let body = Value::Object(body);
         check_definition(&body)?;
-        people::put_field_setting(transaction, &entity_type, &field, kind, &Value::Object(body).to_string())?;
+        people::put_field_setting(transaction, &entity_type, &field, kind, &body.to_string())?;
         Ok((field, ()))
     })
 }
@@ -115,20 +117,16 @@ fn configuring(operation: &'static Operation, kind: &'static str) -> Route {
 /// The kind of entity, the field, and its definition.
 type FieldDefinition = (Segments<(String, String)>, Json<Map<String, Value>>);
 
-/// Refuses a definition whose known properties are of another type.
-fn check_definition(body: &Map<String, Value>) -> Result<(), Refusal> {
-    match property(body, "name") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(name)) => filled("name", name)?,
-        Some(_) => return Err(Refusal::bad_input("name: a text is expected")),
-    }
-    if !matches!(property(body, "disabled"), None | Some(Value::Null | Value::Bool(_))) {
-        return Err(Refusal::bad_input("disabled: true or false is expected"));
-    }
-    Ok(())
+/// What is known of a definition's properties.
+#[derive(Deserialize)]
+struct KnownProperties {
+    name: Option<String>,
+    #[serde(rename = "disabled")]
+    _disabled: Option<bool>,
 }
 
-/// A property in any case.
-fn property<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    body.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+/// Refuses a definition whose known properties are of another type.
+fn check_definition(body: &Value) -> Result<(), Refusal> {
+    let known: KnownProperties = names::read(body).map_err(Refusal::bad_input)?;
+    filled_if_given("name", &known.name)
 }

@@ -14,13 +14,12 @@ use faces::embed::Embedding;
 use faces::picture::{Interpolation, MAX_PIXELS, Picture, PictureError};
 use identities::Permission::{self, *};
 use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem, FaceEdgeRecognizeWithOptions};
-use record::{Recorded, sections};
 use uuid::Uuid;
 
 use crate::analyzer::{Analyzed, Upright, Wanted, upright};
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::error::{AnalyzeError, EngineError, Refusal};
+use crate::error::{EngineError, Refusal};
 use crate::gallery::Current;
 use crate::store::{people, tags};
 
@@ -57,22 +56,7 @@ impl Engine {
         let wanted = if request.largest_face_only { Wanted::Largest } else { Wanted::All };
         let serving = self.serving().await;
         let seen = look_at(&serving, request.expanded.0.clone(), wanted, Some(DETECTION_SIDE)).await?;
-        self.blocking(move |inner| {
-            let recorded = inner.record(&serving, &request, &seen)?;
-            inner.store.read("read the people who were seen", |connection| {
-                let now = Utc::now();
-                recorded
-                    .into_iter()
-                    .map(|Recorded { mut detected, person }| {
-                        if let Some(person) = person.filter(|_| request.include_person) {
-                            detected.person = Some(sections(connection, person, &request, now)?);
-                        }
-                        Ok(detected)
-                    })
-                    .collect()
-            })
-        })
-        .await
+        self.blocking(move |inner| inner.record(&serving, &request, &seen)).await
     }
 
     /// The time of a sighting, or now where the detector says that it is yet to come. The clock of a detector that is
@@ -95,7 +79,7 @@ impl Engine {
     /// Whose face fills the picture; refused as not found when there is no face or nobody matches.
     pub async fn look_up(&self, crop: Bytes, embedding: Option<Embedding>) -> Result<EdgePerson, Refusal> {
         let serving = self.serving().await;
-        let own = embedding.filter(|embedding| serving.analyzers.model().takes(embedding));
+        let own = embedding.filter(|embedding| serving.analyzers.model.takes(embedding));
         let made = serving
             .analyzers
             .run(move |analyzer| {
@@ -289,5 +273,5 @@ fn as_jpeg(encoded: &[u8], decoded: &Picture) -> Result<Vec<u8>, PictureError> {
 }
 
 fn picture_error(error: PictureError) -> Refusal {
-    AnalyzeError::Picture(error).into()
+    EngineError::Picture(error).into()
 }

@@ -7,7 +7,7 @@
 use ::faces::detect::Rect;
 use chrono::{DateTime, TimeDelta, Utc};
 use identities::wire::{DetectedFace, FaceEdgeRecognizeWithOptions, MatchedPerson, PersonAlias};
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
 use super::Seen;
@@ -19,12 +19,6 @@ use crate::store::{Stop, browse, faces, people, tags};
 
 /// A repeated detection within this time of the first is answered but not stored again.
 const DOUBLE_DETECTION: TimeDelta = TimeDelta::seconds(10);
-
-/// A face of a published picture on its way into the history.
-pub struct Recorded {
-    pub detected: DetectedFace,
-    pub person: Option<Uuid>,
-}
 
 /// Writing one picture into the history.
 struct Recording<'a> {
@@ -45,7 +39,7 @@ impl Inner {
         serving: &Serving,
         request: &FaceEdgeRecognizeWithOptions,
         seen: &Seen,
-    ) -> Result<Vec<Recorded>, Refusal> {
+    ) -> Result<Vec<DetectedFace>, Refusal> {
         if seen.faces.is_empty() {
             return Ok(Vec::new());
         }
@@ -88,7 +82,7 @@ impl<'a> Recording<'a> {
         transaction: &Transaction,
         found: &'a Analyzed,
         known: Option<KnownMatch>,
-    ) -> Result<Recorded, Stop> {
+    ) -> Result<DetectedFace, Stop> {
         let face = match known {
             Some(known) => known.face,
             None => self.stranger(transaction, found)?,
@@ -103,18 +97,18 @@ impl<'a> Recording<'a> {
             Some(stored) => stored,
             None => (self.detection(transaction, found, face, known)?, face),
         };
+        let asked = person.filter(|_| self.request.include_person);
         let stored = if before.is_some() { "no" } else { "yes" };
         metrics::counter!("doorward_engine_detections_total", "stored" => stored).increment(1);
-        let detected = DetectedFace {
+        Ok(DetectedFace {
             face_id: face.to_string(),
             detect_id: detect_id.to_string(),
             confidence: Some(found.face.score),
             match_confidence: known.map(|known| known.confidence),
             face_quality: Some(found.quality.total),
             bounding_box: super::bounding_box(found.face.bbox),
-            person: None,
-        };
-        Ok(Recorded { detected, person })
+            person: asked.map(|person| sections(transaction, person, self.request, self.now)).transpose()?,
+        })
     }
 
     /// The face of somebody nobody knows: the one seen before, or a new one. Looked up within the transaction: of two
@@ -169,8 +163,8 @@ fn match_known(serving: &Serving, faces: &[Analyzed]) -> Result<Vec<Option<Known
 }
 
 /// What is told of a person: the sections that were asked for.
-pub fn sections(
-    connection: &rusqlite::Connection,
+fn sections(
+    connection: &Connection,
     person: Uuid,
     asked: &FaceEdgeRecognizeWithOptions,
     now: DateTime<Utc>,

@@ -58,17 +58,13 @@ struct ConnectionLimits {
     stall: Duration,
 }
 
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            connections: 512,
-            of_one_address: 256,
-            handshake: Duration::from_secs(10),
-            header: Duration::from_secs(20),
-            stall: Duration::from_secs(30),
-        }
-    }
-}
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    connections: 512,
+    of_one_address: 256,
+    handshake: Duration::from_secs(10),
+    header: Duration::from_secs(20),
+    stall: Duration::from_secs(30),
+};
 
 /// Serves until `shutdown` resolves and the requests then under way are answered; over TLS when there is a certificate,
 /// and with `/metrics` when there are any. A model to be prepared is prepared meanwhile.
@@ -89,7 +85,7 @@ pub async fn serve(
         aside.spawn(sum_up(metrics, stopping.clone()));
     }
     let app = http::router(engine, metrics);
-    let served = serve_within(listener, app, tls, ConnectionLimits::default(), stopping.clone(), shutdown).await;
+    let served = serve_within(listener, app, tls, LIMITS, stopping.clone(), shutdown).await;
     stopping.cancel();
     aside.close();
     aside.wait().await;
@@ -137,7 +133,7 @@ struct Server {
 impl Server {
     /// Takes connections for ever.
     async fn accept(&self, listener: TcpListener, conversations: &TaskTracker) -> Result<(), EngineError> {
-        let slots = Slots::new(self.limits.connections, self.limits.of_one_address);
+        let mut slots = Slots::new(self.limits.connections, self.limits.of_one_address);
         let failures = Repeated::new(Duration::from_secs(60));
         loop {
             let free = slots.free().await?;
@@ -167,17 +163,15 @@ impl Server {
         let Some(tls) = &self.tls else {
             return self.converse(stream, peer).await;
         };
-        let shaken = tokio::select! {
-            shaken = tokio::time::timeout(self.limits.handshake, tls.accept(stream)) => shaken,
-            () = self.stopping.cancelled() => return,
-        };
-        match shaken {
-            Ok(Ok(stream)) => self.converse(stream, peer).await,
-            Ok(Err(error)) => {
+        let shaking = tokio::time::timeout(self.limits.handshake, tls.accept(stream));
+        match self.stopping.run_until_cancelled(shaking).await {
+            Some(Ok(Ok(stream))) => self.converse(stream, peer).await,
+            Some(Ok(Err(error))) => {
                 count("no TLS");
                 debug!("a client did not get as far as TLS: {error}");
             }
-            Err(_) => count("slow handshake"),
+            Some(Err(_)) => count("slow handshake"),
+            None => {}
         }
     }
 
@@ -249,7 +243,7 @@ mod tests {
     }
 
     fn short() -> ConnectionLimits {
-        ConnectionLimits { handshake: SHORT, header: SHORT, stall: SHORT, ..ConnectionLimits::default() }
+        ConnectionLimits { handshake: SHORT, header: SHORT, stall: SHORT, ..LIMITS }
     }
 
     /// What comes back until the server closes.
@@ -331,8 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_cannot_take_every_place() {
-        let running =
-            start(ConnectionLimits { connections: 8, of_one_address: 2, ..ConnectionLimits::default() }).await;
+        let running = start(ConnectionLimits { connections: 8, of_one_address: 2, ..LIMITS }).await;
         let mut held = Vec::new();
         for _ in 0..2 {
             let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -350,7 +343,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_under_way_is_answered_before_the_end() {
-        let running = start(ConnectionLimits::default()).await;
+        let running = start(LIMITS).await;
         let mut idle = TcpStream::connect(running.address).await.unwrap();
         idle.write_all(&GET.as_bytes()[..10]).await.unwrap();
         let address = running.address;

@@ -5,31 +5,29 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::EngineError;
 
-/// Places, shared by everybody.
+/// The places there are.
 pub struct Slots {
     free: Arc<Semaphore>,
     of_one_address: usize,
-    /// How many places each address has. Nothing waits under this lock, and no other is held with it.
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    /// What every slot of an address holds: it has as many places as there are holders.
+    taken: HashMap<IpAddr, Weak<()>>,
 }
 
 /// A place taken; given back when dropped.
 pub struct Slot {
-    address: IpAddr,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _of_address: Arc<()>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Slots {
     pub fn new(all: usize, of_one_address: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(all)), of_one_address, taken: Arc::default() }
+        Self { free: Arc::new(Semaphore::new(all)), of_one_address, taken: HashMap::new() }
     }
 
     /// Waits for a free place.
@@ -38,27 +36,15 @@ impl Slots {
     }
 
     /// Takes the place for a client; `None` when its address has as many as one may.
-    pub fn take(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Slot> {
-        let mut taken = self.taken.lock();
-        let count = taken.entry(address).or_default();
-        if *count >= self.of_one_address {
+    pub fn take(&mut self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Slot> {
+        self.taken.retain(|_, holders| holders.strong_count() > 0);
+        let of_address = self.taken.get(&address).and_then(Weak::upgrade).unwrap_or_default();
+        // This one is among the holders already.
+        if Arc::strong_count(&of_address) > self.of_one_address {
             return None;
         }
-        *count += 1;
-        drop(taken);
-        Some(Slot { address, taken: self.taken.clone(), _permit: permit })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut taken = self.taken.lock();
-        if let Some(count) = taken.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.address);
-            }
-        }
+        self.taken.insert(address, Arc::downgrade(&of_address));
+        Some(Slot { _of_address: of_address, _permit: permit })
     }
 }
 
@@ -68,17 +54,25 @@ mod tests {
 
     #[tokio::test]
     async fn places_come_back_and_nothing_is_remembered_of_those_gone() {
-        let slots = Slots::new(3, 2);
+        let mut slots = Slots::new(3, 2);
         let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let first = slots.take(slots.free().await.unwrap(), one).unwrap();
-        let second = slots.take(slots.free().await.unwrap(), one).unwrap();
-        assert!(slots.take(slots.free().await.unwrap(), one).is_none());
-        let third = slots.take(slots.free().await.unwrap(), other).unwrap();
+        let free = slots.free().await.unwrap();
+        let first = slots.take(free, one).unwrap();
+        let free = slots.free().await.unwrap();
+        let second = slots.take(free, one).unwrap();
+        let free = slots.free().await.unwrap();
+        assert!(slots.take(free, one).is_none());
+        let free = slots.free().await.unwrap();
+        let third = slots.take(free, other).unwrap();
         assert_eq!(slots.free.available_permits(), 0);
         drop((first, third));
-        assert!(slots.take(slots.free().await.unwrap(), one).is_some());
+        let free = slots.free().await.unwrap();
+        assert!(slots.take(free, one).is_some());
         drop(second);
         assert_eq!(slots.free.available_permits(), 3);
-        assert!(slots.taken.lock().is_empty());
+        let free = slots.free().await.unwrap();
+        let fourth = slots.take(free, other).unwrap();
+        assert_eq!(slots.taken.keys().collect::<Vec<_>>(), [&other]);
+        drop(fourth);
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Datelike, Months, Utc};
 use identities::trust;
@@ -78,17 +78,10 @@ impl Tls {
     /// Takes up the files whenever they have changed, until told to stop.
     pub async fn keep_up_to_date(self, stopping: CancellationToken) {
         let broken = Repeated::new(Duration::from_secs(3600));
-        let mut seen = self.current.changed();
         while stopping.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_some() {
-            let changed = self.current.changed();
-            if changed == seen {
-                continue;
-            }
             match self.current.reload() {
-                Ok(()) => {
-                    seen = changed;
-                    info!("the certificate has changed; new connections get the new one");
-                }
+                Ok(true) => info!("the certificate has changed; new connections get the new one"),
+                Ok(false) => {}
                 // Certificate and key may be on their way, one after the other: tried again at the next look.
                 Err(error) => {
                     if let Some(line) = broken.note(Instant::now(), error) {
@@ -101,14 +94,11 @@ impl Tls {
 }
 
 impl Current {
-    fn changed(&self) -> [Option<SystemTime>; 2] {
-        [&self.files.certificate, &self.files.key].map(|path| fs::metadata(path).ok()?.modified().ok())
-    }
-
-    fn reload(&self) -> Result<(), EngineError> {
+    /// Takes up what the files hold now; whether it is another certificate, which has a key of its own.
+    fn reload(&self) -> Result<bool, EngineError> {
         let key = Arc::new(load(&self.files)?);
-        *self.key.write() = key;
-        Ok(())
+        let before = std::mem::replace(&mut *self.key.write(), key.clone());
+        Ok(before.cert != key.cert)
     }
 }
 
@@ -228,13 +218,8 @@ fn make(key: &KeyPair, names: &[String], now: DateTime<Utc>) -> Result<String, r
 
 /// Whether the certificate belongs to the key, knows every name and lasts.
 fn fits(pem: &[u8], key: &KeyPair, names: &[String], now: DateTime<Utc>) -> bool {
-    let Some(der) = x509_parser::pem::Pem::iter_from_buffer(pem).next().and_then(Result::ok) else {
-        return false;
-    };
-    let Ok((_, certificate)) = X509Certificate::from_der(&der.contents) else {
-        return false;
-    };
-    let shown = CertificateDer::from(der.contents.as_slice());
+    let Ok(shown) = CertificateDer::from_pem_slice(pem) else { return false };
+    let Ok((_, certificate)) = X509Certificate::from_der(&shown) else { return false };
     let Ok(parsed) = ParsedCertificate::try_from(&shown) else { return false };
     let known = |name: &String| {
         ServerName::try_from(name.as_str()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
@@ -295,7 +280,7 @@ mod tests {
         assert!(tls.current.reload().is_err());
         assert_eq!(tls.pin().unwrap(), before);
         fs::copy(&renewed.key, &files.key).unwrap();
-        tls.current.reload().unwrap();
+        assert!(tls.current.reload().unwrap() && !tls.current.reload().unwrap());
         assert_eq!(tls.pin().unwrap(), Tls::new(renewed).unwrap().pin().unwrap());
     }
 

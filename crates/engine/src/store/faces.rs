@@ -7,11 +7,11 @@
 //! shows somebody else stays until they are erased, too.
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Transaction};
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::statement::{first, id, rows, run, value};
+use super::statement::{first, from_row, id, rows, run};
 use super::{Stop, millis, people};
 use crate::error::Refusal;
 
@@ -36,6 +36,19 @@ pub struct Reference {
     pub face: String,
     pub person: Uuid,
     pub detect_id: Option<String>,
+}
+
+/// How far a model is prepared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    pub model: String,
+    /// Enrolled photos.
+    pub photos: usize,
+    /// The photos the model has seen.
+    pub done: usize,
+    /// The photos among those in which the model found no face.
+    #[serde(rename = "without_face")]
+    pub faceless: usize,
 }
 
 pub fn insert_photo(transaction: &Transaction, jpeg: &[u8]) -> Result<i64, Stop> {
@@ -82,10 +95,7 @@ pub fn each_embedding(
     let mut rows = statement.query((model, known))?;
     let mut vector = Vec::new();
     while let Some(row) = rows.next()? {
-        let person = match row.get_ref(1)? {
-            ValueRef::Null => None,
-            _ => Some(id(row, 1)?),
-        };
+        let person = known.then(|| id(row, 1)).transpose()?;
         vector.clear();
         let (values, _) = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?.as_chunks::<4>();
         vector.extend(values.iter().map(|bytes| f32::from_le_bytes(*bytes)));
@@ -108,15 +118,16 @@ pub fn insert_faceless(transaction: &Transaction, face: Uuid, model: &str) -> Re
     run(transaction, statement, (face.to_string(), model)).map(drop)
 }
 
-/// How many enrolled photos the model finds no face in.
-pub fn count_faceless(connection: &Connection, model: &str) -> Result<usize, Stop> {
-    let count: u32 = value(connection, "SELECT count(*) FROM faceless WHERE model = ?", [model])?;
-    Ok(count as usize)
-}
-
-pub fn count_enrolled(connection: &Connection) -> Result<usize, Stop> {
-    let count: u32 = value(connection, "SELECT count(*) FROM faces WHERE photo_id IS NOT NULL", [])?;
-    Ok(count as usize)
+/// How far a model is with the enrolled photos.
+pub fn progress(connection: &Connection, model: &str) -> Result<Progress, Stop> {
+    let query = "SELECT ?1 AS model, count(*) AS photos, count(embeddings.model) + count(faceless.model) AS done, \
+                 count(faceless.model) AS faceless FROM faces \
+                 LEFT JOIN embeddings ON embeddings.face_id = faces.face_id AND embeddings.model = ?1 \
+                 LEFT JOIN faceless ON faceless.face_id = faces.face_id AND faceless.model = ?1 \
+                 WHERE photo_id IS NOT NULL";
+    let count = |count: u32| count as usize;
+    let progress = from_row!(Progress { model; photos: count, done: count, faceless: count });
+    Ok(connection.prepare_cached(query)?.query_row([model], progress)?)
 }
 
 /// The photos of a person, the best one first.
@@ -156,15 +167,16 @@ pub fn forget_unknown(transaction: &Transaction, before: DateTime<Utc>, keep: us
     run(transaction, statement, (millis(before), keep as i64))
 }
 
-/// Erases a person: record, photos, vectors, documents and everything seen of them.
-pub fn erase_person(transaction: &Transaction, person: Uuid) -> Result<(), Stop> {
+/// Erases a person: record, photos, vectors, documents and everything seen of them; gives whom.
+pub fn erase_person(transaction: &Transaction, person: Uuid) -> Result<Uuid, Stop> {
     people::require(transaction, person)?;
     let owner = person.to_string();
     let query = "SELECT photo_id FROM faces WHERE person_id = ?1 AND photo_id IS NOT NULL \
                  UNION SELECT photo_id FROM detections WHERE person_id = ?1";
     let photos = rows(transaction, query, [&owner], |row| row.get(0))?;
     run(transaction, "DELETE FROM people WHERE person_id = ?", [&owner])?;
-    erase_unused(transaction, &photos)
+    erase_unused(transaction, &photos)?;
+    Ok(person)
 }
 
 /// Erases an enrolled photo and its vector, and gives whose it was. A person's last photo stays: without any, nobody
@@ -263,11 +275,11 @@ mod tests {
         })
         .unwrap();
         assert_eq!(rows(&store), [2, 3, 3, 2, 5]);
-        write(&|tx| erase_person(tx, ada)).unwrap();
-        assert!(matches!(write(&|tx| erase_person(tx, ada)), Err(Refusal::NotFound(_))));
+        write(&|tx| erase_person(tx, ada).map(drop)).unwrap();
+        assert!(matches!(write(&|tx| erase_person(tx, ada).map(drop)), Err(Refusal::NotFound(_))));
         // The photo nobody's sight shows any more since the update above was nobody's to erase.
         assert_eq!(rows(&store), [1, 1, 1, 1, 3]);
-        write(&|tx| erase_person(tx, grace)).unwrap();
+        write(&|tx| erase_person(tx, grace).map(drop)).unwrap();
         assert_eq!(rows(&store)[..4], [0; 4]);
         assert!(matches!(store.write("test", |tx| erase_photo(tx, faces[0])), Err(Refusal::NotFound(_))));
     }

@@ -16,7 +16,6 @@ pub mod users;
 pub use statement::{Part, delete_part, guid};
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -184,22 +183,12 @@ fn add_folded(connection: &Connection) -> Result<(), rusqlite::Error> {
 /// Makes the folder, or checks that it is ours, and closes it to everybody but its owner: faces are in it.
 fn prepare_folder(folder: &Path) -> Result<(), EngineError> {
     let failed = |operation| EngineError::file(operation, folder);
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-            let ours = names.iter().any(|name| name == DATABASE || name == LOCK);
-            if !names.is_empty() && !ours {
-                return Err(EngineError::NotAFolderOfOurs { path: folder.to_owned() });
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(failed("make the data folder"));
-        }
-        Err(error) => return Err(failed("read the data folder")(error)),
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("make the data folder"))?;
+    let entries = fs::read_dir(folder).map_err(failed("read the data folder"))?;
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    let ours = names.iter().any(|name| name == DATABASE || name == LOCK);
+    if !names.is_empty() && !ours {
+        return Err(EngineError::NotAFolderOfOurs { path: folder.to_owned() });
     }
     let mode = fs::metadata(folder).map_err(failed("read the data folder"))?.permissions().mode();
     if mode & 0o077 != 0 {

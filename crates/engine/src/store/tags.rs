@@ -24,26 +24,26 @@ pub fn list(connection: &Connection, name: Option<&str>) -> Result<Vec<Tag>, Sto
     rows(connection, &format!("{TAG} WHERE ?1 IS NULL OR name = ?1 ORDER BY rowid"), [name.map(text::tidy)], tag)
 }
 
+/// All definitions as somebody else may make them, without their ids.
+pub fn definitions(connection: &Connection) -> Result<Vec<TagWrite>, Stop> {
+    let definition = from_row!(TagWrite { tag_name, disabled, description; default_expire_period: period });
+    rows(connection, &format!("{TAG} ORDER BY rowid"), [], definition)
+}
+
 pub fn read(connection: &Connection, id: Uuid) -> Result<Tag, Stop> {
     let found = first(connection, &format!("{TAG} WHERE tag_id = ?"), [id.to_string()], tag)?;
     found.ok_or_else(|| Refusal::NotFound("tag").into())
 }
 
-pub fn create(transaction: &Transaction, id: Uuid, write: &TagWrite) -> Result<Tag, Stop> {
-    let name = free_name(transaction, &write.tag_name, None)?;
-    let statement =
-        "INSERT INTO tags (tag_id, name, disabled, description, default_expire_secs) VALUES (?, ?, ?, ?, ?)";
+/// Makes a definition, or replaces everything but the id of the one that there is.
+pub fn put_definition(transaction: &Transaction, id: Uuid, write: &TagWrite) -> Result<Tag, Stop> {
+    let name = free_name(transaction, &write.tag_name, id)?;
+    let statement = "INSERT INTO tags (tag_id, name, disabled, description, default_expire_secs) \
+                     VALUES (?, ?, ?, ?, ?) ON CONFLICT (tag_id) DO UPDATE SET name = excluded.name, \
+                     disabled = excluded.disabled, description = excluded.description, \
+                     default_expire_secs = excluded.default_expire_secs";
     let period = seconds(&write.default_expire_period);
     run(transaction, statement, (id.to_string(), name, write.disabled, &write.description, period))?;
-    read(transaction, id)
-}
-
-/// Replaces everything but the id.
-pub fn update(transaction: &Transaction, id: Uuid, write: &TagWrite) -> Result<Tag, Stop> {
-    let name = free_name(transaction, &write.tag_name, Some(id))?;
-    let statement = "UPDATE tags SET name = ?, disabled = ?, description = ?, default_expire_secs = ? WHERE tag_id = ?";
-    let period = seconds(&write.default_expire_period);
-    run(transaction, statement, (name, write.disabled, &write.description, period, id.to_string()))?;
     read(transaction, id)
 }
 
@@ -117,15 +117,15 @@ pub fn put_on_person(
     })
 }
 
-/// The name as it is kept; refused when another tag has it in any spelling.
-fn free_name(connection: &Connection, name: &str, but: Option<Uuid>) -> Result<String, Stop> {
+/// The name as it is kept; refused when another tag than this one has it in any spelling.
+fn free_name(connection: &Connection, name: &str, id: Uuid) -> Result<String, Stop> {
     let name = text::tidy(name);
     if name.is_empty() {
         return Err(Refusal::bad_input("tagName holds nothing but spaces").into());
     }
     let holder = first(connection, &format!("{TAG} WHERE folded(name) = ?"), [text::folded(&name)], tag)?;
     match holder {
-        Some(holder) if but.is_none_or(|but| but.to_string() != holder.tag_id) => {
+        Some(holder) if holder.tag_id != id.to_string() => {
             let taken = holder.tag_name;
             Err(Refusal::bad_input(format!("tagName: there is a tag of this name already, written `{taken}`")).into())
         }
@@ -138,7 +138,10 @@ fn seconds(span: &TimeSpan) -> i64 {
     span.0.as_secs().try_into().unwrap_or(i64::MAX)
 }
 
+fn period(seconds: i64) -> TimeSpan {
+    TimeSpan(TimeDelta::seconds(seconds).to_std().unwrap_or_default())
+}
+
 fn tag(row: &Row) -> Result<Tag, rusqlite::Error> {
-    let period = |secs| TimeSpan(TimeDelta::seconds(secs).to_std().unwrap_or_default());
     from_row!(Tag { tag_id, tag_name, disabled, description; default_expire_period: period })(row)
 }

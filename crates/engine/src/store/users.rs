@@ -127,16 +127,12 @@ pub fn list(connection: &Connection) -> Result<Vec<UserLine>, Stop> {
 
 /// All roles with what they allow.
 pub fn roles(connection: &Connection) -> Result<Vec<RoleLine>, Stop> {
-    let query = "SELECT name, built_in FROM roles ORDER BY role_id";
-    let mut roles = rows(connection, query, [], |row| {
-        Ok(RoleLine { name: row.get(0)?, built_in: row.get(1)?, permissions: Vec::new() })
-    })?;
-    let query = "SELECT category || '/' || role_permissions.name FROM role_permissions JOIN roles USING (role_id) \
-                 WHERE roles.name = ? ORDER BY category, role_permissions.name";
-    for role in &mut roles {
-        role.permissions = rows(connection, query, [&role.name], |row| row.get(0))?;
-    }
-    Ok(roles)
+    let query = "SELECT name, built_in, \
+                 (SELECT json_group_array(category || '/' || held.name ORDER BY category, held.name) \
+                  FROM role_permissions AS held WHERE held.role_id = roles.role_id) AS permissions \
+                 FROM roles ORDER BY role_id";
+    let list = |json: String| serde_json::from_str(&json).unwrap_or_default();
+    rows(connection, query, [], from_row!(RoleLine { name, built_in; permissions: list }))
 }
 
 pub fn remove_role(transaction: &Transaction, role: &str) -> Result<(), Stop> {

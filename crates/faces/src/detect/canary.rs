@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::detect::SearchOptions;
-    use crate::detect::{self, DetectError, FaceDetector, Limits};
+    use crate::detect::{self, DetectError, FaceDetector};
     use crate::models::{ModelStore, Role};
     use crate::onnx;
 
@@ -126,8 +126,8 @@ mod tests {
     #[test]
     fn every_model_finds_the_face_and_none_finds_it_with_red_and_blue_swapped() {
         let picture = &PICTURE;
-        let limits = Limits { min_score: 0.3, nms_iou: 0.3 };
-        for mut detector in detectors(|name, file| detect::model(name, file, limits, 1).unwrap()) {
+        let options = SearchOptions { min_score: 0.3, ..SearchOptions::default() };
+        for mut detector in detectors(|name, file| detect::model(name, file, options.clone(), 1).unwrap()) {
             let faces = detector.detect(picture).unwrap();
             assert!(found(&faces), "{}: {faces:?}", detector.name());
             assert!(faces[0].score > 0.85, "{}: {}", detector.name(), faces[0].score);

@@ -7,7 +7,7 @@
 use ort::session::Session;
 
 use super::pass::{Channels, Layout, Outputs};
-use super::{DetectError, Face, Point, Rect, boxes};
+use super::{DetectError, Face, Point, Rect};
 
 /// Pixels of the input per cell of the outputs.
 const STRIDE: usize = 4;
@@ -40,27 +40,21 @@ impl CenterFace {
 impl Layout for CenterFace {
     const CHANNELS: Channels = Channels::Rgb;
 
-    fn decode(
-        &self,
-        outputs: &Outputs<'_>,
-        (width, height): (usize, usize),
-        min_score: f32,
-        faces: &mut Vec<Face>,
-    ) -> Result<u64, DetectError> {
+    fn decode(&self, outputs: &Outputs, size: (usize, usize), min_score: f32) -> Result<Vec<Face>, DetectError> {
+        let (width, height) = size;
         let (columns, rows) = (width / STRIDE, height / STRIDE);
         let map = |n: usize| outputs.get(n, columns * rows * PLANES[n]);
         let maps = Maps { columns, heat: map(0)?, scale: map(1)?, offset: map(2)?, points: map(3)? };
-        Ok(maps.decode(min_score, width.max(height) as f32, faces))
+        Ok(maps.decode(min_score))
     }
 }
 
 impl Maps<'_> {
-    /// Adds the faces whose heat is at least `min_score`, and gives back how many cells held what is no number or no
-    /// box.
-    fn decode(&self, min_score: f32, side: f32, faces: &mut Vec<Face>) -> u64 {
+    /// The faces whose heat is at least `min_score`, or no number.
+    fn decode(&self, min_score: f32) -> Vec<Face> {
         let cells = self.heat.len();
         let stride = STRIDE as f32;
-        let mut bad = 0;
+        let mut faces = Vec::new();
         for (cell, &heat) in self.heat.iter().enumerate() {
             if heat < min_score {
                 continue;
@@ -69,39 +63,35 @@ impl Maps<'_> {
             let (height, width) = (self.scale[cell].exp() * stride, self.scale[cells + cell].exp() * stride);
             let x = (column + self.offset[cells + cell] + 0.5) * stride - width / 2.0;
             let y = (row + self.offset[cell] + 0.5) * stride - height / 2.0;
-            let face = Face {
+            faces.push(Face {
                 bbox: Rect { x, y, width, height },
                 landmarks: std::array::from_fn(|n| Point {
                     x: x + self.points[(2 * n + 1) * cells + cell] * width,
                     y: y + self.points[2 * n * cells + cell] * height,
                 }),
-                score: heat.min(1.0),
-            };
-            if heat.is_finite() && boxes::plausible(&face, side) {
-                faces.push(face);
-            } else {
-                bad += 1;
-            }
+                score: if heat.is_finite() { heat.min(1.0) } else { f32::NAN },
+            });
         }
-        bad
+        faces
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::boxes;
 
     /// Four by three cells in which one is hot.
-    fn decode(heat: f32, scale: [f32; 2], offset: [f32; 2], points: [f32; 10]) -> (Vec<Face>, u64) {
+    fn decode(heat: f32, scale: [f32; 2], offset: [f32; 2], points: [f32; 10]) -> (Vec<Face>, usize) {
         let (cells, hot) = (12, 6);
         let plane = |values: &[f32]| -> Vec<f32> {
             values.iter().flat_map(|v| (0..cells).map(move |n| if n == hot { *v } else { 0.0 })).collect()
         };
         let (heat, scale, offset, points) = (plane(&[heat]), plane(&scale), plane(&offset), plane(&points));
         let maps = Maps { columns: 4, heat: &heat, scale: &scale, offset: &offset, points: &points };
-        let mut faces = Vec::new();
-        let bad = maps.decode(0.5, 16.0, &mut faces);
-        (faces, bad)
+        let (faces, bad): (Vec<_>, Vec<_>) =
+            maps.decode(0.5).into_iter().partition(|face| boxes::plausible(face, 16.0));
+        (faces, bad.len())
     }
 
     #[test]

@@ -107,15 +107,6 @@ pub enum DetectError {
     Picture { source: PictureError },
 }
 
-/// What a model reports and what it keeps to itself.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// 0 to 1.
-    min_score: f32,
-    /// Boxes that overlap more than this are one face.
-    nms_iou: f32,
-}
-
 /// The detector the options ask for, proven on the built-in face. `threads` is how many one inference may use.
 pub fn load(store: &ModelStore, config: &SearchOptions, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
     let choose = |source| DetectError::Choose { source };
@@ -135,17 +126,17 @@ pub fn open(
     config: &SearchOptions,
     threads: u16,
 ) -> Result<Box<dyn FaceDetector>, DetectError> {
-    let limits = Limits { min_score: Search::least_score(config), nms_iou: config.nms_iou };
-    Ok(Box::new(Search::new(model(name, file, limits, threads)?, config)))
+    let looks = SearchOptions { min_score: config.min_score * search::CONFIRMING, ..config.clone() };
+    Ok(Box::new(Search::new(model(name, file, looks, threads)?, config)))
 }
 
 /// A model that looks at a picture once, at the picture's own size.
-fn model(name: &str, file: &Path, limits: Limits, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
+fn model(name: &str, file: &Path, options: SearchOptions, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
     let session = onnx::session(file, threads);
     let session = session.map_err(|source| DetectError::Load { model: name.into(), source })?;
     Ok(match name {
-        "yunet_n" | "yunet_s" => Box::new(Pass::new(name, Yunet::new(name, &session)?, session, limits)),
-        "centerface" => Box::new(Pass::new(name, CenterFace::new(name, &session)?, session, limits)),
+        "yunet_n" | "yunet_s" => Box::new(Pass::new(name, Yunet::new(name, &session)?, session, options)),
+        "centerface" => Box::new(Pass::new(name, CenterFace::new(name, &session)?, session, options)),
         _ => return Err(DetectError::Unknown { model: name.into() }),
     })
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
 
-use super::{DetectError, Face, FaceDetector, Limits, boxes};
+use super::{DetectError, Face, FaceDetector, SearchOptions, boxes};
 use crate::picture::Picture;
 
 /// Both detectors shrink their input by 32 at the deepest point.
@@ -106,15 +106,9 @@ pub(super) trait Layout: Send {
     /// The order of the colours the network was trained with.
     const CHANNELS: Channels;
 
-    /// Adds the faces whose score is at least `min_score`, and gives back how many places held what is no number or no
-    /// box. `size` is the input's width and height, in pixels.
-    fn decode(
-        &self,
-        outputs: &Outputs<'_>,
-        size: (usize, usize),
-        min_score: f32,
-        faces: &mut Vec<Face>,
-    ) -> Result<u64, DetectError>;
+    /// The faces whose score is at least `min_score`, or no number; whether their numbers can be a face is not looked
+    /// at. `size` is the input's width and height, in pixels.
+    fn decode(&self, outputs: &Outputs, size: (usize, usize), min_score: f32) -> Result<Vec<Face>, DetectError>;
 }
 
 /// A network's outputs as plain values.
@@ -129,14 +123,14 @@ pub(super) struct Pass<L> {
     session: Session,
     input: Input,
     layout: L,
-    limits: Limits,
+    options: SearchOptions,
     network: Duration,
 }
 
 impl<L: Layout> Pass<L> {
-    pub fn new(name: &str, layout: L, session: Session, limits: Limits) -> Self {
+    pub fn new(name: &str, layout: L, session: Session, options: SearchOptions) -> Self {
         let input = Input::new(L::CHANNELS);
-        Self { name: name.into(), session, input, layout, limits, network: Duration::ZERO }
+        Self { name: name.into(), session, input, layout, options, network: Duration::ZERO }
     }
 }
 
@@ -154,14 +148,16 @@ impl<L: Layout> FaceDetector for Pass<L> {
         let values = self.session.run(ort::inputs![tensor]).map_err(run)?;
         self.network = started.elapsed();
 
-        let mut faces = Vec::new();
         let outputs = Outputs { model: &self.name, values };
-        let discarded = self.layout.decode(&outputs, size, self.limits.min_score, &mut faces)?;
-        if discarded > 0 {
+        let found = self.layout.decode(&outputs, size, self.options.min_score)?;
+        let side = size.0.max(size.1) as f32;
+        let (faces, discarded): (Vec<_>, Vec<_>) = found.into_iter().partition(|face| boxes::plausible(face, side));
+        if !discarded.is_empty() {
             // What is no number or no box is dropped, and it should not happen.
-            metrics::counter!("doorward_detect_discarded_total", "model" => self.name.clone()).increment(discarded);
+            let counter = metrics::counter!("doorward_detect_discarded_total", "model" => self.name.clone());
+            counter.increment(discarded.len() as u64);
         }
-        let mut faces = boxes::suppress(faces, self.limits.nms_iou);
+        let mut faces = boxes::suppress(faces, self.options.nms_iou);
         boxes::largest_first(&mut faces);
         Ok(faces)
     }

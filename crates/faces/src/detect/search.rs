@@ -37,8 +37,9 @@ const ALONE_PX: f32 = 100.0;
 /// unless the two agree at least [`AGREED`] (IoU).
 const BEYOND_PX: f32 = 300.0;
 const AGREED: f32 = 0.7;
-/// A coarse look confirms a face at this part of the least score: it need not find it all by itself.
-const CONFIRMING: f32 = 0.5;
+/// A coarse look confirms a face at this part of the least score: it need not find it all by itself. Down to there the
+/// model must report faces.
+pub(super) const CONFIRMING: f32 = 0.5;
 /// Two looks at one face overlap at least this much (IoU).
 const SAME_FACE: f32 = 0.3;
 /// A picture smaller than this in which nothing was found is enlarged up to it, but no more than [`MOST_ENLARGED`],
@@ -55,15 +56,10 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// `model` reports faces down to [`Search::least_score`].
+    /// `model` reports faces down to [`CONFIRMING`] of the least score of `config`.
     pub fn new(model: Box<dyn FaceDetector>, config: &SearchOptions) -> Self {
         let longest_side_px = config.longest_side_px.clamp(32, MOST_PX);
         Self { model, longest_side_px, min_score: config.min_score, network: Duration::ZERO }
-    }
-
-    /// Down to which score the model must report faces, so that the looks can confirm each other.
-    pub fn least_score(config: &SearchOptions) -> f32 {
-        config.min_score * CONFIRMING
     }
 
     /// Looks at the picture as it is, and more coarsely as long as there is room for faces that need it.

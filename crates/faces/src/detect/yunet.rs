@@ -7,7 +7,7 @@
 use ort::session::Session;
 
 use super::pass::{Channels, Layout, Outputs};
-use super::{DetectError, Face, Point, Rect, boxes};
+use super::{DetectError, Face, Point, Rect};
 
 /// One grid of cells per stride, in pixels of the input.
 const STRIDES: [usize; 3] = [8, 16, 32];
@@ -49,30 +49,23 @@ impl Yunet {
 impl Layout for Yunet {
     const CHANNELS: Channels = Channels::Bgr;
 
-    fn decode(
-        &self,
-        outputs: &Outputs<'_>,
-        (width, height): (usize, usize),
-        min_score: f32,
-        faces: &mut Vec<Face>,
-    ) -> Result<u64, DetectError> {
-        let mut bad = 0;
+    fn decode(&self, outputs: &Outputs, size: (usize, usize), min_score: f32) -> Result<Vec<Face>, DetectError> {
+        let (width, height) = size;
+        let mut faces = Vec::new();
         for (places, stride) in self.0.iter().zip(STRIDES) {
             let (columns, rows) = (width / stride, height / stride);
             let part = |n: usize| outputs.get(places[n], columns * rows * PARTS[n].1);
             let grid = Grid { stride, columns, class: part(0)?, object: part(1)?, boxes: part(2)?, points: part(3)? };
-            bad += grid.decode(min_score, width.max(height) as f32, faces);
+            grid.decode(min_score, &mut faces);
         }
-        Ok(bad)
+        Ok(faces)
     }
 }
 
 impl Grid<'_> {
-    /// Adds the faces of the cells whose score is at least `min_score`, and gives back how many cells held what is
-    /// no number or no box.
-    fn decode(&self, min_score: f32, side: f32, faces: &mut Vec<Face>) -> u64 {
+    /// Adds the faces of the cells whose score is at least `min_score`, or no number.
+    fn decode(&self, min_score: f32, faces: &mut Vec<Face>) {
         let stride = self.stride as f32;
-        let mut bad = 0;
         for (cell, (&class, &object)) in self.class.iter().zip(self.object).enumerate() {
             let product = class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0);
             if product < min_score * min_score {
@@ -84,38 +77,34 @@ impl Grid<'_> {
             let points = &self.points[cell * 10..][..10];
             let (width, height) = (place[2].exp() * stride, place[3].exp() * stride);
             let (x, y) = ((column + place[0]) * stride - width / 2.0, (row + place[1]) * stride - height / 2.0);
-            let face = Face {
+            faces.push(Face {
                 bbox: Rect { x, y, width, height },
                 landmarks: std::array::from_fn(|n| Point {
                     x: (column + points[2 * n]) * stride,
                     y: (row + points[2 * n + 1]) * stride,
                 }),
-                score: product.sqrt(),
-            };
-            if class.is_finite() && object.is_finite() && boxes::plausible(&face, side) {
-                faces.push(face);
-            } else {
-                bad += 1;
-            }
+                score: if class.is_finite() && object.is_finite() { product.sqrt() } else { f32::NAN },
+            });
         }
-        bad
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::boxes;
 
     /// A 3x2 grid of stride 16 in which one cell sees something.
-    fn decode(class: f32, object: f32, place: [f32; 4], points: [f32; 10]) -> (Vec<Face>, u64) {
+    fn decode(class: f32, object: f32, place: [f32; 4], points: [f32; 10]) -> (Vec<Face>, usize) {
         let (mut classes, mut objects, mut boxes, mut kps) = ([0.0; 6], [0.0; 6], [0.0; 24], [0.0; 60]);
         (classes[4], objects[4]) = (class, object);
         boxes[16..20].copy_from_slice(&place);
         kps[40..50].copy_from_slice(&points);
         let grid = Grid { stride: 16, columns: 3, class: &classes, object: &objects, boxes: &boxes, points: &kps };
         let mut faces = Vec::new();
-        let bad = grid.decode(0.6, 48.0, &mut faces);
-        (faces, bad)
+        grid.decode(0.6, &mut faces);
+        let (faces, bad): (Vec<_>, Vec<_>) = faces.into_iter().partition(|face| boxes::plausible(face, 48.0));
+        (faces, bad.len())
     }
 
     #[test]

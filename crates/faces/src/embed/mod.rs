@@ -36,8 +36,9 @@ pub struct Embedding {
     pub values: Vec<f32>,
 }
 
-/// How two embeddings are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// How two embeddings are compared; `into_str` spells it as the API and the commands do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Metric {
     /// Cosine similarity, -1 to 1: the higher, the more alike.
     Cosine,
@@ -82,7 +83,7 @@ pub fn load(store: &ModelStore, wanted: &str, threads: u16) -> Result<FaceEmbedd
     let session = onnx::session(&file.path, threads);
     let session = session.map_err(|source| EmbedError::Load { model: file.name, source })?;
     tracing::info!(model = model.name, wanted, threads, "the embedding model is {}", model.name);
-    Ok(FaceEmbedder::new(model, preparation, session))
+    Ok(FaceEmbedder { model, preparation, session, input: Vec::new() })
 }
 
 impl FaceModel {
@@ -100,14 +101,6 @@ impl FaceModel {
 }
 
 impl Metric {
-    /// As the API and the commands spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cosine => "cosine",
-            Self::L2 => "l2",
-        }
-    }
-
     /// Compares two vectors. Vectors of different lengths or without any length are as unlike as can be.
     pub fn score(self, a: &[f32], b: &[f32]) -> f32 {
         if a.len() != b.len() || a.is_empty() {
@@ -185,10 +178,6 @@ struct Preparation {
 }
 
 impl FaceEmbedder {
-    fn new(model: FaceModel, preparation: Preparation, session: Session) -> Self {
-        Self { model, preparation, session, input: Vec::new() }
-    }
-
     /// The embedding of a face of the picture. Only the face's landmarks are used; for a chip that is already aligned
     /// they are [`align::ARCFACE`](crate::align::ARCFACE).
     pub fn embed(&mut self, picture: &Picture, face: &Face) -> Result<Embedding, EmbedError> {

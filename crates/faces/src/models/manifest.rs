@@ -2,7 +2,7 @@
 //!
 //! In: the text of `models/manifest.toml`. Out: a checked [`Manifest`]. It does not know which of the files are here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -23,17 +23,10 @@ static EMBEDDED: LazyLock<Manifest> = LazyLock::new(|| {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    auto: Preference,
+    /// The names of the models that `auto` looks for, best first.
+    auto: BTreeMap<Role, Vec<String>>,
     #[serde(rename = "entry")]
     entries: Vec<Entry>,
-}
-
-/// The names of the models that `auto` looks for, best first.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Preference {
-    detector: Vec<String>,
-    embedder: Vec<String>,
 }
 
 /// One file: what it is, the hash it must have, and where it comes from.
@@ -65,18 +58,14 @@ pub struct Entry {
     source: Vec<Source>,
 }
 
-/// Where a file comes from: public addresses in the order they are tried, or a package.
+/// Where a file comes from: public addresses in the order they are tried, or a package. Which part of a package it is
+/// stands there too, for the tool that prepares.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Source {
     #[serde(default)]
     urls: Vec<Url>,
     pip: Option<String>,
     npm: Option<String>,
-    #[serde(rename = "platform")]
-    _platform: Option<IgnoredAny>,
-    #[serde(rename = "members")]
-    _members: Option<IgnoredAny>,
 }
 
 /// Length and sha256 of a file.
@@ -109,10 +98,9 @@ impl Manifest {
                 return Err(wrong(&entry.name, format!("the file {} belongs to another entry already", entry.file)));
             }
         }
-        let Preference { detector, embedder } = &manifest.auto;
-        for (role, list) in [(Role::Detector, detector), (Role::Embedder, embedder)] {
-            for name in list {
-                if manifest.entry(name).is_none_or(|entry| entry.role != role) {
+        for (role, names) in &manifest.auto {
+            for name in names {
+                if manifest.entry(name).is_none_or(|entry| entry.role != *role) {
                     return Err(wrong("auto", format!("`{name}` is no {role} of this manifest")));
                 }
             }
@@ -136,10 +124,9 @@ impl Manifest {
 
     /// What `auto` looks for, best first. Runtimes and pictures come in the order of the file.
     pub fn preference(&self, role: Role) -> Vec<&Entry> {
-        match role {
-            Role::Detector => self.auto.detector.iter().filter_map(|name| self.entry(name)).collect(),
-            Role::Embedder => self.auto.embedder.iter().filter_map(|name| self.entry(name)).collect(),
-            Role::Runtime | Role::Picture => self.usable().filter(|entry| entry.role == role).collect(),
+        match self.auto.get(&role) {
+            Some(names) => names.iter().filter_map(|name| self.entry(name)).collect(),
+            None => self.usable().filter(|entry| entry.role == role).collect(),
         }
     }
 
@@ -153,7 +140,7 @@ impl Manifest {
             Some(Role::Detector | Role::Embedder) => format!("`auto`, {known}"),
             _ => known,
         };
-        let role = role.map_or("file", Role::name);
+        let role = role.map_or("file", |role| role.into_str());
         ModelError::Unknown { role, wanted: wanted.to_owned(), nearest, known }
     }
 }

@@ -62,9 +62,12 @@ impl ModelError {
     }
 }
 
-/// What an entry of the manifest is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+/// What an entry of the manifest is for; shown as the manifest spells it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, strum::Display, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Role {
     /// Finds faces.
     Detector,
@@ -79,20 +82,4 @@ pub enum Role {
 impl Role {
     /// In the order `doorward models list` shows them.
     pub const ALL: [Self; 4] = [Self::Detector, Self::Embedder, Self::Runtime, Self::Picture];
-
-    /// As the manifest spells it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Detector => "detector",
-            Self::Embedder => "embedder",
-            Self::Runtime => "runtime",
-            Self::Picture => "picture",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
 }

@@ -126,14 +126,12 @@ impl ModelStore {
         self.runtime_or(env::var_os(RUNTIME_VARIABLE))
     }
 
-    /// The file of an entry that is no model, such as a demo picture.
+    /// The file of a picture of the demo.
     ///
     /// # Errors
     /// As [`ModelStore::choose`].
-    pub fn extra(&self, name: &str) -> Result<PathBuf, ModelError> {
-        let entry = self.manifest.entry(name).filter(|entry| entry.role == Role::Picture);
-        let entry = entry.ok_or_else(|| self.manifest.unknown(Some(Role::Picture), name))?;
-        self.there(entry).map(|model| model.path)
+    pub fn picture(&self, name: &str) -> Result<PathBuf, ModelError> {
+        self.choose(Role::Picture, name).map(|picture| picture.path)
     }
 
     /// Hashes the file of an entry.
@@ -295,8 +293,8 @@ mod tests {
     #[test]
     fn pictures_are_extras_and_models_are_not() {
         let (_dir, store) = store(&[("picture", "abc"), ("only", "abc")]);
-        assert!(store.extra("picture").unwrap().is_file());
-        assert!(store.extra("only").unwrap_err().to_string().contains("there is no picture called `only`"));
+        assert!(store.picture("picture").unwrap().is_file());
+        assert!(store.picture("only").unwrap_err().to_string().contains("there is no picture called `only`"));
     }
 
     #[test]

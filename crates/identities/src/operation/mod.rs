@@ -21,7 +21,7 @@ pub struct Operation {
     pub summary: &'static str,
     /// The heading that documents list the operation under.
     pub group: &'static str,
-    pub verb: Verb,
+    pub method: &'static Method,
     /// The path below the base URL; each `{…}` stands for a segment that the caller gives.
     pub path: &'static str,
     pub access: Access,
@@ -36,15 +36,6 @@ pub struct Operation {
     /// What a 404 says there is none of; `None` where the contract names no 404, so that one is no answer.
     pub missing: Option<&'static str>,
     pub fault: Fault,
-}
-
-/// The HTTP method of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    Get,
-    Post,
-    Put,
-    Delete,
 }
 
 /// Who may call an operation.
@@ -99,7 +90,7 @@ const PLAIN: Operation = Operation {
     id: "",
     summary: "",
     group: "",
-    verb: Verb::Get,
+    method: &Method::GET,
     path: "",
     access: Access::Authenticated,
     query: &[],
@@ -153,17 +144,6 @@ impl Operation {
     }
 }
 
-impl Verb {
-    pub fn method(self) -> Method {
-        match self {
-            Self::Get => Method::GET,
-            Self::Post => Method::POST,
-            Self::Put => Method::PUT,
-            Self::Delete => Method::DELETE,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +152,7 @@ mod tests {
     fn each_operation_has_an_id_and_an_address_of_its_own() {
         for (n, a) in ALL.iter().enumerate() {
             for b in &ALL[n + 1..] {
-                assert!(a.id != b.id && (a.verb, a.path) != (b.verb, b.path), "{} and {}", a.id, b.id);
+                assert!(a.id != b.id && (a.method, a.path) != (b.method, b.path), "{} and {}", a.id, b.id);
             }
         }
         assert_eq!(ALL.len(), 40);

@@ -4,14 +4,14 @@
 
 use super::Access::{Anonymous, AnyOf};
 use super::Content::{Bytes, Form, Json, List};
-use super::{Fault, Operation, Parameter, Verb};
+use super::{Fault, Method, Operation, Parameter};
 use crate::permission::Permission::*;
 
 /// Makes a constant of every row, and the list of all of them. A row reads
-/// `NAME = Verb "path" "id", "summary", then the properties of the operation that are special;`.
+/// `NAME = METHOD "path" "id", "summary", then the properties of the operation that are special;`.
 macro_rules! operations {
     ($($group:literal {
-        $($name:ident = $verb:ident $path:literal $id:literal, $summary:literal $(, $property:ident: $value:expr)*;)*
+        $($name:ident = $method:ident $path:literal $id:literal, $summary:literal $(, $property:ident: $value:expr)*;)*
     })*) => {
         $($(
             #[doc = concat!($summary, ".")]
@@ -19,7 +19,7 @@ macro_rules! operations {
                 id: $id,
                 summary: $summary,
                 group: $group,
-                verb: Verb::$verb,
+                method: &Method::$method,
                 path: $path,
                 $($property: $value,)*
                 ..super::PLAIN
@@ -32,49 +32,49 @@ macro_rules! operations {
 
 operations! {
     "Authentication" {
-        AUTHENTICATE = Post "/api/v1/authenticate" "authenticate",
+        AUTHENTICATE = POST "/api/v1/authenticate" "authenticate",
             "Log in with user name and password; the answer holds a token", access: Anonymous,
             request: Json("AuthenticateRequest"), answer: Json("AuthenticateResponse");
-        RENEW_TOKEN = Get "/api/v1/renewToken" "renewToken", "Swap a token for a newer one",
+        RENEW_TOKEN = GET "/api/v1/renewToken" "renewToken", "Swap a token for a newer one",
             answer: Json("AuthenticateResponse"), refuses_input: false;
-        USER_PROFILE = Get "/auth/v1/user/profile" "getUserProfile", "Whom the token belongs to",
+        USER_PROFILE = GET "/auth/v1/user/profile" "getUserProfile", "Whom the token belongs to",
             answer: Json("UserProfile"), refuses_input: false;
     }
 
     "Face edge" {
-        PUBLISH_WITH_RESPONSE = Post "/api/v1/faceEdge/publishWithResponse" "faceEdgePublishWithResponse",
+        PUBLISH_WITH_RESPONSE = POST "/api/v1/faceEdge/publishWithResponse" "faceEdgePublishWithResponse",
             "Send what a detector sees and learn who it is", access: AnyOf(&[FacePublishing]),
             request: Json("FaceEdgeRecognizeWithOptions"), answer: Json("FaceEdgePublishResponse"),
             fault: Fault::Passing;
-        PUBLISH = Post "/api/v1/faceEdge/publish" "faceEdgePublish", "Send what a detector sees, for the history",
+        PUBLISH = POST "/api/v1/faceEdge/publish" "faceEdgePublish", "Send what a detector sees, for the history",
             access: AnyOf(&[FacePublishing]), request: Json("FaceEdgePublishRequest"), fault: Fault::Passing;
-        RECOGNIZE = Post "/api/v1/faceEdge/recognize" "faceEdgeRecognize",
+        RECOGNIZE = POST "/api/v1/faceEdge/recognize" "faceEdgeRecognize",
             "Whose face this is; 404 when nobody matches", access: AnyOf(&[FaceRecognize]),
             request: Json("FaceEdgeRecognizeRequest"), answer: Json("EdgePerson"), missing: Some("match");
-        LOOKUP = Post "/api/v1/faceEdge/lookup" "faceEdgeLookup",
+        LOOKUP = POST "/api/v1/faceEdge/lookup" "faceEdgeLookup",
             "Whose face this is, sent as a form; 404 when nobody matches", access: AnyOf(&[FaceRecognize]),
             request: Form("FaceEdgeLookupForm"), answer: Json("EdgePerson"), missing: Some("match");
     }
 
     "Faces" {
-        FACE_ENROLL = Post "/api/v1/faces/faceEnroll" "faceEnroll",
+        FACE_ENROLL = POST "/api/v1/faces/faceEnroll" "faceEnroll",
             "Enrol a face as a new person, or as another photo of a known one", access: AnyOf(&[FaceEnrollment]),
             query: &[Parameter::id("personId"), Parameter { name: "forceEnrollment", schema: NO }],
             request: Json("FaceEnrollRequest"), answer: Json("FaceEnrollResponse"), missing: Some("person"),
             fault: Fault::PictureTurnedDown;
-        FACE_DETECT = Post "/api/v1/faces/faceDetect" "faceDetect", "All faces of a picture, and whose they are",
+        FACE_DETECT = POST "/api/v1/faces/faceDetect" "faceDetect", "All faces of a picture, and whose they are",
             access: AnyOf(&[FaceDetection]), request: Json("FaceDetectRequest"), answer: Json("FaceDetectResponse"),
             fault: Fault::PictureTurnedDown;
-        FACE_COMPARE = Post "/api/v1/faces/faceCompare" "faceCompare", "Whether two pictures show one person",
+        FACE_COMPARE = POST "/api/v1/faces/faceCompare" "faceCompare", "Whether two pictures show one person",
             access: AnyOf(&[FaceDetection]), request: Json("FaceCompareRequest"), answer: Json("FaceCompareResponse"),
             fault: Fault::PictureTurnedDown;
-        CHECK_IMAGE_REFERENCE = Get "/api/v1/faces/checkImageReference/{referenceId}" "checkImageReference",
+        CHECK_IMAGE_REFERENCE = GET "/api/v1/faces/checkImageReference/{referenceId}" "checkImageReference",
             "Whether a photo of this reference is enrolled", access: AnyOf(&[FaceDetection, FaceEnrollment]),
             answer: Json("CheckImageReferenceResponse"), refuses_input: false, fault: Fault::Passing;
     }
 
     "People" {
-        SEARCH_PEOPLE = Get "/api/v1/people" "searchPeople", "Everybody with a tag, or with a custom field",
+        SEARCH_PEOPLE = GET "/api/v1/people" "searchPeople", "Everybody with a tag, or with a custom field",
             access: AnyOf(&[ReadAllIdentity]),
             query: &[
                 Parameter::id("tagId"),
@@ -82,89 +82,89 @@ operations! {
                 Parameter { name: "entityFieldStringValue", schema: r#"{"type": "string"}"# },
             ],
             answer: List("IdentityPersonItem"), answer_bytes: LIST_BYTES;
-        FIND_PEOPLE = Get "/api/v1/people/entityField/{fieldName}/entityValue/{fieldValue}" "findPeopleByEntityField",
+        FIND_PEOPLE = GET "/api/v1/people/entityField/{fieldName}/entityValue/{fieldValue}" "findPeopleByEntityField",
             "Everybody whose custom field has this value", access: AnyOf(&[ReadAllIdentity]),
             answer: List("IdentityPersonItem"), answer_bytes: LIST_BYTES, refuses_input: false;
-        GET_PERSON = Get "/api/v1/people/{personId}" "getPerson", "A person's record",
+        GET_PERSON = GET "/api/v1/people/{personId}" "getPerson", "A person's record",
             access: AnyOf(&[ReadAllIdentity]), answer: Json("IdentityPersonItem"), missing: Some("person");
     }
 
     "Parts of a person" {
-        LIST_ALIASES = Get "/api/v1/people/{personId}/aliases" "listPersonAliases", "A person's names",
+        LIST_ALIASES = GET "/api/v1/people/{personId}/aliases" "listPersonAliases", "A person's names",
             access: AnyOf(&[ReadAllIdentity, ReadAliases]), answer: List("PersonAlias"), missing: Some("person");
-        PUT_ALIAS = Put "/api/v1/people/{personId}/aliases" "upsertPersonAlias", "Add or change a name",
+        PUT_ALIAS = PUT "/api/v1/people/{personId}/aliases" "upsertPersonAlias", "Add or change a name",
             access: AnyOf(&[MutateAllIdentity, MutateAliases]), request: Json("PersonAlias"),
             answer: Json("PersonAlias"), missing: Some("person");
-        DELETE_ALIAS = Delete "/api/v1/people/{personId}/aliases/{aliasId}" "deletePersonAlias", "Delete a name",
+        DELETE_ALIAS = DELETE "/api/v1/people/{personId}/aliases/{aliasId}" "deletePersonAlias", "Delete a name",
             access: AnyOf(&[MutateAllIdentity, MutateAliases]), missing: Some("alias");
-        LIST_PERSON_TAGS = Get "/api/v1/people/{personId}/tags" "listPersonTags", "The tags a person carries now",
+        LIST_PERSON_TAGS = GET "/api/v1/people/{personId}/tags" "listPersonTags", "The tags a person carries now",
             access: AnyOf(&[ReadAllIdentity, ReadTags]), query: &[Parameter::text("tagName")],
             answer: List("PersonTag"), missing: Some("person");
-        PUT_PERSON_TAG = Put "/api/v1/people/{personId}/tags" "upsertPersonTag", "Give a tag, or change when it lapses",
+        PUT_PERSON_TAG = PUT "/api/v1/people/{personId}/tags" "upsertPersonTag", "Give a tag, or change when it lapses",
             access: AnyOf(&[MutateAllIdentity, MutateTags]), request: Json("PersonTagUpsert"),
             answer: Json("PersonTag"), missing: Some("person or tag");
-        DELETE_PERSON_TAG = Delete "/api/v1/people/{personId}/tags/{personTagId}" "deletePersonTag", "Take a tag off",
+        DELETE_PERSON_TAG = DELETE "/api/v1/people/{personId}/tags/{personTagId}" "deletePersonTag", "Take a tag off",
             access: AnyOf(&[MutateAllIdentity, MutateTags]), missing: Some("tag on the person");
-        LIST_NOTES = Get "/api/v1/people/{personId}/notes" "listPersonNotes", "The notes about a person",
+        LIST_NOTES = GET "/api/v1/people/{personId}/notes" "listPersonNotes", "The notes about a person",
             access: AnyOf(&[ReadAllIdentity, ReadNotes]), answer: List("PersonNote"), missing: Some("person");
-        PUT_NOTE = Put "/api/v1/people/{personId}/notes" "upsertPersonNote", "Add or change a note",
+        PUT_NOTE = PUT "/api/v1/people/{personId}/notes" "upsertPersonNote", "Add or change a note",
             access: AnyOf(&[MutateAllIdentity, MutateNotes]), request: Json("PersonNote"), answer: Json("PersonNote"),
             missing: Some("person");
-        DELETE_NOTE = Delete "/api/v1/people/{personId}/notes/{noteId}" "deletePersonNote", "Delete a note",
+        DELETE_NOTE = DELETE "/api/v1/people/{personId}/notes/{noteId}" "deletePersonNote", "Delete a note",
             access: AnyOf(&[MutateAllIdentity, MutateNotes]), missing: Some("note");
-        PUT_ADDRESS = Put "/api/v1/people/{personId}/addresses" "upsertPersonAddress", "Add or change an address",
+        PUT_ADDRESS = PUT "/api/v1/people/{personId}/addresses" "upsertPersonAddress", "Add or change an address",
             access: AnyOf(&[MutateAllIdentity, MutateAddresses]), request: Json("PersonAddress"),
             answer: Json("PersonAddress"), missing: Some("person");
-        LIST_FIELDS = Get "/api/v1/people/{personId}/entityFields" "listPersonEntityFields", "A person's custom fields",
+        LIST_FIELDS = GET "/api/v1/people/{personId}/entityFields" "listPersonEntityFields", "A person's custom fields",
             access: AnyOf(&[ReadAllIdentity, ReadEntityFields]), query: &[Parameter::text("fieldName")],
             answer: List("EntityField"), missing: Some("person");
-        PUT_FIELD = Put "/api/v1/people/{personId}/entityFields" "upsertPersonEntityField", "Set a custom field",
+        PUT_FIELD = PUT "/api/v1/people/{personId}/entityFields" "upsertPersonEntityField", "Set a custom field",
             access: AnyOf(&[MutateAllIdentity, MutateEntityFields]), request: Json("EntityField"),
             answer: Json("EntityField"), missing: Some("person");
-        DELETE_FIELD = Delete "/api/v1/people/{personId}/entityFields/{entityId}" "deletePersonEntityField",
+        DELETE_FIELD = DELETE "/api/v1/people/{personId}/entityFields/{entityId}" "deletePersonEntityField",
             "Delete a custom field", access: AnyOf(&[MutateAllIdentity, MutateEntityFields]), missing: Some("field");
     }
 
     "Photos and documents" {
-        ENROLLMENT_PHOTO = Get "/api/v1/people/enrollmentPhoto/{faceId}" "getEnrollmentPhoto",
+        ENROLLMENT_PHOTO = GET "/api/v1/people/enrollmentPhoto/{faceId}" "getEnrollmentPhoto",
             "The photo a face was enrolled from", answer: Bytes("image/jpeg"), refuses_input: false,
             missing: Some("photo");
-        DETECTION_PHOTO = Get "/api/v1/people/detectionPhoto/{faceId}/{detectionId}" "getDetectionPhoto",
+        DETECTION_PHOTO = GET "/api/v1/people/detectionPhoto/{faceId}/{detectionId}" "getDetectionPhoto",
             "The picture of a sighting", answer: Bytes("image/jpeg"), refuses_input: false, missing: Some("photo");
-        UPLOAD_DOCUMENT = Post "/api/v1/people/fileDocuments/upload" "uploadFileDocument", "Attach a file to a person",
+        UPLOAD_DOCUMENT = POST "/api/v1/people/fileDocuments/upload" "uploadFileDocument", "Attach a file to a person",
             access: AnyOf(&[AddIdentityFiles]), request: Form("FileDocumentUploadForm"), missing: Some("person");
-        DOWNLOAD_DOCUMENT = Get "/api/v1/people/{personId}/fileDocuments/{documentId}/data" "downloadFileDocument",
+        DOWNLOAD_DOCUMENT = GET "/api/v1/people/{personId}/fileDocuments/{documentId}/data" "downloadFileDocument",
             "A file as it was uploaded", access: AnyOf(&[ReadIdentityFiles]), answer: Bytes("application/octet-stream"),
             missing: Some("document");
     }
 
     "Tags" {
-        LIST_TAGS = Get "/api/v1/Tags" "listTags", "The definitions of tags", access: AnyOf(&[ReadTagDefinitions]),
+        LIST_TAGS = GET "/api/v1/Tags" "listTags", "The definitions of tags", access: AnyOf(&[ReadTagDefinitions]),
             query: &[Parameter::text("tagName")], answer: List("Tag"), answer_bytes: LIST_BYTES;
-        CREATE_TAG = Post "/api/v1/Tags" "createTag", "Define a tag", access: AnyOf(&[AddTags]),
+        CREATE_TAG = POST "/api/v1/Tags" "createTag", "Define a tag", access: AnyOf(&[AddTags]),
             request: Json("TagWrite"), answer: Json("Tag");
-        GET_TAG = Get "/api/v1/Tags/{tagId}" "getTag", "The definition of a tag", access: AnyOf(&[ReadTagDefinitions]),
+        GET_TAG = GET "/api/v1/Tags/{tagId}" "getTag", "The definition of a tag", access: AnyOf(&[ReadTagDefinitions]),
             answer: Json("Tag"), missing: Some("tag");
-        UPDATE_TAG = Put "/api/v1/Tags/{tagId}" "updateTag", "Replace the definition of a tag",
+        UPDATE_TAG = PUT "/api/v1/Tags/{tagId}" "updateTag", "Replace the definition of a tag",
             access: AnyOf(&[EditTags]), request: Json("TagWrite"), answer: Json("Tag"), missing: Some("tag");
-        DELETE_TAG = Delete "/api/v1/Tags/{tagId}" "deleteTag", "Delete a tag, and take it off everybody",
+        DELETE_TAG = DELETE "/api/v1/Tags/{tagId}" "deleteTag", "Delete a tag, and take it off everybody",
             access: AnyOf(&[DeleteTags]), missing: Some("tag");
     }
 
     "Detections" {
-        DETECTIONS_OF_FACE = Get "/api/v1/people/detections/faceId/{faceId}" "listDetectionsByFace",
+        DETECTIONS_OF_FACE = GET "/api/v1/people/detections/faceId/{faceId}" "listDetectionsByFace",
             "Where a face was seen", access: AnyOf(&[ReadDetections]), query: PAGE, answer: List("DetectionItem"),
             answer_bytes: LIST_BYTES;
-        DETECTIONS_OF_PERSON = Get "/api/v1/people/detections/personId/{personId}" "listDetectionsByPerson",
+        DETECTIONS_OF_PERSON = GET "/api/v1/people/detections/personId/{personId}" "listDetectionsByPerson",
             "Where a person was seen", access: AnyOf(&[ReadDetections]), query: PAGE, answer: List("DetectionItem"),
             answer_bytes: LIST_BYTES;
     }
 
     "Settings of fields" {
-        CONFIGURE_STRING_FIELD = Put "/api/v1/EntityFieldSettings/{entityType}/stringField/{fieldId}"
+        CONFIGURE_STRING_FIELD = PUT "/api/v1/EntityFieldSettings/{entityType}/stringField/{fieldId}"
             "configureStringField", "Define a custom field of text", access: AnyOf(&[MutateAllIdentity]),
             request: Json("StringFieldSetting"), missing: Some("field");
-        CONFIGURE_DATETIME_FIELD = Put "/api/v1/EntityFieldSettings/{entityType}/datetimeField/{fieldId}"
+        CONFIGURE_DATETIME_FIELD = PUT "/api/v1/EntityFieldSettings/{entityType}/datetimeField/{fieldId}"
             "configureDatetimeField", "Define a custom field of times", access: AnyOf(&[MutateAllIdentity]),
             request: Json("DatetimeFieldSetting"), missing: Some("field");
     }

@@ -7,14 +7,16 @@ use serde_json::{Map, Value};
 use super::scalar::{self, null_is_empty};
 
 /// `POST /api/v1/authenticate`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, derive_more::Debug)]
+#[debug("AuthenticateRequest")]
 pub struct AuthenticateRequest {
     pub username: String,
     pub password: String,
 }
 
 /// The answer of authenticate and renewToken.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, derive_more::Debug)]
+#[debug("AuthenticateResponse")]
 pub struct AuthenticateResponse {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub username: String,
@@ -23,7 +25,8 @@ pub struct AuthenticateResponse {
 }
 
 /// `GET /auth/v1/user/profile`; the documents name three properties and show no sample.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, derive_more::Debug)]
+#[debug("UserProfile({roles:?})")]
 pub struct UserProfile {
     pub email: Option<String>,
     /// Text by assumption; read as whatever they are.
@@ -35,22 +38,12 @@ pub struct UserProfile {
 impl UserProfile {
     /// The roles as text: the item itself, or the name of an object that has one.
     pub fn role_names(&self) -> Vec<String> {
-        let name = |role: &Value| match role {
-            Value::String(name) => name.clone(),
-            Value::Object(o) => match o.get("name").or_else(|| o.get("roleName")).and_then(Value::as_str) {
-                Some(name) => name.to_owned(),
-                None => role.to_string(),
-            },
-            other => other.to_string(),
+        let name = |role: &Value| {
+            let named = role.get("name").or_else(|| role.get("roleName")).unwrap_or(role);
+            named.as_str().map_or_else(|| role.to_string(), str::to_owned)
         };
         self.roles.iter().map(name).collect()
     }
-}
-
-debug_shows! {
-    AuthenticateRequest { }
-    AuthenticateResponse { }
-    UserProfile { roles }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use super::people::{EntityField, PersonAddress, PersonAlias, PersonTag};
 use super::scalar::{self, Base64, BoundingBox, null_is_empty};
 
 /// `POST /api/v1/faceEdge/publishWithResponse`
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, derive_more::Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceEdgeRecognizeWithOptions {
     /// The face with margin, JPEG; empty is refused.
@@ -36,13 +36,14 @@ pub struct FaceEdgeRecognizeWithOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cropped_aligned: Option<Base64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[debug(skip)]
     pub embeddings: Option<Vec<f32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recognition_model: Option<String>,
 }
 
 /// `POST /api/v1/faceEdge/publish`; the answer has no body.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, derive_more::Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceEdgePublishRequest {
     pub expanded: Base64,
@@ -53,13 +54,14 @@ pub struct FaceEdgePublishRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cropped_aligned: Option<Base64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[debug(skip)]
     pub embeddings: Option<Vec<f32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recognition_model: Option<String>,
 }
 
 /// `POST /api/v1/faceEdge/recognize`; answered with an [`EdgePerson`] or 404.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, derive_more::Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceEdgeRecognizeRequest {
     pub cropped_aligned: Base64,
@@ -68,6 +70,7 @@ pub struct FaceEdgeRecognizeRequest {
     #[serde(with = "scalar::time")]
     pub detect_time_utc: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[debug(skip)]
     pub embeddings: Option<Vec<f32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recognition_model: Option<String>,
@@ -127,7 +130,8 @@ pub struct DetectedFace {
 }
 
 /// Who a face belongs to. `None` is left out: not asked for, or not permitted.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, derive_more::Debug)]
+#[debug("MatchedPerson({person_id:?}, {person_tags:?}, {entity_fields:?})")]
 #[serde(rename_all = "camelCase")]
 pub struct MatchedPerson {
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -146,7 +150,8 @@ pub struct MatchedPerson {
 }
 
 /// Who lookup and recognize found.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, derive_more::Debug)]
+#[debug("EdgePerson({face_id:?}, {person_id:?}, {tags:?})")]
 #[serde(rename_all = "camelCase")]
 pub struct EdgePerson {
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -175,20 +180,6 @@ impl From<super::people::AnyTag> for EdgeTag {
     }
 }
 
-debug_shows! {
-    FaceEdgeRecognizeWithOptions {
-        expanded, detector_name, iana_time_zone, detect_time_utc, largest_face_only, allow_double_detection,
-        include_person, include_names, include_addresses, include_tags, include_fields, cropped_aligned,
-        recognition_model
-    }
-    FaceEdgePublishRequest {
-        expanded, detector_name, iana_time_zone, detect_time_utc, cropped_aligned, recognition_model
-    }
-    FaceEdgeRecognizeRequest { cropped_aligned, detector_name, iana_time_zone, detect_time_utc, recognition_model }
-    MatchedPerson { person_id, person_tags, entity_fields }
-    EdgePerson { face_id, person_id, tags }
-}
-
 /// The query of `POST /api/v1/faces/faceEnroll`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -201,8 +192,10 @@ pub struct FaceEnrollQuery {
     pub force_enrollment: bool,
 }
 
-/// The body of `POST /api/v1/faces/faceEnroll`.
-#[derive(Clone, Serialize, Deserialize)]
+/// The body of `POST /api/v1/faces/faceEnroll`. Its `Debug` leaves out the photo reference, which may be somebody's
+/// number or name.
+#[derive(Clone, Serialize, Deserialize, derive_more::Debug)]
+#[debug("FaceEnrollRequest({face_image:?})")]
 #[serde(rename_all = "camelCase")]
 pub struct FaceEnrollRequest {
     pub face_image: Base64,
@@ -273,11 +266,6 @@ pub struct CheckImageReferenceResponse {
     pub exists: bool,
     pub face_id: Option<String>,
     pub detect_id: Option<String>,
-}
-
-// A photo reference may be somebody's number or name.
-debug_shows! {
-    FaceEnrollRequest { face_image }
 }
 
 #[cfg(test)]

@@ -6,19 +6,6 @@
 //! hold no behaviour and no domain type; one file per group of endpoints. `Debug` never shows passwords, tokens,
 //! pictures, embeddings or names.
 
-/// Implements `Debug` for types with personal or secret properties: it shows the named properties and no others.
-macro_rules! debug_shows {
-    ($($type:ident { $($property:ident),* })*) => {$(
-        impl std::fmt::Debug for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($type))
-                    $(.field(stringify!($property), &self.$property))*
-                    .finish_non_exhaustive()
-            }
-        }
-    )*};
-}
-
 mod auth;
 mod faces;
 mod people;

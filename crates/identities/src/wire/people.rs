@@ -10,7 +10,8 @@ use super::scalar::{self, Base64, TimeSpan, null_is_empty};
 use crate::text;
 
 /// The query of `GET /api/v1/people`: exactly one selector, `tag_id` or `entity_field_name`.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, derive_more::Debug)]
+#[debug("PeopleQuery({tag_id:?}, {entity_field_name:?})")]
 #[serde(rename_all = "camelCase")]
 pub struct PeopleQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +41,8 @@ pub struct IdentityPersonItem {
 }
 
 /// A name. The id is left out on create to let the server pick.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, derive_more::Debug)]
+#[debug("PersonAlias({person_alias_id:?})")]
 #[serde(rename_all = "camelCase")]
 pub struct PersonAlias {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +54,8 @@ pub struct PersonAlias {
 }
 
 /// An address. There is no list or delete call: read it through the whole record.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, derive_more::Debug)]
+#[debug("PersonAddress({person_address_id:?})")]
 #[serde(rename_all = "camelCase")]
 pub struct PersonAddress {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +105,8 @@ pub struct PersonTagUpsert {
 }
 
 /// A note. The author is left out on create: the server fills it in.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, derive_more::Debug)]
+#[debug("PersonNote({note_id:?})")]
 #[serde(rename_all = "camelCase")]
 pub struct PersonNote {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,8 +119,10 @@ pub struct PersonNote {
     pub shared_id: Option<String>,
 }
 
-/// A custom field: at most one of the four values is not `null`.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A custom field: at most one of the four values is not `null`. Its `Debug` shows no value, which may be a
+/// badge number.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, derive_more::Debug)]
+#[debug("EntityField({entity_field_id:?}, {name:?})")]
 #[serde(rename_all = "camelCase")]
 pub struct EntityField {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,25 +188,19 @@ impl PersonTag {
     }
 }
 
-// Of a custom field the name only: its value may be a badge number.
-debug_shows! {
-    PeopleQuery { tag_id, entity_field_name }
-    PersonAlias { person_alias_id }
-    PersonAddress { person_address_id }
-    PersonNote { note_id }
-    EntityField { entity_field_id, name }
-}
-
-/// A tag definition as returned.
+/// A tag definition as returned; also read with its name under `name`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", from = "TagIn")]
+#[serde(rename_all = "camelCase")]
 pub struct Tag {
     pub tag_id: String,
+    #[serde(default, alias = "name", deserialize_with = "null_is_empty")]
     pub tag_name: String,
     /// Hidden from everyday use.
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub disabled: bool,
     pub description: Option<String>,
     /// Zero: a tag given without an expiry does not lapse.
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub default_expire_period: TimeSpan,
 }
 
@@ -216,46 +216,17 @@ pub struct TagWrite {
     pub default_expire_period: TimeSpan,
 }
 
-/// What is read: the name may also be under `name`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TagIn {
-    tag_id: String,
-    tag_name: Option<String>,
-    name: Option<String>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    disabled: bool,
-    description: Option<String>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    default_expire_period: TimeSpan,
-}
-
-impl From<TagIn> for Tag {
-    fn from(tag: TagIn) -> Self {
-        Self {
-            tag_id: tag.tag_id,
-            tag_name: tag.tag_name.or(tag.name).unwrap_or_default(),
-            disabled: tag.disabled,
-            description: tag.description,
-            default_expire_period: tag.default_expire_period,
-        }
-    }
-}
-
 /// The query of both detection lists; bounds are inclusive, in milliseconds since 1970 (UTC).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct DetectionsQuery {
-    #[serde(default)]
     pub skip: u32,
-    #[serde(default = "ten")]
     pub take: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch_start_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch_end_ms: Option<i64>,
     /// Oldest first, or newest first.
-    #[serde(default = "yes")]
     pub date_ascending: bool,
 }
 
@@ -278,16 +249,8 @@ pub struct DetectionItem {
 
 impl Default for DetectionsQuery {
     fn default() -> Self {
-        Self { skip: 0, take: ten(), epoch_start_ms: None, epoch_end_ms: None, date_ascending: true }
+        Self { skip: 0, take: 10, epoch_start_ms: None, epoch_end_ms: None, date_ascending: true }
     }
-}
-
-fn ten() -> u32 {
-    10
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// The part names of the form `POST /api/v1/people/fileDocuments/upload` takes; answered with an empty body.

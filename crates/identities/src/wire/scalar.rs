@@ -1,5 +1,6 @@
 //! The small values every group shares: base64 bytes, times, time spans, boxes, and how tolerantly they are read.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Bytes that travel as base64 text (standard alphabet, padded when written; when read, padding is optional, and white
@@ -49,22 +50,13 @@ impl Serialize for Base64 {
 
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl de::Visitor<'_> for Text {
-            type Value = Base64;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("base64 text")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Base64, E> {
-                // The decoder's own message would quote the text's bytes; a picture's do not belong in an error.
-                let decoded = BASE64.decode(text).or_else(|error| match bare(text) {
-                    Some(bare) => BASE64.decode(bare),
-                    None => Err(error),
-                });
-                decoded.map(|bytes| Base64(bytes.into())).map_err(|_| E::custom("not base64"))
-            }
-        }
-        deserializer.deserialize_str(Text)
+        /// Text without escapes is decoded where it stands.
+        #[derive(Deserialize)]
+        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+        let Text(text) = Text::deserialize(deserializer)?;
+        let decoded = BASE64.decode(&*text).or_else(|error| BASE64.decode(bare(&text).ok_or(error)?));
+        // The decoder's own message would quote the text's bytes; a picture's do not belong in an error.
+        decoded.map(|bytes| Self(bytes.into())).map_err(|_| de::Error::custom("not base64"))
     }
 }
 
@@ -99,27 +91,14 @@ fn whole_size<S: Serializer>(pixels: &f64, serializer: S) -> Result<S::Ok, S::Er
 impl TimeSpan {
     /// Reads `[days.]hh:mm:ss[.fraction]`; the contract's bounds on days, hours, minutes and seconds hold.
     pub fn parse(text: &str) -> Option<Self> {
-        let number = |text: &str, longest: usize| {
-            let digits = (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-            digits.then(|| text.parse::<u64>().ok()).flatten()
-        };
-        let (head, rest) = text.split_once(':')?;
-        let (days, hours) = match head.split_once('.') {
-            Some((days, hours)) => (number(days, 7)?, number(hours, 2)?),
-            None => (0, number(head, 2)?),
-        };
-        let (minutes, seconds) = rest.split_once(':')?;
-        let (seconds, fraction) = match seconds.split_once('.') {
-            Some((seconds, fraction)) => (seconds, fraction),
-            None => (seconds, "0"),
-        };
-        let (minutes, seconds) = (number(minutes, 2)?, number(seconds, 2)?);
-        let nanos = number(fraction, 9)? * 10u64.pow(9 - fraction.len() as u32);
-        if hours > 23 || minutes > 59 || seconds > 59 {
-            return None;
-        }
-        let whole = ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
-        Some(Self(Duration::new(whole, nanos as u32)))
+        // A dot before the first colon stands behind the days.
+        let (days, time) = text.split_once('.').filter(|(days, _)| !days.contains(':')).unwrap_or(("0", text));
+        let in_bounds = days.len() <= 7 && days.bytes().chain(time.bytes().take(1)).all(|byte| byte.is_ascii_digit());
+        let days = days.parse::<u64>().ok().filter(|_| in_bounds)?;
+        let time = NaiveTime::parse_from_str(time, "%H:%M:%S%.f").ok()?;
+        // A leap second is none of a span.
+        let nanos = Some(time.nanosecond()).filter(|nanos| *nanos < 1_000_000_000)?;
+        Some(Self(Duration::new(days * 86_400 + u64::from(time.num_seconds_from_midnight()), nanos)))
     }
 
     pub fn is_zero(&self) -> bool {
@@ -155,19 +134,20 @@ impl<'de> Deserialize<'de> for TimeSpan {
 /// Reads an ISO-8601 time: any offset, none (UTC), fractions up to nanoseconds, or a date alone (its midnight, UTC).
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.to_utc());
-    }
-    if let Ok(time) = text.parse::<NaiveDateTime>() {
-        return Some(time.and_utc());
-    }
-    Some(text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0)?.and_utc())
+    let with_offset = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+    let without = || text.parse::<NaiveDateTime>().map(|time| time.and_utc());
+    let date = || text.parse::<NaiveDate>().map(|date| date.and_time(NaiveTime::MIN).and_utc());
+    with_offset.or_else(|_| without()).or_else(|_| date()).ok()
 }
 
 /// What goes over the wire for a time: UTC with a `Z`, milliseconds when there are any.
 fn write_time(time: &DateTime<Utc>) -> String {
     use chrono::{SecondsFormat, SubsecRound};
     time.trunc_subsecs(3).to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+fn read_time<E: de::Error>(text: String) -> Result<DateTime<Utc>, E> {
+    parse_time(&text).ok_or_else(|| E::custom("not an ISO-8601 time"))
 }
 
 /// `#[serde(with = "scalar::time")]`
@@ -179,8 +159,7 @@ pub(super) mod time {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_time(&text).ok_or_else(|| de::Error::custom("not an ISO-8601 time"))
+        read_time(String::deserialize(deserializer)?)
     }
 }
 
@@ -189,17 +168,11 @@ pub(super) mod optional_time {
     use super::*;
 
     pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
-        match time {
-            Some(time) => serializer.serialize_str(&write_time(time)),
-            None => serializer.serialize_none(),
-        }
+        time.as_ref().map(write_time).serialize(serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-        match Option::<String>::deserialize(deserializer)? {
-            None => Ok(None),
-            Some(text) => parse_time(&text).map(Some).ok_or_else(|| de::Error::custom("not an ISO-8601 time")),
-        }
+        Option::deserialize(deserializer)?.map(read_time).transpose()
     }
 }
 
@@ -233,14 +206,9 @@ pub(super) fn optional_list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
             Ok(None)
         }
         fn visit_seq<A: de::SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while let Some(entry) = entries.next_element()? {
-                if list.len() == MAX_ENTRIES {
-                    return Err(de::Error::invalid_length(MAX_ENTRIES + 1, &self));
-                }
-                list.push(entry);
-            }
-            Ok(Some(list))
+            let entries = std::iter::from_fn(|| entries.next_element().transpose()).take(MAX_ENTRIES + 1);
+            let list: Vec<T> = entries.collect::<Result<_, _>>()?;
+            if list.len() > MAX_ENTRIES { Err(de::Error::invalid_length(list.len(), &self)) } else { Ok(Some(list)) }
         }
     }
     deserializer.deserialize_any(List(std::marker::PhantomData))

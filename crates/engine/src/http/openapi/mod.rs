@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::OriginalUri;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{Json, Redirect};
 use axum::routing::get;
 use axum::{Extension, Router};
 use identities::operation::{Access, Content, Operation, Parameter};
@@ -38,17 +36,16 @@ pub fn router(operations: Vec<&'static Operation>) -> Router<Engine> {
 }
 
 /// The document, for the prefix it was asked for under.
-async fn serve(OriginalUri(uri): OriginalUri, Extension(operations): Extension<Operations>) -> Response {
+async fn serve(OriginalUri(uri): OriginalUri, Extension(operations): Extension<Operations>) -> Json<Value> {
     // The document's path may have been asked for in any case.
     let path = uri.path();
     let prefix = path.len().checked_sub(DOCUMENT.len()).and_then(|end| path.get(..end)).unwrap_or_default();
-    Json(document(&operations, if prefix.is_empty() { "/" } else { prefix })).into_response()
+    Json(document(&operations, if prefix.is_empty() { "/" } else { prefix }))
 }
 
 /// Relative, so that it leads to the right place under a prefix, too.
-async fn to_page(OriginalUri(uri): OriginalUri) -> Response {
-    let to = if uri.path().ends_with('/') { "index.html" } else { "swagger/index.html" };
-    (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, HeaderValue::from_static(to))]).into_response()
+async fn to_page(OriginalUri(uri): OriginalUri) -> Redirect {
+    Redirect::temporary(if uri.path().ends_with('/') { "index.html" } else { "swagger/index.html" })
 }
 
 /// The document; `server` is the address of the API as seen from it.
@@ -56,8 +53,8 @@ fn document(operations: &[&Operation], server: &str) -> Value {
     let mut paths = Map::new();
     // What the page has for itself is nobody else's to build on.
     for operation in operations.iter().filter(|operation| !operation.path.starts_with("/page/")) {
-        let verb = operation.verb.method().as_str().to_ascii_lowercase();
-        paths.entry(operation.path).or_insert_with(|| json!({}))[verb] = entry(operation);
+        let method = operation.method.as_str().to_ascii_lowercase();
+        paths.entry(operation.path).or_insert_with(|| json!({}))[method] = entry(operation);
     }
     json!({
         "openapi": "3.0.3",

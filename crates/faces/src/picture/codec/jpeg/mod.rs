@@ -41,7 +41,7 @@ pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureE
     let count = width as usize * height as usize;
     let passes = (MOST_WORK / count as u64).clamp(1, MOST_PASSES);
     decompressor.limit_passes(passes as i32)?;
-    let mut pixels = vec![0; count * colours.bytes()];
+    let mut pixels = vec![0; count * colours as usize];
     decompressor.decode(encoded, &mut pixels)?;
     if colours == Colours::Ink {
         raster::repack(&mut pixels, 4, from_ink);

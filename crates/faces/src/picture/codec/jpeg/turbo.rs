@@ -17,27 +17,18 @@ pub struct Decompressor {
     handle: raw::tjhandle,
 }
 
-/// As what the pixels are wanted.
+/// As what the pixels are wanted, by the bytes of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
-    BlueGreenRed,
+    BlueGreenRed = 3,
     /// Cyan, magenta, yellow, black, as print shops want it: the library does not turn them into light.
-    Ink,
+    Ink = 4,
 }
 
 /// What the library keeps of a progressive picture until its last pass: two bytes for each of up to four colours.
 const BYTES_PER_PIXEL: u64 = 8;
 /// What it needs for rows and tables.
 const BESIDE_MIB: u64 = 64;
-
-impl Colours {
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::BlueGreenRed => 3,
-            Self::Ink => 4,
-        }
-    }
-}
 
 impl Decompressor {
     pub fn new(max_pixels: u64) -> Result<Self, PictureError> {
@@ -78,12 +69,12 @@ impl Decompressor {
     pub fn decode(&mut self, jpeg: &[u8], pixels: &mut [u8]) -> Result<(), PictureError> {
         let (Header { width, height }, colours) = self.header(jpeg)?;
         let (width, height) = (width as usize, height as usize);
-        assert_eq!(pixels.len(), width * height * colours.bytes(), "the caller makes room for every pixel");
+        assert_eq!(pixels.len(), width * height * colours as usize, "the caller makes room for every pixel");
         let format = match colours {
             Colours::BlueGreenRed => raw::TJPF_TJPF_BGR,
             Colours::Ink => raw::TJPF_TJPF_CMYK,
         };
-        let pitch = (width * colours.bytes()) as i32;
+        let pitch = (width * colours as usize) as i32;
         // SAFETY: the handle is a decoder's. The library reads `jpeg.len()` bytes and writes rows of `pitch` bytes, as
         // many as the header says; it reads the same header from the same bytes as a moment ago, so these are
         // `width` by `height`, for which `pixels` has room.
