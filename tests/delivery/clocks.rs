@@ -86,8 +86,8 @@ async fn told(site: &Site) -> Value {
     serde_json::from_str(std::fs::read_to_string(journal).unwrap().lines().next().unwrap()).unwrap()
 }
 
-/// Whether the door opened for the visit of this line. After a sleep whoever still stands there is a new visit, for which it
-/// may.
+/// Whether the door opened for the visit of this line. After a sleep whoever still stands there is a new visit, for
+/// which it may.
 fn opened_for(site: &Site, line: &Value) -> bool {
     site.path(&format!("opened-{}", line["visit"].as_str().unwrap())).exists()
 }
