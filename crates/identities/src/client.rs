@@ -114,8 +114,8 @@ impl Client {
     }
 
     /// Runs an exchange with a token, and gives its success or the error that its status stands for. A 401 costs one
-    /// new login and one repetition; the reply to that one counts, whatever it is. Nothing else is ever repeated here: a
-    /// 401 is the one failure that proves that nothing was done.
+    /// new login and one repetition; the reply to that one counts, whatever it is. Nothing else is ever repeated here:
+    /// a 401 is the one failure that proves that nothing was done.
     pub(super) async fn with_token<F>(&self, exchange: impl Fn(HeaderValue) -> F) -> Result<Reply>
     where
         F: Future<Output = Result<Reply>>,
