@@ -11,7 +11,7 @@ use faces::picture::{Interpolation, Picture};
 
 fn stages(criterion: &mut Criterion) {
     let store = ModelStore::locate(None);
-    let photo = store.extra("sample3").expect("the pictures are there after `make models`");
+    let photo = store.picture("sample3").expect("the pictures are there after `make models`");
     let photo = Picture::read(&photo).expect("a photo");
     let sized = |width, height| photo.resized(width, height, Interpolation::Area).expect("a size");
     for model in ["yunet_n", "yunet_s", "centerface"] {
