@@ -188,19 +188,16 @@ impl PersonTag {
     }
 }
 
-/// A tag definition as returned; also read with its name under `name`.
+/// A tag definition as returned.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "TagIn")]
 pub struct Tag {
     pub tag_id: String,
-    #[serde(default, alias = "name", deserialize_with = "null_is_empty")]
     pub tag_name: String,
     /// Hidden from everyday use.
-    #[serde(default, deserialize_with = "null_is_empty")]
     pub disabled: bool,
     pub description: Option<String>,
     /// Zero: a tag given without an expiry does not lapse.
-    #[serde(default, deserialize_with = "null_is_empty")]
     pub default_expire_period: TimeSpan,
 }
 
@@ -214,6 +211,32 @@ pub struct TagWrite {
     pub description: Option<String>,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub default_expire_period: TimeSpan,
+}
+
+/// What is read: the name may also be under `name`, or under both.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TagIn {
+    tag_id: String,
+    tag_name: Option<String>,
+    name: Option<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    disabled: bool,
+    description: Option<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    default_expire_period: TimeSpan,
+}
+
+impl From<TagIn> for Tag {
+    fn from(tag: TagIn) -> Self {
+        Self {
+            tag_id: tag.tag_id,
+            tag_name: tag.tag_name.or(tag.name).unwrap_or_default(),
+            disabled: tag.disabled,
+            description: tag.description,
+            default_expire_period: tag.default_expire_period,
+        }
+    }
 }
 
 /// The query of both detection lists; bounds are inclusive, in milliseconds since 1970 (UTC).
@@ -332,6 +355,8 @@ mod tests {
             (tag.tag_name.as_str(), tag.disabled, tag.default_expire_period.is_zero()),
             ("Contractor", false, true)
         );
+        let both = r#"{"tagId":"b6f3","tagName":"Contractor","name":"Contractor"}"#;
+        assert_eq!(serde_json::from_str::<Tag>(both).unwrap().tag_name, "Contractor");
     }
 
     #[test]
