@@ -10,7 +10,7 @@ use faces::picture::Picture;
 use ffmpeg_next::codec::Id;
 use serde_json::Value;
 
-#[path = "../src/capture/ffmpeg/clip.rs"]
+#[path = "support/clip.rs"]
 mod clip;
 mod support;
 

@@ -18,8 +18,6 @@ mod news;
 mod reconnect;
 mod redact;
 mod replay;
-#[cfg(test)]
-mod scripted;
 mod slot;
 mod stream;
 mod tally;

@@ -215,11 +215,7 @@ impl Value for DryRun {
 impl LogConfig {
     /// What logging is started with.
     pub fn options(&self) -> telemetry::LogOptions {
-        let format = match self.format {
-            LogFormat::Text => telemetry::LogFormat::Text,
-            LogFormat::Json => telemetry::LogFormat::Json,
-        };
-        telemetry::LogOptions { filter: self.filter.clone(), format }
+        telemetry::LogOptions { filter: self.filter.clone(), json: self.format == LogFormat::Json }
     }
 }
 

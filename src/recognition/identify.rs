@@ -20,13 +20,14 @@ use crate::crop::Sighting;
 
 /// Why a sighting was not identified.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentifyError {
-    /// It stays in the outbox; `after` is when the engine asked to be asked again.
-    #[error("the engine could not identify the sighting this time")]
-    Retry { after: Option<Duration>, source: ClientError },
-    /// Asking again would bring the same, whatever anybody mends; the cause tells the operator why.
-    #[error("the engine will not identify the sighting")]
-    Final { source: ClientError },
+#[error("the engine could not identify the sighting")]
+pub struct IdentifyError {
+    /// It stays in the outbox and is sent again. Otherwise asking again would bring the same, whatever anybody mends.
+    pub again: bool,
+    /// How long to wait at least, where the engine said so or the account would get locked.
+    pub after: Option<Duration>,
+    /// It tells the operator why.
+    pub source: ClientError,
 }
 
 /// Boxes that overlap less than this (IoU) are not taken for the same face.
@@ -76,42 +77,23 @@ impl Recognition {
 impl IdentifyError {
     /// What is wrong and what to do about it, for the record of the visit.
     pub fn reason(&self) -> String {
-        self.cause().to_string()
-    }
-
-    /// The kind of failure in a word, for metrics.
-    pub fn kind(&self) -> &'static str {
-        self.cause().kind()
-    }
-
-    /// How long to wait at least, where the engine said so or the account would get locked.
-    pub fn after(&self) -> Option<Duration> {
-        match self {
-            Self::Retry { after, .. } => *after,
-            Self::Final { .. } => None,
-        }
+        self.source.to_string()
     }
 
     /// Whether the engine took the account for good and answered, if only to turn this one call down.
     pub fn is_answer(&self) -> bool {
-        matches!(self, Self::Final { .. }) || matches!(self.cause(), ClientError::Forbidden { .. })
-    }
-
-    fn cause(&self) -> &ClientError {
-        match self {
-            Self::Retry { source, .. } | Self::Final { source } => source,
-        }
+        !self.again || matches!(self.source, ClientError::Forbidden { .. })
     }
 }
 
 impl From<ClientError> for IdentifyError {
     fn from(source: ClientError) -> Self {
-        match source.verdict() {
-            Verdict::Again { after } => Self::Retry { after, source },
+        let (again, after) = match source.verdict() {
+            Verdict::Again { after } => (true, after),
             // A changed password must not use up what was seen meanwhile.
-            Verdict::Final if source.concerns_every_request() => Self::Retry { after: None, source },
-            Verdict::Final => Self::Final { source },
-        }
+            Verdict::Final => (source.concerns_every_request(), None),
+        };
+        Self { again, after, source }
     }
 }
 

@@ -12,6 +12,7 @@ mod look;
 mod scenarios;
 mod shot;
 #[cfg(test)]
+#[path = "../../tests/track/stage.rs"]
 mod stage;
 mod tracker;
 

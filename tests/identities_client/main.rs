@@ -81,8 +81,6 @@ async fn identify(client: &Client, config: &IdentifyConfig) -> Result<Recognitio
 
 /// The cause of a failure and whether another try was advised.
 fn failed(result: Result<Recognition, IdentifyError>) -> (bool, Option<Duration>, String) {
-    match result.unwrap_err() {
-        IdentifyError::Retry { after, source } => (true, after, source.to_string()),
-        IdentifyError::Final { source } => (false, None, source.to_string()),
-    }
+    let IdentifyError { again, after, source } = result.unwrap_err();
+    (again, after, source.to_string())
 }

@@ -40,19 +40,14 @@ pub enum TelemetryError {
 pub struct LogOptions {
     /// `info`, or per module, `info,doorward::capture=debug`.
     pub filter: String,
-    pub format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One line per event for people; no time stamp under systemd, whose journal has its own.
-    Text,
-    Json,
+    /// A JSON object per event, and not a line for people. (That has no time stamp under systemd, whose journal has its
+    /// own.)
+    pub json: bool,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { filter: "info".into(), format: LogFormat::Text }
+        Self { filter: "info".into(), json: false }
     }
 }
 
@@ -72,13 +67,13 @@ pub fn logs(options: &LogOptions) -> Result<(), TelemetryError> {
     let named = std::env::var(FILTER_VARIABLE).ok().filter(|filter| !filter.is_empty());
     let filter = filter(named.as_deref().unwrap_or(&options.filter))?;
     let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match options.format {
-        LogFormat::Json => base.json().flatten_event(true).finish().try_init(),
-        LogFormat::Text if goes_to_the_journal() => base.with_ansi(false).event_format(Journal).finish().try_init(),
-        LogFormat::Text => {
-            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            base.with_ansi(colours).finish().try_init()
-        }
+    let started = if options.json {
+        base.json().flatten_event(true).finish().try_init()
+    } else if goes_to_the_journal() {
+        base.with_ansi(false).event_format(Journal).finish().try_init()
+    } else {
+        let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        base.with_ansi(colours).finish().try_init()
     };
     started.map_err(|source| TelemetryError::Logs { source })
 }

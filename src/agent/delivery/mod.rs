@@ -264,15 +264,15 @@ impl Delivery {
                 self.engine_answered(turn, "");
                 self.settle(recognition, &due.sighting).await;
             }
-            Err(error @ IdentifyError::Final { .. }) => {
+            Err(error) if !error.again => {
                 let reason = error.reason();
-                metrics::counter!("doorward_identities_failures_total", "kind" => error.kind()).increment(1);
+                metrics::counter!("doorward_identities_failures_total", "kind" => error.source.kind()).increment(1);
                 tracing::warn!(sighting = %due.sighting.id, reason, "the engine refused a sighting for good");
                 self.engine_answered(turn, &reason);
                 let recognition = Recognition::of(&due.sighting, Answer::Refused { reason });
                 self.settle(recognition, &due.sighting).await;
             }
-            Err(error @ IdentifyError::Retry { .. }) => {
+            Err(error) => {
                 let open_until = self.engine_failed(turn, &error);
                 self.postpone(due, &error, open_until).await;
             }
@@ -314,13 +314,13 @@ impl Delivery {
 
     /// The engine could not be asked, or not by us. Gives the moment until which nobody but a visitor asks.
     fn engine_failed(&self, turn: &mut Turn, error: &IdentifyError) -> Option<Instant> {
-        metrics::counter!("doorward_identities_failures_total", "kind" => error.kind()).increment(1);
+        metrics::counter!("doorward_identities_failures_total", "kind" => error.source.kind()).increment(1);
         let (now, reason) = (clock::now(), error.reason());
         let (opened, failures, until) = {
             let mut flow = self.flow.lock();
-            let pause = self.rooms.client.backoff().pause(flow.breaker.failures() + 1, error.after(), rand::random());
+            let pause = self.rooms.client.backoff().pause(flow.breaker.failures() + 1, error.after, rand::random());
             let probe = std::mem::take(&mut turn.probe);
-            let opened = flow.breaker.failed(now, probe, pause, error.after().is_some());
+            let opened = flow.breaker.failed(now, probe, pause, error.after.is_some());
             (opened, flow.breaker.failures(), flow.breaker.until())
         };
         if let Some(line) = self.unreachable.note(Instant::now(), &reason) {
@@ -336,8 +336,8 @@ impl Delivery {
 
     /// The sighting waits, longer from try to try, and while the others are held back, too.
     async fn postpone(&self, due: &Queued, error: &IdentifyError, open_until: Option<Instant>) {
-        let own = clock::now()
-            + self.rooms.client.backoff().pause(due.tries.saturating_add(1), error.after(), rand::random());
+        let own =
+            clock::now() + self.rooms.client.backoff().pause(due.tries.saturating_add(1), error.after, rand::random());
         let until = open_until.map_or(own, |until| own.max(until + BEHIND));
         self.answer_of(self.rooms.outbox.postpone(due.sighting.id, until, &error.reason())).await;
     }

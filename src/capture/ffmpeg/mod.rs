@@ -10,6 +10,7 @@
 //! ```
 
 #[cfg(test)]
+#[path = "../../../tests/support/clip.rs"]
 pub(super) mod clip;
 mod convert;
 mod deadline;

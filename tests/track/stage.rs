@@ -194,3 +194,16 @@ pub fn frame(seq: u32, offset: Duration, picture: Picture) -> Arc<Frame> {
     let time = CaptureTime { utc, offset, arrived: Instant::now() };
     Arc::new(Frame { detector: name(), seq: u64::from(seq), time, picture: Arc::new(picture), damaged: false })
 }
+
+/// The scenes prove nothing of telling people apart unless these can be told apart, and each from itself cannot.
+#[test]
+fn actors_look_like_themselves_and_unlike_others() {
+    let (left, right) = (front(160.0, 120.0, 60.0).unwrap(), front(480.0, 120.0, 60.0).unwrap());
+    let both = picture(&[(RED, left), (BLUE, right)]);
+    let swapped = picture(&[(BLUE, left), (RED, right)]);
+    let look = |picture: &Picture, pose: &Pose| look::Look::of(picture, &pose.face().bbox);
+    let distance = |a: &look::Look, b: &look::Look| a.distance(b).unwrap();
+    let same = distance(&look(&both, &left), &look(&swapped, &right));
+    let other = distance(&look(&both, &left), &look(&both, &right));
+    assert!(same < 0.05 && other > 5.0 * same + 0.2, "{same} {other}");
+}
