@@ -6,17 +6,20 @@
 //! program exits, and when the action is dropped.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::setup::{ActionError, Setup};
@@ -65,7 +68,7 @@ impl Exec {
     pub async fn perform(&self, request: &ActionRequest) -> Performed {
         let started = self.command(request)?.spawn();
         let leader = started.map_err(|error| format!("cannot start {}: {error}", self.program.display()))?;
-        self.run(Group { leader, ended: false }, request.inputs.to_string()).await
+        self.run(Group { leader, ended: false }).await
     }
 
     fn command(&self, request: &ActionRequest) -> Result<CommandWrap, String> {
@@ -79,6 +82,7 @@ impl Exec {
         let args = self.args.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
         let env = self.env.iter().map(|(name, template)| Ok((name, fill(template)?)));
         let env = env.collect::<Result<Vec<_>, String>>()?;
+        let stdin = input(&request.inputs).map_err(|error| format!("cannot give it the event: {error}"))?;
         let mut command = CommandWrap::with_new(&self.program, |command| {
             command
                 .args(args)
@@ -86,7 +90,7 @@ impl Exec {
                 .env("PATH", search_path())
                 .envs(environment(&request.inputs))
                 .envs(env)
-                .stdin(Stdio::piped())
+                .stdin(stdin)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped());
         });
@@ -94,21 +98,14 @@ impl Exec {
         Ok(command)
     }
 
-    async fn run(&self, mut group: Group, event: String) -> Performed {
+    async fn run(&self, mut group: Group) -> Performed {
         let end = Instant::now() + self.timeout;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let (stdin, out, err) =
-            (group.leader.stdin().take(), group.leader.stdout().take(), group.leader.stderr().take());
-        let write = async {
-            // A program that does not read, or not to the end, is within its rights.
-            if let Some(mut stdin) = stdin {
-                let _ = stdin.write_all(event.as_bytes()).await;
-            }
-        };
+        let (out, err) = (group.leader.stdout().take(), group.leader.stderr().take());
         let result = {
             // Together with the program, which waits for a full pipe; and no longer than it, because what it started
             // may hold them open.
-            let pipes = async { tokio::join!(write, keep(out, &mut stdout), keep(err, &mut stderr)) };
+            let pipes = async { tokio::join!(keep(out, &mut stdout), keep(err, &mut stderr)) };
             let (mut pipes, mut drained) = (pin!(pipes), false);
             let result = {
                 let mut ended = pin!(group.end(end, self.timeout));
@@ -182,6 +179,15 @@ fn success(status: ExitStatus) -> Result<(), String> {
         }
         (None, None) => Err("it ended, nobody knows how".into()),
     }
+}
+
+/// The event as a program's standard input. All of it is there before the program starts, so that no program ever acts
+/// on a part of it, also where doorward is killed at that moment.
+fn input(event: &Value) -> io::Result<File> {
+    let mut file = File::from(memfd_create(c"event", MFdFlags::MFD_CLOEXEC)?);
+    write!(file, "{event}")?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Reads to the end, keeping the first [`OUTPUT_BYTES`].

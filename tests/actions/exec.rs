@@ -47,6 +47,15 @@ async fn a_nul_byte_is_a_clear_failure_only_where_it_cannot_go() {
     assert_eq!((outcome.result, outcome.said.as_deref()), (ActionResult::Done, Some("AB")));
 }
 
+/// Nobody has to live on to write it: a program whose doorward is killed meanwhile acts on the whole event, too.
+#[tokio::test]
+async fn a_program_has_the_whole_event_from_its_start() {
+    let longer_than_a_pipe_holds = "Ann".repeat(30_000);
+    let outcome = run("stat --dereference --format %s /dev/stdin", "", &longer_than_a_pipe_holds).await;
+    let length = request(&longer_than_a_pipe_holds).inputs.to_string().len();
+    assert_eq!(outcome.said.as_deref().map(str::trim), Some(length.to_string().as_str()));
+}
+
 #[tokio::test]
 async fn a_program_gets_the_event_and_nothing_of_ours() {
     let outcome = run("cat", "", "Ann").await;
