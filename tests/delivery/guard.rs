@@ -33,7 +33,7 @@ async fn one_answer_in_between_that_recognises_nobody_does_not_shut_the_door() {
         let text = std::fs::read_to_string(site.path("doorward.toml")).unwrap();
         let door = door.replace("PROGRAM", program.to_str().unwrap()).replace("OPENED", opened.to_str().unwrap());
         std::fs::write(site.path("doorward.toml"), format!("{text}{}{door}", identities(&fake.url(), ""))).unwrap();
-        recording::visit(&site.path("recording"));
+        recording::slow_visit(&site.path("recording"));
         let agent = site.agent();
         support::until("the door to open", || opened.exists()).await;
         assert!(agent.stop().success());

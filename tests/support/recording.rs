@@ -18,6 +18,11 @@ pub fn visit(folder: &Path) {
     walk(folder, (40.0, 120.0), 20, 25);
 }
 
+/// The same, taking six seconds for it: time for further pictures also where the machine is busy.
+pub fn slow_visit(folder: &Path) {
+    walk(folder, (40.0, 120.0), 60, 25);
+}
+
 /// The known person is there for a moment, and gone: twelve pictures, to be played in a loop.
 pub fn brief_visit(folder: &Path) {
     walk(folder, (110.0, 120.0), 6, 3);
