@@ -3,9 +3,9 @@
 //! Rooms in the order of the flow; each imports only from rooms above it (`tests/repository.rs` checks):
 //!
 //! ```text
-//! capture ─Frame▶ detect ─Detections▶ track ─BestShot▶ crop ─Sighting▶ outbox ─Sighting▶ recognition
+//! capture -Frame▶ detect -Detections▶ track -BestShot▶ crop -Sighting▶ outbox -Sighting▶ recognition
 //!                                                                                  Recognition▼
-//!                                         status ◀─Outcome─ actions ◀─ActionRequest─ rules
+//!                                         status ◀-Outcome- actions ◀-ActionRequest- rules
 //! ```
 //!
 //! Finding faces, the Identities API, the embedded engine and telling of oneself are crates of their own, below

@@ -4,7 +4,7 @@
 //! programs and files; it does not know why something is to be done, only until when.
 //!
 //! ```text
-//! perform: known action? ─▶ room in its queue? ─▶ its turn ─▶ still in time? ─▶ journal | webhook | … ─▶ Outcome
+//! perform: known action? -> room in its queue? -> its turn -> still in time? -> journal | webhook | … -> Outcome
 //! ```
 
 use std::collections::BTreeMap;

@@ -5,10 +5,10 @@
 //! network: it passes on what takes longer.
 //!
 //! ```text
-//! track ── Sent, Left ──────┐                                   ┌─▶ metrics and log
-//! delivery ── Answered, … ──┼─▶ book of visits ── Visit, … ──▶──┼─▶ history (the outbox)
-//! cameras ── Camera ────────┘                                   ├─▶ page, broker, trackers
-//!                                                               └─▶ whoever runs the agent (demo, replay)
+//! track -- Sent, Left ------┐                                   ┌-▶ metrics and log
+//! delivery -- Answered, … --┼-▶ book of visits -- Visit, … --▶--┼-▶ history (the outbox)
+//! cameras -- Camera --------┘                                   ├-▶ page, broker, trackers
+//!                                                               └-▶ whoever runs the agent (demo, replay)
 //! ```
 
 use std::sync::Arc;

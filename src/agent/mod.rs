@@ -5,10 +5,10 @@
 //! faces or people.
 //!
 //! ```text
-//! per detector, threads:  capture ─▶ detect ─▶ track ─▶ outbox (disk)
-//! once, tasks:            outbox ─▶ delivery ─▶ engine ─▶ rules ─▶ actions;  status page;  MQTT;  heartbeat
-//! once, a thread:         events: what all of them report ─▶ book of visits ─▶ listeners
-//! stopping:               cameras ─▶ threads run empty ─▶ delivery ─▶ events ─▶ outbox ─▶ status page, MQTT
+//! per detector, threads:  capture -▶ detect -▶ track -▶ outbox (disk)
+//! once, tasks:            outbox -▶ delivery -▶ engine -▶ rules -▶ actions;  status page;  MQTT;  heartbeat
+//! once, a thread:         events: what all of them report -▶ book of visits -▶ listeners
+//! stopping:               cameras -▶ threads run empty -▶ delivery -▶ events -▶ outbox -▶ status page, MQTT
 //! ```
 //!
 //! Each step of stopping has a deadline, 14 s in all: whatever hangs is named and left behind.

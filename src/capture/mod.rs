@@ -4,8 +4,8 @@
 //! reconnect loop lives here, once, for every source. It knows nothing of faces.
 //!
 //! ```text
-//! CameraSource ──Shot──▶ run (reconnects, dates, counts, watches the lens) ──Frame──▶ channel ──▶ detect
-//!  own thread             the agent's thread         └── CameraState ──▶ status
+//! CameraSource --Shot--▶ run (reconnects, dates, counts, watches the lens) --Frame--▶ channel --▶ detect
+//!  own thread             the agent's thread         └-- CameraState --▶ status
 //! ```
 
 mod connection;

@@ -5,9 +5,9 @@
 //! not know what kind of camera it is.
 //!
 //! ```text
-//! Connecting ──frame──▶ Streaming ──fault, or silent for stall_ms──▶ Failed ──pause──▶ (open again)
-//!                           ▲   └──end of a finite recording──▶ Ended      │
-//!                           └──────────────────frame───────────────────────┘
+//! Connecting --frame--▶ Streaming --fault, or silent for stall_ms--▶ Failed --pause--▶ (open again)
+//!                           ▲   └--end of a finite recording--▶ Ended      │
+//!                           └------------------frame-----------------------┘
 //! ```
 
 use std::sync::Arc;

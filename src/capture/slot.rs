@@ -4,8 +4,8 @@
 //! fast as possible, which then waits for the detector). It knows nothing of what is in a frame.
 //!
 //! ```text
-//! newest wins   send ──▶ [ newest ] ──▶ recv      a frame still here when the next one comes is dropped, counted
-//! lossless      send ──▶ [ · · · · ] ──▶ recv     send waits while it is full
+//! newest wins   send --▶ [ newest ] --▶ recv      a frame still here when the next one comes is dropped, counted
+//! lossless      send --▶ [ · · · · ] --▶ recv     send waits while it is full
 //! ```
 
 use std::collections::VecDeque;

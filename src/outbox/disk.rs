@@ -4,9 +4,9 @@
 //! disk is tried again and whether its file must be opened anew; what happens meanwhile is memory's.
 //!
 //! ```text
-//! working ──failure──▶ failing ──pause over──▶ opened anew, what was missed is written ──▶ working
+//! working --failure--▶ failing --pause over--▶ opened anew, what was missed is written --▶ working
 //!                         ▲                                   │
-//!                         └────────── failure, a longer pause ┘
+//!                         └---------- failure, a longer pause ┘
 //! ```
 
 use std::fs::File;

@@ -6,9 +6,9 @@
 //! memory takes over, within bounds, until the disk is back.
 //!
 //! ```text
-//! accept ──▶ ready ──next──▶ in flight ──answered──▶ gone; recognition recorded, actions planned
-//!              ▲                 │                                  claim (once) ──▶ finish
-//!              └── waiting ◀─ postpone                     a claim a restart finds unfinished is never repeated
+//! accept --▶ ready --next--▶ in flight --answered--▶ gone; recognition recorded, actions planned
+//!              ▲                 │                                  claim (once) --▶ finish
+//!              └-- waiting ◀- postpone                     a claim a restart finds unfinished is never repeated
 //! ```
 
 mod broker_topics;

@@ -4,7 +4,7 @@
 //! database.
 //!
 //! ```text
-//! asked ──▶ taken together with all that wait ──▶ each one's transaction ──▶ one sync for all ──▶ answered
+//! asked --▶ taken together with all that wait --▶ each one's transaction --▶ one sync for all --▶ answered
 //!              nobody asks: a little disk space is given back
 //! ```
 

@@ -125,8 +125,8 @@ impl Case {
     }
 }
 
-/// Rules from `[[rule]]` blocks; actions called `door…` are actuators nothing guards, those called `gate…` actuators at
-/// their defaults.
+/// Rules from `[[rule]]` blocks; actions called `door…` are actuators nothing guards, those called `gate…` are
+/// actuators at their defaults.
 pub fn rules(toml: &str, zone: Tz) -> Rules {
     let mut file: BTreeMap<String, Vec<RuleConfig>> = from_toml(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
     let holidays = ["12-25", "2026-06-10"].map(|days| Days::parse(days).unwrap());

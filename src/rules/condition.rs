@@ -78,7 +78,8 @@ mod tests {
         let event = json!({
             "rule": "r", "detector": "Front door", "quality": 0.5, "confidence": null, "late": false, "seen_at": "x",
             "person": {
-                "id": "p", "name": "Ann Example", "tags": [{"name": "Staff"}], "fields": {"Level": 3, "Büro": "Küche"},
+                "id": "p", "name": "Ann Example", "tags": [{"name": "Staff"}],
+                "fields": {"Level": 3, "Büro": "Küche"},
             },
         });
         for (source, found, held) in [

@@ -4,11 +4,11 @@
 //! back after a restart). It does not know what an action does, only whether it is an actuator.
 //!
 //! ```text
-//! Recognition ─▶ matchers: does every one hold? ─▶ memory: fired for this visit, resting for this person?
-//! or left        (matchers.rs, explained as Checks)  (memory.rs)      │
-//!                                                                     ├ what only tells ──────────────────▶ requests
-//!                                                                     └ actuators ─▶ guards: does every one
-//!                                                                                    hold? (guard.rs) ────▶ requests
+//! Recognition -> matchers: does every one hold? -> memory: fired for this visit, resting for this person?
+//! or left        (matchers.rs, explained as Checks)  (memory.rs)      |
+//!                                                                     + what only tells ------------------> requests
+//!                                                                     + actuators -> guards: does every one
+//!                                                                                    hold? (guard.rs) ----> requests
 //! ```
 
 use std::collections::BTreeSet;

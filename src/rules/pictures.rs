@@ -8,9 +8,9 @@
 //! ```text
 //!          a guard lacks pictures, or nobody
 //!          was recognised and somebody might be           the actuator moves, or `of` answers are in
-//!  nothing ─────────────────────────────────────▶ wanted ─────────────────────────────────────────────▶ nothing
+//!  nothing -------------------------------------▶ wanted ---------------------------------------------▶ nothing
 //!     │                                              │
-//!     └── somebody was recognised for whom           └── the same person cannot get in by pictures alone
+//!     └-- somebody was recognised for whom           └-- the same person cannot get in by pictures alone
 //!         no actuator waits: settled                     (banned, out of hours, no tag): settled
 //! ```
 

@@ -5,9 +5,9 @@
 //!
 //! ```text
 //!               a live answer for a visit that is in view               not in view for `absent`
-//!  (nobody) ───────────────────────────────────────────────▶ present ───────────────────────────▶ left, once
+//!  (nobody) -----------------------------------------------▶ present ---------------------------▶ left, once
 //!                                                              ▲  │ in view
-//!                                                              └──┘
+//!                                                              └--┘
 //! ```
 //!
 //! A person is one guest however many visits it takes, and so is somebody unknown: whose track is lost and found again

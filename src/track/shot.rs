@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!            a face good enough            excellent, no longer improving, or the time is up
-//!  Waiting ─────────────────────▶ Choosing ───────────────────────────────▶ Sent ─────────────────────▶ Done
+//!  Waiting ---------------------▶ Choosing -------------------------------▶ Sent ---------------------▶ Done
 //!                                  keeps the best                first shot   keeps a clearly better    better shot,
 //!                                                                             one till it improves no   or too late
 //!                                                                             more

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!           a face nobody else's        min_frames frames with it           not seen for lost_after_ms
-//! (nobody) ──────────────────────▶ new ───────────────────────▶ believed ─────────────────────────────▶ ended
+//! (nobody) ----------------------▶ new -----------------------▶ believed -----------------------------▶ ended
 //!                                   │ not seen again at once
 //!                                   ▼
 //!                                glimpse (counted, no visit)

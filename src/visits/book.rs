@@ -4,8 +4,8 @@
 //! every sighting is settled and every action has ended. It holds no picture and does no I/O.
 //!
 //! ```text
-//! sent ──▶ awaiting answer ──▶ answered ──▶ actions under way ─┐
-//!   └──────────────── left ────────────────────────────────────┴─▶ closed: one outcome, counted
+//! sent --▶ awaiting answer --▶ answered --▶ actions under way -┐
+//!   └---------------- left ------------------------------------┴-▶ closed: one outcome, counted
 //! ```
 
 use std::collections::HashMap;

@@ -4,10 +4,10 @@
 //! [`takeover`](crate::takeover) works through, and its progress for whoever asks.
 //!
 //! ```text
-//! start ──▶ nothing to prepare ───────────────────────────────────────────▶ wanted model answers
+//! start --▶ nothing to prepare -------------------------------------------▶ wanted model answers
 //!    │                                                                          ▲
-//!    ├──▶ model before answers ──▶ photo by photo ──▶ requests under way done ──┘
-//!    └──▶ model before is gone: wanted model answers by what there is, growing photo by photo
+//!    ├--▶ model before answers --▶ photo by photo --▶ requests under way done --┘
+//!    └--▶ model before is gone: wanted model answers by what there is, growing photo by photo
 //! ```
 
 use parking_lot::Mutex;

@@ -113,7 +113,7 @@ pub fn panic_hook() {
 /// One kind of trouble, told at most once per period.
 ///
 /// ```text
-/// note ─▶ told ─▶ more within the period: counted ─▶ the first after it: told, with how many there were and since when
+/// note -> told -> more within the period: counted -> the first after it: told, with how many there were and since when
 /// ```
 #[derive(Debug)]
 pub struct Repeated {
@@ -136,8 +136,8 @@ impl Repeated {
         Self { period, state: Mutex::default() }
     }
 
-    /// One more; gives the line to log now, if any: the error as it is, or "N in the last 5 minutes, last was: …" where
-    /// there were others since the last line.
+    /// One more; gives the line to log now, if any: the error as it is, or "N in the last 5 minutes, last was: …"
+    /// where there were others since the last line.
     pub fn note(&self, now: Instant, error: impl fmt::Display) -> Option<String> {
         let mut state = self.state.lock();
         let since = state.told.map(|told| now.saturating_duration_since(told));

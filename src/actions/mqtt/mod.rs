@@ -5,10 +5,10 @@
 //! topic confirms the message all the same.
 //!
 //! ```text
-//! action ─▶ Publish ─┐
-//!                    ├─▶ Broker ─▶ outgoing (retained, queue; what is not confirmed) ─▶ connection ─▶ the broker
-//! agent ──▶ Home ────┘             dial (address, account, certificates, what a failure means)
-//! purge ──▶ sweep (a connection of its own: looks at what the broker keeps, and clears it)
+//! action -> Publish -+
+//!                    +-> Broker -> outgoing (retained, queue; what is not confirmed) -> connection -> the broker
+//! agent --> Home ----+             dial (address, account, certificates, what a failure means)
+//! purge --> sweep (a connection of its own: looks at what the broker keeps, and clears it)
 //! ```
 
 mod connection;

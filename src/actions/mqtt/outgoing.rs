@@ -5,10 +5,10 @@
 //! the broker hangs up on, three times while nothing else is on its way, is set aside.
 //!
 //! ```text
-//! set ──▶ retained (one per topic) ─┐
-//! push ─▶ queue (bounded) ──────────┴─next─▶ sent ──numbered: has a packet id──▶ sent ──confirmed──▶ gone, told
-//!              ▲                               └──────────────── lost ─────────────┘
-//!              └── but for what must not arrive twice ◀──┘      (after a loss every retained topic is due again)
+//! set --> retained (one per topic) -+
+//! push -> queue (bounded) ----------+-next-> sent --numbered: has a packet id--> sent --confirmed--> gone, told
+//!              ^                               +---------------- lost -------------+
+//!              +-- but for what must not arrive twice <--+      (after a loss every retained topic is due again)
 //! ```
 //!
 //! What was on its way when the broker hung up, and is larger than anything it took before, is suspect: it goes out

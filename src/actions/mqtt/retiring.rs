@@ -6,8 +6,8 @@
 //! `offline` is somebody else's by now.
 //!
 //! ```text
-//! retire ─▶ asked (subscribed to the witness) ─ours─▶ clearing (all but the witness) ─▶ the witness ─▶ gone
-//!                                             └─another box's─▶ gone, untouched
+//! retire -▶ asked (subscribed to the witness) -ours-▶ clearing (all but the witness) -▶ the witness -▶ gone
+//!                                             └-another box's-▶ gone, untouched
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,10 +5,10 @@
 //!
 //! ```text
 //!         three failures in a row, or a wait the engine asked for
-//!  closed ────────────────────────▶ open ◀───────── it fails ─────────┐
-//!    ▲                               └─ the pause is over, or ──▶ half-open: one request,
+//!  closed ------------------------▶ open ◀--------- it fails ---------┐
+//!    ▲                               └- the pause is over, or --▶ half-open: one request,
 //!    │                                  a visitor stands there        nobody else
-//!    └────────────────────────────── it is answered ──────────────────┘
+//!    └------------------------------ it is answered ------------------┘
 //! ```
 
 use std::time::{Duration, Instant};

@@ -5,9 +5,9 @@
 //! means for the client, and what follows from an answer for the rules.
 //!
 //! ```text
-//! outbox ─▶ take: breaker and pace admit? ─▶ engine ─answer──▶ settle: rules, ledger ─▶ act: once ─▶ actions
-//!   ▲                                           └─failure─▶ postpone ─┐
-//!   └─────────────────────────────────────────────────────────────────┘
+//! outbox -▶ take: breaker and pace admit? -▶ engine -answer--▶ settle: rules, ledger -▶ act: once -▶ actions
+//!   ▲                                           └-failure-▶ postpone -┐
+//!   └-----------------------------------------------------------------┘
 //! ```
 
 mod breaker;

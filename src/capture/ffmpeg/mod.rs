@@ -4,9 +4,9 @@
 //! be seen, and how many could not be had. It does not know whether anybody waits for them, nor what follows a fault.
 //!
 //! ```text
-//! container ──packets──▶ decoder ──frames──▶ convert (colours, upright) ──▶ Read::Picture
-//!     │ cut short, marked     │ refused ──▶ Read::Lost
-//!     └───────────────────────┴ concealed ──▶ the picture is marked as damaged
+//! container --packets--▶ decoder --frames--▶ convert (colours, upright) --▶ Read::Picture
+//!     │ cut short, marked     │ refused --▶ Read::Lost
+//!     └-----------------------┴ concealed --▶ the picture is marked as damaged
 //! ```
 
 #[cfg(test)]

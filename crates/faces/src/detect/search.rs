@@ -6,9 +6,9 @@
 //! a quarter all this goes away, for a sixteenth of the cost. So:
 //!
 //! ```text
-//! picture ─ shrunk to the limit ──▶ fine look ─────▶ small faces: as the fine look found them
-//!        └─ a quarter of that ────▶ coarse look ──┬▶ larger ones: the coarse look must see them, too
-//!        └─ a quarter, while there ▶ ... ─────────┴▶ very large, or seen by it alone: as the coarse look found them
+//! picture - shrunk to the limit --> fine look -----> small faces: as the fine look found them
+//!        +- a quarter of that ----> coarse look --+> larger ones: the coarse look must see them, too
+//!        +- a quarter, while there > ... ---------+> very large, or seen by it alone: as the coarse look found them
 //!           is room for large faces
 //! ```
 //!

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!             │ no ca_file                     │ ca_file
-//! ────────────┼────────────────────────────────┼──────────────────────────────────────────────
+//! ------------┼--------------------------------┼----------------------------------------------
 //! no pin      │ the system's authorities       │ those of the file alone
 //! pin_sha256  │ the key alone, whatever else   │ the key, and an authority of the file vouches
 //!             │ the certificate says           │ for name and dates

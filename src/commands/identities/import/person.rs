@@ -4,9 +4,9 @@
 //! whose they are. A photo is sent again after a failure only when the engine says that it does not have it.
 //!
 //! ```text
-//! known photos? ──some──▶ whose? ──theirs──▶ enrol the others ──▶ record
-//!      │                    └──somebody else's──▶ conflict: nothing is done
-//!      └──none──▶ the first that is accepted makes a new person ──▶ enrol the others ──▶ record
+//! known photos? --some--▶ whose? --theirs--▶ enrol the others --▶ record
+//!      │                    └--somebody else's--▶ conflict: nothing is done
+//!      └--none--▶ the first that is accepted makes a new person --▶ enrol the others --▶ record
 //! ```
 
 use std::collections::BTreeMap;

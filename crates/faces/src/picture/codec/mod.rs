@@ -5,7 +5,7 @@
 //! picture whose end is missing from one that is damaged.
 //!
 //! ```text
-//! bytes ── format: which kind ──▶ jpeg | png | webp | bmp ──▶ Header ── within the limit? ──▶ pixels ──▶ upright
+//! bytes -- format: which kind --> jpeg | png | webp | bmp --> Header -- within the limit? --> pixels --> upright
 //! ```
 
 mod bmp;
