@@ -25,7 +25,8 @@ pub(super) struct Stream {
 }
 
 /// What FFmpeg may use for a camera of the network, whatever a playlist or a redirect names: no file of this machine.
-const NETWORK: &str = "tcp,udp,tls,rtp,srtp,http,httpproxy,https,crypto,rtmp,rtmps,rtmpt,rtmpts,srt,mmsh,mmst";
+const NETWORK: &str = "tcp,udp,tls,rtp,srtp,http,httpproxy,https,crypto,rtmp,rtmpe,rtmps,rtmpt,rtmpte,rtmpts,\
+                       ffrtmphttp,ffrtmpcrypt,srt,mmsh,mmst";
 
 impl Stream {
     /// Connects, and waits until the decoder has seen enough of the stream to know its format.
@@ -37,9 +38,11 @@ impl Stream {
             RtspTransport::Tcp => ("rtsp_flags", "prefer_tcp"),
             RtspTransport::Udp => ("rtsp_transport", "udp"),
         };
-        let finite = Path::new(url.strip_prefix("file://").unwrap_or(url)).is_file();
+        let path = url.strip_prefix("file://").unwrap_or(url);
+        // A pipe of this machine has no end that anybody can know of.
+        let (local, finite) = (!path.contains("://"), Path::new(path).is_file());
         let options = Options {
-            protocols: if finite { "file" } else { NETWORK },
+            protocols: if local { "file" } else { NETWORK },
             settings: &[transport],
             limits: Some(Limits { open: open_limit(stall), read: stall }),
         };
@@ -147,6 +150,18 @@ mod tests {
             assert!(text.contains(hint) && text.contains(&format!("127.0.0.1:{port}")), "{text}");
             assert!(!text.contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_pipe_of_this_machine_is_a_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let (clip, pipe) = (folder.path().join("clip.ts"), folder.path().join("pipe"));
+        Clip::steady(Id::MPEG4, (64, 48), 50, 40).write(&clip, |_| vec![90; 64 * 48 * 3]);
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let into = pipe.clone();
+        thread::spawn(move || std::fs::write(into, std::fs::read(clip).unwrap()));
+        let mut stream = open(pipe.display().to_string()).unwrap();
+        assert!(matches!(stream.next_shot(), Ok(Next::Shot(_))));
     }
 
     #[test]
