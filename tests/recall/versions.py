@@ -1,0 +1,64 @@
+"""The program of this checkout and that of the commit before, ready to be played.
+
+In: a git checkout whose program has been built. Out: for either the commit, where its program lies, and the file its
+results are kept in. It builds the commit before only when nothing is kept of it, in a work tree of its own that shares
+the checkout's target folder.
+"""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Version:
+    """One program."""
+
+    # Its commit, or what stands for it.
+    name: str
+    program: Path
+    # Of the set's name; none are kept of a work tree that has been changed.
+    results: Path | None
+
+
+def git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", root, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def here(root: Path, kept: Path, program: Path, measured: str) -> tuple[Version, str]:
+    """The program of the checkout as it is, and the commit it is to be compared with."""
+    head = git(root, "rev-parse", "HEAD")
+    changed = bool(git(root, "status", "--porcelain", "--", "src", "crates", "Cargo.toml", "Cargo.lock", "models"))
+    # Building another commit puts its program in the place of this one.
+    copy = kept / "programs" / (f"{head}-changed" if changed else head)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(program, copy)
+    results = None if changed else kept / "results" / f"{head}-{measured}.json"
+    return Version(copy.name, copy, results), head if changed else f"{head}^"
+
+
+def before(root: Path, kept: Path, revision: str, measured: str, tell) -> Version:
+    """Another commit's program; it is built unless its results or the program itself are there."""
+    commit = git(root, "rev-parse", f"{revision}^{{commit}}")
+    version = Version(commit, kept / "programs" / commit, kept / "results" / f"{commit}-{measured}.json")
+    if version.program.exists() or version.results.exists():
+        return version
+    tell(f"building {commit[:12]} to compare with")
+    tree = kept / "before"
+    if (tree / ".git").exists():
+        git(tree, "checkout", "--quiet", "--detach", commit)
+    else:
+        git(root, "worktree", "prune")
+        git(root, "worktree", "add", "--quiet", "--detach", str(tree), commit)
+    target = root / "target"
+    environment = os.environ | {"CARGO_TARGET_DIR": str(target)}
+    build = [os.environ.get("CARGO", "cargo"), "build", "--locked", "--quiet"]
+    try:
+        subprocess.run(build, cwd=tree, env=environment, check=True)
+        shutil.copy2(target / "debug/doorward", version.program)
+    finally:
+        # The checkout's own program again; it is only put in its place.
+        subprocess.run(build, cwd=root, env=environment, check=True)
+    return version
