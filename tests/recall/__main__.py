@@ -28,6 +28,9 @@ KEPT = ROOT / "target/recall"
 SUBJECTS = ("each", "largest")
 # With more of the frames lost than this the figures say little of the program, and much of the machine.
 MOST_DROPPED = 0.02
+# Of the processors searching may take at most, and recordings watched at a time: the rest of the program, and the
+# engine's answers, take about as much again.
+BUSY, MOST_TOGETHER = 0.6, 5
 
 
 def main() -> int:
@@ -72,21 +75,32 @@ def play(version: versions.Version, truth: dict, folder: Path, subjects: list[st
     """Plays all recordings for each subject; what was recorded is kept by the commit."""
     played = {}
     for subject in subjects or SUBJECTS:
-        say(f"{version.name[:12]} watches with subject = {subject}, for about {seconds(truth) / 60:.0f} minutes")
-        with program.engine(version.program) as engine, tempfile.TemporaryDirectory(prefix="recall-") as scratch:
+        say(f"{version.name[:12]} watches with subject = {subject}")
+        with program.engine(version.program) as engine:
             photos = {name: [folder / file for file in files] for name, files in truth["enrolled"].items()}
-            names = engine.enrol(photos)
-            lanes = [folder / lane["file"] for lane in truth["lanes"]]
-            played[subject] = program.watch(version.program, engine, lanes, subject, Path(scratch), quiet())
-            played[subject]["names"] = names
+            played[subject] = {"names": engine.enrol(photos), "visits": [], "detectors": []}
+            for lanes in together(version.program, truth, folder):
+                with tempfile.TemporaryDirectory(prefix="recall-") as scratch:
+                    recorded = program.watch(version.program, engine, lanes, subject, Path(scratch), quiet())
+                for what, found in recorded.items():
+                    played[subject][what] += found
     if version.results and not subjects:
         version.results.parent.mkdir(parents=True, exist_ok=True)
         version.results.write_text(json.dumps(played))
     return played
 
 
-def seconds(truth: dict) -> float:
-    return max(lane["frames"] / lane["fps"] for lane in truth["lanes"])
+def together(doorward: Path, truth: dict, folder: Path) -> list[list[Path]]:
+    """The recordings, the longest first, in groups of as many as this machine can watch at the same time."""
+    lanes = sorted(truth["lanes"], key=seconds, reverse=True)
+    picture = folder / next(iter(truth["enrolled"].values()))[0]
+    able = (os.cpu_count() or 1) * BUSY * 1000 / (program.searched_ms(doorward, picture) * scenes.FPS)
+    many = min(max(int(able), 1), MOST_TOGETHER)
+    return [[folder / lane["file"] for lane in lanes[at : at + many]] for at in range(0, len(lanes), many)]
+
+
+def seconds(lane: dict) -> float:
+    return lane["frames"] / lane["fps"]
 
 
 def quiet():
@@ -107,8 +121,8 @@ def report(truth: dict, recognisable: dict, played: dict, arguments: argparse.Na
     missed = []
     for subject in arguments.subject or SUBJECTS:
         runs = {when: judge.judge(truth, recognisable, all_of[subject]) for when, all_of in played.items()}
-        figures = {when: judge.figures(run) for when, run in runs.items()}
-        now, before = figures["now"], figures.get("before")
+        other = runs.get("before")
+        now, before = judge.figures(runs["now"], other), other and judge.figures(other, runs["now"])
         print(judge.table(subject, now, before), end="\n\n")
         if arguments.verbose:
             print("\n".join(judge.failures(runs["now"])), end="\n\n")

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import random
+import shutil
 import subprocess
 import zlib
 from concurrent.futures import ProcessPoolExecutor
@@ -105,6 +106,8 @@ def render(cast: Cast, scenes: list[Scene], program: Path, folder: Path) -> Path
     folder = folder / f"{cast.name}-{key}"
     truth = folder / "truth.json"
     if not truth.exists():
+        for other in folder.parent.glob(f"{cast.name}-*"):
+            shutil.rmtree(other)
         folder.mkdir(parents=True, exist_ok=True)
         faces.look(photographs)
         enrolments = enrolment(cast, faces, folder)

@@ -44,6 +44,13 @@ class Door:
             "outcome": outcome, "person": person, "match_confidence": 0.7 if person else None,
         })
 
+    def unsent(self, record, from_ms, to_ms):
+        first, last = (f"2026-01-31T12:00:{ms / 1000:06.3f}Z" for ms in (from_ms, to_ms))
+        self.records[record] = {
+            "visit": record, "detector": "lane0", "shots": [], "detail": None, "first_seen": first, "last_seen": last,
+            "outcome": "not_subject", "reason": "somebody larger",
+        }
+
     def judged(self, recognisable):
         detectors = [{"dropped": 3, "received": 100}]
         played = {"visits": list(self.records.values()), "detectors": detectors, "names": {"1": "ann", "2": "bob"}}
@@ -86,6 +93,20 @@ class Judge(unittest.TestCase):
         self.assertEqual((every["wrong_names"], every["strangers_named"], every["known_calls"]), (1, 1, 2))
         self.assertEqual(len(judge.failures(run)), 2)
 
+    def test_a_visit_that_nothing_was_sent_of_is_known_by_its_time(self):
+        door = Door(
+            visit("s", "ann", still(100, 60, range(50))), visit("s", "bob", still(400, 60, range(50))),
+            visit("t", "ann", still(100, 60, range(80, 99))),
+        )
+        door.shot("a", 1000, [100, 100, 50, 60], "known", "1")
+        door.unsent("b", 500, 4000)
+        door.unsent("c", 8500, 9000)
+        door.unsent("d", 9200, 9500)
+        ann, bob, again = door.judged({}).outcomes
+        self.assertEqual((ann.visits, ann.right), ({"a"}, True))
+        self.assertEqual((bob.visits, bob.told, bob.calls), ({"b"}, ["not sent: somebody larger"], 0))
+        self.assertEqual((again.visits, len(again.told)), ({"c", "d"}, 2))
+
     def test_who_cannot_be_recognised_does_not_count_until_recognised(self):
         for right in (False, True):
             door = Door(visit("s", "ann", still(100, 60, range(50))))
@@ -96,7 +117,7 @@ class Judge(unittest.TestCase):
     def test_each_bound_is_told_by_itself(self):
         good = {
             "recognised": 98, "recognisable": 100, "strangers_named": 0, "known_calls": 2.2, "stranger_calls": 4.5,
-            "first_right_ms": 500.0,
+            "first_right_both_ms": 500.0,
         }
         self.assertEqual(judge.missed(good, good), [])
         for change, says in [
@@ -104,17 +125,18 @@ class Judge(unittest.TestCase):
             ({"strangers_named": 1}, "1 strangers named"),
             ({"known_calls": 2.3}, "2.30 calls per visit of a known"),
             ({"stranger_calls": 4.6}, "4.60 calls per visit of a stranger"),
-            ({"first_right_ms": 700.0}, "after 700 ms at the median, 500 ms before"),
+            ({"first_right_both_ms": 700.0}, "after 700 ms at the median, 500 ms before"),
         ]:
             lines = judge.missed(good | change, good)
             self.assertEqual(len(lines), 1, lines)
             self.assertIn(says, lines[0])
-        self.assertEqual(judge.missed(good | {"first_right_ms": 700.0}, None), [])
+        self.assertEqual(judge.missed(good | {"first_right_both_ms": 700.0}, None), [])
 
     def test_the_table_has_a_column_for_each_program(self):
         door = Door(visit("s", "ann", still(100, 60, range(50))))
         door.shot("a", 1000, [100, 100, 50, 60], "known", "1")
-        now = judge.figures(door.judged({}))
+        now = judge.figures(door.judged({}), door.judged({}))
+        self.assertEqual(now["all"]["first_right_both_ms"], now["all"]["first_right_ms"])
         self.assertIn("| recognised of recognisable | 1 of 1 |\n", judge.table("each", now, None))
         self.assertIn("| frames dropped | 3 of 100 | 3 of 100 |\n", judge.table("each", now, now))
         self.assertIn("| recognised: easy | 1 of 1 | - |", judge.table("each", now, {"all": now["all"]}))

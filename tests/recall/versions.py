@@ -33,17 +33,19 @@ def here(root: Path, kept: Path, program: Path, measured: str) -> tuple[Version,
     changed = bool(git(root, "status", "--porcelain", "--", "src", "crates", "Cargo.toml", "Cargo.lock", "models"))
     # Building another commit puts its program in the place of this one.
     copy = kept / "programs" / (f"{head}-changed" if changed else head)
-    copy.parent.mkdir(parents=True, exist_ok=True)
+    # What was measured before is known by its results.
+    shutil.rmtree(copy.parent, ignore_errors=True)
+    copy.parent.mkdir(parents=True)
     shutil.copy2(program, copy)
     results = None if changed else kept / "results" / f"{head}-{measured}.json"
     return Version(copy.name, copy, results), head if changed else f"{head}^"
 
 
 def before(root: Path, kept: Path, revision: str, measured: str, tell) -> Version:
-    """Another commit's program; it is built unless its results or the program itself are there."""
+    """Another commit's program; it is built unless its results are there."""
     commit = git(root, "rev-parse", f"{revision}^{{commit}}")
     version = Version(commit, kept / "programs" / commit, kept / "results" / f"{commit}-{measured}.json")
-    if version.program.exists() or version.results.exists():
+    if version.results.exists():
         return version
     tell(f"building {commit[:12]} to compare with")
     tree = kept / "before"
