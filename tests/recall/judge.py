@@ -1,8 +1,8 @@
 """What became of every visit, in figures: of one program by itself, and beside those of another.
 
 In: the truth of a set (who is where in which frame), who could be recognised, and what a program recorded of playing
-it. Out: an outcome per visit, figures per kind of visit and in all, and which of the bounds are missed. Pure: it opens no
-file and starts nothing.
+it. Out: an outcome per visit, figures per kind of visit and in all, and which of the bounds are missed. Pure: it opens
+no file and starts nothing.
 """
 
 import math

@@ -3,8 +3,8 @@
 In: the shared test data, or nothing, and the models folder, which holds the pictures that packages bring. Out: a
 cast. It knows which photographs show whom; it knows nothing of scenes, and has never seen a face by itself.
 
-A photograph a person is enrolled from is never one that person is shown by. Where packages alone bring pictures there is
-one of each person: they are enrolled from it, and shown by its mirror image in other light, which is easier.
+A photograph a person is enrolled from is never one that person is shown by. Where packages alone bring pictures
+there is one of each person: they are enrolled from it, and shown by its mirror image in other light, which is easier.
 """
 
 from dataclasses import dataclass

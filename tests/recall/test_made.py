@@ -60,6 +60,12 @@ class Rendering(unittest.TestCase):
         self.assertEqual(self.faces.box(Photo(self.photo.file, (0, 0))), [10, 10, 20, 30])
         self.assertEqual(self.faces.box(self.photo), [110, 100, 80, 100])
 
+    def test_another_comment_makes_no_other_set(self):
+        one = '"""What it is."""\ndef two():\n    """Two."""\n    return 2  # or so\n'
+        other = one.replace("What it is", "Something").replace("or so", "certainly").replace("Two.", "A pair.")
+        self.assertEqual(render.meaning(one), render.meaning(other))
+        self.assertNotEqual(render.meaning(one), render.meaning(one.replace("return 2", "return 3")))
+
     def test_each_lane_has_pictures_of_one_size_and_no_scene_is_lost(self):
         made = scenes.scenes([f"known{n}" for n in range(6)], [f"stranger{n}" for n in range(11)], True)
         lanes = render.lanes(made)
