@@ -1,8 +1,8 @@
 """The program of this checkout and that of the commit before, ready to be played.
 
 In: a git checkout whose program has been built. Out: for either the commit, where its program lies, and the file its
-results are kept in. It builds the commit before only when nothing is kept of it, in a work tree of its own that shares
-the checkout's target folder.
+results are kept in. It builds the commit before only when nothing is kept of it, in a work tree and a target folder of
+their own: Cargo takes what it has built of one work tree for what belongs to another.
 """
 
 import os
@@ -31,7 +31,7 @@ def here(root: Path, kept: Path, program: Path, measured: str) -> tuple[Version,
     """The program of the checkout as it is, and the commit it is to be compared with."""
     head = git(root, "rev-parse", "HEAD")
     changed = bool(git(root, "status", "--porcelain", "--", "src", "crates", "Cargo.toml", "Cargo.lock", "models"))
-    # Building another commit puts its program in the place of this one.
+    # It may be built again while the recordings are played.
     copy = kept / "programs" / (f"{head}-changed" if changed else head)
     # What was measured before is known by its results.
     shutil.rmtree(copy.parent, ignore_errors=True)
@@ -54,13 +54,8 @@ def before(root: Path, kept: Path, revision: str, measured: str, tell) -> Versio
     else:
         git(root, "worktree", "prune")
         git(root, "worktree", "add", "--quiet", "--detach", str(tree), commit)
-    target = root / "target"
-    environment = os.environ | {"CARGO_TARGET_DIR": str(target)}
+    target = kept / "build"
     build = [os.environ.get("CARGO", "cargo"), "build", "--locked", "--quiet"]
-    try:
-        subprocess.run(build, cwd=tree, env=environment, check=True)
-        shutil.copy2(target / "debug/doorward", version.program)
-    finally:
-        # The checkout's own program again; it is only put in its place.
-        subprocess.run(build, cwd=root, env=environment, check=True)
+    subprocess.run(build, cwd=tree, env=os.environ | {"CARGO_TARGET_DIR": str(target)}, check=True)
+    shutil.copy2(target / "debug/doorward", version.program)
     return version
