@@ -172,7 +172,6 @@ impl VisitOutcome {
             Self::Refused(reason) | Self::Dropped(reason) => Some(reason),
             Self::Unsent(Unsent::TooSmall) => Some("the face never reached quality.min_face_px"),
             Self::Unsent(Unsent::TooPoor) => Some("no shot reached quality.min_total"),
-            Self::Unsent(Unsent::NotSubject) => Some("somebody larger was in front of the camera all the time"),
             Self::Pending => Some("not answered yet; it is in the outbox"),
             Self::Known | Self::Unknown | Self::NoFace | Self::Accepted | Self::DryRun => None,
         }
