@@ -1,8 +1,8 @@
 //! Erasing events from the journals, for `doorward purge`.
 //!
 //! In: a journal's settings, and which events are to go. Out: their lines overwritten in place, in the file and those
-//! rotated away from it, so that a doorward that goes on appending is not disturbed. What an event was, or a part of it,
-//! is gone; that there was one stays.
+//! rotated away from it, so that a doorward that goes on appending is not disturbed. What an event was, or a part of
+//! it, is gone; that there was one stays.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader};

@@ -2,9 +2,8 @@
 //! is who it is.
 //!
 //! In: pictures of bands 40 pixels wide. Out: one face per bright band, the brightest first; two bands of about the
-//! same colour are the same person. A picture less than 40 pixels high is a poor one. A model
-//! whose name says so is blind to green, one called `wide` draws boxes that leave the picture, and one called `distance`
-//! measures distances.
+//! same colour are the same person. A picture less than 40 pixels high is a poor one. A model whose name says so is
+//! blind to green, one called `wide` draws boxes that leave the picture, and one called `distance` measures distances.
 
 use faces::detect::{Face, Point, Rect};
 use faces::embed::{Embedding, Metric};
