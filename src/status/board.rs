@@ -219,6 +219,7 @@ mod tests {
             quality: None,
             confidence: None,
             match_confidence: None,
+            nearest: None,
         }
     }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::capture::CaptureTime;
 use crate::config::{DetectorName, OutcomeKind};
-use crate::recognition::{Answer, Known};
+use crate::recognition::{Answer, Known, Nearest};
 use crate::rules::{ActionRequest, RefusedAction};
 use crate::track::{BestShot, Unsent, VisitId};
 pub use book::VisitBook;
@@ -33,6 +33,8 @@ pub struct Visit {
     pub outcome: VisitOutcome,
     /// Who it was, by the best answer.
     pub known: Option<Known>,
+    /// Who came nearest, of all answers that it is somebody unknown; `None` once somebody is known.
+    pub nearest: Option<Nearest>,
     pub actions: Vec<VisitAction>,
     /// The best quality seen, sent or not.
     pub best: Option<Quality>,

@@ -305,7 +305,11 @@ impl Teller {
                 let text = format!("{} [{}]{sure}", name.unwrap_or(&known.person.id), tags.join(", "));
                 ("known", "32", text)
             }
-            Answer::Unknown { .. } => ("unknown", "33", "the engine knows nobody with this face".to_owned()),
+            Answer::Unknown { nearest, .. } => {
+                let nearest = nearest.as_ref().map(|nearest| format!(", nearest {}", nearest.told()));
+                let text = format!("the engine knows nobody with this face{}", nearest.unwrap_or_default());
+                ("unknown", "33", text)
+            }
             other => ("answer", "33", format!("{other:?}")),
         };
         let json = json!({
