@@ -7,9 +7,9 @@
 //!
 //! ```text
 //!         a face good enough          excellent, no better, or time is up
-//! Waiting ──────────────────▶ Choosing ───────────────────────▶ Sent
+//! Waiting ------------------▶ Choosing -----------------------▶ Sent
 //!                          keeps the best           first shot   │ ▲ a better one, or another
-//!                                                                ├─┘ after an answer that knew nobody
+//!                                                                ├-┘ after an answer that knew nobody
 //!                                                                ▼
 //!                             Done: known, or track.most_shots are sent
 //! ```
