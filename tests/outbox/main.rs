@@ -7,6 +7,7 @@ mod damage;
 mod disk;
 mod full;
 mod keep;
+mod liveness;
 mod model;
 mod order;
 mod power;
