@@ -78,8 +78,8 @@ bench: models $(VENV)/.ready ## Run every benchmark
 load: models test-packages ## 64 clients at the engine for a minute: how fast, and that nothing is lost
 	DOORWARD_LOAD_SECS=60 $(CARGO) test --release --locked --test engine load:: -- --nocapture
 
-liveness: models-tested $(VENV)/.ready ## How often pictures of people pass for people, and people for pictures (needs the shared test data; ten minutes)
-	$(VENV)/bin/python tests/liveness/measure.py $(TESTED) $(SHARED) --pictures $(DOORWARD_MODELS_DIR)
+liveness: models-tested $(VENV)/.ready ## How often pictures of people pass for people, and people for pictures (needs the shared test data; minutes)
+	$(VENV)/bin/python tests/liveness/measure.py $(TESTED) $(SHARED) --pictures $(DOORWARD_MODELS_DIR) --every 3
 
 soak: models ## Kill the agent 10,000 times among faults, stop it 200 times under load, and see that nothing is lost or done twice (about an hour)
 	DOORWARD_TEST_KILLS=$${DOORWARD_TEST_KILLS:-10000} $(CARGO) test --locked --test delivery -- --nocapture faults

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Iterator
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ LEAST_PX = 48
 EVERY = 5
 # A photograph with a shorter side shows little but the face: nothing can be made of it that looks like a visit.
 WIDE_PX = 300
+# The clips whose faces are large enough.
+CLIPS = ("face-demographics-walking-and-pause*", "head-pose-face-detection-*")
 BOUNDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 # Whether it is an attack or a person, which kind, and the shots.
@@ -56,10 +59,11 @@ def photographs(program: str, files: list[Path]) -> list[attacks.Photo]:
 def clip_visits(program: str, clip: Path, scratch: Path) -> list[list[np.ndarray]]:
     """Shots of whoever is alone in a clip, in threes. Those of one clip are much alike: they count for less than as
     many visits would."""
-    reader, frames = cv2.VideoCapture(str(clip)), []
-    while (read := reader.read())[0]:
-        frames.append(read[1])
-    frames = frames[::EVERY]
+    reader, frames, number = cv2.VideoCapture(str(clip)), [], 0
+    while reader.grab():
+        if number % EVERY == 0:
+            frames.append(reader.retrieve()[1])
+        number += 1
     files = [scratch / f"{clip.stem}_{number}.png" for number in range(len(frames))]
     for file, frame in zip(files, frames):
         cv2.imwrite(str(file), frame)
@@ -75,45 +79,49 @@ def clip_visits(program: str, clip: Path, scratch: Path) -> list[list[np.ndarray
     return [alone[number::visits][: attacks.SHOTS] for number in range(visits)]
 
 
-def visits_of(args: argparse.Namespace, scratch: Path) -> list[Visit]:
-    """Every presentation there is."""
+def visits_of(args: argparse.Namespace, scratch: Path) -> Iterator[Visit]:
+    """Every presentation there is, one after the other: together they are gigabytes."""
     shared = args.shared
     small = photographs(args.program, sorted(shared.glob("photos/johns/*/*.jpg")))
     large = sorted(args.pictures.glob("sample?.jpg")) + [args.pictures / "astronaut.png"]
     large += [file for file in sorted(shared.glob("detection/*.jpg")) if file.stem != "dogs"]
     large = [photo for photo in photographs(args.program, large) if min(photo.picture.shape[:2]) >= WIDE_PX]
-    visits: list[Visit] = []
-    for kind, _, frames in attacks.visits(attacks.ATTACKS, small + large):
-        visits.append(("attack", kind, frames))
+    shown = (small + large)[:: args.every]
+    for kind, _, frames in attacks.visits(attacks.ATTACKS, shown):
+        yield "attack", kind, frames
     for kind, _, frames in attacks.visits(attacks.PEOPLE, large):
-        visits.append(("person", kind, frames))
-    visits += [("person", "photograph, the face alone", [photo.picture]) for photo in small]
-    visits += [("person", "photograph, what is around", [attacks.cut(photo, 1.6)]) for photo in large]
+        yield "person", kind, frames
+    for photo in small:
+        yield "person", "photograph, the face alone", [photo.picture]
+    for photo in large:
+        yield "person", "photograph, what is around", [attacks.cut(photo, 1.6)]
     for file in sorted(shared.glob("liveness/*.jpg")):
         kind = ("attack", "real screen or print") if "_F" in file.name else ("person", "camera")
-        visits.append((*kind, [cv2.imread(str(file))]))
-    for clip in sorted((shared / "video").iterdir()):
+        yield *kind, [cv2.imread(str(file))]
+    for clip in sorted(clip for name in CLIPS for clip in (shared / "video").glob(name)):
         name = clip.name.split(".")[0].removeprefix("face-demographics-").removeprefix("head-pose-face-detection-")
-        visits += [("person", f"clip {name}", frames) for frames in clip_visits(args.program, clip, scratch)]
-    return visits
+        for frames in clip_visits(args.program, clip, scratch):
+            yield "person", f"clip {name}", frames
 
 
-def looked_at(program: str, visits: list[Visit], scratch: Path) -> list[dict]:
-    """What the program says of each visit, whose shots are a folder's pictures."""
-    folders = []
-    for number, (*_, frames) in enumerate(visits):
+def looked_at(program: str, visits: Iterator[Visit], scratch: Path) -> list[tuple[str, str, dict]]:
+    """What the program says of each visit, whose shots are a folder's pictures, with what it is."""
+    folders, kinds = [], []
+    for number, (label, kind, frames) in enumerate(visits):
+        kinds.append((label, kind))
         folders.append(scratch / f"visit{number}")
         folders[-1].mkdir()
         for shot, frame in enumerate(frames):
-            cv2.imwrite(str(folders[-1] / f"{shot}.png"), frame)
-    return run(program, ["liveness", "look"], folders)
+            cv2.imwrite(str(folders[-1] / f"{shot}.jpg"), frame, [cv2.IMWRITE_JPEG_QUALITY, 98])
+    lines = run(program, ["liveness", "look"], folders)
+    return [(*kind, line) for kind, line in zip(kinds, lines)]
 
 
-def report(visits: list[Visit], looked: list[dict]) -> None:
+def report(looked: list[tuple[str, str, dict]]) -> None:
     judges: dict[str, dict[str, list]] = defaultdict(lambda: {"attack": [], "person": []})
     kinds: dict[tuple[str, str], list] = defaultdict(list)
     faceless = 0
-    for (label, kind, _), line in zip(visits, looked):
+    for label, kind, line in looked:
         shots = [shot for shot in line.get("shots", []) if "error" not in shot]
         faceless += not shots
         for shot in shots:
@@ -141,10 +149,10 @@ def main() -> None:
     parser.add_argument("program")
     parser.add_argument("shared", type=Path)
     parser.add_argument("--pictures", type=Path, default=Path("models"), help="where the packages' pictures are")
+    parser.add_argument("--every", type=int, default=2, help="of so many photographs one is held up")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="liveness-") as folder:
-        visits = visits_of(args, Path(folder))
-        report(visits, looked_at(args.program, visits, Path(folder)))
+        report(looked_at(args.program, visits_of(args, Path(folder)), Path(folder)))
 
 
 if __name__ == "__main__":
