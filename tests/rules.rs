@@ -140,10 +140,9 @@ fn a_guard_goes_by_the_match_score_alone() {
 fn a_picture_held_to_the_camera_is_told_and_opens_nothing() {
     let alarm = "[[rule]]\nname = \"picture\"\nactions = [\"log\"]\nwhen = { live = { at_most = 0.3 } }\n";
     let main = MAIN.replace("actuator = true", "actuator = true\nguard = { min_live = 0.5 }") + alarm;
-    let staff = json!({"id": "p1", "tags": ["Staff"]});
     let event = |shot: u8, live: Option<f32>| {
         json!({"seen_at": "2026-06-10T10:00:00Z", "visit": format!("{}", shot / 10), "match_confidence": 0.9,
-            "shot": shot, "live": live, "person": staff})
+            "shot": shot, "live": live, "person": {"id": format!("p{}", shot / 10), "tags": ["Staff"]}})
     };
     let events = [(10, Some(0.1)), (11, Some(0.2)), (20, Some(0.9)), (21, Some(0.8)), (30, None), (31, None)];
     let events: Vec<_> = events.into_iter().map(|(shot, live)| event(shot, live)).collect();

@@ -26,7 +26,8 @@ pub async fn run(command: ModelsCommand) -> CommandResult {
     }
 }
 
-/// Without names it is enough that every role has a file, but for those that little needs; with names each of them must be there.
+/// Without names it is enough that every role has a file, but for those that are optional; with names each of them must
+/// be there.
 async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> CommandResult {
     let mut bar = ProgressBar::hidden();
     let pulled = pull(store, names, from, Patience::default(), &mut |step| show(&mut bar, step)).await;

@@ -44,8 +44,8 @@ pub enum FetchError {
     )]
     Packaged { name: String, package: String },
     #[error(
-        "no address and no package has it: it was made from {origin}; `doorward models pull {name} --from DIR` takes it \
-         from a folder that was brought along"
+        "no address and no package has it: it was made from {origin}; `doorward models pull {name} --from DIR` takes \
+         it from a folder that was brought along"
     )]
     Made { name: String, origin: Url },
 }

@@ -48,8 +48,8 @@ pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } } }
 /// ```
 ///
-/// `confidence` is the engine's for the face, `match_confidence` its for the person, `live` what the liveness models say of
-/// the visit together. Of somebody who has left `event`
+/// `confidence` is the engine's for the face, `match_confidence` its for the person, `live` what the liveness models
+/// say of the visit together. Of somebody who has left `event`
 /// is `"left"`, `seen_at` when they were last seen, `since` when they came.
 pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let VisitorEvent { recognition, since, .. } = happened;
@@ -146,8 +146,8 @@ mod tests {
         let id = |n| Uuid::from_u128(n).to_string();
         assert_eq!(
             inputs(
-                "known live=0.75 tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 bool:B=true \
-             date:D=2020-01-01T00:00:00Z empty:E"
+                "known live=0.75 tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 \
+             bool:B=true date:D=2020-01-01T00:00:00Z empty:E"
             ),
             json!({
                 "event": "recognition", "id": "KEY", "rule": "greet", "action": "hall", "detector": "Door",

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::cases::{Case, rules};
 use super::*;
 
-/// Known and unknown people tell somebody and open a door nothing guards, a gate that everything guards but liveness, and
-/// a vault that this guards, too.
+/// Known and unknown people tell somebody and open a door nothing guards, a gate that everything guards but liveness,
+/// and a vault that this guards, too.
 const RULES: &str = "
     [[rule]]\nname = 'known'\nactions = ['log', 'door', 'gate', 'vault']\ncooldown_secs = 60
     [[rule]]\nname = 'unknown'\nactions = ['log']\nwhen = { outcome = ['unknown', 'no_face'] }

@@ -28,7 +28,8 @@ impl Site {
         );
         std::fs::write(dir.path().join("doorward.toml"), main).unwrap();
         std::fs::create_dir(dir.path().join("detectors")).unwrap();
-        let door = "name = \"Front door\"\ntime_zone = \"Europe/Helsinki\"\n[camera]\ntype = \"v4l2\"\n";
+        let door =
+            "name = \"Front door\"\ntime_zone = \"Europe/Helsinki\"\n[camera]\ntype = \"replay\"\npath = \"/\"\n";
         std::fs::write(dir.path().join("detectors/door.toml"), door).unwrap();
         let config = OutboxConfig { keep_known_hours: 1, ..OutboxConfig::default() };
         let outbox = Some(Outbox::open(&dir.path().join("state"), &config).unwrap());

@@ -158,8 +158,8 @@ impl Door<'_> {
         let (bound, key) = (guard.min_live, format!("action.{action}.guard"));
         if bound > 0.0 && *self.liveness == LivenessModels::Off {
             let text = format!(
-                "it is \"off\", and the guard of `{action}` wants `min_live = {bound}`: it never moves; write \"auto\", or \
-                 leave `min_live` out"
+                "it is \"off\", and the guard of `{action}` wants `min_live = {bound}`: it never moves; write \
+                 \"auto\", or leave `min_live` out"
             );
             return Some(Finding { verdict: Verdict::BadConfiguration, key: "liveness.models".into(), text });
         }

@@ -2,10 +2,11 @@
 //! of one visitor.
 //!
 //! In: figures from 0 (a picture of a face) to 1 (a person). Out: one, on the same scale. Pure; it knows neither models
-//! nor visits. Both ways of joining were chosen on 302 attacks, photographs and clips, as `tests/liveness` makes them. Of
-//! pairs of a person's shot and an attack's, the person's had the higher figure in 75, 81 and 81 % by one model, in 85 %
-//! by the mean of the three, in 86 % by the mean of their log odds. Of visits of three shots it was 86 and 87 % with the
-//! mean of the shots; the lowest shot instead made it 88 %, but then one bad shot would decide, whatever came after it.
+//! nor visits. Both ways of joining were chosen on 302 attacks, photographs and clips, as `tests/liveness` makes them.
+//! Of pairs of a person's shot and an attack's, the person's had the higher figure in 75, 81 and 81 % by one model, in
+//! 85 % by the mean of the three, in 86 % by the mean of their log odds. Of visits of three shots it was 86 and 87 %
+//! with the mean of the shots; the lowest shot instead made it 88 %, but then one bad shot would decide, whatever came
+//! after it.
 
 /// Figures are held this far from 0 and 1: a model is never so sure that the others cannot outvote it.
 const LEAST: f64 = 0.001;

@@ -13,13 +13,14 @@ use crate::picture::{Border, Interpolation, Picture, PictureError};
 const INPUT_PX: u32 = 128;
 /// The square's side, in longer sides of the box.
 const SIDE: f32 = 1.5;
-/// The largest side of a square in pixels: a box beyond that is no face of a picture that is taken.
-const MAX_SIDE: f32 = 16_384.0;
+/// A square is no larger than so many longest sides of the picture: a box beyond that is no face in it.
+const MOST: u32 = 2;
 
 pub(super) const LAYOUT: Layout = Layout { cut, channels: [2, 1, 0], factor: 1.0 / 255.0, live };
 
 fn cut(picture: &Picture, face: &Rect) -> Result<Picture, PictureError> {
-    let side = (face.width.max(face.height) * SIDE).clamp(1.0, MAX_SIDE).trunc();
+    let most = (MOST * picture.width().max(picture.height())) as f32;
+    let side = (face.width.max(face.height) * SIDE).clamp(1.0, most).trunc();
     let centre = face.centre();
     let (left, top) = ((centre.x - side / 2.0).trunc(), (centre.y - side / 2.0).trunc());
     let (left, top) = if left.is_finite() && top.is_finite() { (left, top) } else { (0.0, 0.0) };
