@@ -83,6 +83,9 @@ recall: models-tested $(VENV)/.ready ## How many of those who could be recognise
 	$(VENV)/bin/python tests/recall --program $(TESTED) --models $(DOORWARD_MODELS_DIR) $(SHARED:%=--shared %) \
 		$(BASE:%=--base %) --verbose
 
+liveness: models-tested $(VENV)/.ready ## How often pictures of people pass for people, and people for pictures (needs the shared test data; minutes)
+	$(VENV)/bin/python tests/liveness/measure.py $(TESTED) $(SHARED) --pictures $(DOORWARD_MODELS_DIR) --every 3
+
 soak: models ## Kill the agent 10,000 times among faults, stop it 200 times under load, and see that nothing is lost or done twice (about an hour)
 	DOORWARD_TEST_KILLS=$${DOORWARD_TEST_KILLS:-10000} $(CARGO) test --locked --test delivery -- --nocapture faults
 	DOORWARD_TEST_STOPS=$${DOORWARD_TEST_STOPS:-200} $(CARGO) test --locked --test stopping -- --nocapture at_any_moment
@@ -112,4 +115,4 @@ $(VENV)/.ready $(PREPARE)/.ready:
 clean: ## Remove what was built; fetched models stay
 	$(CARGO) clean
 
-.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall soak test-vm test-systemd build-packages test-packages clean
+.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall liveness soak test-vm test-systemd build-packages test-packages clean

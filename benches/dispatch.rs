@@ -134,6 +134,7 @@ fn fill(state_dir: &std::path::Path) {
             face: Rect { x: 1.0, y: 1.0, width: 60.0, height: 80.0 },
             aligned: None,
             embedding: None,
+            liveness: None,
         };
         outbox.accept(&sighting).wait().expect("it is stored");
     }

@@ -30,6 +30,7 @@ fn sighting() -> Sighting {
         face: Rect { x: 1.0, y: 2.0, width: 3.0, height: 4.0 },
         aligned: None,
         embedding: None,
+        liveness: None,
     }
 }
 

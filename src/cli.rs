@@ -4,6 +4,7 @@
 #[cfg(feature = "engine")]
 mod engine;
 mod identities;
+mod liveness;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ use crate::config::{DetectorName, Subject};
 #[cfg(feature = "engine")]
 pub use engine::*;
 pub use identities::*;
+pub use liveness::*;
 
 /// Watches a door camera, finds faces on the box, asks an Identities engine who they are, and acts.
 #[derive(Debug, Parser)]
@@ -63,6 +65,9 @@ pub enum Command {
     /// Fetch, list and verify model files
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Whether a picture shows a person, or a picture of one
+    #[command(subcommand)]
+    Liveness(LivenessCommand),
     /// The embedded Identities engine
     #[cfg(feature = "engine")]
     #[command(subcommand)]

@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 use faces::align;
 use faces::detect::{Face, Point, Rect, SecondLook};
 use faces::embed::Embedding;
+use faces::liveness::Liveness;
 use faces::picture::{Interpolation, Picture, PictureError};
 use uuid::Uuid;
 
@@ -42,6 +43,8 @@ pub struct Sighting {
     pub aligned: Option<Bytes>,
     /// When wanted.
     pub embedding: Option<Embedding>,
+    /// Whether it is a person or a picture of one, where models were asked.
+    pub liveness: Option<Liveness>,
 }
 
 /// Why a best shot cannot be made into a sighting.
@@ -58,8 +61,8 @@ pub enum CropError {
     },
 }
 
-/// Cuts the face with its margin out of the frame, and the aligned chip when wanted; the embedding is left to who has
-/// a model.
+/// Cuts the face with its margin out of the frame, and the aligned chip when wanted; embedding and
+/// liveness are left to who has models.
 ///
 /// The margin is `config.margin` times the larger side of the box, on each side, as far as the frame goes; a side gives
 /// way where another face would come into the crop, so that the engine cannot answer for the wrong person. The crop
@@ -118,6 +121,7 @@ pub fn cut(
         face: window.place(&bbox, &crop),
         aligned,
         embedding: None,
+        liveness: None,
     })
 }
 

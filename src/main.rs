@@ -31,6 +31,7 @@ fn main() {
         Command::Purge(args) => block_on(commands::purge::run(args)),
         Command::Pictures(command) => commands::pictures::run(command),
         Command::Rules(command) => commands::rules::run(command),
+        Command::Liveness(command) => commands::liveness::run(command),
         Command::Models(command) => block_on(commands::models::run(command)),
         #[cfg(feature = "engine")]
         Command::Engine(command) => block_on(commands::engine::run(command)),

@@ -249,6 +249,7 @@ fn list_shows_the_manifest_and_what_is_here() {
         ("centerface", "detector", "MIT"),
         ("mobilefacenet", "embedder", "Apache-2.0"),
         ("faceapi_resnet", "embedder", "MIT"),
+        ("antispoof_minifas_128", "liveness", "Apache-2.0"),
         ("astronaut", "picture", "public domain (NASA)"),
     ] {
         let entry = by_name[name];

@@ -38,6 +38,7 @@ fn sighting(n: u128) -> Sighting {
         face: Rect { x: 0.0, y: 0.0, width: 30.0, height: 40.0 },
         aligned: None,
         embedding: None,
+        liveness: None,
     }
 }
 

@@ -38,10 +38,14 @@ when = { event = [\"left\"] }
 ";
 
 fn test(events: &str, more: &[&str]) -> Output {
+    test_of(MAIN, events, more)
+}
+
+fn test_of(text: &str, events: &str, more: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("detectors")).unwrap();
     let main = folder.path().join("doorward.toml");
-    std::fs::write(&main, MAIN).unwrap();
+    std::fs::write(&main, text).unwrap();
     std::fs::write(folder.path().join("detectors/door.toml"), "[camera]\ntype = \"replay\"\npath = \"/\"\n").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
         .args(["rules", "test", "-", "--config"])
@@ -129,6 +133,24 @@ fn a_guard_goes_by_the_match_score_alone() {
     let text = String::from_utf8(test(&json!([event(1), event(2)]).to_string(), &[]).stdout).unwrap();
     assert!(text.contains("min_confidence wants 0.6, found no match score"), "{text}");
     assert!(!text.contains("fires open") && !text.contains("fires log, open"), "{text}");
+}
+
+/// A picture that is held to the camera: an alarm by a rule, and a door that stays shut by its guard.
+#[test]
+fn a_picture_held_to_the_camera_is_told_and_opens_nothing() {
+    let alarm = "[[rule]]\nname = \"picture\"\nactions = [\"log\"]\nwhen = { live = { at_most = 0.3 } }\n";
+    let main = MAIN.replace("actuator = true", "actuator = true\nguard = { min_live = 0.5 }") + alarm;
+    let event = |shot: u8, live: Option<f32>| {
+        json!({"seen_at": "2026-06-10T10:00:00Z", "visit": format!("{}", shot / 10), "match_confidence": 0.9,
+            "shot": shot, "live": live, "person": {"id": format!("p{}", shot / 10), "tags": ["Staff"]}})
+    };
+    let events = [(10, Some(0.1)), (11, Some(0.2)), (20, Some(0.9)), (21, Some(0.8)), (30, None), (31, None)];
+    let events: Vec<_> = events.into_iter().map(|(shot, live)| event(shot, live)).collect();
+    let text = String::from_utf8(test_of(&main, &json!(events).to_string(), &[]).stdout).unwrap();
+    let of = |n: usize| text.split("event ").nth(n).unwrap();
+    assert!(of(2).contains("min_live wants 0.5, found 0.150") && of(1).contains("picture: fires log"), "{text}");
+    assert!(of(4).contains("staff: fires open") && of(4).contains("live wants 0 to 0.3, found 0.850"), "{text}");
+    assert!(of(6).contains("min_live wants 0.5, found no liveness value") && !of(6).contains("fires open"), "{text}");
 }
 
 /// A tag, a name or a field is the same word however it is typed: with accents composed or not, in any case, with the

@@ -23,8 +23,19 @@ const PROGRAM: &str = "doorward";
 /// A datagram larger than this does not get through everywhere (RFC 5426, 3.2); a line is cut to this many bytes.
 const LONGEST_LINE: usize = 1800;
 /// Keys of the event that go along as data: ids and what is not personal.
-const DATA: [&str; 10] =
-    ["id", "rule", "detector", "visit", "sighting", "outcome", "late", "confidence", "match_confidence", "quality"];
+const DATA: [&str; 11] = [
+    "id",
+    "rule",
+    "detector",
+    "visit",
+    "sighting",
+    "outcome",
+    "late",
+    "confidence",
+    "match_confidence",
+    "quality",
+    "live",
+];
 /// The structured data's name: 32473 is the number the standards use for examples (RFC 5612), as no other is ours.
 const DATA_ID: &str = "doorward@32473";
 

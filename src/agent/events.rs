@@ -59,6 +59,8 @@ pub struct Answered {
     pub recognition: Recognition,
     /// Of the shot, 0 to 1.
     pub quality: f32,
+    /// What the liveness models say of the visit together, 0 to 1.
+    pub live: Option<f32>,
     /// It came too late for an actuator.
     pub late: bool,
     /// What is to be done.

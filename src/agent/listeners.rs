@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::events::{Event, Listener};
+use super::events::{Answered, Event, Listener};
 use super::presence::PresenceChange;
 use crate::actions::mqtt::Home;
 use crate::capture::CameraState;
@@ -95,7 +95,10 @@ impl Listener for BrokerNews {
     fn on(&mut self, event: &Event) {
         match event {
             Event::Sent { sent, picture } => self.0.sighted(&sent.detector, picture.clone()),
-            Event::Answered(answered) => self.0.recognised(&answered.recognition, answered.quality, answered.late),
+            Event::Answered(answered) => {
+                let Answered { recognition, quality, live, late, .. } = &**answered;
+                self.0.recognised(recognition, *quality, *live, *late);
+            }
             Event::Presence(news) => {
                 self.0.present(&news.detector, &news.present);
                 if let PresenceChange::Left(stay) = &news.change {

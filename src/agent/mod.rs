@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use faces::models::ModelStore;
-use faces::{detect, embed};
+use faces::{detect, embed, liveness};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use telemetry::Metrics;
@@ -246,7 +246,9 @@ async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec
             };
             let embedding = embedder.as_ref().map(|embedder| embedder.model.name.clone());
             tracing::info!(detector = %config.name, model = detector.name(), embedding, "the face detector is ready");
-            Ok(Models { detector, second_look, embedder })
+            let wanted = config.liveness.models.wanted();
+            let liveness = wanted.map(|names| liveness::load(&store, names, threads)).transpose()?;
+            Ok(Models { detector, second_look, embedder, liveness })
         };
         settings.detectors.iter().map(load).collect()
     });

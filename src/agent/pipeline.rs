@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use faces::detect::FaceDetector;
 use faces::embed::FaceEmbedder;
+use faces::liveness::{Liveness, LivenessCheck, LivenessError};
 use telemetry::Repeated;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use crate::detect::Detections;
 use crate::outbox::Outbox;
 use crate::recognition::wants_aligned;
 use crate::status::Board;
+use crate::terminal::with_causes;
 use crate::track::{BestShot, Feedback, TrackEvent, Tracker, VisitId};
 use crate::visits::Sent;
 
@@ -55,7 +57,7 @@ impl Handover {
     /// A shot became a sighting: it is stored before anything else happens. Blocks for the disk.
     pub fn accept(&self, shot: &BestShot, sighting: Sighting) {
         let Self { outbox, events, wake, .. } = self;
-        let sent = Box::new(Sent::new(shot, sighting.id, outbox.is_some()));
+        let sent = Box::new(Sent::new(shot, &sighting, outbox.is_some()));
         // Told first, so that its answer comes after it.
         events.tell(Event::Sent { sent, picture: sighting.expanded.clone() });
         let Some(outbox) = outbox else { return };
@@ -79,6 +81,8 @@ pub struct Models {
     pub second_look: FaceDetector,
     /// Where the configuration asks for embeddings.
     pub embedder: Option<FaceEmbedder>,
+    /// Where the configuration asks whether shots show people.
+    pub liveness: Option<LivenessCheck>,
 }
 
 /// A detector's running threads.
@@ -114,7 +118,7 @@ impl Pipeline {
         supervisor: &Supervisor,
         cancel: CancellationToken,
     ) -> std::io::Result<Self> {
-        let Models { detector, second_look, embedder } = models;
+        let Models { detector, second_look, embedder, liveness } = models;
         let (frames, newest) = capture::channel(&config.camera);
         let (detections, detected) = sync_channel(DETECTIONS_WAITING);
         let (state, camera_state) = watch::channel(CameraState::Connecting);
@@ -125,7 +129,7 @@ impl Pipeline {
         let (detect_config, board) = (Arc::clone(&config), handover.board.clone());
         let detect = move |beat: Beat| detect_faces(&detect_config, detector, &newest, &detections, &board, &beat);
         let track = move |beat: Beat| {
-            TrackThread { config: &config, second_look, embedder, handover, beat }.run(&detected, &feedback);
+            TrackThread { config: &config, second_look, embedder, liveness, handover, beat }.run(&detected, &feedback);
         };
         Ok(Self {
             capture: supervisor.thread(format!("capture:{name}"), HANGS_AFTER, capture)?,
@@ -236,6 +240,7 @@ struct TrackThread<'a> {
     config: &'a DetectorConfig,
     second_look: FaceDetector,
     embedder: Option<FaceEmbedder>,
+    liveness: Option<LivenessCheck>,
     handover: Handover,
     beat: Beat,
 }
@@ -311,7 +316,18 @@ impl TrackThread<'_> {
                 Err(error) => tracing::warn!(visit = %shot.visit, %error, "a shot is sent without its embedding"),
             }
         }
+        sighting.liveness = self.liveness(shot);
         Some(sighting)
+    }
+
+    /// Whether the shot shows a person or a picture of one, where models are asked.
+    fn liveness(&mut self, shot: &BestShot) -> Option<Liveness> {
+        let looked = self.liveness.as_mut()?.look(&shot.frame.picture, &shot.face.bbox);
+        // Guards that ask for it keep their actuators still without it.
+        let failed = |error: &LivenessError| {
+            tracing::warn!(visit = %shot.visit, error = with_causes(error), "a shot is sent without its liveness");
+        };
+        looked.inspect_err(failed).ok()
     }
 }
 

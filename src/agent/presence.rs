@@ -210,6 +210,7 @@ mod tests {
             seen_at: Utc::now(),
             arrived: Some(Instant::now()),
             shot: 1,
+            live: None,
             answer: Answer::Known(Known {
                 person,
                 tags,

@@ -5,6 +5,7 @@
 //! directory, whether the service is running or not.
 
 use anyhow::bail;
+use faces::liveness::agreement;
 use serde_json::Value;
 
 use super::{CommandResult, print_json, print_line};
@@ -57,17 +58,37 @@ fn tell(visit: &VisitRecord) {
     if visit.shots.is_empty() && visit.detail["best"].is_object() {
         print_line(&format!("  best      {}", parts(&visit.detail["best"])));
     }
+    if let Some(live) = live(visit) {
+        print_line(&format!("  live      {live:.3} over its shots (0 a picture of somebody, 1 a person)"));
+    }
     visit.shots.iter().for_each(|shot| tell_shot(shot, &visit.detail));
     visit.actions.iter().for_each(tell_action);
+}
+
+/// What the liveness models say of the visit, as a guard sees it once everything is answered.
+fn live(visit: &VisitRecord) -> Option<f32> {
+    let lives = |known: bool| {
+        let shots = visit.shots.iter().filter(|shot| shot.person.is_some() == known);
+        shots.filter_map(|shot| Some(sent(shot, &visit.detail)?["liveness"]["live"].as_f64()? as f32)).collect()
+    };
+    let [theirs, others]: [Vec<f32>; 2] = [true, false].map(lives);
+    agreement::of_visit(&theirs, &others).or_else(|| agreement::of_shots(&others))
+}
+
+/// What was told of a shot when the visit was closed.
+fn sent<'a>(shot: &ShotRecord, detail: &'a Value) -> Option<&'a Value> {
+    detail["sent"].as_array()?.iter().find(|sent| sent["sighting"] == *shot.sighting)
 }
 
 fn tell_shot(shot: &ShotRecord, detail: &Value) {
     let nearest = Nearest::from_json(&shot.nearest);
     let outcome = with_nearest(with_reason(&shot.outcome, shot.reason.as_deref()), nearest.as_ref());
     print_line(&format!("  shot {}    {outcome} at {}", shot.shot, shot.seen_at));
-    let sent = detail["sent"].as_array().into_iter().flatten().find(|sent| sent["sighting"] == *shot.sighting);
-    if let Some(sent) = sent {
+    if let Some(sent) = sent(shot, detail) {
         print_line(&format!("    quality {}", parts(&sent["quality"])));
+        if let Some(live) = sent["liveness"]["live"].as_f64() {
+            print_line(&format!("    live    {live:.3}: {}", models(&sent["liveness"]["models"])));
+        }
     }
     if let Some(person) = &shot.person {
         let matched = match shot.match_confidence {
@@ -104,6 +125,12 @@ fn with_nearest(outcome: String, nearest: Option<&Nearest>) -> String {
 
 fn with_reason(word: &str, reason: Option<&str>) -> String {
     reason.map_or_else(|| word.to_string(), |reason| format!("{word}, {reason}"))
+}
+
+/// `MODEL 0.912, MODEL 0.873`.
+fn models(scores: &Value) -> String {
+    let score = |(model, live): (&String, &Value)| Some(format!("{model} {:.3}", live.as_f64()?));
+    scores.as_object().into_iter().flatten().filter_map(score).collect::<Vec<_>>().join(", ")
 }
 
 /// `0.71 (size 0.80 at 64, …)`.

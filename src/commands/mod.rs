@@ -15,6 +15,7 @@ pub mod engine;
 pub mod explain;
 pub mod identities;
 mod lines;
+pub mod liveness;
 pub mod models;
 mod password;
 pub mod pictures;

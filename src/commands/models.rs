@@ -26,7 +26,8 @@ pub async fn run(command: ModelsCommand) -> CommandResult {
     }
 }
 
-/// Without names it is enough that every role has a file; with names each of them must be there.
+/// Without names it is enough that every role has a file, but for those that are optional; with names each of them must
+/// be there.
 async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> CommandResult {
     let mut bar = ProgressBar::hidden();
     let pulled = pull(store, names, from, Patience::default(), &mut |step| show(&mut bar, step)).await;
@@ -50,7 +51,8 @@ async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> C
         let elsewhere = role == Role::Runtime && store.runtime().is_ok();
         elsewhere || pulled.iter().any(|one| one.role == role && one.outcome.is_here())
     };
-    let unserved: Vec<&str> = Role::ALL.into_iter().filter(|role| !served(*role)).map(|role| role.into_str()).collect();
+    let needed = Role::ALL.into_iter().filter(|role| !role.is_optional());
+    let unserved: Vec<&str> = needed.filter(|role| !served(*role)).map(|role| role.into_str()).collect();
     if !unserved.is_empty() {
         let roles = unserved.join(", ");
         bail!("no usable file for: {roles}; give a folder that has the files with `--from DIR`, or try again later");
@@ -68,8 +70,12 @@ async fn pull_files(store: &ModelStore, names: &[String], from: &[PathBuf]) -> C
 }
 
 fn list(store: &ModelStore, json: bool) -> CommandResult {
-    let auto =
-        |entry: &Entry| entry.role != Role::Picture && store.auto(entry.role).is_some_and(|a| a.name == entry.name);
+    let auto = |entry: &Entry| match entry.role {
+        Role::Picture => false,
+        // They are asked together.
+        Role::Liveness => store.presence(entry) == Presence::Present,
+        role => store.auto(role).is_some_and(|auto| auto.name == entry.name),
+    };
     let entries = store.manifest().entries();
     if json {
         let entry = |entry: &Entry| {

@@ -20,7 +20,7 @@ use crate::cli::ReplayArgs;
 use crate::config::{self, CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, Settings};
 use crate::recognition::Known;
 use crate::terminal::{self, ExitCode};
-use crate::visits::{SentShot, Visit, VisitAction, quality_json};
+use crate::visits::{SentShot, Visit, VisitAction, liveness_json, quality_json};
 
 /// The detector's name when no configuration gives one.
 const NAME: &str = "replay";
@@ -137,6 +137,7 @@ fn visit_json(visit: &Visit) -> Value {
             "frame": shot.frame,
             "box": bbox(&shot.bbox),
             "quality": quality_json(&shot.quality),
+            "liveness": shot.liveness.as_ref().map(liveness_json),
         })
     };
     let action = |line: &VisitAction| {

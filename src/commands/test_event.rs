@@ -46,6 +46,8 @@ pub struct TestEvent {
     confidence: Option<f32>,
     /// How sure the engine is of the person: what guards and `min_confidence` go by.
     match_confidence: Option<f32>,
+    /// What the liveness models say of its shot.
+    live: Option<f32>,
     late: bool,
     reason: Option<String>,
     person: Option<TestPerson>,
@@ -146,6 +148,7 @@ impl TestEvent {
             seen_at: self.seen_at.unwrap_or_else(Utc::now),
             arrived: (!self.late).then(Instant::now),
             shot: self.shot.unwrap_or(1),
+            live: self.live,
             answer,
         })
     }

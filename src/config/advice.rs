@@ -13,6 +13,7 @@ use super::detector::{
     CropConfig, DetectConfig, DetectorConfig, EmbedConfig, IdentifyConfig, PresenceConfig, QualityConfig, TrackConfig,
 };
 use super::layers::as_text;
+use super::liveness::LivenessConfig;
 use super::mqtt::MqttConfig;
 use super::reading::At;
 use super::rules::{RuleConfig, WhenConfig};
@@ -132,6 +133,7 @@ pub(super) fn sections() -> Vec<Known> {
         of_detector("quality", QualityConfig::KEYS),
         of_detector("crop", CropConfig::KEYS),
         of_detector("embed", EmbedConfig::KEYS),
+        of_detector("liveness", LivenessConfig::KEYS),
         of_detector("identify", IdentifyConfig::KEYS),
         of_detector("presence", PresenceConfig::KEYS),
     ];

@@ -8,6 +8,7 @@ use faces::detect::SearchOptions;
 use faces::quality::QualityOptions;
 
 use super::camera::CameraConfig;
+use super::liveness::LivenessConfig;
 use super::name::DetectorName;
 use super::reading::At;
 use super::rules::RuleConfig;
@@ -30,6 +31,7 @@ section! {
         pub quality: QualityConfig = QualityConfig::default();
         pub crop: CropConfig = CropConfig::default();
         pub embed: EmbedConfig = EmbedConfig::default();
+        pub liveness: LivenessConfig = LivenessConfig::default();
         pub identify: IdentifyConfig = IdentifyConfig::default();
         pub presence: PresenceConfig = PresenceConfig::default();
         /// The rules of `doorward.toml` that apply here and the detector's own, in order.

@@ -17,6 +17,7 @@ mod camera;
 mod detector;
 mod fields;
 mod layers;
+mod liveness;
 mod load;
 mod mqtt;
 mod name;
@@ -47,12 +48,13 @@ pub use detector::{
     Subject, TrackConfig,
 };
 pub use fields::{Bound, FieldCompare, FieldEquals, FieldTest};
+pub use liveness::{LivenessConfig, LivenessModels};
 pub use load::{Loaded, MAIN_FILE, from_toml, load, load_in, look};
 pub use mqtt::MqttConfig;
 pub use name::DetectorName;
 pub use place::{ConfigErrors, Mistake, Place};
 pub use reading::At;
-pub use rules::{EventKind, OutcomeKind, RuleConfig, VisitCount, WhenConfig};
+pub use rules::{EventKind, LiveRange, OutcomeKind, RuleConfig, VisitCount, WhenConfig};
 pub use secrets::Surroundings;
 pub use settings::{Drain, DryRun, IdentitiesConfig, LogConfig, LogFormat, ModelsConfig, OutboxConfig, StatusConfig};
 pub use time::{Days, TimeWindow, Weekday};

@@ -53,6 +53,8 @@ section! {
         pub min_confidence: Option<f32> = None, in 0.0..=1.0;
         /// The least quality of the shot.
         pub min_quality: Option<f32> = None, in 0.0..=1.0;
+        /// What the liveness models say of the visit together; a visit that none has looked at is neither.
+        pub live: Option<LiveRange> = None;
         pub detectors: Vec<DetectorName> = Vec::new();
         /// `"08:00-18:00"`, in the detector's time zone; past midnight when the end is before the start.
         pub between: Vec<TimeWindow> = Vec::new();
@@ -82,6 +84,15 @@ section! {
         pub within_mins: u32;
         pub at_least: Option<u32> = None;
         pub at_most: Option<u32> = None;
+    }
+}
+
+section! {
+    /// `live = { at_least = 0.5 }`
+    #[derive(Copy, PartialEq)]
+    pub struct LiveRange: Default {
+        pub at_least: f32 = 0.0, in 0.0..=1.0;
+        pub at_most: f32 = 1.0, in 0.0..=1.0;
     }
 }
 

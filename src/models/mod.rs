@@ -9,6 +9,7 @@ mod pull;
 use std::time::Duration;
 
 use faces::models::ModelError;
+use url::Url;
 
 pub use pull::{Outcome, Patience, Pulled, Step, Watcher, pull};
 
@@ -42,4 +43,9 @@ pub enum FetchError {
          `doorward models pull {name} --from DIR` takes it from a folder that was brought along"
     )]
     Packaged { name: String, package: String },
+    #[error(
+        "no address and no package has it: it was made from {origin}; `doorward models pull {name} --from DIR` takes \
+         it from a folder that was brought along"
+    )]
+    Made { name: String, origin: Url },
 }

@@ -194,6 +194,8 @@ impl<'a> Scene<'a> {
         }
         let packaged = |package| FetchError::Packaged { name: entry.name.clone(), package };
         reasons.extend(entry.packages().map(packaged));
+        let made = |origin: &Url| FetchError::Made { name: entry.name.clone(), origin: origin.clone() };
+        reasons.extend(entry.origin.as_ref().map(made));
         Outcome::Missed { reasons }
     }
 

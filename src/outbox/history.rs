@@ -19,7 +19,7 @@ use crate::config::{DetectorName, OutboxConfig};
 use crate::crop::Sighting;
 use crate::rules::Seen;
 use crate::track::VisitId;
-use crate::visits::{SentShot, Visit, quality_json, rank};
+use crate::visits::{SentShot, Visit, liveness_json, quality_json, rank};
 
 /// A visit as `explain` tells it.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -330,6 +330,7 @@ fn detail(visit: &Visit) -> Option<Value> {
             "at_ms": shot.at_ms,
             "box": [shot.bbox.x, shot.bbox.y, shot.bbox.width, shot.bbox.height],
             "quality": quality_json(&shot.quality),
+            "liveness": shot.liveness.as_ref().map(liveness_json),
         })
     };
     (!visit.shots.is_empty() || visit.best.is_some()).then(|| {

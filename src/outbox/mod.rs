@@ -30,6 +30,7 @@ mod seal;
 mod sql;
 mod stays;
 mod store;
+mod taken;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -60,6 +61,7 @@ pub use pictures::{KeptPicture, Pictures};
 pub use purge::{Erased, Purge, Selection};
 pub use queue::Turn;
 pub use record::decode as decode_record;
+pub use taken::{TakenShot, taken_shots};
 pub use terms::{Accepted, Answered, DropReason, Dropped, Figures, Judged, Presence, Queued, Settled};
 pub use wipe::{Searched, blank};
 pub use worth::Worth;

@@ -76,12 +76,16 @@ impl Pictures {
 
     /// The JPEG; `None` when it is no longer there, or was stored with another key.
     pub fn read(&self, picture: &KeptPicture) -> Result<Option<Bytes>, OutboxError> {
-        let sealed = sql::value(&self.db, "SELECT sealed FROM picture WHERE sighting = ?", [&picture.sighting]);
+        Ok(self.sighting(&picture.sighting)?.map(|sighting| sighting.expanded))
+    }
+
+    /// What is kept of the sighting with this id: its picture, where the face is in it, what the liveness models said.
+    pub fn sighting(&self, id: &str) -> Result<Option<Sighting>, OutboxError> {
+        let sealed = sql::value(&self.db, "SELECT sealed FROM picture WHERE sighting = ?", [id]);
         let sealed = sealed.map_err(storage("read a kept picture"))?;
-        let open = |sealed| self.sealer.as_ref()?.open(Kind::Picture, &picture.sighting, sealed);
-        let id = picture.sighting.parse().unwrap_or_default();
-        let sighting = sealed.and_then(open).and_then(|record| record::decode(&record, id, None));
-        Ok(sighting.map(|sighting| sighting.expanded))
+        let open = |sealed| self.sealer.as_ref()?.open(Kind::Picture, id, sealed);
+        let named = id.parse().unwrap_or_default();
+        Ok(sealed.and_then(open).and_then(|record| record::decode(&record, named, None)))
     }
 }
 

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use faces::detect::Rect;
 use faces::embed::Embedding;
+use faces::liveness::{Liveness, ModelScore};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -38,6 +39,9 @@ struct Head {
     shot: u8,
     quality: f32,
     face: [f32; 4],
+    /// What the liveness models say together, and each by its name; an older build has written none.
+    #[serde(default)]
+    liveness: Option<(f32, Vec<(String, f32)>)>,
     /// Of the embedding; `None` without one.
     model: Option<String>,
     embedding_bytes: usize,
@@ -98,6 +102,7 @@ pub(super) fn seal(s: &Sighting, sealer: &Sealer, kind: Kind) -> Vec<u8> {
         shot: s.shot,
         quality: finite(s.quality),
         face: [s.face.x, s.face.y, s.face.width, s.face.height].map(finite),
+        liveness: s.liveness.as_ref().map(liveness_head),
         model: embedding.map(|e| e.model.clone()),
         embedding_bytes: vector.len(),
         aligned_bytes: s.aligned.as_ref().map(Bytes::len),
@@ -142,7 +147,18 @@ pub fn decode(record: &Bytes, id: Uuid, arrived: Option<Instant>) -> Option<Sigh
         face: Rect { x, y, width, height },
         aligned,
         embedding,
+        liveness: head.liveness.map(liveness_of),
     })
+}
+
+fn liveness_head(liveness: &Liveness) -> (f32, Vec<(String, f32)>) {
+    let models = liveness.models.iter().map(|score| (score.model.clone(), finite(score.live)));
+    (finite(liveness.live), models.collect())
+}
+
+fn liveness_of((live, models): (f32, Vec<(String, f32)>)) -> Liveness {
+    let models = models.into_iter().map(|(model, live)| ModelScore { model, live });
+    Liveness { live, models: models.collect() }
 }
 
 /// JSON has no other numbers.

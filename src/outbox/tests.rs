@@ -25,6 +25,7 @@ fn sighting(n: u128) -> Sighting {
         face: Rect { x: 0.0, y: 0.0, width: 1.0, height: 1.0 },
         aligned: None,
         embedding: None,
+        liveness: None,
     }
 }
 

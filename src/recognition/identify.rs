@@ -70,6 +70,7 @@ impl Recognition {
             seen_at: sighting.seen_at,
             arrived: sighting.arrived,
             shot: sighting.shot,
+            live: sighting.liveness.as_ref().map(|liveness| liveness.live),
             answer,
         }
     }

@@ -31,6 +31,8 @@ pub struct Recognition {
     pub arrived: Option<Instant>,
     /// 1 for the first shot of the visit, then 2, 3, …
     pub shot: u8,
+    /// What the liveness models said of this shot together, 0 to 1; `None` where none was asked.
+    pub live: Option<f32>,
     pub answer: Answer,
 }
 

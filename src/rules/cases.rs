@@ -53,6 +53,7 @@ impl Case {
                 seen_at: time("2026-06-10T10:00:00Z"),
                 arrived: Some(Instant::now()),
                 shot: 1,
+                live: None,
                 answer: Answer::NoFace,
             },
             quality: 0.8,
@@ -100,6 +101,7 @@ impl Case {
                     nearest = Some(Nearest { person: Person { id: value.into(), name }, score: 0.41, threshold: 0.43 });
                 }
                 ("q", _) => case.quality = value.parse().unwrap(),
+                ("live", _) => case.recognition.live = Some(value.parse().unwrap()),
                 ("at", _) => case.recognition.seen_at = time(value),
                 ("now", _) => now = Some(time(value)),
                 // Time zones are spelt with the underscores.
@@ -129,8 +131,11 @@ impl Case {
     }
 }
 
+/// What the guards of vaults ask of a visit's liveness.
+pub const VAULT_LIVE: f32 = 0.5;
+
 /// Rules from `[[rule]]` blocks; actions called `door…` are actuators nothing guards, those called `gate…` are
-/// actuators at their defaults.
+/// actuators at their defaults, and `vault…` those that want a person alive as well.
 pub fn rules(toml: &str, zone: Tz) -> Rules {
     let mut file: BTreeMap<String, Vec<RuleConfig>> = from_toml(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
     let holidays = ["12-25", "2026-06-10"].map(|days| Days::parse(days).unwrap());
@@ -147,6 +152,7 @@ pub fn rules(toml: &str, zone: Tz) -> Rules {
     let guard = |name: &str| match name {
         name if name.starts_with("door") => Some(open.clone()),
         name if name.starts_with("gate") => Some(GuardConfig::default()),
+        name if name.starts_with("vault") => Some(GuardConfig { min_live: VAULT_LIVE, ..GuardConfig::default() }),
         _ => None,
     };
     let rules = Rules::new(file.remove("rule").unwrap_or_default(), zone, Duration::from_secs(5), guard);

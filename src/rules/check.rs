@@ -36,6 +36,11 @@ pub fn match_score(score: Option<f32>) -> String {
     score.map_or_else(|| "no match score".into(), |score| score.to_string())
 }
 
+/// What the liveness models say of a visit, as it is found.
+pub fn live_text(live: Option<f32>) -> String {
+    live.map_or_else(|| "no liveness value".into(), |live| format!("{live:.3}"))
+}
+
 /// `a, b, c`, or `none`.
 pub fn list<T, S: Into<String>>(items: &[T], text: impl Fn(&T) -> S) -> String {
     if items.is_empty() {

@@ -11,7 +11,7 @@ use super::visitor_event::VisitorEvent;
 use crate::recognition::{Field, Known};
 
 /// The document's keys.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 22] = [
     "event",
     "id",
     "rule",
@@ -28,6 +28,7 @@ pub const KEYS: [&str; 21] = [
     "outcome",
     "late",
     "quality",
+    "live",
     "confidence",
     "match_confidence",
     "reason",
@@ -45,14 +46,15 @@ pub const NEAREST_KEYS: [&str; 4] = ["id", "name", "score", "threshold"];
 ///   "seen_at": "2026-03-04T05:06:07.250Z", "local_time": "2026-03-04T07:06:07.250+02:00",
 ///   "since": null, "stayed_secs": null,
 ///   "visit": "UUID", "sighting": "UUID", "shot": 1, "outcome": "known", "late": false,
-///   "quality": 0.81, "confidence": 0.99, "match_confidence": 0.93, "reason": null,
+///   "quality": 0.81, "live": 0.94, "confidence": 0.99, "match_confidence": 0.93, "reason": null,
 ///   "person": { "id": "GUID", "face_id": "FACE", "name": "Ann Example",
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } },
 ///   "nearest": null }
 /// ```
 ///
-/// `confidence` is the engine's for the face, `match_confidence` its for the person. Of somebody who has left `event`
-/// is `"left"`, `seen_at` when they were last seen, `since` when they came. Of somebody unknown `nearest` may be
+/// `confidence` is the engine's for the face, `match_confidence` its for the person, `live` what the liveness models
+/// say of the visit together. Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since`
+/// when they came. Of somebody unknown `nearest` may be
 /// `{ "id": "GUID", "name": "Ann Example", "score": 0.41, "threshold": 0.43 }`: not who it is, but how near it was.
 pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let VisitorEvent { recognition, since, .. } = happened;
@@ -75,6 +77,7 @@ pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zo
         "outcome": happened.outcome(),
         "late": happened.late,
         "quality": share(happened.quality),
+        "live": happened.live.map(share),
         "confidence": answer.confidence().map(share),
         "match_confidence": answer.match_confidence().map(share),
         "reason": answer.reason(),
@@ -150,15 +153,15 @@ mod tests {
         let id = |n| Uuid::from_u128(n).to_string();
         assert_eq!(
             inputs(
-                "known tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 bool:B=true \
-             date:D=2020-01-01T00:00:00Z empty:E"
+                "known live=0.75 tag=Staff@2027-01-01T00:00:00Z tag=Old@2020-01-01T00:00:00Z text:Badge=C num:N=2.5 \
+             bool:B=true date:D=2020-01-01T00:00:00Z empty:E"
             ),
             json!({
                 "event": "recognition", "id": "KEY", "rule": "greet", "action": "hall", "detector": "Door",
                 "time_zone": "Europe/Berlin", "seen_at": "2026-06-10T10:00:00.000Z",
                 "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null,
                     "visit": id(2), "sighting": id(1), "shot": 1,
-                "outcome": "known", "late": false, "quality": 0.8,
+                "outcome": "known", "late": false, "quality": 0.8, "live": 0.75,
                     "confidence": 0.99, "match_confidence": 0.9, "reason": null,
                 "person": {
                     "id": "ann", "face_id": null, "name": "Ann Example",

@@ -6,7 +6,7 @@
 use chrono_tz::Tz;
 use identities::text::folded;
 
-use super::check::{Check, list, match_score};
+use super::check::{Check, list, live_text, match_score};
 use super::guard_memory::{GuardMemory, LiveAnswer};
 use super::schedule;
 use super::stay::{Guest, Stay};
@@ -16,7 +16,7 @@ use crate::config::{GuardConfig, WhenConfig};
 use crate::track::Confirm;
 
 /// Guards that more pictures of a visitor can satisfy.
-const OF_PICTURES: [&str; 3] = ["sightings", "min_confidence", "min_quality"];
+const OF_PICTURES: [&str; 4] = ["sightings", "min_confidence", "min_quality", "min_live"];
 /// Guards that a visitor satisfies once they are recognised.
 const OF_TAGS: [&str; 2] = ["needs_tag", "tags_any"];
 
@@ -55,10 +55,11 @@ impl Guard {
         (!guards.is_empty()).then(|| Refusal { action: action.to_owned(), guards, confirm })
     }
 
-    /// Every guard, whether it held or not; the time window only where there is one.
+    /// Every guard, whether it held or not; liveness and the time window only where they are asked for.
     fn checks(&self, action: &str, circumstances: &Circumstances) -> Vec<Check> {
-        let GuardConfig { sightings, of, min_confidence, min_quality, max_age_ms, per_minute, .. } = self.config;
-        let VisitorEvent { recognition, now, quality, .. } = circumstances.happened;
+        let GuardConfig { sightings, of, min_confidence, min_quality, min_live, max_age_ms, per_minute, .. } =
+            self.config;
+        let VisitorEvent { recognition, now, quality, live, .. } = circumstances.happened;
         let agreeing = self.agreeing(circumstances);
         let score = recognition.answer.match_confidence();
         let age = (now.utc - recognition.seen_at).num_milliseconds();
@@ -68,6 +69,9 @@ impl Guard {
             Check::of("min_confidence", min_confidence, match_score(score), score.unwrap_or(0.0) >= min_confidence),
             Check::of("min_quality", min_quality, quality, *quality >= min_quality),
         ];
+        if min_live > 0.0 {
+            checks.push(Check::of("min_live", min_live, live_text(*live), live.unwrap_or(0.0) >= min_live));
+        }
         checks.extend(self.tag(circumstances));
         checks.push(self.banned(circumstances));
         checks.extend(schedule::checks(&self.hours, recognition.seen_at.with_timezone(&circumstances.zone), &[]));
@@ -141,7 +145,7 @@ mod tests {
     use chrono_tz::Europe::Berlin;
     use uuid::Uuid;
 
-    use super::super::cases::Case;
+    use super::super::cases::{Case, rules};
     use super::*;
     use crate::config::from_toml;
 
@@ -165,8 +169,9 @@ mod tests {
                 case.recognition.sighting = Uuid::from_u128(100 + n as u128);
             }
             let clock = case.clock();
-            let happened = VisitorEvent::answer(&case.recognition, case.quality, clock);
+            let mut happened = VisitorEvent::answer(&case.recognition, case.quality, clock);
             memory.saw(&happened);
+            happened.live = memory.live(&happened);
             let circumstances = Circumstances { happened: &happened, memory: &memory, present: &present, zone: Berlin };
             let checks = guard.checks("door", &circumstances);
             last = checks.iter().filter(|check| !check.held).map(|check| check.matcher).collect();
@@ -175,6 +180,24 @@ mod tests {
             }
         }
         last
+    }
+
+    #[test]
+    fn more_pictures_are_asked_for_while_a_visit_may_be_a_picture() {
+        let mut rules = rules("[[rule]]\nname = 'r'\nactions = ['vault']\n", Berlin);
+        let mut judged = |n, live: f32| {
+            let mut case = Case::parse(&format!("known tag=Staff live={live}"));
+            case.recognition.sighting = Uuid::from_u128(n);
+            rules.judge(&case.recognition, case.quality, case.clock(), &[])
+        };
+        let first = judged(1, 0.25);
+        assert_eq!(first.refused[0].refusal.guards(), "sightings, min_live");
+        let second = judged(2, 0.5);
+        assert_eq!(second.refused[0].refusal.reason(), "min_live wants 0.5, found 0.375");
+        assert_eq!([first.confirm, second.confirm].map(|confirm| confirm.unwrap().more), [1, 1]);
+        let third = judged(3, 1.0);
+        assert_eq!((third.requests.len(), third.live), (1, Some(1.75 / 3.0)));
+        assert!(third.confirm.is_none());
     }
 
     #[test]
@@ -258,6 +281,38 @@ mod tests {
                 &["known tag=Staff at=2026-06-10T09:59:00Z", staff, staff],
                 &[],
                 &[],
+            ),
+            ("a picture of them", one("min_live = 0.5"), &["known tag=Staff live=0.49"], &[], &["min_live"]),
+            ("themselves", one("min_live = 0.5"), &["known tag=Staff live=0.5"], &[], &[]),
+            ("no model has looked", one("min_live = 0.5"), &[staff], &[], &["min_live"]),
+            ("nobody asks for it", one(""), &["known tag=Staff live=0.0"], &[], &[]),
+            (
+                "more pictures that make up for one",
+                one("min_live = 0.5"),
+                &["known tag=Staff live=0.4", "known tag=Staff live=0.7"],
+                &[],
+                &[],
+            ),
+            (
+                "a living stranger before the picture of somebody",
+                one("min_live = 0.5"),
+                &["unknown live=1.0", "unknown live=1.0", "known tag=Staff live=0.3"],
+                &[],
+                &["min_live"],
+            ),
+            (
+                "somebody after a picture of somebody",
+                one("min_live = 0.5"),
+                &["unknown live=0.0", "known tag=Staff live=0.9"],
+                &[],
+                &["min_live"],
+            ),
+            (
+                "the same picture twice",
+                one("min_live = 0.5"),
+                &["known tag=Staff live=0.4 shot=1"; 2],
+                &[],
+                &["min_live"],
             ),
             (
                 "everything at once",

@@ -1,11 +1,13 @@
 //! What guards have to remember: the answers of each visit, who carried which tags, and when actuators moved.
 //!
-//! In: answers and moves as they happen. Out: how many answers agree, which tags are around, how often something moved.
+//! In: answers and moves as they happen. Out: how many answers agree, whether the visit shows a
+//! person, which tags are around, how often something moved.
 //! What it remembers is forgotten by a restart only where that keeps an actuator still.
 
 use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use faces::liveness::agreement;
 use uuid::Uuid;
 
 use super::newest::Newest;
@@ -42,6 +44,7 @@ pub struct LiveAnswer {
     guest: Option<Guest>,
     pub quality: f32,
     pub match_confidence: Option<f32>,
+    live: Option<f32>,
 }
 
 impl GuardMemory {
@@ -94,6 +97,18 @@ impl GuardMemory {
         newest.filter(|answer| answer.guest == this.guest && good(answer)).count()
     }
 
+    /// What the liveness models say of the visit together, for whoever this answer shows; see
+    /// [`agreement::of_visit`]. `None` where no model has looked at them.
+    pub fn live(&self, happened: &VisitorEvent) -> Option<f32> {
+        let this = LiveAnswer::of(happened);
+        let before = self.answers.get(&happened.recognition.visit).into_iter().flatten();
+        let before = before.filter(|answer| answer.sighting != this.sighting);
+        let lives = before.chain([&this]).filter_map(|answer| Some((answer.guest == this.guest, answer.live?)));
+        let (theirs, others): (Vec<_>, Vec<_>) = lives.partition(|(theirs, _)| *theirs);
+        let [theirs, others] = [theirs, others].map(|of| of.into_iter().map(|(_, live)| live).collect::<Vec<_>>());
+        agreement::of_visit(&theirs, &others)
+    }
+
     /// The tags of everybody who was recognised at about this moment, by whatever answer.
     pub fn tags_around(&self, seen_at: DateTime<Utc>) -> impl Iterator<Item = &Tag> {
         let around = self.carriers.iter().filter(move |(carried_at, _)| (seen_at - carried_at).abs() < AROUND);
@@ -116,6 +131,7 @@ impl LiveAnswer {
             guest: Guest::of(recognition),
             quality: happened.quality,
             match_confidence: recognition.answer.match_confidence(),
+            live: recognition.live,
         }
     }
 }

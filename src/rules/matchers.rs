@@ -8,12 +8,12 @@ use chrono::{DateTime, TimeDelta};
 use chrono_tz::Tz;
 use identities::text::folded;
 
-use super::check::{Check, list, match_score};
+use super::check::{Check, list, live_text, match_score};
 use super::fields::{self, Today};
 use super::history::{History, Seen};
 use super::schedule;
 use super::visitor_event::VisitorEvent;
-use crate::config::{Days, DetectorName, EventKind, FieldTest, OutcomeKind, VisitCount, WhenConfig};
+use crate::config::{Days, DetectorName, EventKind, FieldTest, LiveRange, OutcomeKind, VisitCount, WhenConfig};
 use crate::recognition::{Known, Recognition};
 
 /// What the matchers look at.
@@ -131,6 +131,11 @@ impl Matchers {
         if let Some(least) = self.wanted.min_quality {
             let found = facts.happened.quality;
             checks.push(Check::of("min_quality", least, found, found >= least));
+        }
+        if let Some(LiveRange { at_least, at_most }) = self.wanted.live {
+            let found = facts.happened.live;
+            let held = found.is_some_and(|live| (at_least..=at_most).contains(&live));
+            checks.push(Check::of("live", format!("{at_least} to {at_most}"), live_text(found), held));
         }
         if !detectors.is_empty() {
             let found = &facts.recognition.detector;

@@ -219,9 +219,11 @@ impl Rules {
         if let Some(seen) = Seen::of(recognition) {
             self.history.remember(&seen);
         }
-        let happened = VisitorEvent::answer(recognition, quality, now);
+        let mut happened = VisitorEvent::answer(recognition, quality, now);
         self.guards.saw(&happened);
+        happened.live = self.guards.live(&happened);
         let mut judgement = self.fire(&happened, present);
+        judgement.live = happened.live;
         judgement.confirm = self.pictures_after(&happened, &judgement, present);
         judgement
     }
@@ -246,7 +248,9 @@ impl Rules {
 
     /// Somebody has left. Told twice, what follows is done once; actuators are never asked for.
     pub fn left(&mut self, stay: &Stay, now: RuleClock) -> Judgement {
-        self.fire(&VisitorEvent::left(stay, now), &[])
+        let mut happened = VisitorEvent::left(stay, now);
+        happened.live = self.guards.live(&happened);
+        self.fire(&happened, &[])
     }
 
     fn fire(&mut self, happened: &VisitorEvent, present: &[Stay]) -> Judgement {
@@ -295,7 +299,7 @@ impl Rules {
                 self.memory.remember(group, &firing);
             }
         }
-        Judgement { requests, refused: refused_actions, verdicts, confirm: None }
+        Judgement { requests, refused: refused_actions, verdicts, live: None, confirm: None }
     }
 
     /// What every rule makes of it, without remembering anything.

@@ -12,11 +12,12 @@ use uuid::Uuid;
 use super::cases::{Case, rules};
 use super::*;
 
-/// Known and unknown people tell somebody and open a door nothing guards, and a gate that everything guards.
+/// Known and unknown people tell somebody and open a door nothing guards, a gate that everything guards but liveness,
+/// and a vault that this guards, too.
 const RULES: &str = "
-    [[rule]]\nname = 'known'\nactions = ['log', 'door', 'gate']\ncooldown_secs = 60
+    [[rule]]\nname = 'known'\nactions = ['log', 'door', 'gate', 'vault']\ncooldown_secs = 60
     [[rule]]\nname = 'unknown'\nactions = ['log']\nwhen = { outcome = ['unknown', 'no_face'] }
-    [[rule]]\nname = 'all'\nactions = ['log', 'door', 'gate']\ncooldown_secs = 0
+    [[rule]]\nname = 'all'\nactions = ['log', 'door', 'gate', 'vault']\ncooldown_secs = 0
         when = { outcome = ['known', 'unknown'] }";
 
 /// One thing that happens.
@@ -31,6 +32,8 @@ struct Step {
     second: i16,
     delay: u8,
     quality: u8,
+    /// What the liveness models say of the shot, in quarters; `None` where none was asked.
+    live: Option<u8>,
     /// From before a restart, or across a clock step.
     late: bool,
     /// The process starts anew before it.
@@ -48,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
             second: of(24, 200) as i16,
             delay: of(32, 8) as u8,
             quality: of(40, 4) as u8,
+            live: u8::try_from(of(44, 6)).ok().filter(|quarters| *quarters < 5),
             late: of(48, 4) == 0,
             restart: of(56, 16) == 0,
         }
@@ -85,6 +89,7 @@ impl Stage {
         recognition.sighting = Uuid::from_u128(u128::from(step.visit) * 100 + u128::from(step.shot) + 1);
         recognition.seen_at += TimeDelta::seconds(step.second.into());
         recognition.shot = step.shot + 1;
+        recognition.live = step.live.map(|quarters| f32::from(quarters) / 4.0);
         recognition.arrived = (!step.late).then_some(now);
         recognition
     }
@@ -97,6 +102,7 @@ proptest! {
     /// - no (rule, visit, person, action) fires twice;
     /// - no actuator fires on a late, replayed or old recognition, nor a guarded one on fewer agreeing sightings than
     ///   it wants;
+    /// - no actuator that wants a person alive moves where the visit's shots, or those of the person, say less;
     /// - everybody's first live recognition reaches the rule for known people, whoever came before.
     #[test]
     fn nothing_fires_twice_and_no_door_opens_unconfirmed(steps in prop::collection::vec(step(), 1..12)) {
@@ -108,8 +114,11 @@ proptest! {
             let mut past = Vec::new();
             // The good live sightings of each visit since the last restart, and whom they say.
             let mut good: HashMap<u8, Vec<(u8, u8)>> = HashMap::new();
+            // Every live sighting of each visit since then: which, whom it says, and its liveness.
+            let mut seen: HashMap<u8, Vec<(u8, u8, Option<u8>)>> = HashMap::new();
             for step in &steps {
                 if step.restart {
+                    seen.clear();
                     stage.restart();
                     stage.rules.restore(past.iter().cloned());
                     good.clear();
@@ -121,6 +130,10 @@ proptest! {
                 let sightings = good.entry(step.visit).or_default();
                 if !step.late && quality >= 0.4 && !sightings.iter().any(|(shot, _)| *shot == step.shot) {
                     sightings.push((step.shot, step.person));
+                }
+                let shots = seen.entry(step.visit).or_default();
+                if !step.late && !shots.iter().any(|(shot, ..)| *shot == step.shot) {
+                    shots.push((step.shot, step.person, step.live));
                 }
                 if step.person < 3 && met.insert(step.person) {
                     let told = requests.iter().any(|r| r.rule == "known" && r.action == "log");
@@ -136,7 +149,10 @@ proptest! {
                         let what = (request.rule.clone(), step.visit, request.person.clone(), request.action.clone());
                         prop_assert!(fired.insert(what), "{request:?} twice");
                     }
-                    if moves && request.action == "gate" {
+                    if moves && request.action == "vault" {
+                        prop_assert!(alive(step, &seen[&step.visit]), "{request:?} moved for a picture");
+                    }
+                    if moves && request.action != "door" {
                         prop_assert!(step.delay <= 5 && quality >= 0.4 && step.person < 3, "{request:?} is unguarded");
                         // Of the same person, by at least as many pictures: those this restart knows, this one
                         // included.
@@ -150,6 +166,19 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// Whether the shots of a visit, this one included, and those of them that say the same person, are alive enough for a
+/// vault.
+fn alive(step: &Step, shots: &[(u8, u8, Option<u8>)]) -> bool {
+    let before = shots.iter().filter(|(shot, ..)| *shot != step.shot);
+    let all: Vec<_> = before.copied().chain([(step.shot, step.person, step.live)]).collect();
+    let enough = |whose: &dyn Fn(u8) -> bool| {
+        let quarters: Vec<u32> =
+            all.iter().filter(|it| whose(it.1)).filter_map(|(.., live)| live.map(u32::from)).collect();
+        !quarters.is_empty() && f64::from(quarters.iter().sum::<u32>()) / 4.0 >= 0.5 * quarters.len() as f64
+    };
+    enough(&|_| true) && enough(&|person| person == step.person)
 }
 
 /// What the engine may say of one picture of a member of staff.

@@ -68,6 +68,7 @@ impl Stay {
             "detector": it.detector,
             "seen_at": it.seen_at,
             "shot": it.shot,
+            "live": it.live,
             "confidence": it.answer.confidence(),
             "match_confidence": it.answer.match_confidence(),
             "known": it.answer.known().map(known_record),
@@ -106,6 +107,7 @@ impl Stay {
                 seen_at: time("seen_at")?,
                 arrived: None,
                 shot: shot.ok_or(wrong("shot"))?,
+                live: record["live"].as_f64().map(|live| live as f32),
                 answer,
             },
             quality: record["quality"].as_f64().ok_or(wrong("quality"))? as f32,
@@ -170,7 +172,7 @@ mod tests {
     fn a_stay_survives_the_outbox() {
         let fields = "text:Badge=2026-01-01T00:00:00Z num:N=2.5 bool:B=true date:D=2026-01-01T00:00:00Z empty:E";
         let tags = "tag=Staff tag=Guest@2027-01-01T00:00:00Z";
-        for case in [format!("known id=ANN {tags} {fields}"), "known name=none".into(), "unknown".into()] {
+        for case in [format!("known id=ANN live=0.25 {tags} {fields}"), "known name=none".into(), "unknown".into()] {
             let stay = stay(&case);
             let stored = stay.to_record().to_string();
             let restored = Stay::from_record(&serde_json::from_str(&stored).unwrap()).unwrap();

@@ -20,6 +20,8 @@ pub struct Judgement {
     pub refused: Vec<RefusedAction>,
     /// What every rule made of it, in their order.
     pub verdicts: Vec<Verdict>,
+    /// What the liveness models say of the visit together, this answer's shot included.
+    pub live: Option<f32>,
     /// Further pictures of the visit that an actuator waits for; `None` where there is nothing to wait for.
     pub confirm: Option<Confirm>,
 }

@@ -19,6 +19,8 @@ pub struct VisitorEvent<'a> {
     pub recognition: Cow<'a, Recognition>,
     /// The shot's quality, 0 to 1.
     pub quality: f32,
+    /// What the liveness models say of the visit together, as far as it is known; see `guard_memory`.
+    pub live: Option<f32>,
     /// Since when they had been there; only of somebody who has left.
     pub since: Option<DateTime<Utc>>,
     pub now: RuleClock,
@@ -29,14 +31,16 @@ pub struct VisitorEvent<'a> {
 impl<'a> VisitorEvent<'a> {
     pub fn answer(recognition: &'a Recognition, quality: f32, now: RuleClock) -> Self {
         let late = now.is_late_for(recognition);
+        let live = recognition.live;
         let recognition = Cow::Borrowed(recognition);
-        Self { event: EventKind::Recognition, recognition, quality, since: None, now, late }
+        Self { event: EventKind::Recognition, recognition, quality, live, since: None, now, late }
     }
 
     pub fn left(stay: &Stay, now: RuleClock) -> Self {
         let recognition = Recognition { seen_at: stay.last_seen, ..stay.recognition.clone() };
-        let (late, recognition) = (now.is_late_for(&recognition), Cow::Owned(recognition));
-        Self { event: EventKind::Left, recognition, quality: stay.quality, since: Some(stay.since), now, late }
+        let (late, live) = (now.is_late_for(&recognition), recognition.live);
+        let (quality, since) = (stay.quality, Some(stay.since));
+        Self { event: EventKind::Left, recognition: Cow::Owned(recognition), quality, live, since, now, late }
     }
 
     /// What a rule that fires on this is remembered by.

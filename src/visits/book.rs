@@ -237,7 +237,8 @@ mod tests {
         let bbox = Rect { x: 1.0, y: 2.0, width: 50.0, height: 60.0 };
         let part = Part { score: 0.5, value: 1.0 };
         let quality = Quality { total: 0.5, size: part, sharpness: part, pose: part, exposure: part, truncation: part };
-        let shot = SentShot { sighting: Uuid::from_u128(sighting), at_ms: at, frame: at / 100, bbox, quality };
+        let shot =
+            SentShot { sighting: Uuid::from_u128(sighting), at_ms: at, frame: at / 100, bbox, quality, liveness: None };
         let (first_seen, last_seen) = (time(0), time(at));
         Sent { visit: visit(n), detector: name(), number: 1, first_seen, last_seen, shot, delivered }
     }
@@ -264,6 +265,7 @@ mod tests {
             seen_at: DateTime::UNIX_EPOCH,
             arrived: None,
             shot: 1,
+            live: None,
             answer,
         }
     }

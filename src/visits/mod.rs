@@ -8,12 +8,14 @@ mod book;
 
 use chrono::{DateTime, Utc};
 use faces::detect::Rect;
+use faces::liveness::Liveness;
 use faces::quality::{Part, Quality};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::capture::CaptureTime;
 use crate::config::{DetectorName, OutcomeKind};
+use crate::crop::Sighting;
 use crate::recognition::{Answer, Known, Nearest};
 use crate::rules::{ActionRequest, RefusedAction};
 use crate::track::{BestShot, Unsent, VisitId};
@@ -52,6 +54,7 @@ pub struct SentShot {
     pub frame: u64,
     pub bbox: Rect,
     pub quality: Quality,
+    pub liveness: Option<Liveness>,
 }
 
 /// A shot that has just been sent, and the visit it is of.
@@ -70,7 +73,7 @@ pub struct Sent {
 
 impl Sent {
     /// The shot that became this sighting.
-    pub fn new(shot: &BestShot, sighting: Uuid, delivered: bool) -> Self {
+    pub fn new(shot: &BestShot, sighting: &Sighting, delivered: bool) -> Self {
         Self {
             visit: shot.visit,
             detector: shot.frame.detector.clone(),
@@ -78,11 +81,12 @@ impl Sent {
             first_seen: shot.first_seen,
             last_seen: shot.last_seen,
             shot: SentShot {
-                sighting,
+                sighting: sighting.id,
                 at_ms: shot.frame.time.offset.as_millis() as u64,
                 frame: shot.frame.seq,
                 bbox: shot.face.bbox,
                 quality: shot.quality.clone(),
+                liveness: sighting.liveness.clone(),
             },
             delivered,
         }
@@ -243,13 +247,23 @@ impl ActionResult {
 
 /// A quality with its parts, as every JSON of the agent shows it; three decimals are finer than any of it is measured.
 pub fn quality_json(quality: &Quality) -> Value {
-    let rounded = |value: f32| (f64::from(value) * 1e3).round() / 1e3;
     let part = |part: Part| json!({ "score": rounded(part.score), "value": rounded(part.value) });
     let mut json = json!({ "total": rounded(quality.total) });
     for (name, measured) in quality.parts() {
         json[name] = part(measured);
     }
     json
+}
+
+/// What the liveness models said of a shot: together as `live`, and each by its name.
+pub fn liveness_json(liveness: &Liveness) -> Value {
+    let models: serde_json::Map<_, _> =
+        liveness.models.iter().map(|score| (score.model.clone(), json!(rounded(score.live)))).collect();
+    json!({ "live": rounded(liveness.live), "models": models })
+}
+
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1e3).round() / 1e3
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ fn sighting() -> Sighting {
         face: Rect { x: 10.0, y: 20.0, width: 30.0, height: 40.0 },
         aligned: Some(b"aligned".to_vec().into()),
         embedding: Some(Embedding { model: "mobilefacenet".into(), values: vec![1.0, -0.5] }),
+        liveness: None,
     }
 }
 

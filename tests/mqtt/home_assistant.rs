@@ -178,14 +178,14 @@ fn a_visit_as_home_assistant_shows_it() {
     let mut seen = recognition(1, Answer::Unknown { confidence: None, nearest: None });
     let since = Utc::now() - TimeDelta::seconds(3);
     home.present(&door, &[stay(&seen, since)]);
-    home.recognised(&seen, 0.61, false);
+    home.recognised(&seen, 0.61, None, false);
     shows("person", "unknown person");
     shows("present", "ON");
     seen = recognition(1, ada());
     home.present(&door, &[stay(&seen, since)]);
-    home.recognised(&seen, 0.84, false);
-    home.recognised(&seen, 0.84, false);
-    home.recognised(&recognition(1, Answer::Unknown { confidence: None, nearest: None }), 0.5, false);
+    home.recognised(&seen, 0.84, None, false);
+    home.recognised(&seen, 0.84, None, false);
+    home.recognised(&recognition(1, Answer::Unknown { confidence: None, nearest: None }), 0.5, None, false);
     shows("person", "Ada Lovelace");
     shows("last_person", "Ada Lovelace");
     let date = shown(&watcher, &announced["components"]["last_seen"]).unwrap();
@@ -230,7 +230,7 @@ fn neither_names_nor_pictures_where_they_are_not_wanted() {
         let ours = Ours::start(&settings(&format!("url = '{}'\nstates = true\n{toml}", broker.url())), &["front-door"]);
         ours.home.sighted(&door, b"\xff\xd8".to_vec().into());
         ours.home.present(&door, &[stay(&seen, Utc::now())]);
-        ours.home.recognised(&seen, 0.84, false);
+        ours.home.recognised(&seen, 0.84, None, false);
         ours.home.left(&stay(&seen, Utc::now()));
         ours.stop();
     };

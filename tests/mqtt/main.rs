@@ -73,6 +73,7 @@ fn recognition(n: u128, answer: Answer) -> Recognition {
         seen_at: Utc::now(),
         arrived: Some(Instant::now()),
         shot: 1,
+        live: None,
         answer,
     }
 }

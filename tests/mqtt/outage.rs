@@ -34,7 +34,7 @@ fn what_happened_meanwhile_is_told_as_late_and_states_as_they_are_now() {
     // Somebody came and left, and somebody else is there now.
     let gone = recognition(1, ada());
     ours.home.present(&door, &[stay(&gone, Utc::now())]);
-    ours.home.recognised(&gone, 0.8, false);
+    ours.home.recognised(&gone, 0.8, None, false);
     ours.home.present(&door, &[]);
     ours.home.left(&stay(&gone, Utc::now()));
     std::thread::sleep(LATE_AFTER + Duration::from_millis(200));
@@ -50,7 +50,7 @@ fn what_happened_meanwhile_is_told_as_late_and_states_as_they_are_now() {
     let seen_at = late["seen_at"].as_str().unwrap().parse::<chrono::DateTime<Utc>>().unwrap();
     assert_eq!(seen_at.timestamp_millis(), gone.seen_at.timestamp_millis(), "with its own time");
     // The next live event comes the usual way, and is the first there.
-    ours.home.recognised(&recognition(2, Answer::Unknown { confidence: None, nearest: None }), 0.8, false);
+    ours.home.recognised(&recognition(2, Answer::Unknown { confidence: None, nearest: None }), 0.8, None, false);
     watcher.wait_json("/event", "event_type", "unknown");
     assert_eq!(watcher.on("/event").len(), 1);
     watcher.wait_json("/state", "person", "unknown person");
@@ -66,8 +66,8 @@ fn a_late_answer_changes_no_state() {
     let ours = Ours::start(&settings(&format!("url = '{}'\nstates = true", broker.url())), &["front-door"]);
     let mut restarted = recognition(3, ada());
     restarted.arrived = None;
-    ours.home.recognised(&recognition(1, ada()), 0.8, true);
-    ours.home.recognised(&restarted, 0.8, false);
+    ours.home.recognised(&recognition(1, ada()), 0.8, None, true);
+    ours.home.recognised(&restarted, 0.8, None, false);
     let mut earlier = stay(&restarted, Utc::now());
     earlier.last_seen -= chrono::TimeDelta::hours(1);
     ours.home.left(&earlier);
@@ -84,7 +84,7 @@ fn a_thousand_visits_arrive_although_the_broker_restarts_in_their_middle() {
     let watcher = Watcher::start(broker.port, "watcher");
     let ours = Ours::start(&settings(&format!("url = '{}'\nhome_assistant = true", broker.url())), &["front-door"]);
     for n in 1..=1000 {
-        ours.home.recognised(&recognition(n, ada()), 0.8, false);
+        ours.home.recognised(&recognition(n, ada()), 0.8, None, false);
         match n {
             // With messages on their way.
             400 => broker.stop(),
@@ -107,12 +107,12 @@ fn a_broker_killed_in_the_middle_is_found_again() {
     for round in 0..3_u128 {
         let watcher = Watcher::start(broker.port, &format!("watcher-{round}"));
         wait_for("the connection", || (*ours.broker.link().borrow() == Link::Up).then_some(()));
-        (0..50).for_each(|n| ours.home.recognised(&recognition(1 + round * 100 + n, ada()), 0.8, false));
+        (0..50).for_each(|n| ours.home.recognised(&recognition(1 + round * 100 + n, ada()), 0.8, None, false));
         wait_for("the visits", || (visits(&watcher).len() == 50).then_some(()));
         drop(watcher);
         broker.kill();
         wait_until_away(&ours);
-        ours.home.recognised(&recognition(99 + round * 100, ada()), 0.8, false);
+        ours.home.recognised(&recognition(99 + round * 100, ada()), 0.8, None, false);
         broker.restart();
         let watcher = Watcher::start(broker.port, &format!("second-{round}"));
         wait_for("the visit during the outage", || {

@@ -7,6 +7,7 @@ mod damage;
 mod disk;
 mod full;
 mod keep;
+mod liveness;
 mod model;
 mod order;
 mod power;
@@ -30,6 +31,7 @@ use doorward::track::VisitId;
 use doorward::visits::{Visit, VisitOutcome};
 use faces::detect::Rect;
 use faces::embed::Embedding;
+use faces::liveness::{Liveness, ModelScore};
 use serde_json::Value;
 use support::wait_for;
 use uuid::Uuid;
@@ -57,6 +59,7 @@ fn sighting(n: u64, bytes: usize) -> Sighting {
         face: Rect { x: -1.5, y: 2.5, width: 30.25, height: 40.75 },
         aligned: Some(picture(n + 1, 300).into()),
         embedding: Some(Embedding { model: "m".into(), values: vec![n as f32, -0.5, f32::MIN_POSITIVE] }),
+        liveness: Some(Liveness { live: 0.625, models: vec![ModelScore { model: "l".into(), live: 0.625 }] }),
     }
 }
 

@@ -25,16 +25,17 @@ fn same(back: &Sighting, sent: &Sighting) {
     assert_eq!((back.id, back.visit, back.shot, back.quality), (sent.id, sent.visit, sent.shot, sent.quality));
     assert_eq!((&back.detector, back.time_zone, back.seen_at), (&sent.detector, sent.time_zone, sent.seen_at));
     assert_eq!((&back.expanded, &back.aligned, back.face), (&sent.expanded, &sent.aligned, sent.face));
-    assert!(back.embedding == sent.embedding);
+    assert!(back.embedding == sent.embedding && back.liveness == sent.liveness);
 }
 
 #[test]
 fn a_sighting_without_extras_comes_back_without_them() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());
-    outbox.accept(&Sighting { aligned: None, embedding: None, quality: f32::NAN, ..sighting(1, 10) }).wait().unwrap();
+    let bare = Sighting { aligned: None, embedding: None, liveness: None, quality: f32::NAN, ..sighting(1, 10) };
+    outbox.accept(&bare).wait().unwrap();
     let back = outbox.next(Instant::now()).wait().unwrap().unwrap().sighting;
-    assert!(back.aligned.is_none() && back.embedding.is_none() && back.quality == 0.0);
+    assert!(back.aligned.is_none() && back.embedding.is_none() && back.liveness.is_none() && back.quality == 0.0);
 }
 
 #[test]

@@ -27,5 +27,6 @@ pub fn sighting(n: u64, seen_at: DateTime<Utc>, bytes: usize) -> Sighting {
         face: Rect { x: 1.0, y: 2.0, width: 30.0, height: 40.0 },
         aligned: None,
         embedding: None,
+        liveness: None,
     }
 }

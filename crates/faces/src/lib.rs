@@ -4,6 +4,7 @@
 //! picture ──▶ detect ──Face──▶ quality     how much the face is worth sending
 //!    ▲          │                align      upright, on the template embeddings are trained on
 //!  files        │                embed      a vector that is compared with others
+//!               │                liveness   whether it is a person, or a picture of one
 //!               └── onnx ── models          ONNX Runtime, and the files it opens
 //! ```
 //!
@@ -13,6 +14,7 @@
 pub mod align;
 pub mod detect;
 pub mod embed;
+pub mod liveness;
 pub mod models;
 pub mod onnx;
 pub mod picture;

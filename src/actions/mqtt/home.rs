@@ -115,12 +115,12 @@ impl Home {
 
     /// The engine answered. What tells nothing new of the visit is left out; what is late is told as such, and changes
     /// no state.
-    pub fn recognised(&self, recognition: &Recognition, quality: f32, late: bool) {
+    pub fn recognised(&self, recognition: &Recognition, quality: f32, live: Option<f32>, late: bool) {
         if !self.is_news(recognition) {
             return;
         }
         let fresh_until = recognition.arrived.filter(|_| !late).and_then(|at| at.checked_add(self.late_after));
-        let event = |late| state::recognised(recognition, quality, late, self.names);
+        let event = |late| state::recognised(recognition, quality, live, late, self.names);
         self.event(&recognition.detector, event, fresh_until);
         if fresh_until.is_some() && matches!(recognition.answer, Answer::Known(_) | Answer::Unknown { .. }) {
             let topic = self.broker.topics().detector(&recognition.detector, "last");

@@ -83,7 +83,7 @@ pub fn nobody_last() -> Value {
 }
 
 /// The engine answered.
-pub fn recognised(recognition: &Recognition, quality: f32, late: bool, names: bool) -> Value {
+pub fn recognised(recognition: &Recognition, quality: f32, live: Option<f32>, late: bool, names: bool) -> Value {
     let answer = &recognition.answer;
     let kind = match answer.kind() {
         OutcomeKind::Known => "recognised",
@@ -107,6 +107,8 @@ pub fn recognised(recognition: &Recognition, quality: f32, late: bool, names: bo
         "match_confidence": answer.match_confidence().and_then(share),
         // Not who it is, but how near it was to whom.
         "nearest": answer.nearest().map(|nearest| nearest.to_json(names)),
+        // What the liveness models say of the visit.
+        "live": live.and_then(share),
         "reason": answer.reason(),
     })
 }
@@ -175,6 +177,7 @@ mod tests {
             seen_at: since,
             arrived: None,
             shot: 1,
+            live: None,
             answer: person.map_or(Answer::Unknown { confidence: None, nearest: None }, |id| Answer::Known(known(id))),
         };
         Stay { recognition, quality: 0.5, since, last_seen: since }

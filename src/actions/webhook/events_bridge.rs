@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 /// Event key and the name of the field that holds it.
-const FIELDS: [(&str, &str); 9] = [
+const FIELDS: [(&str, &str); 10] = [
     ("id", "Id"),
     ("detector", "Detector"),
     ("seen_at", "SeenAt"),
@@ -16,6 +16,7 @@ const FIELDS: [(&str, &str); 9] = [
     ("visit", "Visit"),
     ("confidence", "Confidence"),
     ("match_confidence", "MatchConfidence"),
+    ("live", "Live"),
     ("rule", "Rule"),
     ("late", "Late"),
 ];

@@ -72,6 +72,7 @@ impl Delivery {
         self.rooms.events.tell(Event::Answered(Box::new(AnsweredEvent {
             recognition,
             quality: sighting.quality,
+            live: judged.live,
             late: clock.late,
             requests: judged.requests.clone(),
             refused: judged.refused,

@@ -91,6 +91,7 @@ fn without_a_face(detector: &DetectorConfig) -> Result<Sighting, faces::picture:
         face: Rect { x: side / 4.0, y: side / 4.0, width: side / 2.0, height: side / 2.0 },
         aligned,
         embedding: None,
+        liveness: None,
     })
 }
 

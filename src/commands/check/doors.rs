@@ -11,12 +11,14 @@ use identities::text::folded;
 use identities::wire::{ANSWERS_REPEATS, MATCH_SCORES};
 
 use super::report::{Report, Verdict};
-use crate::config::{ActionConfig, Call, DetectorConfig, GuardConfig, IdentifyConfig, Loaded, OutcomeKind, RuleConfig};
+use crate::config::{
+    ActionConfig, Call, DetectorConfig, GuardConfig, IdentifyConfig, LivenessModels, Loaded, OutcomeKind, RuleConfig,
+};
 
 /// One thing that is wrong with a guard, or that whoever answers for the door must know.
 struct Finding {
     verdict: Verdict,
-    /// The key to change: of the action, or with `identify.` of the detector.
+    /// The key to change: of the action, or with `identify.` or `liveness.` of the detector.
     key: String,
     text: String,
 }
@@ -26,6 +28,7 @@ struct Door<'a> {
     action: &'a str,
     guard: &'a GuardConfig,
     identify: &'a IdentifyConfig,
+    liveness: &'a LivenessModels,
     /// What the engine has told of itself; `None` when it was not asked.
     heard: Option<&'a Heard>,
 }
@@ -41,11 +44,13 @@ pub(super) fn look(loaded: &Loaded, detector: &DetectorConfig, heard: Option<&He
         guards.extend(guard.map(|guard| (name.as_str(), guard)));
     }
     for (action, guard) in guards {
-        let door = Door { action, guard, identify: &detector.identify, heard };
+        let (identify, liveness) = (&detector.identify, &detector.liveness.models);
+        let door = Door { action, guard, identify, liveness, heard };
         let check = format!("detector {}: actuator {action}", detector.name);
         let findings = door.findings();
         for Finding { verdict, key, text } in &findings {
-            let of = key.starts_with("identify.").then_some(&detector.name);
+            let of_detector = key.starts_with("identify.") || key.starts_with("liveness.");
+            let of = of_detector.then_some(&detector.name);
             report.add(&check, *verdict, loaded.mistake(of, key, text));
         }
         if findings.is_empty() {
@@ -60,7 +65,7 @@ impl Door<'_> {
             let text = format!("{never}, so that `{}` never moves", self.action);
             return vec![Finding { verdict: Verdict::BadConfiguration, key: "identify.call".into(), text }];
         }
-        [self.match_score(), self.repeats(), self.tags()].into_iter().flatten().collect()
+        [self.match_score(), self.repeats(), self.tags(), self.alive()].into_iter().flatten().collect()
     }
 
     /// Whether the match is as sure as the guard wants, and whether anybody can say so.
@@ -147,15 +152,37 @@ impl Door<'_> {
         Some(Finding { verdict: Verdict::BadConfiguration, key, text })
     }
 
+    /// Whether anybody looks whether the visitor is a person or a picture of one, and often enough.
+    fn alive(&self) -> Option<Finding> {
+        let Door { guard, action, .. } = self;
+        let (bound, key) = (guard.min_live, format!("action.{action}.guard"));
+        if bound > 0.0 && *self.liveness == LivenessModels::Off {
+            let text = format!(
+                "it is \"off\", and the guard of `{action}` wants `min_live = {bound}`: it never moves; write \
+                 \"auto\", or leave `min_live` out"
+            );
+            return Some(Finding { verdict: Verdict::BadConfiguration, key: "liveness.models".into(), text });
+        }
+        (bound > 0.0 && guard.sightings < 2).then(|| Finding {
+            verdict: Verdict::Warning,
+            key: format!("{key}.sightings"),
+            text: format!(
+                "one picture is enough for `{action}`, and a single picture of a picture passes now and then \
+                 (`min_live = {bound}`); write 2 or more"
+            ),
+        })
+    }
+
     /// What must hold, in a line.
     fn conditions(&self) -> String {
-        let GuardConfig { sightings, of, min_confidence, needs_tag, tags_any, .. } = self.guard;
+        let GuardConfig { sightings, of, min_confidence, min_live, needs_tag, tags_any, .. } = self.guard;
+        let live = if *min_live > 0.0 { format!(", a liveness of {min_live}") } else { String::new() };
         let tag = match (needs_tag, tags_any.as_slice()) {
             (false, _) => "no tag asked for".into(),
             (true, []) => "any tag".into(),
             (true, tags) => format!("one of the tags {}", tags.join(", ")),
         };
-        format!("{sightings} of {of} pictures agree, a match score of {min_confidence}, {tag}")
+        format!("{sightings} of {of} pictures agree, a match score of {min_confidence}{live}, {tag}")
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use faces::models::{ModelStore, Role};
-use faces::{detect, embed, onnx};
+use faces::{detect, embed, liveness, onnx};
 use identities::{Client, ClientError, Heard};
 
 use self::report::Report;
@@ -150,6 +150,25 @@ fn detector_models(loaded: &Loaded, detector: &DetectorConfig, runtime: bool, re
         look("embedding model", Role::Embedder, "embed.model", embedder, "can be used", &|| {
             embed::load(&store, embedder, threads).err().map(|error| with_causes(&error))
         });
+    }
+    let Some(names) = detector.liveness.models.wanted() else { return };
+    let check = format!("detector {}: liveness models", detector.name);
+    match liveness::choose(&store, names) {
+        Err(error) if names.is_empty() => report.error(check, error),
+        Err(error) => report.mistake(check, loaded.mistake(Some(&detector.name), "liveness.models", error.to_string())),
+        Ok(models) => {
+            let listed = models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+            let problem = runtime.then(|| liveness::load(&store, names, threads).err()).flatten();
+            match problem {
+                Some(error) => report.error(check, with_causes(&error)),
+                None if models.len() < 2 => {
+                    let alone = "alone it takes people for pictures at some cameras, and the other way round";
+                    report.warning(check, format!("only {listed} is here; {alone}: see models/README.md"));
+                }
+                None if !runtime => report.ok(check, format!("{listed} are there, but were not tried")),
+                None => report.ok(check, format!("{listed} can be used")),
+            }
+        }
     }
 }
 

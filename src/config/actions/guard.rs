@@ -17,6 +17,8 @@ section! {
         pub min_confidence: f32 = 0.6, in 0.0..=1.0;
         /// The least quality of the shot.
         pub min_quality: f32 = 0.4, in 0.0..=1.0;
+        /// What the liveness models say of the visit together; a visit that none has looked at reaches 0 alone.
+        pub min_live: f32 = 0.0, in 0.0..=1.0;
         /// The person must carry a tag that has not expired.
         pub needs_tag: bool = true;
         /// And it must be one of these; empty: any.

@@ -51,6 +51,8 @@ pub struct Entry {
     pub bytes: u64,
     /// The sha256 of the file in the models folder, in lower case hexadecimal.
     pub sha256: String,
+    /// What the file was made from, where no address and no package has the file itself.
+    pub origin: Option<Url>,
     prepare: Option<String>,
     /// What a preparation starts from is the business of the tool that prepares.
     #[serde(default, rename = "raw")]
@@ -136,11 +138,11 @@ impl Manifest {
             self.entries.iter().filter(|e| role.is_none_or(|role| e.role == role)).map(|e| e.name.as_str()).collect();
         let nearest = wording::nearest(wanted, known.iter().copied(), 0.5).map(str::to_owned);
         let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let known = match role {
-            Some(Role::Detector | Role::Embedder) => format!("`auto`, {known}"),
-            _ => known,
+        let known = if role.is_some_and(Role::is_model) { format!("`auto`, {known}") } else { known };
+        let role = match role {
+            Some(Role::Liveness) => "liveness model",
+            role => role.map_or("file", |role| role.into_str()),
         };
-        let role = role.map_or("file", |role| role.into_str());
         ModelError::Unknown { role, wanted: wanted.to_owned(), nearest, known }
     }
 }
@@ -234,16 +236,16 @@ mod tests {
         let names = |role| manifest.preference(role).iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(Role::Detector), ["yunet_n", "yunet_s", "centerface"]);
         assert_eq!(names(Role::Embedder), ["mobilefacenet", "faceapi_resnet"]);
+        assert_eq!(names(Role::Liveness), ["antispoof_minifas_128", "minifasnet_v2_2_7", "minifasnet_v1se_4_0"]);
         for entry in manifest.entries() {
             assert!(!entry.licence.is_empty() && !entry.about.is_empty(), "{}", entry.name);
-            let model = matches!(entry.role, Role::Detector | Role::Embedder);
-            assert_eq!(model, !entry.input.is_empty() && !entry.output.is_empty(), "{}", entry.name);
+            assert_eq!(entry.role.is_model(), !entry.input.is_empty() && !entry.output.is_empty(), "{}", entry.name);
         }
     }
 
     #[test]
     fn the_fallback_of_every_role_is_in_a_package() {
-        for role in Role::ALL {
+        for role in Role::ALL.into_iter().filter(|role| !role.is_optional()) {
             let mut entries = Manifest::embedded().entries().iter().filter(|entry| entry.role == role);
             assert!(entries.any(|entry| entry.packages().next().is_some()), "{role}");
         }
@@ -294,6 +296,7 @@ mod tests {
             (Some(Role::Detector), "yunet_m", Some("yunet_n")),
             (Some(Role::Detector), "CenterFace", Some("centerface")),
             (Some(Role::Embedder), "mobile_facenet", Some("mobilefacenet")),
+            (Some(Role::Liveness), "antispoof_minifas", Some("antispoof_minifas_128")),
             (None, "astronauts", Some("astronaut")),
             (Some(Role::Detector), "xyz", None),
         ];

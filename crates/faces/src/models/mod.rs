@@ -73,6 +73,8 @@ pub enum Role {
     Detector,
     /// Turns a face into a vector.
     Embedder,
+    /// Tells a person from a picture of one; nothing but what is configured to use it needs it.
+    Liveness,
     /// ONNX Runtime's shared library, one entry per processor.
     Runtime,
     /// A picture of the demo.
@@ -81,5 +83,15 @@ pub enum Role {
 
 impl Role {
     /// In the order `doorward models list` shows them.
-    pub const ALL: [Self; 4] = [Self::Detector, Self::Embedder, Self::Runtime, Self::Picture];
+    pub const ALL: [Self; 5] = [Self::Detector, Self::Embedder, Self::Liveness, Self::Runtime, Self::Picture];
+
+    /// Whether doorward does its work without any file of it.
+    pub fn is_optional(self) -> bool {
+        self == Self::Liveness
+    }
+
+    /// Whether its files are networks.
+    pub fn is_model(self) -> bool {
+        matches!(self, Self::Detector | Self::Embedder | Self::Liveness)
+    }
 }

@@ -17,6 +17,8 @@ pub enum Interpolation {
     Linear = imgproc::INTER_LINEAR as isize,
     /// Area averaging: for shrinking without aliasing.
     Area = imgproc::INTER_AREA as isize,
+    /// Over eight by eight pixels: for enlarging sharply.
+    Lanczos = imgproc::INTER_LANCZOS4 as isize,
 }
 
 /// What lies beyond a picture's edge when a warp or a crop reaches there, as OpenCV numbers it.
@@ -25,6 +27,8 @@ pub enum Border {
     Black = core::BORDER_CONSTANT as isize,
     /// The edge pixel goes on.
     Replicate = core::BORDER_REPLICATE as isize,
+    /// The picture goes on as a mirror at its edge shows it, without the edge pixel itself.
+    Mirror = core::BORDER_REFLECT_101 as isize,
 }
 
 /// By how much a picture is turned, clockwise, as OpenCV numbers it.
