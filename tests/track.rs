@@ -276,6 +276,7 @@ fn recording(clip: &str) -> Option<Vec<Taken>> {
         fps: None,
         looped: false,
         starts_at: Some(DateTime::UNIX_EPOCH),
+        rotate: 0,
     };
     let mut source = capture::open(&CameraConfig::Replay(config)).unwrap();
     let mut taken = Vec::new();

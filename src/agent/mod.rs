@@ -18,6 +18,7 @@ mod delivery;
 mod events;
 mod heartbeat;
 mod listeners;
+mod mounting;
 mod mqtt;
 mod pipeline;
 mod presence;

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::events::{Event, Events};
+use super::mounting::Mounting;
 use super::presence::Presences;
 use super::supervisor::{Beat, Ending, Supervisor, Thread};
 use crate::capture::{self, CameraState, CaptureTime, Frame, FrameReceiver, Losses};
@@ -129,7 +130,8 @@ impl Pipeline {
         let (detect_config, board) = (Arc::clone(&config), handover.board.clone());
         let detect = move |beat: Beat| detect_faces(&detect_config, detector, &newest, &detections, &board, &beat);
         let track = move |beat: Beat| {
-            TrackThread { config: &config, second_look, embedder, liveness, handover, beat }.run(&detected, &feedback);
+            let mounting = Mounting::new(config.camera.rotate());
+            TrackThread { config: &config, mounting, second_look, embedder, liveness, handover, beat }.run(&detected, &feedback);
         };
         Ok(Self {
             capture: supervisor.thread(format!("capture:{name}"), HANGS_AFTER, capture)?,
@@ -238,6 +240,7 @@ fn detect_faces(
 /// The track thread: detections in, sightings into the outbox.
 struct TrackThread<'a> {
     config: &'a DetectorConfig,
+    mounting: Mounting,
     second_look: FaceDetector,
     embedder: Option<FaceEmbedder>,
     liveness: Option<LivenessCheck>,
@@ -300,6 +303,9 @@ impl TrackThread<'_> {
         };
         if let Some(look) = &look {
             (shot.face.landmarks, shot.quality) = (look.face.landmarks, shot.quality.clone().with_pose(look.pose()));
+            if shot.number == 1 {
+                self.handover.board.mounting(&config.name, self.mounting.seen(look), Instant::now());
+            }
         }
         let mut sighting =
             match crop::cut(shot, look.as_ref(), &config.crop, config.time_zone, wants_aligned(&config.identify)) {

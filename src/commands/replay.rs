@@ -96,8 +96,9 @@ fn settings(args: &ReplayArgs) -> anyhow::Result<Settings> {
         CameraConfig::Replay(replay) => (replay.fps, replay.starts_at),
         _ => (None, None),
     };
-    let path = args.input.clone();
-    detector.camera = CameraConfig::Replay(ReplayConfig { path, pace: Pace::Fast, fps, looped: false, starts_at });
+    let (path, rotate) = (args.input.clone(), detector.camera.rotate());
+    detector.camera =
+        CameraConfig::Replay(ReplayConfig { path, pace: Pace::Fast, fps, looped: false, starts_at, rotate });
     if let Some(subject) = args.subject {
         detector.track.subject = subject;
     }
