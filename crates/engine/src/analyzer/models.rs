@@ -103,8 +103,9 @@ impl FaceAnalyzer for ModelAnalyzer {
             .collect()
     }
 
-    /// The detector's score, as far as the landmarks (a tilt included, which the quality leaves out) and the box have the shape of a standing face; and the embedding
-    /// model's: a face it can read is much like its own mirror image, one that lies is not.
+    /// The detector's score, as far as the landmarks (a tilt included, which the quality leaves out) and the box have
+    /// the shape of a standing face; and the embedding model's: a face it can read is much like its own mirror image,
+    /// one that lies is not.
     fn stands(&mut self, picture: &Picture, found: &Analyzed) -> Result<Stands, EngineError> {
         let mirror = picture.mirrored().map_err(EngineError::Picture)?;
         let mirrored = mirrored(&found.face, picture.width());
