@@ -3,7 +3,7 @@
 //! Pure: a picture and points in, a picture out. It knows the ArcFace template; what a model makes of the chip is the
 //! model's business.
 
-use crate::detect::Point;
+use crate::face::Point;
 use crate::picture::{Border, Interpolation, Picture, PictureError};
 
 /// Width and height of the aligned chip in pixels.

@@ -14,6 +14,7 @@
 pub mod align;
 pub mod detect;
 pub mod embed;
+mod face;
 pub mod liveness;
 pub mod models;
 pub mod onnx;

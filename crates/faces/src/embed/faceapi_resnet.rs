@@ -6,7 +6,7 @@
 
 use super::{FaceModel, Metric, Preparation};
 use crate::align::{self, ARCFACE, Affine};
-use crate::detect::Point;
+use crate::face::Point;
 use crate::picture::{Picture, PictureError};
 
 /// Width and height of the network's input in pixels.

@@ -6,7 +6,7 @@
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use crate::detect::{Face, Point};
+use crate::face::{Face, Point};
 use crate::models::{ModelError, ModelStore, Role};
 use crate::onnx::{self, OnnxError};
 use crate::picture::{Picture, PictureError};

@@ -6,7 +6,7 @@
 //! johnraivenolazo/face-antispoof-onnx).
 
 use super::Layout;
-use crate::detect::Rect;
+use crate::face::Rect;
 use crate::picture::{Border, Interpolation, Picture, PictureError};
 
 /// Width and height of the network's input in pixels.

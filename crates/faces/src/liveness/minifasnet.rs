@@ -5,7 +5,7 @@
 //! shown on a screen (the weights and their preprocessing are those of minivision-ai/Silent-Face-Anti-Spoofing).
 
 use super::Layout;
-use crate::detect::Rect;
+use crate::face::Rect;
 use crate::picture::{Interpolation, Picture, PictureError};
 
 /// Width and height of the networks' input in pixels.

@@ -7,7 +7,7 @@
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use crate::detect::Rect;
+use crate::face::Rect;
 use crate::models::{Model, ModelError, ModelStore, Role};
 use crate::onnx::{self, OnnxError};
 use crate::picture::{Picture, PictureError};

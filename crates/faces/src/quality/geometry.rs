@@ -5,7 +5,7 @@
 
 use super::{Part, ramp, unit};
 use crate::align::ARCFACE;
-use crate::detect::{Face, Point};
+use crate::face::{Face, Point};
 
 /// Which way a face looks, in degrees, as far as five landmarks tell (within about 10 degrees).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,7 +108,7 @@ pub fn pose_of(landmarks: &[Point; 5]) -> Option<Pose> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::Rect;
+    use crate::face::Rect;
 
     /// The model of [`pose_of`], turned by yaw, then pitch, then roll (degrees), 100 px from eye to eye.
     fn turned(yaw: f32, pitch: f32, roll: f32) -> [Point; 5] {

@@ -7,7 +7,7 @@
 pub mod geometry;
 pub mod pixels;
 
-use crate::detect::Face;
+use crate::face::Face;
 use crate::picture::Picture;
 
 /// Every part from 0 (useless) to 1 (as good as it gets), with the measured value behind it.
@@ -144,7 +144,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::detect::{Point, Rect};
+    use crate::face::{Point, Rect};
 
     fn parts(scores: [f32; 5]) -> Quality {
         let [size, sharpness, pose, exposure, truncation] = scores.map(|score| Part::new(score, 50.0));

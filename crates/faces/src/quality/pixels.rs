@@ -5,7 +5,7 @@
 //! and far comparable, bounds the cost, and keeps what recognition needs: it hardly gains above 60 px.
 
 use super::{Part, ramp};
-use crate::detect::Rect;
+use crate::face::Rect;
 use crate::picture::{Interpolation, Picture, PictureError};
 
 /// The height the box is brought to.
