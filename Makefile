@@ -50,6 +50,7 @@ models-tested: build-tested $(PREPARE)/.ready
 
 test: lint models-tested $(VENV)/.ready ## Check the formatting, lint, and run every test
 	$(PREPARE)/bin/python -m unittest discover --quiet --start-directory models/prepare
+	$(VENV)/bin/python -m unittest discover --quiet --start-directory tests/recall
 	$(CARGO) test --locked --no-fail-fast
 	fuzz/run 20 1
 
@@ -77,6 +78,10 @@ bench: models $(VENV)/.ready ## Run every benchmark
 
 load: models test-packages ## 64 clients at the engine for a minute: how fast, and that nothing is lost
 	DOORWARD_LOAD_SECS=60 $(CARGO) test --release --locked --test engine load:: -- --nocapture
+
+recall: models-tested $(VENV)/.ready ## How many of those who could be recognised are, beside the commit before (BASE=)
+	$(VENV)/bin/python tests/recall --program $(TESTED) --models $(DOORWARD_MODELS_DIR) $(SHARED:%=--shared %) \
+		$(BASE:%=--base %) --verbose
 
 liveness: models-tested $(VENV)/.ready ## How often pictures of people pass for people, and people for pictures (needs the shared test data; minutes)
 	$(VENV)/bin/python tests/liveness/measure.py $(TESTED) $(SHARED) --pictures $(DOORWARD_MODELS_DIR) --every 3
@@ -110,4 +115,4 @@ $(VENV)/.ready $(PREPARE)/.ready:
 clean: ## Remove what was built; fetched models stay
 	$(CARGO) clean
 
-.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load liveness soak test-vm test-systemd build-packages test-packages clean
+.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall liveness soak test-vm test-systemd build-packages test-packages clean

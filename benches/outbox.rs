@@ -43,6 +43,7 @@ fn answer(sighting: Uuid) -> Answered {
         person,
         confidence: None,
         match_confidence: None,
+        nearest: None,
         late: false,
         judged: None,
         refused,

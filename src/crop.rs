@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use faces::align;
-use faces::detect::Rect;
+use faces::detect::{Face, Point, Rect, SecondLook};
 use faces::embed::Embedding;
 use faces::liveness::Liveness;
 use faces::picture::{Interpolation, Picture, PictureError};
@@ -68,14 +68,28 @@ pub enum CropError {
 /// way where another face would come into the crop, so that the engine cannot answer for the wrong person. The crop
 /// is shrunk (never enlarged) to `config.longest_side_px`.
 ///
+/// A face that a second look found tilted is cut out of the frame turned upright around it.
+///
 /// The id is made of the visit and the number of the shot, dated with the frame: the same decision made twice gives
 /// the same sighting, and so does a recording played again from the same date.
-pub fn cut(shot: &BestShot, config: &CropConfig, time_zone: Tz, want_aligned: bool) -> Result<Sighting, CropError> {
-    let (visit, picture) = (shot.visit, &shot.frame.picture);
+pub fn cut(
+    shot: &BestShot,
+    look: Option<&SecondLook>,
+    config: &CropConfig,
+    time_zone: Tz,
+    want_aligned: bool,
+) -> Result<Sighting, CropError> {
+    let (visit, frame) = (shot.visit, &*shot.frame.picture);
     let failed = |operation| move |source| CropError::Picture { operation, visit, source };
 
-    let window = Window::around(&shot.face.bbox, config.margin, picture).ok_or(CropError::Outside { visit })?;
-    let window = window.without(&shot.others, &shot.face.bbox);
+    let turned = look.filter(|look| !look.is_upright()).map(|look| turned(frame, look, &shot.others, config.margin));
+    let turned = turned.transpose().map_err(failed("turn the face upright"))?;
+    let (picture, bbox, others) = match &turned {
+        Some(it) => (&it.picture, it.face.bbox, &it.others),
+        None => (frame, shot.face.bbox, &shot.others),
+    };
+    let window = Window::around(&bbox, config.margin, picture).ok_or(CropError::Outside { visit })?;
+    let window = window.without(others, &bbox);
     let (width, height) = (window.right - window.left, window.bottom - window.top);
     let crop = picture
         .cropped(i64::from(window.left), i64::from(window.top), width, height)
@@ -87,7 +101,7 @@ pub fn cut(shot: &BestShot, config: &CropConfig, time_zone: Tz, want_aligned: bo
 
     let aligned = match want_aligned {
         true => {
-            let chip = align::chip(picture, &shot.face.landmarks).map_err(failed("align the face"))?;
+            let chip = align::chip(frame, &shot.face.landmarks).map_err(failed("align the face"))?;
             Some(chip.jpeg(config.jpeg_quality).map_err(failed("encode the aligned face"))?.into())
         }
         false => None,
@@ -104,11 +118,38 @@ pub fn cut(shot: &BestShot, config: &CropConfig, time_zone: Tz, want_aligned: bo
         shot: number,
         quality: shot.quality.total,
         expanded: expanded.into(),
-        face: window.place(&shot.face.bbox, &crop),
+        face: window.place(&bbox, &crop),
         aligned,
         embedding: None,
         liveness: None,
     })
+}
+
+/// The part of a frame around a tilted face, turned so that the face stands.
+struct Turned {
+    picture: Picture,
+    face: Face,
+    /// The other faces' places in it: upright rectangles that hold them.
+    others: Vec<Rect>,
+}
+
+fn turned(frame: &Picture, look: &SecondLook, others: &[Rect], margin: f32) -> Result<Turned, PictureError> {
+    let bbox = &look.face.bbox;
+    let margin = if margin.is_finite() { margin.max(0.0) } else { 0.0 };
+    // No larger than the frame is long: what lies beyond it is black anyway.
+    let longest = frame.width().max(frame.height());
+    let side = ((1.0 + 2.0 * margin) * bbox.width.max(bbox.height)).ceil().clamp(1.0, longest as f32);
+    let (picture, face, there) = look.turned(frame, side as u32)?;
+    let there = |rect: &Rect| {
+        let corner = |x: f32, y: f32| align::apply(&there, Point { x: rect.x + x, y: rect.y + y });
+        Rect::holding(&[
+            corner(0.0, 0.0),
+            corner(rect.width, 0.0),
+            corner(0.0, rect.height),
+            corner(rect.width, rect.height),
+        ])
+    };
+    Ok(Turned { picture, face, others: others.iter().map(there).collect() })
 }
 
 /// A part of a picture in whole pixels, `right` and `bottom` exclusive; never empty.
@@ -191,7 +232,6 @@ mod tests {
     use super::*;
     use crate::capture::{CaptureTime, Frame};
     use crate::track::ShotReason;
-    use faces::detect::{Face, Point};
     use faces::picture::MAX_PIXELS;
     use faces::quality::{Part, Quality};
 
@@ -257,7 +297,7 @@ mod tests {
             ("somebody right before the face", bbox, &[at(190.0, 110.0, 50.0, 60.0)], 0.5, 640, (140, 160)),
         ];
         for (what, bbox, others, margin, longest, size) in cases {
-            let sighting = cut(&shot(bbox, others), &config(margin, longest), Tz::UTC, false).unwrap();
+            let sighting = cut(&shot(bbox, others), None, &config(margin, longest), Tz::UTC, false).unwrap();
             let crop = Picture::decode(&sighting.expanded, MAX_PIXELS).unwrap();
             assert_eq!((crop.width(), crop.height()), size, "{what}");
             let is_red = |x: f32, y: f32| {
@@ -276,9 +316,35 @@ mod tests {
     }
 
     #[test]
+    fn a_tilted_face_is_cut_out_upright_and_others_stay_out() {
+        let others = [at(270.0, 60.0, 40.0, 40.0)];
+        let shot = shot(at(150.0, 100.0, 60.0, 80.0), &others);
+        let frame = &shot.frame.picture;
+        // The corners of the red face, which leans by 30 degrees, must come to stand upright.
+        let (face, seen) = (shot.face.clone(), shot.face.clone());
+        let look = SecondLook { face, turn: -30.0, sure: 0.9, seen };
+        let sighting = cut(&shot, Some(&look), &config(0.8, 640), Tz::UTC, false).unwrap();
+        let crop = Picture::decode(&sighting.expanded, MAX_PIXELS).unwrap();
+        let red = |picture: &Picture, x: f32, y: f32| {
+            let pixel = &picture.row(y as u32)[x as usize * 3..][..3];
+            pixel[2] > 150 && pixel[1] < 80
+        };
+        let centre = sighting.face.centre();
+        assert!(red(&crop, centre.x, centre.y) && red(frame, 180.0, 140.0));
+        // Right above the face's middle by 36 pixels it was red; turned by 30 degrees it is red along that axis.
+        let (sine, cosine) = 30f32.to_radians().sin_cos();
+        assert!(red(&crop, centre.x - 36.0 * sine, centre.y - 36.0 * cosine), "the axis leans to the left now");
+        assert!(!red(&crop, centre.x + 36.0 * sine, centre.y - 36.0 * cosine));
+        assert!((sighting.face.width - 60.0).abs() < 2.0 && (sighting.face.height - 80.0).abs() < 2.0);
+        // The other face would reach into the margin on the right.
+        let right = crop.width() as f32 - sighting.face.x - sighting.face.width;
+        assert!(right < 0.8 * 80.0 - 5.0, "{right} pixels of margin beside another face");
+    }
+
+    #[test]
     fn a_sighting_carries_what_the_shot_knew() {
         let shot = shot(at(150.0, 100.0, 60.0, 80.0), &[]);
-        let sighting = cut(&shot, &CropConfig::default(), Tz::Europe__Berlin, true).unwrap();
+        let sighting = cut(&shot, None, &CropConfig::default(), Tz::Europe__Berlin, true).unwrap();
         assert_eq!((sighting.visit, sighting.shot), (shot.visit, 1));
         assert_eq!((sighting.time_zone, sighting.seen_at), (Tz::Europe__Berlin, shot.frame.time.utc));
         assert_eq!(sighting.detector, shot.frame.detector);
@@ -286,13 +352,13 @@ mod tests {
         assert!(sighting.embedding.is_none() && sighting.arrived.is_some());
         let chip = Picture::decode(&sighting.aligned.unwrap(), MAX_PIXELS).unwrap();
         assert_eq!((chip.width(), chip.height()), (112, 112));
-        assert!(cut(&shot, &CropConfig::default(), Tz::UTC, false).unwrap().aligned.is_none());
+        assert!(cut(&shot, None, &CropConfig::default(), Tz::UTC, false).unwrap().aligned.is_none());
     }
 
     #[test]
     fn the_same_shot_has_the_same_id_and_another_one_another() {
         let first = shot(at(150.0, 100.0, 60.0, 80.0), &[]);
-        let id = |shot: &BestShot| cut(shot, &CropConfig::default(), Tz::UTC, false).unwrap().id;
+        let id = |shot: &BestShot| cut(shot, None, &CropConfig::default(), Tz::UTC, false).unwrap().id;
         assert_eq!(id(&first), id(&first));
         assert_eq!(id(&first).get_version_num(), 7);
         let better = BestShot { number: 2, reason: ShotReason::Better, ..first.clone() };
@@ -303,7 +369,7 @@ mod tests {
     #[test]
     fn a_face_outside_the_frame_is_an_error_with_its_visit() {
         for bbox in [at(500.0, 10.0, 50.0, 50.0), at(f32::NAN, 0.0, 50.0, 50.0), at(10.0, 10.0, 0.0, 5.0)] {
-            let error = cut(&shot(bbox, &[]), &CropConfig::default(), Tz::UTC, false).unwrap_err();
+            let error = cut(&shot(bbox, &[]), None, &CropConfig::default(), Tz::UTC, false).unwrap_err();
             assert!(matches!(error, CropError::Outside { .. }) && error.to_string().contains("00000007"), "{error}");
         }
     }

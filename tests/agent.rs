@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use faces::picture::Turn;
 use serde_json::Value;
 use support::{Engine, Running, doorward, json_lines, recording, run, shared, wait_for};
 
@@ -86,7 +87,7 @@ fn who_is_enrolled_from_a_clip_is_known_in_it_and_nobody_else_is() {
 fn save_frame(clip: &Path, number: u64, to: &Path) {
     use doorward::capture::{self, Next};
     use doorward::config::{CameraConfig, Pace, ReplayConfig};
-    let replay = ReplayConfig { path: clip.into(), pace: Pace::Fast, fps: None, looped: false, starts_at: None };
+    let replay = ReplayConfig { path: clip.into(), pace: Pace::Fast, fps: None, looped: false, starts_at: None, rotate: 0 };
     let mut source = capture::open(&CameraConfig::Replay(replay)).unwrap();
     for _ in 0..number {
         source.next_shot().unwrap();
@@ -307,6 +308,45 @@ fn a_silent_engine_is_a_fault_within_a_minute_and_is_missed_no_longer_once_it_is
     let metrics = get("/metrics").unwrap();
     assert!(metrics.contains("doorward_detect_frames_total{detector=\"door\"}"), "{metrics}");
     assert!(agent.stop().success());
+}
+
+/// Nobody has told the agent that the camera hangs on its side: its visitors do, and `rotate` mends it.
+#[test]
+fn a_camera_on_its_side_is_told_of_and_rotate_sets_it_upright() {
+    let engine = Engine::start();
+    engine.enroll(&recording::known_person(), "Eileen", &["VIP"]);
+    let folder = tempfile::tempdir().unwrap();
+    let visit = folder.path().join("visit");
+    recording::brief_visit(&visit);
+    recording::turn(&visit, Turn::Quarter);
+    let config = folder.path().join("doorward.toml");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    write_config(&config, &engine.section(&engine.url), folder.path(), &visit.display().to_string(), "");
+    let text = std::fs::read_to_string(&config).unwrap().replace("\"off\"", &format!("\"127.0.0.1:{port}\""));
+    std::fs::write(&config, text).unwrap();
+    let detector = folder.path().join("detectors/door.toml");
+    let plain = std::fs::read_to_string(&detector).unwrap();
+    std::fs::write(&detector, format!("{plain}loop = true\n[track]\nlost_after_ms = 300\n")).unwrap();
+    let agent = Running(doorward().args(["run", "--config"]).arg(&config).stderr(Stdio::null()).spawn().unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::new();
+    let health = || {
+        let request = client.get(format!("http://127.0.0.1:{port}/health")).send();
+        runtime.block_on(async { request.await.ok()?.text().await.ok() })
+    };
+    wait_for("several visitors to show how the camera hangs", || {
+        health().filter(|told| told.contains("hangs on its side") && told.contains("`rotate = 270`"))
+    });
+    assert!(agent.stop().success());
+
+    std::fs::write(&detector, format!("{plain}rotate = 270\n")).unwrap();
+    let replayed = run(doorward().args(["replay", "--json", "--config"]).arg(&config).arg("--input").arg(&visit));
+    assert_eq!(json_lines(&replayed)[0]["outcome"], "known");
+    std::fs::write(&detector, format!("{plain}rotate = 100\n")).unwrap();
+    let refused = doorward().args(["check", "--config"]).arg(&config).output().unwrap();
+    let told = [refused.stdout, refused.stderr].map(|told| String::from_utf8_lossy(&told).into_owned()).concat();
+    assert!(!refused.status.success() && told.contains("camera.rotate") && told.contains("90, 180"), "{told}");
 }
 
 /// `doorward replay … | head -1`: the reader has what it wanted, and nothing of the visitors stays on this machine.

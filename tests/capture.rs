@@ -157,7 +157,7 @@ fn a_recording_gives_every_frame_once() {
         ("one-by-one-person-detection.mp4", 1394, (768, 432), 100),
     ] {
         let Some(path) = shared(&format!("video/{name}")) else { continue };
-        let replay = ReplayConfig { path, pace: Pace::Fast, fps: None, looped: false, starts_at: None };
+        let replay = ReplayConfig { path, pace: Pace::Fast, fps: None, looped: false, starts_at: None, rotate: 0 };
         let config = CameraConfig::Replay(replay);
         let (sender, receiver) = capture::channel(&config);
         let (state, states) = watch::channel(CameraState::Connecting);

@@ -5,9 +5,10 @@ mod support;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use faces::embed::Metric;
+use faces::detect::{self, SearchOptions};
+use faces::embed::{self, FaceEmbedder, Metric};
 use faces::models::{ModelStore, Role};
-use faces::picture::{Interpolation, Picture};
+use faces::picture::{Border, Interpolation, Picture};
 use serde_json::Value;
 use support::{auto, doorward, here, json_lines, run, shared};
 
@@ -29,7 +30,7 @@ fn only(detector: &str) -> tempfile::TempDir {
 }
 
 /// What `doorward embed` gives for these images.
-fn embed(models: &Path, model: &str, images: &[PathBuf]) -> Vec<Value> {
+fn embedded(models: &Path, model: &str, images: &[PathBuf]) -> Vec<Value> {
     let mut command = doorward();
     command.env("DOORWARD_MODELS_DIR", models).args(["embed", "--json", "--model", model]).args(images);
     let lines = json_lines(&run(&mut command));
@@ -81,7 +82,7 @@ fn few_pairs_of_photos_are_taken_for_what_they_are_not() {
     for detector in DETECTORS {
         let models = only(detector);
         for (embedder, most) in [("mobilefacenet", 2), ("faceapi_resnet", 10)] {
-            let lines = embed(models.path(), embedder, &images);
+            let lines = embedded(models.path(), embedder, &images);
             let (mut pairs, mut strangers, mut missed) = (0, 0, 0);
             for (i, a) in lines.iter().enumerate() {
                 for (j, b) in lines.iter().enumerate().skip(i + 1) {
@@ -98,6 +99,92 @@ fn few_pairs_of_photos_are_taken_for_what_they_are_not() {
             assert!(strangers + missed <= most, "{embedder} with {detector}: {strangers} + {missed} wrong");
         }
     }
+}
+
+/// The picture turned clockwise about its middle, its edge going on beyond it.
+fn turned(picture: &Picture, degrees: f64) -> Picture {
+    let side = picture.width().max(picture.height()) * 7 / 4;
+    let (sine, cosine) = degrees.to_radians().sin_cos();
+    let (x, y, middle) = (f64::from(picture.width()) / 2.0, f64::from(picture.height()) / 2.0, f64::from(side) / 2.0);
+    let there = [[cosine, -sine, middle - cosine * x + sine * y], [sine, cosine, middle - sine * x - cosine * y]];
+    picture.warped(&there, side, side, Border::Replicate).unwrap()
+}
+
+/// Whose pictures they are, as each embedder sees their largest face after a second look; `None` without a face.
+fn looked_at(
+    detector: &str,
+    embedders: &mut [FaceEmbedder],
+    pictures: &[(String, Picture)],
+    degrees: f64,
+) -> Vec<Option<Vec<Vec<f32>>>> {
+    let options = SearchOptions { longest_side_px: 640, ..SearchOptions::still(detector) };
+    let mut detector = detect::load(&ModelStore::locate(None), &options, 2).unwrap();
+    let look = |(_, picture): &(String, Picture)| {
+        let picture = turned(picture, degrees);
+        let face = detector.detect(&picture).unwrap().into_iter().next()?;
+        let look = detector.look_again(&picture, &face).unwrap();
+        let face = look.map_or(face, |look| look.face);
+        Some(embedders.iter_mut().map(|embedder| embedder.embed(&picture, &face).unwrap().values).collect())
+    };
+    pictures.iter().map(look).collect()
+}
+
+#[test]
+fn a_tilted_face_is_found_and_known_as_an_upright_one() {
+    let store = ModelStore::locate(None);
+    let names = here(Role::Embedder, &["mobilefacenet", "faceapi_resnet"]);
+    let mut embedders: Vec<_> = names.iter().map(|name| embed::load(&store, name, 2).unwrap()).collect();
+    // (degrees, of 100 known at least)
+    let tilts = [(0.0, 99), (15.0, 98), (25.0, 96), (35.0, 95), (45.0, 85)];
+    let tilts = tilts.iter().flat_map(|(degrees, least)| [(*degrees, *least), (-*degrees, *least)]).skip(1);
+    let tilts: Vec<(f64, usize)> = tilts.collect();
+    let pictures = people();
+    for detector in here(Role::Detector, &["yunet_n", "centerface"]) {
+        let gallery = looked_at(detector, &mut embedders, &pictures, 0.0);
+        for (degrees, least) in &tilts {
+            let seen = looked_at(detector, &mut embedders, &pictures, *degrees);
+            let found = seen.iter().flatten().count();
+            assert_eq!(found, pictures.len(), "{detector}, {degrees}: faces found");
+            for (at, embedder) in embedders.iter().enumerate() {
+                let model = &embedder.model;
+                let (mut known, mut alike, mut strangers) = (0, 0, 0);
+                for (i, face) in seen.iter().flatten().enumerate() {
+                    let others = gallery.iter().flatten().enumerate().filter(|(j, _)| *j != i || pictures.len() < 20);
+                    let (mut own, mut others_best) = (false, false);
+                    for (j, other) in others {
+                        let same = model.metric.accepts(model.metric.score(&face[at], &other[at]), model.threshold);
+                        if pictures[i].0 == pictures[j].0 {
+                            own |= same;
+                        } else {
+                            strangers += 1;
+                            alike += usize::from(same);
+                            others_best |= same;
+                        }
+                    }
+                    known += usize::from(own && !others_best);
+                }
+                let what = format!("{detector}, {}, {degrees} degrees", model.name);
+                println!("{what}: {known} of {} known, {alike} of {strangers} strangers alike", pictures.len());
+                assert!(known * 100 >= least * pictures.len(), "{what}: {known} of {} known", pictures.len());
+                // As many as photos of people who look straight at the camera.
+                assert!(alike * 1000 <= strangers, "{what}: {alike} of {strangers} strangers alike");
+            }
+        }
+    }
+}
+
+/// Photos and whose they are: those of the shared test data, or what packages bring, each of somebody else.
+fn people() -> Vec<(String, Picture)> {
+    let Some(folder) = shared("photos/johns") else {
+        return vec![("astronaut".into(), Picture::read(&package_picture("astronaut")).unwrap())];
+    };
+    let mut files: Vec<PathBuf> = Vec::new();
+    for person in std::fs::read_dir(folder).unwrap() {
+        files.extend(std::fs::read_dir(person.unwrap().path()).unwrap().map(|file| file.unwrap().path()));
+    }
+    files.sort();
+    let person = |file: &Path| file.parent().unwrap().display().to_string();
+    files.iter().map(|file| (person(file), Picture::read(file).unwrap())).collect()
 }
 
 #[test]
@@ -120,11 +207,11 @@ fn a_person_is_known_in_other_pictures_and_strangers_are_not() {
     let strangers = ["sample3", "sample4", "sample5", "sample6"].map(package_picture);
     let models = ModelStore::locate(None).dir().to_path_buf();
     for model in here(Role::Embedder, &["mobilefacenet", "faceapi_resnet"]) {
-        let known = &embed(&models, model, &[package_picture("astronaut")])[0];
-        for line in embed(&models, model, &others) {
+        let known = &embedded(&models, model, &[package_picture("astronaut")])[0];
+        for line in embedded(&models, model, &others) {
             assert!(same(known, &line), "{model} does not know the astronaut in {}", line["file"]);
         }
-        for line in embed(&models, model, &strangers) {
+        for line in embedded(&models, model, &strangers) {
             assert!(!same(known, &line), "{model} takes {} for the astronaut", line["file"]);
         }
     }
@@ -143,7 +230,7 @@ fn a_line_has_the_promised_shape() {
             "mobilefacenet" => ("cosine", 0.43, true),
             _ => ("l2", 0.6, false),
         };
-        let line = &embed(&models, wanted, std::slice::from_ref(&image))[0];
+        let line = &embedded(&models, wanted, std::slice::from_ref(&image))[0];
         let keys: Vec<&String> = line.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["box", "embedding", "file", "metric", "model", "threshold"]);
         assert_eq!(line["file"], image.display().to_string());

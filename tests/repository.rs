@@ -88,11 +88,13 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let only_for_tests = test_modules();
+    let tests = test_modules();
+    // A module's own modules are in the folder of its name.
+    let is_a_test = |path: &PathBuf| tests.iter().any(|it| path == it || path.starts_with(it.with_extension("")));
     let sources: Vec<Source> = CODE
         .iter()
         .flat_map(|dir| files(dir, &[".rs"]))
-        .filter(|path| !only_for_tests.contains(path))
+        .filter(|path| !is_a_test(path))
         .map(|path| {
             let inside = path.strip_prefix(root()).unwrap().to_path_buf();
             let room = inside.iter().nth(1).unwrap().to_string_lossy().trim_end_matches(".rs").to_string();

@@ -60,12 +60,13 @@ impl Template {
         check_names(&template.undeclared_variables(true), &environment)?;
         // Filters, tests and functions are looked up only when they are come by; with a visitor or without one, the
         // rest of what can go wrong depends on the event.
-        for person in [
-            json!({"id": "x", "face_id": "x", "name": "x", "tags": [{"name": "x", "expires": null}], "fields": {}}),
-            json!(null),
-        ] {
+        let person =
+            json!({"id": "x", "face_id": "x", "name": "x", "tags": [{"name": "x", "expires": null}], "fields": {}});
+        let nearest = json!({"id": "x", "name": "x", "score": 0.4, "threshold": 0.5});
+        for (person, nearest) in [(person, json!(null)), (json!(null), nearest), (json!(null), json!(null))] {
             let mut event: serde_json::Map<_, _> = EVENT_KEYS.iter().map(|key| (key.to_string(), json!("x"))).collect();
             event.insert("person".into(), person);
+            event.insert("nearest".into(), nearest);
             if let Err(error) = template.render(context(&event.into()))
                 && matches!(
                     error.kind(),

@@ -23,9 +23,9 @@ use crate::actions::Outcome;
 use crate::capture::CameraState;
 use crate::config::DetectorName;
 use crate::outbox::Dropped;
-use crate::recognition::Recognition;
+use crate::recognition::{Answer, Recognition};
 use crate::rules::{ActionRequest, RefusedAction};
-use crate::track::{Confirm, VisitEnd, VisitId};
+use crate::track::{Confirm, Feedback, ShotAnswer, VisitEnd, VisitId};
 use crate::visits::{Sent, Visit, VisitBook};
 
 /// Something that happened; what concerns one visit comes in order.
@@ -49,8 +49,8 @@ pub enum Event {
     Visit(Arc<Visit>),
     /// A visit is over: the visitor left, all answers are in, all actions have ended.
     Closed(Arc<Visit>),
-    /// An actuator waits for further pictures of a visit, or no longer for any.
-    PicturesWanted { detector: DetectorName, visit: VisitId, confirm: Confirm },
+    /// What the tracker is to know of a shot: what became of it, and which pictures an actuator waits for.
+    Feedback { detector: DetectorName, visit: VisitId, feedback: Feedback },
 }
 
 /// An answer, and what the rules made of it.
@@ -146,10 +146,16 @@ impl Stream {
                 let closed = book.answered(recognition, requests, refused);
                 // The visitor may stand there for long; who it is is known meanwhile.
                 consequences.extend(book.open(recognition.visit).cloned().map(|visit| Event::Visit(Arc::new(visit))));
-                consequences.push(wanted(recognition, *confirm, book.unanswered(recognition.visit)));
+                consequences.push(feedback(recognition, *confirm, book.unanswered(recognition.visit)));
                 closed
             }
-            Event::Dropped(dropped) => book.dropped(dropped.visit, dropped.sighting, dropped.reason.reason()),
+            Event::Dropped(dropped) => {
+                if let Ok(detector) = DetectorName::new(&dropped.detector) {
+                    let feedback = Feedback { shot: 0, answer: ShotAnswer::None, confirm: None };
+                    consequences.push(Event::Feedback { detector, visit: dropped.visit, feedback });
+                }
+                book.dropped(dropped.visit, dropped.sighting, dropped.reason.reason())
+            }
             Event::Acted { request, outcome, .. } => book.acted(request.visit, &outcome.key, &outcome.result),
             _ => None,
         };
@@ -159,9 +165,17 @@ impl Stream {
     }
 }
 
-/// The pictures an actuator waits for, beside those whose answers are not in.
-fn wanted(recognition: &Recognition, confirm: Option<Confirm>, unanswered: usize) -> Event {
+/// What an answer tells the tracker: further shots are taken of who was not known, and the pictures an actuator waits
+/// for beside those whose answers are not in.
+fn feedback(recognition: &Recognition, confirm: Option<Confirm>, unanswered: usize) -> Event {
+    let answer = match recognition.answer {
+        Answer::Known(_) => ShotAnswer::Known,
+        Answer::Unknown { .. } | Answer::Refused { .. } => ShotAnswer::Unknown,
+        Answer::NoFace => ShotAnswer::NoFace,
+        Answer::Accepted => ShotAnswer::None,
+    };
     let mut confirm = confirm.unwrap_or(Confirm { more: 0, most: 0, min_quality: 0.0 });
     confirm.more = confirm.more.saturating_sub(u8::try_from(unanswered).unwrap_or(u8::MAX));
-    Event::PicturesWanted { detector: recognition.detector.clone(), visit: recognition.visit, confirm }
+    let feedback = Feedback { shot: recognition.shot, answer, confirm: Some(confirm) };
+    Event::Feedback { detector: recognition.detector.clone(), visit: recognition.visit, feedback }
 }

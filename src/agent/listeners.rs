@@ -17,7 +17,7 @@ use crate::capture::CameraState;
 use crate::config::DetectorName;
 use crate::outbox::Outbox;
 use crate::status::{ActionLine, Board};
-use crate::track::{Confirm, VisitId};
+use crate::track::{Feedback, VisitId};
 use crate::visits::{ActionResult, Visit, VisitOutcome};
 
 /// Counts, and logs the end of every visit: ids, never names.
@@ -113,16 +113,16 @@ impl Listener for BrokerNews {
     }
 }
 
-/// Passes on to the trackers which further pictures are wanted.
-pub struct Trackers(pub HashMap<DetectorName, Sender<(VisitId, Confirm)>>);
+/// Passes on to the trackers what became of their shots.
+pub struct Trackers(pub HashMap<DetectorName, Sender<(VisitId, Feedback)>>);
 
 impl Listener for Trackers {
     fn on(&mut self, event: &Event) {
-        if let Event::PicturesWanted { detector, visit, confirm } = event
+        if let Event::Feedback { detector, visit, feedback } = event
             && let Some(tracker) = self.0.get(detector)
         {
             // A tracker whose recording is over wants nothing any more.
-            let _ = tracker.send((*visit, *confirm));
+            let _ = tracker.send((*visit, *feedback));
         }
     }
 }

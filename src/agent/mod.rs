@@ -18,6 +18,7 @@ mod delivery;
 mod events;
 mod heartbeat;
 mod listeners;
+mod mounting;
 mod mqtt;
 mod pipeline;
 mod presence;
@@ -110,11 +111,11 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     let wake = Arc::new(Notify::new());
     let supervisor = Supervisor::default();
 
-    let (mut to_trackers, mut wanted) = (HashMap::new(), Vec::new());
+    let (mut to_trackers, mut feedback) = (HashMap::new(), Vec::new());
     for detector in &settings.detectors {
         let (sender, receiver) = channel();
         to_trackers.insert(detector.name.clone(), sender);
-        wanted.push(receiver);
+        feedback.push(receiver);
     }
     // Everybody who hears what happens.
     let mut listeners: Vec<Box<dyn Listener>> =
@@ -148,9 +149,9 @@ pub async fn run(settings: Arc<Settings>, options: Options, stop: CancellationTo
     let cameras_end = stop.child_token();
     let handover = Handover { outbox: outbox.clone(), events: events.clone(), presences, board: board.clone(), wake };
     let mut pipelines = Vec::new();
-    for ((config, models), wanted) in settings.detectors.iter().zip(models).zip(wanted) {
+    for ((config, models), feedback) in settings.detectors.iter().zip(models).zip(feedback) {
         let (config, name) = (Arc::new(config.clone()), config.name.clone());
-        let pipeline = Pipeline::start(config, models, handover.clone(), wanted, &supervisor, cameras_end.clone())
+        let pipeline = Pipeline::start(config, models, handover.clone(), feedback, &supervisor, cameras_end.clone())
             .context("cannot start a detector's threads")?;
         let connections = supervisor.watch(format!("camera:{name}"), HANGS_AFTER);
         tokio::spawn(cameras::watch_camera(name, pipeline.camera(), events.clone(), connections));
@@ -231,13 +232,15 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Loads one detector, and where wanted one embedder, per camera; each proves itself before it is trusted with a door.
+/// Loads two detectors, one of them for the second look, and where wanted one embedder, per camera; each proves itself
+/// before it is trusted with a door.
 async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec<Models>> {
     let (settings, store) = (Arc::clone(settings), store.clone());
     let loaded = tokio::task::spawn_blocking(move || {
         let threads = settings.models.threads;
         let load = |config: &DetectorConfig| -> Result<Models> {
             let detector = detect::load(&store, &config.detect.search(), threads)?;
+            let second_look = detect::load(&store, &config.detect.search(), threads)?;
             let embedder = match recognition::wants_embedding(&config.identify) {
                 true => Some(embed::load(&store, &config.embed.model, threads)?),
                 false => None,
@@ -246,7 +249,7 @@ async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec
             tracing::info!(detector = %config.name, model = detector.name(), embedding, "the face detector is ready");
             let wanted = config.liveness.models.wanted();
             let liveness = wanted.map(|names| liveness::load(&store, names, threads)).transpose()?;
-            Ok(Models { detector, embedder, liveness })
+            Ok(Models { detector, second_look, embedder, liveness })
         };
         settings.detectors.iter().map(load).collect()
     });

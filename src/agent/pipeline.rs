@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::events::{Event, Events};
+use super::mounting::Mounting;
 use super::presence::Presences;
 use super::supervisor::{Beat, Ending, Supervisor, Thread};
 use crate::capture::{self, CameraState, CaptureTime, Frame, FrameReceiver, Losses};
@@ -26,7 +27,7 @@ use crate::outbox::Outbox;
 use crate::recognition::wants_aligned;
 use crate::status::Board;
 use crate::terminal::with_causes;
-use crate::track::{BestShot, Confirm, TrackEvent, Tracker, VisitId};
+use crate::track::{BestShot, Feedback, TrackEvent, Tracker, VisitId};
 use crate::visits::Sent;
 
 /// Detections waiting for the tracker: one, so that a slow tracker slows the detector and the newest frame wins in
@@ -76,7 +77,9 @@ impl Handover {
 
 /// What one detector needs to run.
 pub struct Models {
-    pub detector: Box<dyn FaceDetector>,
+    pub detector: FaceDetector,
+    /// The same again, for the tracker's thread: every shot is looked at once more.
+    pub second_look: FaceDetector,
     /// Where the configuration asks for embeddings.
     pub embedder: Option<FaceEmbedder>,
     /// Where the configuration asks whether shots show people.
@@ -106,28 +109,29 @@ pub struct End {
 }
 
 impl Pipeline {
-    /// Starts the threads. They end after `cancel`, or when the recording does. The tracker takes further pictures of
-    /// visits as `wanted` says.
+    /// Starts the threads. They end after `cancel`, or when the recording does. The tracker hears
+    /// what became of its shots.
     pub fn start(
         config: Arc<DetectorConfig>,
         models: Models,
         handover: Handover,
-        wanted: Receiver<(VisitId, Confirm)>,
+        feedback: Receiver<(VisitId, Feedback)>,
         supervisor: &Supervisor,
         cancel: CancellationToken,
     ) -> std::io::Result<Self> {
+        let Models { detector, second_look, embedder, liveness } = models;
         let (frames, newest) = capture::channel(&config.camera);
         let (detections, detected) = sync_channel(DETECTIONS_WAITING);
         let (state, camera_state) = watch::channel(CameraState::Connecting);
         let name = config.name.clone();
-        let Models { detector, embedder, liveness } = models;
 
         let camera = Arc::clone(&config);
         let capture = move |_: Beat| capture::run(camera.name.clone(), &camera.camera, frames, cancel, state);
         let (detect_config, board) = (Arc::clone(&config), handover.board.clone());
         let detect = move |beat: Beat| detect_faces(&detect_config, detector, &newest, &detections, &board, &beat);
         let track = move |beat: Beat| {
-            TrackThread { config: &config, embedder, liveness, handover, beat }.run(&detected, &wanted);
+            let mounting = Mounting::new(config.camera.rotate());
+            TrackThread { config: &config, mounting, second_look, embedder, liveness, handover, beat }.run(&detected, &feedback);
         };
         Ok(Self {
             capture: supervisor.thread(format!("capture:{name}"), HANGS_AFTER, capture)?,
@@ -176,7 +180,7 @@ impl End {
 /// The detect thread: newest frame in, all its faces out. Gives back how many frames were searched.
 fn detect_faces(
     config: &DetectorConfig,
-    mut detector: Box<dyn FaceDetector>,
+    mut detector: FaceDetector,
     frames: &FrameReceiver,
     detections: &SyncSender<Detections>,
     board: &Board,
@@ -236,6 +240,8 @@ fn detect_faces(
 /// The track thread: detections in, sightings into the outbox.
 struct TrackThread<'a> {
     config: &'a DetectorConfig,
+    mounting: Mounting,
+    second_look: FaceDetector,
     embedder: Option<FaceEmbedder>,
     liveness: Option<LivenessCheck>,
     handover: Handover,
@@ -243,15 +249,16 @@ struct TrackThread<'a> {
 }
 
 impl TrackThread<'_> {
-    fn run(mut self, detections: &Receiver<Detections>, wanted: &Receiver<(VisitId, Confirm)>) {
+    fn run(mut self, detections: &Receiver<Detections>, feedback: &Receiver<(VisitId, Feedback)>) {
         let mut tracker = Tracker::new(self.config.name.clone(), &self.config.track, &self.config.quality.options());
         // A recording replayed as fast as possible has no clock but its frames'.
         let has_clock = !matches!(&self.config.camera, CameraConfig::Replay(it) if it.pace == ReplayPace::Fast);
         let mut newest: Option<CaptureTime> = None;
         loop {
-            let events = match detections.recv_timeout(TICK) {
+            let received = detections.recv_timeout(TICK);
+            feedback.try_iter().for_each(|(visit, feedback)| tracker.hear(visit, feedback));
+            let events = match received {
                 Ok(detections) => {
-                    wanted.try_iter().for_each(|(visit, confirm)| tracker.confirm(visit, confirm));
                     let time = detections.frame.time;
                     newest = Some(time);
                     let events = tracker.observe(&detections);
@@ -273,9 +280,9 @@ impl TrackThread<'_> {
 
     fn act(&mut self, event: TrackEvent) {
         match event {
-            TrackEvent::Shot(shot) => {
+            TrackEvent::Shot(mut shot) => {
                 let beat = self.beat.clone();
-                if let Some(sighting) = beat.during("cutting out a shot", || self.sighting(&shot)) {
+                if let Some(sighting) = beat.during("cutting out a shot", || self.sighting(&mut shot)) {
                     beat.during("waiting for the outbox", || self.handover.accept(&shot, sighting));
                 }
             }
@@ -283,15 +290,31 @@ impl TrackThread<'_> {
         }
     }
 
-    fn sighting(&mut self, shot: &BestShot) -> Option<Sighting> {
+    /// The shot as a second look shows it, cut out. What that look finds of the face goes into the shot; one it does
+    /// not find is sent as it was seen.
+    fn sighting(&mut self, shot: &mut BestShot) -> Option<Sighting> {
         let config = self.config;
-        let mut sighting = match crop::cut(shot, &config.crop, config.time_zone, wants_aligned(&config.identify)) {
-            Ok(sighting) => sighting,
+        let look = match self.second_look.look_again(&shot.frame.picture, &shot.face) {
+            Ok(look) => look,
             Err(error) => {
-                tracing::error!(visit = %shot.visit, %error, "a shot could not be cropped");
-                return None;
+                tracing::warn!(visit = %shot.visit, %error, "a shot is sent without a second look");
+                None
             }
         };
+        if let Some(look) = &look {
+            (shot.face.landmarks, shot.quality) = (look.face.landmarks, shot.quality.clone().with_pose(look.pose()));
+            if shot.number == 1 {
+                self.handover.board.mounting(&config.name, self.mounting.seen(look), Instant::now());
+            }
+        }
+        let mut sighting =
+            match crop::cut(shot, look.as_ref(), &config.crop, config.time_zone, wants_aligned(&config.identify)) {
+                Ok(sighting) => sighting,
+                Err(error) => {
+                    tracing::error!(visit = %shot.visit, %error, "a shot could not be cropped");
+                    return None;
+                }
+            };
         if let Some(embedder) = &mut self.embedder {
             match embedder.embed(&shot.frame.picture, &shot.face) {
                 Ok(embedding) => sighting.embedding = Some(embedding),

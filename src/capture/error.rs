@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use faces::picture::PictureError;
+
 use super::VideoError;
 
 /// A camera or recording that cannot be opened, or that stopped delivering.
@@ -12,6 +14,8 @@ use super::VideoError;
 pub enum CaptureError {
     #[error("cannot read the recording {}: check that it is there and that this user may read it", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("a frame cannot be turned")]
+    Turn { source: PictureError },
     #[error("the folder {} holds no picture (JPEG, PNG, WebP or BMP)", path.display())]
     NoPictures { path: PathBuf },
     #[error("none of the {count} pictures in {} can be decoded", path.display())]

@@ -18,6 +18,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::Utc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use faces::picture::Turn;
 use tracing::{debug, info_span, warn};
 
 use super::connection::{CANCEL_POLL, Connection, Event, Opener, Waited};
@@ -40,9 +41,10 @@ pub fn run(
     cancel: CancellationToken,
     state: watch::Sender<CameraState>,
 ) -> Losses {
-    let limits = Limits::of(config);
+    let (limits, turn) = (Limits::of(config), config.turn());
     let config = config.clone();
-    Reconnect::new(detector, Arc::new(move || super::open(&config)), limits, frames, cancel, state).run()
+    let reconnect = Reconnect::new(detector, Arc::new(move || super::open(&config)), limits, frames, cancel, state);
+    Reconnect { turn, ..reconnect }.run()
 }
 
 /// How patient the loop is.
@@ -93,6 +95,8 @@ struct Reconnect {
     detector: DetectorName,
     open: Arc<Opener>,
     limits: Limits,
+    /// How each frame is turned.
+    turn: Option<Turn>,
     frames: FrameSender,
     cancel: CancellationToken,
     news: News,
@@ -122,6 +126,7 @@ impl Reconnect {
             detector,
             open,
             limits,
+            turn: None,
             frames,
             cancel,
             news: News::new(state),
@@ -242,12 +247,15 @@ impl Reconnect {
         }
     }
 
-    /// Dates a shot, watches the lens, sends the frame on, and shows the state.
-    fn deliver(&mut self, shot: Shot, arrived: Instant, about: &About, fps: f32) -> Result<Sent, CaptureError> {
+    /// Dates a shot, turns it, watches the lens, sends the frame on, and shows the state.
+    fn deliver(&mut self, mut shot: Shot, arrived: Instant, about: &About, fps: f32) -> Result<Sent, CaptureError> {
         let (utc, offset) = match shot.time {
             ShotTime::Arrival => (Utc::now(), self.clock.arrival(arrived)),
             ShotTime::Recording { position, utc } => (utc.unwrap_or_else(Utc::now), self.clock.recording(position)),
         };
+        if let Some(turn) = self.turn {
+            shot.picture = shot.picture.turned(turn).map_err(|source| CaptureError::Turn { source })?;
+        }
         let lens = self.lens.observe(&shot.picture, offset);
         if shot.time == ShotTime::Arrival && self.reopens_frozen(lens, offset) {
             return Err(CaptureError::Frozen { secs: FROZEN_AFTER.as_secs() });
@@ -405,7 +413,7 @@ mod tests {
 
     fn rig(fast: bool, scripts: Vec<Option<Vec<Step>>>) -> Rig {
         let pace = if fast { Pace::Fast } else { Pace::Recorded };
-        let replay = ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None };
+        let replay = ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None, rotate: 0 };
         let (sender, frames) = channel(&CameraConfig::Replay(replay.clone()));
         let (state, states) = watch::channel(CameraState::Connecting);
         let (release, hang) = mpsc::channel();
@@ -525,7 +533,7 @@ mod tests {
 
     #[test]
     fn only_a_recording_told_as_fast_as_possible_is_given_up() {
-        let replay = |pace| ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None };
+        let replay = |pace| ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None, rotate: 0 };
         let stream = StreamConfig::new("rtsp://127.0.0.1:9/x");
         for (config, again) in [
             (CameraConfig::Replay(replay(Pace::Fast)), false),
@@ -544,6 +552,7 @@ mod tests {
             fps: None,
             looped: false,
             starts_at: None,
+            rotate: 0,
         }));
         let mut reconnect = Reconnect::new(
             DetectorName::new("door").unwrap(),

@@ -243,7 +243,7 @@ mod tests {
     }
 
     fn config(path: impl Into<PathBuf>, pace: Pace) -> ReplayConfig {
-        ReplayConfig { path: path.into(), pace, fps: None, looped: false, starts_at: None }
+        ReplayConfig { path: path.into(), pace, fps: None, looped: false, starts_at: None, rotate: 0 }
     }
 
     /// Positions (ms) and brightness of up to `limit` shots, and how it ended.

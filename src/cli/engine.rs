@@ -27,6 +27,15 @@ pub enum EngineCommand {
     /// What users may do
     #[command(subcommand)]
     Role(EngineRoleCommand),
+    /// Tell whose photos are poor, too few, or like somebody else's, and what to do; the exit code is 1 when people may
+    /// be mistaken or missed
+    Quality {
+        #[command(flatten)]
+        folder: EngineFolder,
+        /// Print one JSON line per finding
+        #[arg(long)]
+        json: bool,
+    },
     /// Who changed what, newest first
     Audit {
         #[command(flatten)]

@@ -23,7 +23,7 @@ pub fn run(args: DetectArgs) -> CommandResult {
     let mut config = SearchOptions::still(&args.model);
     config.min_score = args.min_score.unwrap_or(config.min_score);
     let mut detector = detect::load(&ModelStore::locate(None), &config, args.threads)?;
-    print_each(&args.images, args.json, |image| look(detector.as_mut(), image, &args))
+    print_each(&args.images, args.json, |image| look(&mut detector, image, &args))
 }
 
 /// How long the stage takes, in milliseconds.
@@ -34,7 +34,7 @@ struct Bench {
 }
 
 /// The line of one image: for people, and as JSON.
-fn look(detector: &mut dyn FaceDetector, image: &Path, args: &DetectArgs) -> anyhow::Result<(String, String)> {
+fn look(detector: &mut FaceDetector, image: &Path, args: &DetectArgs) -> anyhow::Result<(String, String)> {
     let mut picture = read(image)?;
     if let Some((width, height)) = args.size {
         picture = picture.resized(width, height, Interpolation::Linear).context("cannot resize it")?;
@@ -71,7 +71,7 @@ fn face_json(face: &Face) -> Value {
 }
 
 /// The whole stage `repeats` times, at least once. The search whose faces are printed has warmed it up.
-fn time(detector: &mut dyn FaceDetector, picture: &Picture, repeats: u32) -> Result<Bench, DetectError> {
+fn time(detector: &mut FaceDetector, picture: &Picture, repeats: u32) -> Result<Bench, DetectError> {
     let (mut whole, mut network) = (Vec::new(), Vec::new());
     for _ in 0..repeats {
         let started = Instant::now();

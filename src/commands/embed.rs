@@ -19,7 +19,7 @@ pub fn run(args: EmbedArgs) -> CommandResult {
     let store = ModelStore::locate(None);
     let mut embedder = embed::load(&store, &args.model, 1)?;
     let mut detector = detect::load(&store, &SearchOptions::still("auto"), 1)?;
-    print_each(&args.images, args.json, |image| look(detector.as_mut(), &mut embedder, image))
+    print_each(&args.images, args.json, |image| look(&mut detector, &mut embedder, image))
 }
 
 #[derive(serde::Serialize)]
@@ -34,17 +34,14 @@ struct Line<'a> {
 }
 
 /// The line of one image: for people, and as JSON.
-fn look(
-    detector: &mut dyn FaceDetector,
-    embedder: &mut FaceEmbedder,
-    image: &Path,
-) -> anyhow::Result<(String, String)> {
+fn look(detector: &mut FaceDetector, embedder: &mut FaceEmbedder, image: &Path) -> anyhow::Result<(String, String)> {
     let picture = read(image)?;
     let faces = detector.detect(&picture)?;
     let Some(face) = faces.first() else {
         anyhow::bail!("{} finds no face in it", detector.name());
     };
-    let embedding = embedder.embed(&picture, face)?;
+    let look = detector.look_again(&picture, face)?;
+    let embedding = embedder.embed(&picture, look.as_ref().map_or(face, |look| &look.face))?;
     let line = Line {
         file: image.display().to_string(),
         model: &embedder.model.name,

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{CommandResult, print_json, print_line};
 use crate::cli::ExplainArgs;
 use crate::outbox::{self, ActionRecord, ShotRecord, VisitRecord};
+use crate::recognition::Nearest;
 use crate::terminal::ExitCode;
 
 pub fn run(args: ExplainArgs) -> CommandResult {
@@ -42,15 +43,14 @@ fn list(visits: &[VisitRecord], asked: &str) {
     for visit in visits {
         let person = visit.shots.iter().rev().find_map(|shot| shot.person.as_deref());
         let person = person.map(|person| format!(" {person}")).unwrap_or_default();
-        let outcome = with_reason(&visit.outcome, visit.reason.as_deref());
+        let outcome = outcome(visit);
         print_line(&format!("  {}  {}  {}: {outcome}{person}", visit.visit, visit.first_seen, visit.detector));
     }
     print_line("`doorward explain` with the whole id of one of them tells all of it");
 }
 
 fn tell(visit: &VisitRecord) {
-    let outcome = with_reason(&visit.outcome, visit.reason.as_deref());
-    print_line(&format!("visit {} at {}: {outcome}", visit.visit, visit.detector));
+    print_line(&format!("visit {} at {}: {}", visit.visit, visit.detector, outcome(visit)));
     print_line(&format!("  seen      {} to {}", visit.first_seen, visit.last_seen));
     if let Some(px) = visit.detail["largest_px"].as_f64() {
         print_line(&format!("  face      {px:.0} px at its largest"));
@@ -81,7 +81,8 @@ fn sent<'a>(shot: &ShotRecord, detail: &'a Value) -> Option<&'a Value> {
 }
 
 fn tell_shot(shot: &ShotRecord, detail: &Value) {
-    let outcome = with_reason(&shot.outcome, shot.reason.as_deref());
+    let nearest = Nearest::from_json(&shot.nearest);
+    let outcome = with_nearest(with_reason(&shot.outcome, shot.reason.as_deref()), nearest.as_ref());
     print_line(&format!("  shot {}    {outcome} at {}", shot.shot, shot.seen_at));
     if let Some(sent) = sent(shot, detail) {
         print_line(&format!("    quality {}", parts(&sent["quality"])));
@@ -108,6 +109,18 @@ fn tell_action(action: &ActionRecord) {
     let end = with_reason(&action.state, action.reason.as_deref());
     let on = if action.event == "left" { ", having left" } else { "" };
     print_line(&format!("  action    {} (rule {}{on}): {end}{after}", action.action, action.rule));
+}
+
+/// `unknown, nearest Ann Lee 0.41 of 0.43`, by the picture that came nearest to anybody.
+fn outcome(visit: &VisitRecord) -> String {
+    let outcome = with_reason(&visit.outcome, visit.reason.as_deref());
+    let nearest = visit.shots.iter().filter_map(|shot| Nearest::from_json(&shot.nearest));
+    let nearest = nearest.min_by(|a, b| a.missed_by().total_cmp(&b.missed_by()));
+    with_nearest(outcome, nearest.as_ref().filter(|_| visit.outcome == "unknown"))
+}
+
+fn with_nearest(outcome: String, nearest: Option<&Nearest>) -> String {
+    nearest.map_or_else(|| outcome.clone(), |nearest| format!("{outcome}, nearest {}", nearest.told()))
 }
 
 fn with_reason(word: &str, reason: Option<&str>) -> String {

@@ -96,8 +96,9 @@ fn settings(args: &ReplayArgs) -> anyhow::Result<Settings> {
         CameraConfig::Replay(replay) => (replay.fps, replay.starts_at),
         _ => (None, None),
     };
-    let path = args.input.clone();
-    detector.camera = CameraConfig::Replay(ReplayConfig { path, pace: Pace::Fast, fps, looped: false, starts_at });
+    let (path, rotate) = (args.input.clone(), detector.camera.rotate());
+    detector.camera =
+        CameraConfig::Replay(ReplayConfig { path, pace: Pace::Fast, fps, looped: false, starts_at, rotate });
     if let Some(subject) = args.subject {
         detector.track.subject = subject;
     }
@@ -157,6 +158,7 @@ fn visit_json(visit: &Visit) -> Value {
         "outcome": visit.outcome.label(),
         "reason": visit.outcome.reason(),
         "person": visit.known.as_ref().map(person_json),
+        "nearest": visit.nearest.as_ref().map(|nearest| nearest.to_json(true)),
         "actions": visit.actions.iter().map(action).collect::<Vec<_>>(),
     })
 }
@@ -168,9 +170,10 @@ fn person_json(known: &Known) -> Value {
 }
 
 fn visit_text(visit: &Visit) -> String {
-    let who = match &visit.known {
-        Some(known) => format!("known as {}", known.person.name.as_deref().unwrap_or(&known.person.id)),
-        None => match visit.outcome.reason() {
+    let who = match (&visit.known, &visit.nearest) {
+        (Some(known), _) => format!("known as {}", known.person.name.as_deref().unwrap_or(&known.person.id)),
+        (None, Some(nearest)) => format!("{}, nearest {}", visit.outcome.label(), nearest.told()),
+        (None, None) => match visit.outcome.reason() {
             Some(reason) => format!("{} ({reason})", visit.outcome.label()),
             None => visit.outcome.label().to_string(),
         },

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::config::{DetectorName, EventKind, OutcomeKind};
-use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
+use crate::recognition::{Answer, Field, FieldValue, Known, Nearest, Person, Recognition, Tag};
 use crate::track::VisitId;
 
 /// Keys of a journal's line that say nothing a made-up event needs.
@@ -51,6 +51,8 @@ pub struct TestEvent {
     late: bool,
     reason: Option<String>,
     person: Option<TestPerson>,
+    /// Who comes nearest to somebody unknown.
+    nearest: Option<TestNearest>,
     /// Names of the rules that must fire, in their order, and no others.
     pub expect: Option<Vec<String>>,
 }
@@ -62,6 +64,16 @@ struct TestPerson {
     name: Option<String>,
     tags: Vec<TestTag>,
     fields: BTreeMap<String, Value>,
+}
+
+/// Who comes nearest to somebody unknown, and how near.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestNearest {
+    id: String,
+    name: Option<String>,
+    score: f32,
+    threshold: f32,
 }
 
 /// `"Staff"`, or `{ "name": "Staff", "expires": "2026-12-31T00:00:00Z" }`.
@@ -111,6 +123,12 @@ impl TestEvent {
             Some(_) => OutcomeKind::Known,
             None => OutcomeKind::Unknown,
         });
+        ensure!(
+            self.nearest.is_none() || outcome == OutcomeKind::Unknown,
+            "event {}: only `unknown` has a nearest",
+            n + 1
+        );
+        let nearest = self.nearest.map(TestNearest::nearest);
         let answer = match (outcome, self.person) {
             (OutcomeKind::Known, person) => {
                 let known = person.unwrap_or_default().known()?;
@@ -118,7 +136,7 @@ impl TestEvent {
                 Answer::Known(Known { confidence, match_confidence, ..known })
             }
             (_, Some(_)) => bail!("event {}: only `known` has a person", n + 1),
-            (OutcomeKind::Unknown, _) => Answer::Unknown { confidence: self.confidence },
+            (OutcomeKind::Unknown, _) => Answer::Unknown { confidence: self.confidence, nearest },
             (OutcomeKind::NoFace, _) => Answer::NoFace,
             (OutcomeKind::Accepted, _) => Answer::Accepted,
             (OutcomeKind::Refused, _) => Answer::Refused { reason: self.reason.unwrap_or_default() },
@@ -133,6 +151,13 @@ impl TestEvent {
             live: self.live,
             answer,
         })
+    }
+}
+
+impl TestNearest {
+    fn nearest(self) -> Nearest {
+        let Self { id, name, score, threshold } = self;
+        Nearest { person: Person { id, name: name.map(|name| text::tidy(&name)) }, score, threshold }
     }
 }
 

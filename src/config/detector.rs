@@ -58,7 +58,7 @@ section! {
 section! {
     /// `[track]`
     pub struct TrackConfig: Default {
-        /// Which visits are sent: the largest face's, or each.
+        /// Whose shots go first: the largest face's, then the next, one at a time; or everybody's at once.
         pub subject: Subject = Subject::Largest;
         /// A visit ends when its face has not been seen for this long.
         pub lost_after_ms: u64 = 2_000, in 100..=60_000;
@@ -66,10 +66,12 @@ section! {
         pub min_frames: u32 = 2, in 1..=100;
         /// The first good-enough shot is sent within this time of the first usable face.
         pub first_shot_ms: u64 = 400, in 0..=60_000;
-        /// A second shot is sent when its quality exceeds the first by this much.
+        /// A shot whose quality exceeds those before by this much is sent without waiting for their answer.
         pub better_by: f32 = 0.15, in 0.0..=1.0;
         /// A better shot is looked for until this long after the first.
         pub better_within_ms: u64 = 10_000, in 0..=600_000;
+        /// Shots of a visit at most while the engine knows nobody in them; a known visitor is not asked for again.
+        pub most_shots: u32 = 5, in 1..=20;
     }
 }
 
@@ -162,6 +164,7 @@ impl DetectConfig {
             longest_side_px: self.longest_side_px,
             min_score: self.min_score,
             nms_iou: self.nms_iou,
+            thorough: false,
         }
     }
 }

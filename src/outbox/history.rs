@@ -1,7 +1,8 @@
 //! What became of every visit: its shots, their answers, its actions.
 //!
 //! In: what happened, as it happens. Out: a [`VisitRecord`] for `doorward explain`, also while the process that writes
-//! it is running. It holds ids, times and outcomes, and, sealed, what the rules looked at; no picture.
+//! it is running. It holds ids, times and outcomes, and, sealed, what the rules looked at and who was nearest to
+//! somebody unknown; no picture.
 
 use std::path::Path;
 
@@ -57,6 +58,10 @@ pub struct ShotRecord {
     pub confidence: Option<f32>,
     /// How sure the engine is of the person, where it said so.
     pub match_confidence: Option<f32>,
+    /// Of somebody unknown who came nearest: [`Nearest::to_json`], or `Null`, also where the key that is here does not
+    /// open it.
+    #[serde(skip_deserializing)]
+    pub nearest: Value,
     pub late: bool,
     /// From being stored to being settled.
     pub settled_after_ms: Option<i64>,
@@ -89,7 +94,7 @@ pub struct JudgedRecord {
     pub rules: Value,
 }
 
-/// Visits as [`VisitRecord`]s; what was judged is sealed, and added afterwards.
+/// Visits as [`VisitRecord`]s; what was judged and who was nearest is sealed, and added afterwards.
 const VISITS: &str = "
     SELECT json_object(
         'visit', id, 'detector', detector, 'outcome', COALESCE(outcome, ''), 'reason', reason,
@@ -169,12 +174,14 @@ pub(super) fn shot_answered(
     tx: &Connection,
     answered: &Answered,
     tries: u32,
+    sealer: &Sealer,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<bool> {
+    let (sighting, nearest) = (answered.sighting.to_string(), answered.nearest.as_ref());
     let rows = sql::execute(
         tx,
-        "UPDATE shot SET outcome = ?, reason = ?, person = ?, confidence = ?, match_confidence = ?, late = ?,
-             tries = ?, settled_ms = ?
+        "UPDATE shot SET outcome = ?, reason = ?, person = ?, confidence = ?, match_confidence = ?, nearest_person = ?,
+             nearest = ?, late = ?, tries = ?, settled_ms = ?
          WHERE sighting = ? AND outcome IS NULL",
         params![
             answered.outcome.as_str(),
@@ -182,10 +189,12 @@ pub(super) fn shot_answered(
             answered.person,
             answered.confidence.filter(|confidence| !confidence.is_nan()),
             answered.match_confidence.filter(|confidence| !confidence.is_nan()),
+            nearest.map(|nearest| nearest.person.id.as_str()),
+            nearest.map(|nearest| sealer.seal_json(Kind::Nearest, &sighting, &nearest.to_json(true))),
             answered.late,
             tries,
             now.timestamp_millis(),
-            answered.sighting.to_string(),
+            sighting,
         ],
     )?;
     Ok(rows == 1)
@@ -276,11 +285,18 @@ fn touch(
     sql::execute(db, sql, params![visit, detector, first, last, now])
 }
 
-/// Adds what the rules made of it, and the outcome of a visit that has not been closed.
+/// Adds what the rules made of it, who was nearest, and the outcome of a visit that has not been closed.
 fn complete(db: &Connection, sealer: Option<&Sealer>, mut record: VisitRecord) -> rusqlite::Result<VisitRecord> {
     let sql = "SELECT *, strftime('%Y-%m-%dT%H:%M:%fZ', judged_ms / 1000.0, 'unixepoch') AS judged_at
                FROM judged WHERE visit = ? ORDER BY seq";
     record.judged = sql::rows(db, sql, [&record.visit], |row| judged_record(row, sealer, &record.visit))?;
+    let sql = "SELECT sighting, nearest FROM shot WHERE visit = ? AND nearest IS NOT NULL";
+    for (sighting, sealed) in sql::rows(db, sql, [&record.visit], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))? {
+        let nearest = sealer.and_then(|sealer| sealer.open_json(Kind::Nearest, &sighting, sealed));
+        if let Some(shot) = record.shots.iter_mut().find(|shot| shot.sighting == sighting) {
+            shot.nearest = nearest.unwrap_or(Value::Null);
+        }
+    }
     if record.outcome.is_empty() {
         // `pending` ranks below every answer, but as long as one is out nothing is settled.
         let waits = record.shots.iter().find(|shot| shot.outcome == PENDING);

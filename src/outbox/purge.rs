@@ -36,6 +36,8 @@ pub struct Erased {
     /// Kept pictures.
     pub pictures: usize,
     pub actions: usize,
+    /// Times the person was noted as the nearest to somebody unknown.
+    pub nearest: usize,
     /// Databases that had been put aside, the key, and the outbox itself.
     pub files: Vec<PathBuf>,
 }
@@ -118,7 +120,7 @@ impl Purge {
         self.broker_topics = broker_topics::read(tx)?;
         self.erased.visits = self.visits.len();
         for visit in &self.visits {
-            mark(tx, visit, &mut self.search)?;
+            mark_visit(tx, visit, &mut self.search)?;
             let erase = |table| sql::execute(tx, &format!("DELETE FROM {table} WHERE visit = ?"), [visit]);
             self.erased.sightings += erase("sighting")?;
             self.erased.pictures += erase("picture")?;
@@ -127,10 +129,30 @@ impl Purge {
             erase("judged")?;
             sql::execute(tx, "DELETE FROM visit WHERE id = ?", [visit])?;
         }
+        if let Selection::Person(person) = selection {
+            self.forget_nearest(tx, person)?;
+        }
         if !matches!(selection, Selection::Before(_)) {
             // Who is present is sealed: whose stay is whose cannot be told without the key.
             sql::execute(tx, "DELETE FROM stay", [])?;
         }
+        Ok(())
+    }
+
+    /// Forgets that strangers came near to a person; what else is known of their visits is not the person's. What an
+    /// action of such a visit is to tell is sealed, so that one that has not ended fails.
+    fn forget_nearest(&mut self, tx: &Connection, person: &str) -> rusqlite::Result<()> {
+        let near = "nearest_person = ? COLLATE NOCASE";
+        let sealed = "SELECT substr(nearest, 1, 16), substr(nearest, -16) FROM shot WHERE";
+        mark(tx, &format!("{sealed} {near}"), person, &mut self.search)?;
+        let of_them = format!("request IS NOT NULL AND visit IN (SELECT visit FROM shot WHERE {near})");
+        let requests = "SELECT substr(request, 1, 16), substr(request, -16) FROM action WHERE";
+        mark(tx, &format!("{requests} {of_them}"), person, &mut self.search)?;
+        let fail = "UPDATE action SET request = NULL, reason = iif(state = 'interrupted', reason, 'what it was to tell \
+                    was erased (doorward purge)'), state = iif(state = 'interrupted', state, 'failed') WHERE";
+        sql::execute(tx, &format!("{fail} {of_them}"), [person])?;
+        let forget = "UPDATE shot SET nearest_person = NULL, nearest = NULL WHERE";
+        self.erased.nearest = sql::execute(tx, &format!("{forget} {near}"), [person])?;
         Ok(())
     }
 
@@ -259,25 +281,31 @@ fn newest(tx: &Connection, visits: &BTreeSet<String>) -> rusqlite::Result<BTreeS
 }
 
 /// Remembers of a visit what is found nowhere else: its ids, and pieces of what was sealed.
-fn mark(tx: &Connection, visit: &str, search: &mut Search) -> rusqlite::Result<()> {
+fn mark_visit(tx: &Connection, visit: &str, search: &mut Search) -> rusqlite::Result<()> {
     search.add(visit.as_bytes());
     for sql in [
         "SELECT id, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16)
          FROM sighting WHERE visit = ?",
         "SELECT sighting, substr(sealed, 1, 16), substr(sealed, length(sealed) / 2, 16), substr(sealed, -16)
          FROM picture WHERE visit = ?",
-        "SELECT sighting FROM shot WHERE visit = ?",
+        "SELECT sighting, substr(nearest, 1, 16), substr(nearest, -16) FROM shot WHERE visit = ?",
         "SELECT substr(request, 1, 16), substr(request, -16) FROM action WHERE visit = ?",
         "SELECT substr(record, 1, 16), substr(record, -16) FROM judged WHERE visit = ?",
     ] {
-        let mut statement = tx.prepare_cached(sql)?;
-        let columns = statement.column_count();
-        let mut rows = statement.query([visit])?;
-        while let Some(row) = rows.next()? {
-            for column in 0..columns {
-                if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = row.get_ref(column)? {
-                    search.add(bytes);
-                }
+        mark(tx, sql, visit, search)?;
+    }
+    Ok(())
+}
+
+/// Remembers every text and every piece that a query finds.
+fn mark(tx: &Connection, sql: &str, of: &str, search: &mut Search) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query([of])?;
+    while let Some(row) = rows.next()? {
+        for column in 0..columns {
+            if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = row.get_ref(column)? {
+                search.add(bytes);
             }
         }
     }

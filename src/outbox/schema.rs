@@ -11,7 +11,7 @@ use super::error::{OutboxError, storage};
 use super::sql;
 
 /// Step `n` makes version `n + 1` of the tables; SQLite's `user_version` says how many have been taken.
-const STEPS: &[&str] = &[include_str!("schema.sql")];
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// Pages given back at once, 4 MiB: a visitor waits no longer for it than for a few pictures.
 const GIVE_BACK_PAGES: u32 = 1024;

@@ -24,6 +24,8 @@ pub enum Kind {
     Stay,
     /// What the rules made of an answer; bound to the visit.
     Judged,
+    /// Who came nearest to somebody unknown; bound to the sighting.
+    Nearest,
 }
 
 /// Which key sealed a record, without telling anything of the key.

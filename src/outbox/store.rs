@@ -98,7 +98,7 @@ impl Store {
     pub fn answered(&mut self, answered: &Answered, tries: u32, now: DateTime<Utc>) -> rusqlite::Result<Settled> {
         let sealer = &self.sealer;
         sql::transaction(&mut self.db, |tx| {
-            if !history::shot_answered(tx, answered, tries, now)? {
+            if !history::shot_answered(tx, answered, tries, sealer, now)? {
                 return Ok(Settled::default());
             }
             if let Some(until) = pictures::kept_until(&self.config, answered.outcome, now) {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::worth::Worth;
 use crate::config::{DetectorName, EventKind, OutcomeKind};
 use crate::crop::Sighting;
-use crate::recognition::Recognition;
+use crate::recognition::{Nearest, Recognition};
 use crate::rules::{ActionRequest, Judgement, RefusedAction, Verdict};
 use crate::track::VisitId;
 
@@ -68,6 +68,8 @@ pub struct Answered {
     /// How sure the engine is of the face, and of the person.
     pub confidence: Option<f32>,
     pub match_confidence: Option<f32>,
+    /// Who comes nearest to somebody unknown.
+    pub nearest: Option<Nearest>,
     /// It came too late for an actuator.
     pub late: bool,
     /// What the rules made of it, where there are any.
@@ -142,6 +144,7 @@ impl Answered {
             person: answer.person_id().map(str::to_owned),
             confidence: answer.confidence(),
             match_confidence: answer.match_confidence(),
+            nearest: answer.nearest().cloned(),
             late,
             judged: Judged::of(*visit, *sighting, EventKind::Recognition, &judgement.verdicts),
             requests: judgement.requests.iter().map(ActionRequest::without_picture).collect(),

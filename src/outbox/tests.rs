@@ -37,6 +37,7 @@ fn known(n: u128) -> Answered {
         person: Some("person".into()),
         confidence: None,
         match_confidence: None,
+        nearest: None,
         late: false,
         judged: None,
         refused: Vec::new(),

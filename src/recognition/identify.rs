@@ -12,9 +12,9 @@ use identities::wire::{
     self, Base64, DetectedFace, EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
     FaceEdgeRecognizeWithOptions, MatchedPerson,
 };
-use identities::{Client, ClientError, LookupForm, Verdict};
+use identities::{Client, ClientError, Looked, LookupForm, Verdict};
 
-use super::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
+use super::{Answer, Field, FieldValue, Known, Nearest, Person, Recognition, Tag, is_id};
 use crate::config::{Call, IdentifyConfig};
 use crate::crop::Sighting;
 
@@ -32,8 +32,6 @@ pub struct IdentifyError {
 
 /// Boxes that overlap less than this (IoU) are not taken for the same face.
 const SAME_FACE_IOU: f32 = 0.2;
-/// What some servers write where there is no id.
-const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Asks the engine once (a refused token is replaced and the question repeated once).
 pub async fn identify(
@@ -46,7 +44,7 @@ pub async fn identify(
 }
 
 async fn ask(client: &Client, sighting: &Sighting, config: &IdentifyConfig) -> Result<Answer, ClientError> {
-    let found = match config.call {
+    let looked = match config.call {
         Call::PublishWithResponse => {
             let published = client.publish_with_response(&publish_with_response(sighting, config)).await?;
             let now = published.date.unwrap_or_else(Utc::now);
@@ -56,7 +54,10 @@ async fn ask(client: &Client, sighting: &Sighting, config: &IdentifyConfig) -> R
         Call::Recognize => client.recognize(&recognize(sighting, config)?).await?,
         Call::Lookup => client.lookup(&lookup(sighting, config)?).await?,
     };
-    Ok(edge_answer(found.map(|found| (found.answer, found.date.unwrap_or_else(Utc::now)))))
+    Ok(match looked {
+        Looked::Somebody(found) => edge_answer(Some((found.answer, found.date.unwrap_or_else(Utc::now)))),
+        Looked::Nobody(nearest) => Answer::Unknown { confidence: None, nearest: nearest.and_then(Nearest::of) },
+    })
 }
 
 impl Recognition {
@@ -185,7 +186,7 @@ pub(super) fn published_answer(
         }),
         // Nobody asked who it is, so that nothing makes it a stranger.
         None if !person_asked_for => Answer::Accepted,
-        None => Answer::Unknown { confidence: face.confidence },
+        None => Answer::Unknown { confidence: face.confidence, nearest: face.nearest.and_then(Nearest::of) },
     }
 }
 
@@ -214,7 +215,7 @@ fn subject_of(mut faces: Vec<DetectedFace>, subject: Rect) -> Option<DetectedFac
 /// What lookup and recognize say, with the time they said it.
 pub(super) fn edge_answer(found: Option<(EdgePerson, DateTime<Utc>)>) -> Answer {
     let Some((person, now)) = found.filter(|(person, _)| is_id(&person.person_id)) else {
-        return Answer::Unknown { confidence: None };
+        return Answer::Unknown { confidence: None, nearest: None };
     };
     let tags = person.tags.into_iter().filter_map(|tag| unexpired(Some(tag.name), tag.expires, now));
     Answer::Known(Known {
@@ -236,10 +237,6 @@ fn known(person: MatchedPerson, now: DateTime<Utc>) -> Known {
         fields: person.entity_fields.into_iter().flatten().map(field).collect(),
         ..Known::default()
     }
-}
-
-fn is_id(id: &str) -> bool {
-    !id.is_empty() && id != NO_ID
 }
 
 fn full_name(first: Option<String>, last: Option<String>) -> Option<String> {
@@ -302,7 +299,22 @@ mod tests {
             r#"{"confidence":0.5,"person":{"personId":"00000000-0000-0000-0000-000000000000"}}"#,
         ] {
             let json = format!(r#"{{"detectedFaces":[{face}]}}"#);
-            assert_eq!(answer(&json), Answer::Unknown { confidence: Some(0.5) }, "{face}");
+            assert_eq!(answer(&json), Answer::Unknown { confidence: Some(0.5), nearest: None }, "{face}");
+        }
+    }
+
+    #[test]
+    fn who_is_nearest_to_somebody_unknown_is_nobodys_identity() {
+        let near = r#""nearest":{"personId":"p","name":" Ann  Lee ","score":0.41,"threshold":0.43}"#;
+        let unknown = answer(&format!(r#"{{"detectedFaces":[{{"confidence":0.5,{near}}}]}}"#));
+        assert_eq!(unknown.nearest().unwrap().told(), "Ann Lee 0.41 of 0.43");
+        assert!(unknown.known().is_none() && unknown.person_id().is_none() && unknown.match_confidence().is_none());
+        // An engine that gives it with a known face is not believed.
+        let known = answer(&format!(r#"{{"detectedFaces":[{{"person":{{"personId":"q"}},{near}}}]}}"#));
+        assert_eq!((known.person_id(), known.nearest()), (Some("q"), None));
+        for odd in [r#""nearest":null"#, r#""nearest":[[]]"#, r#""nearest":{"personId":"p","score":"NaN"}"#] {
+            let unknown = answer(&format!(r#"{{"detectedFaces":[{{"confidence":0.5,{odd}}}]}}"#));
+            assert_eq!(unknown, Answer::Unknown { confidence: Some(0.5), nearest: None }, "{odd}");
         }
     }
 
@@ -406,8 +418,8 @@ mod tests {
     #[test]
     fn lookup_and_recognize_tell_known_from_nobody() {
         let found = |json: &str| edge_answer(Some((serde_json::from_str(json).unwrap(), now())));
-        assert_eq!(edge_answer(None), Answer::Unknown { confidence: None });
-        assert_eq!(found(r#"{"faceId":"f"}"#), Answer::Unknown { confidence: None });
+        assert_eq!(edge_answer(None), Answer::Unknown { confidence: None, nearest: None });
+        assert_eq!(found(r#"{"faceId":"f"}"#), Answer::Unknown { confidence: None, nearest: None });
         let json = r#"{"faceId":"f","personId":"p","firstName":"Mara","lastName":"Lindqvist",
             "tags":[{"name":"Contractor"},{"name":"VIP","expires":"2020-01-01T00:00:00Z"}]}"#;
         let Answer::Known(known) = found(json) else { panic!("somebody matched") };

@@ -6,6 +6,7 @@
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod identify;
+mod nearest;
 
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use crate::config::{DetectorName, OutcomeKind};
 use crate::track::VisitId;
 
 pub use identify::{IdentifyError, identify, wants_aligned, wants_embedding};
+pub use nearest::Nearest;
 
 /// What the engine said of a sighting.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +44,8 @@ pub enum Answer {
     Unknown {
         /// How sure the engine is that it is a face, 0 to 1, where it says so.
         confidence: Option<f32>,
+        /// Who of the people enrolled comes nearest, where it says so.
+        nearest: Option<Nearest>,
     },
     /// The engine found no face in the picture.
     NoFace,
@@ -82,8 +86,16 @@ impl Answer {
     pub fn confidence(&self) -> Option<f32> {
         match self {
             Self::Known(known) => known.confidence,
-            Self::Unknown { confidence } => *confidence,
+            Self::Unknown { confidence, .. } => *confidence,
             Self::NoFace | Self::Accepted | Self::Refused { .. } => None,
+        }
+    }
+
+    /// Who comes nearest to somebody unknown, which is nobody's identity.
+    pub fn nearest(&self) -> Option<&Nearest> {
+        match self {
+            Self::Unknown { nearest, .. } => nearest.as_ref(),
+            _ => None,
         }
     }
 
@@ -100,6 +112,13 @@ impl Answer {
     pub fn match_confidence(&self) -> Option<f32> {
         self.known()?.match_confidence
     }
+}
+
+/// What some servers write where there is no id.
+const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
+
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id != NO_ID
 }
 
 /// A recognised person, with what the engine told of them. Logs show the id only: names do not belong there.

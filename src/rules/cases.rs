@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{ActionRequest, Check, Decision, Firing, RuleClock, Rules};
 use crate::config::{Days, DetectorName, GuardConfig, RuleConfig, from_toml};
-use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
+use crate::recognition::{Answer, Field, FieldValue, Known, Nearest, Person, Recognition, Tag};
 use crate::track::VisitId;
 
 impl ActionRequest {
@@ -74,7 +74,7 @@ impl Case {
             face_id: None,
             detect_id: None,
         };
-        let mut now = None;
+        let (mut now, mut nearest) = (None, None);
         for word in words {
             let word = word.replace('_', " ");
             let (key, value) = word.split_once('=').unwrap_or((&word, ""));
@@ -96,6 +96,10 @@ impl Case {
                     match_confidence = (value != "none").then(|| value.parse().unwrap())
                 }
                 ("conf" | "face", _) => confidence = (value != "none").then(|| value.parse().unwrap()),
+                ("nearest", _) => {
+                    let name = Some("Ann Example".into());
+                    nearest = Some(Nearest { person: Person { id: value.into(), name }, score: 0.41, threshold: 0.43 });
+                }
                 ("q", _) => case.quality = value.parse().unwrap(),
                 ("live", _) => case.recognition.live = Some(value.parse().unwrap()),
                 ("at", _) => case.recognition.seen_at = time(value),
@@ -113,7 +117,7 @@ impl Case {
         case.now = now.unwrap_or(case.recognition.seen_at);
         case.recognition.answer = match outcome {
             "known" => Answer::Known(known),
-            "unknown" => Answer::Unknown { confidence },
+            "unknown" => Answer::Unknown { confidence, nearest },
             "no_face" => Answer::NoFace,
             "accepted" => Answer::Accepted,
             "refused" => Answer::Refused { reason: "too small".into() },

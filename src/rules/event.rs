@@ -11,7 +11,7 @@ use super::visitor_event::VisitorEvent;
 use crate::recognition::{Field, Known};
 
 /// The document's keys.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 22] = [
     "event",
     "id",
     "rule",
@@ -33,9 +33,12 @@ pub const KEYS: [&str; 21] = [
     "match_confidence",
     "reason",
     "person",
+    "nearest",
 ];
 /// The keys of its `person`, which is `null` when nobody was recognised.
 pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
+/// The keys of its `nearest`, which is `null` unless somebody is unknown and the engine says who comes nearest.
+pub const NEAREST_KEYS: [&str; 4] = ["id", "name", "score", "threshold"];
 
 /// ```json
 /// { "event": "recognition", "id": "VISIT-HASH", "rule": "greet", "action": "hall",
@@ -45,12 +48,14 @@ pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 ///   "visit": "UUID", "sighting": "UUID", "shot": 1, "outcome": "known", "late": false,
 ///   "quality": 0.81, "live": 0.94, "confidence": 0.99, "match_confidence": 0.93, "reason": null,
 ///   "person": { "id": "GUID", "face_id": "FACE", "name": "Ann Example",
-///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } } }
+///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } },
+///   "nearest": null }
 /// ```
 ///
 /// `confidence` is the engine's for the face, `match_confidence` its for the person, `live` what the liveness models
-/// say of the visit together. Of somebody who has left `event`
-/// is `"left"`, `seen_at` when they were last seen, `since` when they came.
+/// say of the visit together. Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since`
+/// when they came. Of somebody unknown `nearest` may be
+/// `{ "id": "GUID", "name": "Ann Example", "score": 0.41, "threshold": 0.43 }`: not who it is, but how near it was.
 pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let VisitorEvent { recognition, since, .. } = happened;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
@@ -77,6 +82,7 @@ pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zo
         "match_confidence": answer.match_confidence().map(share),
         "reason": answer.reason(),
         "person": answer.known().map(|known| person(known, happened)),
+        "nearest": answer.nearest().map(|nearest| nearest.to_json(true)),
     })
 }
 
@@ -113,6 +119,7 @@ pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), St
         let (has, wrong): (&'static [&'static str], _) = match second {
             _ if !KEYS.contains(&first) => (&KEYS, first),
             Some(second) if first == "person" && !PERSON_KEYS.contains(&second) => (&PERSON_KEYS, second),
+            Some(second) if first == "nearest" && !NEAREST_KEYS.contains(&second) => (&NEAREST_KEYS, second),
             _ => continue,
         };
         let nearest = wording::nearest(wrong, has.iter().copied(), 0.6);
@@ -161,6 +168,7 @@ mod tests {
                         "tags": [{"name": "Staff", "expires": "2027-01-01T00:00:00Z"}],
                     "fields": {"Badge": "C", "N": 2.5, "B": true, "D": "2020-01-01T00:00:00Z", "E": null},
                 },
+                "nearest": null,
             })
         );
         let refused = inputs("refused late");
@@ -168,9 +176,15 @@ mod tests {
             (&refused["reason"], &refused["late"], &refused["person"]),
             (&json!("too small"), &json!(true), &Value::Null)
         );
+        // Who is nearest to somebody unknown fills nothing of the person.
+        let unknown = inputs("unknown nearest=ann");
+        let near = json!({"id": "ann", "name": "Ann Example", "score": 0.41, "threshold": 0.43});
+        assert_eq!((&unknown["nearest"], &unknown["person"]), (&near, &Value::Null));
+        assert_eq!((&unknown["match_confidence"], &unknown["confidence"]), (&Value::Null, &Value::Null));
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
         let listed = |keys: &[&str]| keys.iter().map(|key| key.to_string()).collect::<BTreeSet<_>>();
         assert_eq!(keys(&refused), listed(&KEYS));
         assert_eq!(keys(&inputs("known")["person"]), listed(&PERSON_KEYS));
+        assert_eq!(keys(&near), listed(&NEAREST_KEYS));
     }
 }

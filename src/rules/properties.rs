@@ -68,7 +68,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let recognition = |case| Case::parse(case).recognition;
-        let (known, unknown) = (recognition("known tag=Staff"), recognition("unknown conf=0.9"));
+        let (known, unknown) = (recognition("known tag=Staff"), recognition("unknown conf=0.9 nearest=p0"));
         Self { rules: rules(RULES, Berlin), known, unknown }
     }
 

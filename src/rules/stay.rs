@@ -89,7 +89,8 @@ impl Stay {
         let time = |key| text(key)?.parse::<DateTime<Utc>>().map_err(|_| wrong(key));
         let confidence = record["confidence"].as_f64().map(|confidence| confidence as f32);
         let answer = match &record["known"] {
-            Value::Null => Answer::Unknown { confidence },
+            // Who was nearest to a stranger is not kept.
+            Value::Null => Answer::Unknown { confidence, nearest: None },
             known => {
                 let known = known_from(known).ok_or(wrong("known"))?;
                 // A record of an older build has no match score: what it calls confidence may be either.
@@ -179,6 +180,16 @@ mod tests {
             expected.recognition.arrived = None;
             assert_eq!(restored, expected, "{case}");
         }
+    }
+
+    #[test]
+    fn who_is_nearest_to_a_stranger_is_not_there() {
+        let recognition = Case::parse("unknown nearest=ann").recognition;
+        assert_eq!(Guest::of(&recognition), Some(Guest::Unknown(recognition.visit)));
+        let stay = stay("unknown nearest=ann");
+        assert_eq!(stay.person(), None);
+        // Nor is she kept with the stranger's stay.
+        assert!(!stay.to_record().to_string().contains("ann"));
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl Board {
         self.detector(name, at, |detector| set_problem(&mut detector.lens, problem, at));
     }
 
+    /// How the camera hangs, where that is wrong, or `None` when it is right again.
+    pub fn mounting(&self, name: &DetectorName, problem: Option<String>, at: Instant) {
+        self.detector(name, at, |detector| set_problem(&mut detector.mounting, problem, at));
+    }
+
     /// Whether the detector model still finds the built-in face; to be tried at least every half minute.
     pub fn canary(&self, name: &DetectorName, outcome: Result<(), String>, at: Instant) {
         self.detector(name, at, |detector| set_problem(&mut detector.canary, outcome.err(), at));
@@ -219,6 +224,7 @@ mod tests {
             quality: None,
             confidence: None,
             match_confidence: None,
+            nearest: None,
         }
     }
 

@@ -106,6 +106,10 @@ fn detector_faults(detector: &Detector, now: Instant) -> Vec<Fault> {
     if let Some(lens) = detector.lens.as_ref().filter(|lens| lens.lasts(now) >= BAD_PICTURE) {
         faults.push(fault("picture", &lens.reason, lens.lasts(now)));
     }
+    // It took several visitors to know.
+    if let Some(mounting) = &detector.mounting {
+        faults.push(fault("picture", &mounting.reason, mounting.lasts(now)));
+    }
     // No grace: a model that misses a clear face will not get better by waiting.
     if let Some(canary) = &detector.canary {
         faults.push(fault("detection", &canary.reason, canary.lasts(now)));
@@ -192,6 +196,23 @@ mod tests {
                     board.lens(name, Some("the picture is dark".into()), at(5));
                     board.lens(name, None, at(50));
                     board.lens(name, Some("the picture is dark".into()), at(55));
+                },
+                &[],
+            ),
+            (
+                "the camera hangs upside down",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.mounting(name, Some("the camera hangs upside down".into()), at(59));
+                },
+                &[("picture", "the camera hangs upside down")],
+            ),
+            (
+                "the camera hangs the right way up again",
+                |board, name, at| {
+                    frames(board, name, at);
+                    board.mounting(name, Some("the camera hangs upside down".into()), at(5));
+                    board.mounting(name, None, at(59));
                 },
                 &[],
             ),

@@ -31,6 +31,16 @@ pub struct VisitLine {
     pub confidence: Option<f32>,
     /// How sure the engine is that it is this person, 0 to 1, where it says so.
     pub match_confidence: Option<f32>,
+    /// Of somebody unknown who came nearest.
+    pub nearest: Option<NearestLine>,
+}
+
+/// Who came nearest to somebody unknown, in ids.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NearestLine {
+    pub person_id: String,
+    /// `0.41 of 0.43`.
+    pub measured: String,
 }
 
 /// What became of one action.
@@ -63,6 +73,10 @@ impl From<&Visit> for VisitLine {
             quality: visit.shots.iter().map(|shot| shot.quality.total).reduce(f32::max),
             confidence: known.and_then(|known| known.confidence),
             match_confidence: known.and_then(|known| known.match_confidence),
+            nearest: visit
+                .nearest
+                .as_ref()
+                .map(|nearest| NearestLine { person_id: nearest.person.id.clone(), measured: nearest.measured() }),
         }
     }
 }

@@ -154,9 +154,10 @@ function rows(table, lines, columns, nothing) {
 }
 
 const percent = (share) => (share === null ? "" : `${Math.round(share * 100)} %`);
-/** How sure the engine is: of the person, where it says so, and of the face. */
+/** How sure the engine is: of the person, where it says so, or who came how near, and of the face. */
 const sure = (visit) => [
   visit.person_id && (visit.match_confidence === null ? "no match score" : `match ${percent(visit.match_confidence)}`),
+  visit.nearest && `nearest ${short(visit.nearest.person_id)} ${visit.nearest.measured}`,
   visit.confidence !== null && `face ${percent(visit.confidence)}`,
 ].filter(Boolean).join(", ");
 const short = (id) => (id && id.length > 13 ? `${id.slice(0, 13)}…` : id ?? "");

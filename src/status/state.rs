@@ -40,6 +40,8 @@ pub struct Detector {
     pub last_searched: Option<Instant>,
     /// Dark, frozen or covered.
     pub lens: Option<Problem>,
+    /// The camera hangs on its side or upside down, by the faces it shows.
+    pub mounting: Option<Problem>,
     /// The built-in face is no longer found.
     pub canary: Option<Problem>,
     /// Frames the camera gave.
@@ -182,6 +184,7 @@ impl Detector {
             last_frame: None,
             last_searched: None,
             lens: None,
+            mounting: None,
             canary: None,
             received: Rate::new(now),
             searched: Rate::new(now),

@@ -65,10 +65,33 @@ pub struct BestShot {
 pub enum ShotReason {
     /// The first good-enough shot of the visit.
     First,
-    /// Clearly better than the one sent before.
+    /// Clearly better than the one sent before, which has no answer yet.
     Better,
+    /// Nobody was known in those before, and this one is as different from them as can be.
+    Again,
     /// Asked for, to be sure of the person.
     Confirming,
+}
+
+/// What the engine made of a shot, as far as the next one depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShotAnswer {
+    Known,
+    /// Or refused: another picture may fare better.
+    Unknown,
+    NoFace,
+    /// There will be none: it was only taken in, or never got there.
+    None,
+}
+
+/// What the tracker is told of a shot that was sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Feedback {
+    /// 1 for the first shot of the visit, then 2, 3, …; 0 where nobody knows any more.
+    pub shot: u8,
+    pub answer: ShotAnswer,
+    /// Further pictures an actuator waits for from now on; `None` changes nothing.
+    pub confirm: Option<Confirm>,
 }
 
 /// The end of a visit: what `doorward explain` tells of one that sent nothing.
@@ -82,7 +105,7 @@ pub struct VisitEnd {
     pub frames: u32,
     /// The tallest face seen, pixels.
     pub largest_px: f32,
-    /// Shots sent: one and a better one at most, and those that were asked for.
+    /// Shots sent: `track.most_shots` at most, and those that were asked for.
     pub shots: u8,
     /// The best quality seen, sent or not.
     pub best: Option<Quality>,
@@ -98,8 +121,6 @@ pub enum Unsent {
     TooSmall,
     /// It was never good enough (sharpness, pose, exposure, truncation).
     TooPoor,
-    /// Somebody larger was the subject all the time (`subject = "largest"`).
-    NotSubject,
 }
 
 impl Unsent {
@@ -108,7 +129,6 @@ impl Unsent {
         match self {
             Self::TooSmall => "too_small",
             Self::TooPoor => "too_poor",
-            Self::NotSubject => "not_subject",
         }
     }
 }
@@ -119,6 +139,7 @@ impl ShotReason {
         match self {
             Self::First => "first",
             Self::Better => "better",
+            Self::Again => "again",
             Self::Confirming => "confirming",
         }
     }

@@ -204,6 +204,49 @@ fn what_a_visit_comes_to() {
 }
 
 #[test]
+fn whoever_is_not_known_is_asked_for_until_they_are() {
+    let turns = |t: f32| Some(Pose { x: 300.0, y: 120.0, height: 70.0, turn: 30.0 * (t * 0.8).sin() });
+    // (what, the answers, shots in six seconds)
+    type Case = (&'static str, fn(&BestShot) -> ShotAnswer, u8);
+    let cases: [Case; 4] = [
+        ("known at once", |_| ShotAnswer::Known, 1),
+        (
+            "known from the front only",
+            |shot| match shot.quality.pose.value < 12.0 {
+                true => ShotAnswer::Known,
+                false => ShotAnswer::Unknown,
+            },
+            1,
+        ),
+        ("known at the third", |shot| if shot.number == 3 { ShotAnswer::Known } else { ShotAnswer::NoFace }, 3),
+        ("a stranger", |_| ShotAnswer::Unknown, 5),
+    ];
+    for (what, answers, shots) in cases {
+        let played = Scene { answers: Some(answers), ..Scene::new(vec![actor(RED, turns)], 6.0) }.play();
+        assert_eq!(played.ends.iter().map(|end| end.shots).collect::<Vec<_>>(), [shots], "{what}");
+    }
+}
+
+#[test]
+fn the_largest_is_sent_first_and_the_next_after_its_answer() {
+    let near = || actor(RED, |_| front(120.0, 120.0, 70.0));
+    let far = || actor(BLUE, |_| front(300.0, 120.0, 60.0));
+    let further = || actor(GREEN, |_| front(480.0, 120.0, 52.0));
+    let known: fn(&BestShot) -> ShotAnswer = |_| ShotAnswer::Known;
+    for (what, answers, pause_ms) in [("answered", Some(known), 200..500), ("no answer", None, 1000..1300)] {
+        let mut scene = Scene { answers, ..Scene::new(vec![further(), near(), far()], 5.0) };
+        scene.config.subject = Subject::Largest;
+        let played = scene.play();
+        let heights: Vec<f32> = played.shots.iter().map(|(_, shot)| shot.face.bbox.height).collect();
+        assert_eq!(heights, [70.0, 60.0, 52.0], "{what}");
+        for pair in played.shots.windows(2) {
+            let pause = (pair[1].0 - pair[0].0).as_millis();
+            assert!(pause_ms.contains(&pause), "{what}: {pause} ms");
+        }
+    }
+}
+
+#[test]
 fn the_largest_is_the_subject() {
     let left = || actor(RED, |_| front(120.0, 120.0, 60.0));
     let about_the_same = || actor(BLUE, |t: f32| front(300.0, 120.0, 60.0 + 5.0 * (t * 7.0).sin()));
@@ -216,7 +259,7 @@ fn the_largest_is_the_subject() {
     // (what, actors, their outcomes in the order the visits ended)
     let cases: Vec<(&str, Vec<Actor>, Vec<&str>)> = vec![
         ("alone", vec![left()], vec!["sent"]),
-        ("two of about a size do not take turns", vec![left(), about_the_same()], vec!["sent", "not_subject"]),
+        ("two of about a size are sent one after the other", vec![left(), about_the_same()], vec!["sent", "sent"]),
         ("who comes near is sent too", vec![left(), comes_near()], vec!["sent", "sent"]),
         ("who steps before the others is sent too", vec![left(), takes_over()], vec!["sent", "sent"]),
         ("a single frame of somebody large changes nothing", vec![left(), photo_bomb()], vec!["sent"]),
@@ -299,7 +342,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn whatever_comes_visits_end_once_with_two_shots_at_most(
+    fn whatever_comes_visits_end_once_and_what_is_good_is_sent(
         frames in frames(),
         largest in any::<bool>(),
         min_frames in 0u32..4,

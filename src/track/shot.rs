@@ -1,15 +1,17 @@
 //! When a visit's picture is worth sending, and which.
 //!
-//! In: the faces of one visit that are good enough, each with its quality and time. Out: at most two of them, the
-//! first early and a clearly better one later, and those that are asked for between. It does not know who else is
-//! there: whether the visit may send at all is said to it.
+//! In: the faces of one visit that are good enough, each with its quality and time, and what the engine made of those
+//! that were sent. Out: the first early; a clearly better one while there is no answer; after an answer that knew
+//! nobody others, each as unlike those before as can be; and those that are asked for between. It does not know who
+//! else is there: whether the visit may send at all is said to it.
 //!
 //! ```text
-//!            a face good enough            excellent, no longer improving, or the time is up
-//!  Waiting ---------------------▶ Choosing -------------------------------▶ Sent ---------------------▶ Done
-//!                                  keeps the best                first shot   keeps a clearly better    better shot,
-//!                                                                             one till it improves no   or too late
-//!                                                                             more
+//!         a face good enough          excellent, no better, or time is up
+//! Waiting ------------------▶ Choosing -----------------------▶ Sent
+//!                          keeps the best           first shot   │ ▲ a better one, or another
+//!                                                                ├-┘ after an answer that knew nobody
+//!                                                                ▼
+//!                             Done: known, or track.most_shots are sent
 //! ```
 
 use std::sync::Arc;
@@ -17,9 +19,10 @@ use std::time::Duration;
 
 use faces::detect::{Face, Rect};
 use faces::quality::Quality;
+use faces::quality::geometry::{Pose, pose_of};
 
-use super::ShotReason;
 use super::confirm::{Confirm, Confirming};
+use super::{ShotAnswer, ShotReason};
 use crate::capture::Frame;
 use crate::config::TrackConfig;
 
@@ -40,6 +43,8 @@ pub struct Moment {
     pub now: Duration,
     /// When the next frame is expected after this one; zero when unknown.
     pub interval: Duration,
+    /// Since when the visitor has not been seen.
+    pub unseen: Duration,
     /// The visit is believed to be a person, and its turn: it may send.
     pub may_send: bool,
 }
@@ -48,8 +53,16 @@ pub struct Moment {
 #[derive(Debug)]
 pub struct Shots {
     state: State,
-    sent: u8,
-    sent_at: Duration,
+    /// Those sent for whatever reason, in order.
+    sent: Vec<Shown>,
+    /// Those of them that count for `track.most_shots`.
+    chosen: u32,
+    /// A better one was sent while there was no answer.
+    bettered: bool,
+    /// Answers that are not in.
+    unanswered: usize,
+    /// The newest answer knew nobody; how long it took.
+    unknown: Option<Duration>,
     confirming: Confirming,
 }
 
@@ -57,8 +70,18 @@ pub struct Shots {
 enum State {
     Waiting,
     Choosing { since: Duration, best: Best },
-    Sent { at: Duration, total: f32, better: Option<Best> },
+    Sent { next: Option<Best> },
     Done,
+}
+
+/// A shot that was sent, as far as the next one should differ from it.
+#[derive(Debug)]
+struct Shown {
+    total: f32,
+    pose: Option<Pose>,
+    at: Duration,
+    /// The engine found no face in it.
+    no_face: bool,
 }
 
 /// The best candidate so far, and whether it still gets better.
@@ -82,10 +105,38 @@ const PROGRESS: f32 = 0.02;
 const SETTLED: Duration = Duration::from_millis(600);
 /// The same when the first one was doubtful.
 const SETTLED_URGENT: Duration = Duration::from_millis(200);
+/// From a shot that was not recognised to the next one, and how much longer each time: people turn their heads and
+/// come nearer within a second, and whoever stays without being known is a stranger more and more surely.
+const AGAIN_AFTER: Duration = Duration::from_millis(1000);
+const AGAIN_SLOWER: f32 = 1.6;
+/// The same when the next one is clearly better, or the visitor has not been seen for [`GONE`].
+const AGAIN_URGENT: Duration = Duration::from_millis(300);
+const GONE: Duration = Duration::from_millis(300);
+/// A face to be sent next is no older than this while newer ones are seen: an actuator does not move for an old one.
+const KEPT: Duration = Duration::from_millis(1500);
+/// An engine that takes long is asked less: no sooner than so many times as long as its last answer took.
+const TIMES_SLOWER: u32 = 2;
+/// Heads turned this far from each other (degrees), qualities this far apart, and moments this far apart are as good as
+/// altogether different.
+const OTHER_POSE_DEG: f32 = 25.0;
+const OTHER_TOTAL: f32 = 0.25;
+const OTHER_TIME: Duration = Duration::from_secs(4);
+/// What being altogether different is worth, in quality.
+const DIFFERENCE: f32 = 0.2;
+/// A face no more different than this (in pose or quality) from one the engine found no face in is not sent either.
+const ALIKE: f32 = 0.25;
 
 impl Shots {
     pub fn new() -> Self {
-        Self { state: State::Waiting, sent: 0, sent_at: Duration::ZERO, confirming: Confirming::default() }
+        Self {
+            state: State::Waiting,
+            sent: Vec::new(),
+            chosen: 0,
+            bettered: false,
+            unanswered: 0,
+            unknown: None,
+            confirming: Confirming::default(),
+        }
     }
 
     /// Asks for further pictures; those before the first shot need no asking.
@@ -93,9 +144,35 @@ impl Shots {
         self.confirming.ask(confirm);
     }
 
+    /// What the engine made of a shot, by its number (1 is the first).
+    pub fn answered(&mut self, number: u8, answer: ShotAnswer, now: Duration) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        let shown = self.sent.get_mut(usize::from(number).wrapping_sub(1));
+        let took = shown.as_ref().map_or(Duration::ZERO, |it| now.saturating_sub(it.at));
+        match answer {
+            ShotAnswer::Known => self.state = State::Done,
+            ShotAnswer::Unknown | ShotAnswer::NoFace => {
+                self.unknown = Some(took);
+                if let Some(shown) = shown {
+                    shown.no_face = answer == ShotAnswer::NoFace;
+                }
+                let kept = |it: &Best| self.worth(&it.candidate).is_some();
+                if matches!(&self.state, State::Sent { next: Some(next) } if !kept(next)) {
+                    self.state = State::Sent { next: None };
+                }
+            }
+            ShotAnswer::None => {}
+        }
+    }
+
     /// How many were sent.
     pub fn sent(&self) -> u8 {
-        self.sent
+        u8::try_from(self.sent.len()).unwrap_or(u8::MAX)
+    }
+
+    /// Whether a shot was sent within this time whose answer is not in.
+    pub fn awaits_answer(&self, now: Duration, within: Duration) -> bool {
+        self.unanswered > 0 && self.sent.last().is_some_and(|it| now.saturating_sub(it.at) < within)
     }
 
     /// Since when a face good enough waits to be sent as the first; `None` when there is none, or it is sent.
@@ -114,82 +191,169 @@ impl Shots {
         config: &TrackConfig,
     ) -> Option<(ShotReason, Candidate)> {
         let now_seen = seen.clone();
-        self.keep(seen, moment, config);
+        if let Some(seen) = seen {
+            self.keep(seen, moment, config);
+        }
         if !moment.may_send {
             return None;
         }
-        let ready = match &self.state {
-            State::Choosing { since, best } => best.ready_as_first(*since, moment, config),
-            State::Sent { at, total, better: Some(best) } => {
-                let until = *at + Duration::from_millis(config.better_within_ms);
-                best.ready_as_better(*total, moment.now) || moment.now + moment.interval > until
-            }
-            _ => false,
-        };
-        if ready { self.send(moment.now) } else { self.confirm(now_seen?, moment.now) }
+        match self.due(moment, config) {
+            Some(reason) => self.send(reason, moment.now, config),
+            None => self.confirm(now_seen?, moment.now),
+        }
     }
 
     /// The visit is over: what was kept goes out now or never.
-    pub fn end(&mut self, moment: Moment) -> Option<(ShotReason, Candidate)> {
-        if moment.may_send { self.send(moment.now) } else { None }
+    pub fn end(&mut self, moment: Moment, config: &TrackConfig) -> Option<(ShotReason, Candidate)> {
+        if !moment.may_send {
+            return None;
+        }
+        let reason = match &self.state {
+            State::Choosing { .. } => ShotReason::First,
+            State::Sent { next: Some(_) } if self.may_ask_again(config) => ShotReason::Again,
+            State::Sent { next: Some(next) } if self.may_better(next, moment.now, config) => ShotReason::Better,
+            _ => return None,
+        };
+        self.send(reason, moment.now, config)
     }
 
-    fn keep(&mut self, seen: Option<Candidate>, moment: Moment, config: &TrackConfig) {
+    fn keep(&mut self, seen: Candidate, moment: Moment, config: &TrackConfig) {
         let now = moment.now;
-        match (&mut self.state, seen) {
-            (State::Sent { at, .. }, _) if now > *at + Duration::from_millis(config.better_within_ms) => {
-                // One kept until now is sent by the caller's next look; one not found by now never will be.
-                if matches!(self.state, State::Sent { better: None, .. }) {
-                    self.state = State::Done;
-                }
+        let worth = |it: &Candidate| self.worth(it);
+        let (better, sendable) = match &self.state {
+            State::Sent { next: Some(next) } => {
+                let old = now.saturating_sub(next.candidate.frame.time.offset) > KEPT;
+                let worth_now = worth(&seen);
+                (worth_now.is_some() && (old || worth_now > worth(&next.candidate)), true)
             }
-            (_, None) | (State::Done, _) => {}
-            (State::Waiting, Some(seen)) => {
-                self.state = State::Choosing { since: now, best: Best::new(seen, now) };
-            }
-            (State::Choosing { since, best }, Some(seen)) => {
-                // Whoever may not send yet keeps nothing older than a first shot may be.
+            State::Sent { next: None } => (true, worth(&seen).is_some()),
+            _ => (false, true),
+        };
+        match &mut self.state {
+            State::Waiting => self.state = State::Choosing { since: now, best: Best::new(seen, now) },
+            // Whoever may not send yet keeps nothing older than a first shot may be.
+            State::Choosing { since, best } => {
                 if !moment.may_send && now > *since + Duration::from_millis(config.first_shot_ms) {
-                    self.state = State::Choosing { since: now, best: Best::new(seen, now) };
+                    (*since, *best) = (now, Best::new(seen, now));
                 } else {
-                    best.improve(seen, now);
+                    let total = seen.quality.total;
+                    best.improve(seen, total > best.candidate.quality.total, now);
                 }
             }
-            (State::Sent { better: Some(best), .. }, Some(seen)) => best.improve(seen, now),
-            (State::Sent { total, better, .. }, Some(seen)) => {
-                if seen.quality.total >= *total + config.better_by.max(f32::EPSILON) {
-                    *better = Some(Best::new(seen, now));
-                }
-            }
+            State::Sent { next: Some(next) } => next.improve(seen, better, now),
+            State::Sent { next } if sendable => *next = Some(Best::new(seen, now)),
+            State::Sent { .. } | State::Done => {}
         }
+    }
+
+    /// How much a face is worth after those that were sent; `None` when the engine would find no face in it either.
+    fn worth(&self, seen: &Candidate) -> Option<f32> {
+        let (total, taken) = (seen.quality.total, seen.frame.time.offset);
+        if self.unknown.is_none() {
+            return Some(total);
+        }
+        let pose = pose_of(&seen.face.landmarks);
+        let unlike = |shown: &Shown| shown.differs(total, pose);
+        if self.sent.iter().any(|shown| shown.no_face && unlike(shown) < ALIKE) {
+            return None;
+        }
+        let aged = |shown: &Shown| taken.saturating_sub(shown.at).div_duration_f32(OTHER_TIME);
+        let difference = self.sent.iter().map(|shown| unlike(shown).max(aged(shown)).min(1.0)).reduce(f32::min);
+        Some(total + DIFFERENCE * difference.unwrap_or(1.0))
+    }
+
+    /// Why something is to be sent now.
+    fn due(&self, moment: Moment, config: &TrackConfig) -> Option<ShotReason> {
+        let now = moment.now;
+        match &self.state {
+            State::Choosing { since, best } => best.ready_as_first(*since, moment, config).then_some(ShotReason::First),
+            State::Sent { next: Some(next) } if self.may_ask_again(config) => {
+                let since = now.saturating_sub(self.sent.last()?.at);
+                let urgent = self.clearly_better(next, config) || moment.unseen >= GONE;
+                let pause = if urgent { AGAIN_URGENT } else { self.pause() };
+                let pause = pause.max(self.unknown.unwrap_or_default() * TIMES_SLOWER);
+                (since >= pause).then_some(ShotReason::Again)
+            }
+            State::Sent { next: Some(next) } if self.may_better(next, now, config) => {
+                let until = self.sent.first()?.at + Duration::from_millis(config.better_within_ms);
+                let ready = next.ready_as_better(self.best_sent(), now) || now + moment.interval > until;
+                ready.then_some(ShotReason::Better)
+            }
+            _ => None,
+        }
+    }
+
+    /// Nobody was known so far, and nothing is under way that might change that.
+    fn may_ask_again(&self, config: &TrackConfig) -> bool {
+        self.unknown.is_some() && self.unanswered == 0 && self.chosen < config.most_shots
+    }
+
+    /// No answer yet: one clearly better shot may go out without waiting for it.
+    fn may_better(&self, next: &Best, now: Duration, config: &TrackConfig) -> bool {
+        let within = Duration::from_millis(config.better_within_ms);
+        let in_time = self.sent.first().is_some_and(|first| now.saturating_sub(first.at) <= within);
+        self.unknown.is_none()
+            && !self.bettered
+            && in_time
+            && self.chosen < config.most_shots
+            && self.clearly_better(next, config)
+    }
+
+    fn clearly_better(&self, next: &Best, config: &TrackConfig) -> bool {
+        next.candidate.quality.total >= self.best_sent() + config.better_by.max(f32::EPSILON)
+    }
+
+    fn best_sent(&self) -> f32 {
+        self.sent.iter().map(|shown| shown.total).fold(0.0, f32::max)
+    }
+
+    fn pause(&self) -> Duration {
+        AGAIN_AFTER.mul_f32(AGAIN_SLOWER.powi(self.chosen.min(16) as i32 - 1))
     }
 
     /// This frame's face, where it was asked for.
     fn confirm(&mut self, seen: Candidate, now: Duration) -> Option<(ShotReason, Candidate)> {
-        let first_is_sent = matches!(self.state, State::Sent { .. } | State::Done);
-        if !first_is_sent || !self.confirming.takes(seen.quality.total, now.saturating_sub(self.sent_at)) {
+        let last = self.sent.last()?;
+        if !self.confirming.takes(seen.quality.total, now.saturating_sub(last.at)) {
             return None;
         }
         self.confirming.taken();
-        (self.sent, self.sent_at) = (self.sent.saturating_add(1), now);
+        self.shown(&seen, now);
         Some((ShotReason::Confirming, seen))
     }
 
-    fn send(&mut self, now: Duration) -> Option<(ShotReason, Candidate)> {
-        let (shot, next) = match std::mem::replace(&mut self.state, State::Done) {
-            State::Choosing { best, .. } => {
-                let total = best.candidate.quality.total;
-                (Some((ShotReason::First, best.candidate)), State::Sent { at: now, total, better: None })
-            }
-            State::Sent { better: Some(best), .. } => (Some((ShotReason::Better, best.candidate)), State::Done),
-            other => (None, other),
+    fn send(&mut self, reason: ShotReason, now: Duration, config: &TrackConfig) -> Option<(ShotReason, Candidate)> {
+        let (State::Choosing { best, .. } | State::Sent { next: Some(best) }) =
+            std::mem::replace(&mut self.state, State::Sent { next: None })
+        else {
+            return None;
         };
-        self.state = next;
-        if shot.is_some() {
-            (self.sent, self.sent_at) = (self.sent.saturating_add(1), now);
-            self.confirming.served();
+        self.chosen += 1;
+        self.bettered |= reason == ShotReason::Better;
+        if self.chosen >= config.most_shots {
+            self.state = State::Done;
         }
-        shot
+        self.shown(&best.candidate, now);
+        self.confirming.served();
+        Some((reason, best.candidate))
+    }
+
+    fn shown(&mut self, shot: &Candidate, now: Duration) {
+        let pose = pose_of(&shot.face.landmarks);
+        self.sent.push(Shown { total: shot.quality.total, pose, at: now, no_face: false });
+        self.unanswered += 1;
+    }
+}
+
+impl Shown {
+    /// How different a face is from it, in pose or quality: 0 is the same, 1 altogether different.
+    fn differs(&self, total: f32, pose: Option<Pose>) -> f32 {
+        let quality = (total - self.total).abs() / OTHER_TOTAL;
+        let turned = match (self.pose, pose) {
+            (Some(a), Some(b)) => (a.yaw - b.yaw).hypot(a.pitch - b.pitch) / OTHER_POSE_DEG,
+            _ => 0.0,
+        };
+        quality.max(turned).min(1.0)
     }
 }
 
@@ -199,12 +363,12 @@ impl Best {
         Self { candidate, risen_at: now, risen_to }
     }
 
-    fn improve(&mut self, seen: Candidate, now: Duration) {
+    fn improve(&mut self, seen: Candidate, better: bool, now: Duration) {
         let total = seen.quality.total;
         if total >= self.risen_to + PROGRESS {
             (self.risen_at, self.risen_to) = (now, total);
         }
-        if total > self.candidate.quality.total {
+        if better {
             self.candidate = seen;
         }
     }
@@ -213,9 +377,9 @@ impl Best {
         now.saturating_sub(self.risen_at) >= after
     }
 
-    /// It has stopped rising, or the first one was doubtful and this one leaves nothing to wish for.
-    fn ready_as_better(&self, first: f32, now: Duration) -> bool {
-        if first < DOUBTFUL {
+    /// It has stopped rising, or the one before was doubtful and this one leaves nothing to wish for.
+    fn ready_as_better(&self, before: f32, now: Duration) -> bool {
+        if before < DOUBTFUL {
             self.candidate.quality.total >= EXCELLENT || self.settled(now, SETTLED_URGENT)
         } else {
             self.settled(now, SETTLED)
@@ -242,39 +406,134 @@ mod tests {
     /// quality. Frames are 100 ms apart; the visit may send from `may_send_from` on.
     fn sent(qualities: &[Option<f32>], may_send_from: u64) -> Vec<(u64, ShotReason, f32)> {
         let config = TrackConfig::default();
-        let picture = stage::picture(&[]);
         let mut shots = Shots::new();
         let mut sent = Vec::new();
         let mut take = |at: u64, shot: Option<(ShotReason, Candidate)>| {
             sent.extend(shot.map(|(reason, shot)| (at, reason, shot.quality.total)));
         };
-        let moment = |at: u64| Moment {
-            now: Duration::from_millis(at),
-            interval: Duration::from_millis(100),
-            may_send: at >= may_send_from,
-        };
+        let moment = |at: u64| Moment { may_send: at >= may_send_from, ..moment(Duration::from_millis(at)) };
         for (number, total) in qualities.iter().enumerate() {
             let at = number as u64 * 100;
-            let seen = total.map(|total| {
-                let part = Part::new(total, 60.0);
-                let quality = Quality { total, ..Quality::of(part, part, part, part, part) };
-                let face = stage::front(100.0, 100.0, 60.0).unwrap().face();
-                let frame = stage::frame(number as u32, Duration::from_millis(at), picture.clone());
-                Candidate { frame, face, others: Vec::new(), quality }
-            });
+            let seen = total.map(|total| seen(total, 0.0, Duration::from_millis(at)));
             take(at, shots.observe(seen, moment(at), &config));
         }
         let end = qualities.len() as u64 * 100;
-        take(end, shots.end(moment(end)));
-        take(end, shots.end(moment(end)));
+        take(end, shots.end(moment(end), &config));
+        take(end, shots.end(moment(end), &config));
         assert_eq!(usize::from(shots.sent()), sent.len());
         sent
+    }
+
+    fn moment(now: Duration) -> Moment {
+        Moment { now, interval: Duration::from_millis(100), unseen: Duration::ZERO, may_send: true }
+    }
+
+    /// A face of this quality, turned aside by so many degrees, at this moment.
+    fn seen(total: f32, turn: f32, now: Duration) -> Candidate {
+        let part = Part::new(total, 60.0);
+        let quality = Quality { total, ..Quality::of(part, part, part, part, part) };
+        let face = stage::Pose { x: 100.0, y: 100.0, height: 60.0, turn }.face();
+        let frame = stage::frame(0, now, stage::picture(&[]));
+        Candidate { frame, face, others: Vec::new(), quality }
+    }
+
+    /// What is sent to an engine that answers each shot after `took` frames of 100 ms: when, and why.
+    fn asked(
+        frames: usize,
+        face: fn(usize) -> (f32, f32),
+        took: usize,
+        answer: fn(usize) -> ShotAnswer,
+    ) -> Vec<(usize, ShotReason)> {
+        let config = TrackConfig::default();
+        let (mut shots, mut sent) = (Shots::new(), Vec::new());
+        for n in 0..frames {
+            let now = Duration::from_millis(n as u64 * 100);
+            let answers = sent.iter().enumerate().filter(|(_, (at, _))| at + took == n);
+            answers.for_each(|(number, _)| shots.answered(number as u8 + 1, answer(number), now));
+            let (total, turn) = face(n);
+            let shot = shots.observe(Some(seen(total, turn, now)), moment(now), &config);
+            sent.extend(shot.map(|(reason, _)| (n, reason)));
+        }
+        sent
+    }
+
+    #[test]
+    fn who_was_not_known_is_asked_for_again_and_who_was_is_not() {
+        use ShotAnswer::{Known, NoFace, None, Unknown};
+        use ShotReason::{Again, First};
+        let still = |_| (0.8, 0.0);
+        let turns = |n: usize| (0.8, if n >= 20 { 40.0 } else { 0.0 });
+        let improves = |n: usize| (if n >= 7 { 0.97 } else { 0.8 }, 0.0);
+        let of_each = |sent: Vec<(usize, ShotReason)>| (sent.iter().map(|it| it.0).collect::<Vec<_>>(), sent);
+        // (what, the face by frame, answers after, the answers, when something is sent)
+        type Case = (&'static str, fn(usize) -> (f32, f32), usize, fn(usize) -> ShotAnswer, Vec<usize>);
+        let cases: [Case; 8] = [
+            ("known", still, 2, |_| Known, vec![0]),
+            ("nobody answers", still, 1000, |_| Known, vec![0]),
+            ("only taken in", still, 2, |_| None, vec![0]),
+            ("never known: slower and slower, five at most", still, 2, |_| Unknown, vec![0, 10, 27, 53, 94]),
+            ("known at the second", still, 2, |number| if number == 0 { Unknown } else { Known }, vec![0, 10]),
+            ("an engine that takes two seconds", still, 20, |_| Unknown, vec![0, 40, 80, 120]),
+            ("no face, and nothing else to show", still, 2, |_| NoFace, vec![0]),
+            ("no face, and then another side", turns, 2, |_| NoFace, vec![0, 20]),
+        ];
+        for (what, face, took, answer, expected) in cases {
+            let (times, sent) = of_each(asked(140, face, took, answer));
+            assert_eq!(times, expected, "{what}");
+            let mut reasons = sent.iter().map(|it| it.1);
+            assert!(reasons.next() == Some(First) && reasons.all(|it| it == Again), "{what}: {sent:?}");
+        }
+        let (times, _) = of_each(asked(20, improves, 2, |_| Unknown));
+        assert_eq!(times[..2], [0, 7], "clearly better: at once");
+    }
+
+    #[test]
+    fn of_faces_alike_the_one_that_differs_is_sent() {
+        let config = TrackConfig::default();
+        let mut shots = Shots::new();
+        let mut sent = Vec::new();
+        for n in 0..12u64 {
+            let now = Duration::from_millis(n * 100);
+            // A glance aside among looks straight at the camera.
+            let turn = if n == 8 { 30.0 } else { 0.0 };
+            sent.extend(shots.observe(Some(seen(0.8, turn, now)), moment(now), &config).map(|it| it.1));
+            if n == 1 {
+                shots.answered(1, ShotAnswer::Unknown, now);
+            }
+        }
+        let at: Vec<u128> = sent.iter().map(|shot| shot.frame.time.offset.as_millis()).collect();
+        assert_eq!(at, [0, 800]);
+    }
+
+    #[test]
+    fn whoever_leaves_unknown_is_sent_once_more() {
+        let config = TrackConfig::default();
+        let start = |answer: Option<ShotAnswer>| {
+            let mut shots = Shots::new();
+            for n in 0..5u64 {
+                let now = Duration::from_millis(n * 100);
+                shots.observe(Some(seen(0.8, 0.0, now)), moment(now), &config);
+                if let (2, Some(answer)) = (n, answer) {
+                    shots.answered(1, answer, now);
+                }
+            }
+            shots
+        };
+        let gone = |ms| Moment { unseen: Duration::from_millis(ms - 400), ..moment(Duration::from_millis(ms)) };
+        let mut shots = start(Some(ShotAnswer::Unknown));
+        assert!(shots.observe(None, gone(600), &config).is_none(), "perhaps only missed");
+        let (reason, shot) = shots.observe(None, gone(700), &config).unwrap();
+        assert_eq!((reason, shot.frame.time.offset.as_millis()), (ShotReason::Again, 400));
+        assert!(shots.end(gone(2400), &config).is_none(), "there is nothing else");
+        for (answer, sent) in [(None, false), (Some(ShotAnswer::Known), false), (Some(ShotAnswer::Unknown), true)] {
+            assert_eq!(start(answer).end(gone(500), &config).is_some(), sent, "{answer:?}");
+        }
     }
 
     #[test]
     fn what_is_asked_for_is_sent_between_the_others() {
         use ShotReason::{Better, Confirming, First};
-        let (config, picture) = (TrackConfig::default(), stage::picture(&[]));
+        let config = TrackConfig::default();
         let ask = |more| Confirm { more, most: 3, min_quality: 0.5 };
         // Quality at every tenth of a second; what is asked for when.
         let qualities = [0.8, 0.8, 0.8, 0.8, 0.4, 0.6, 0.8, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96, 0.96];
@@ -286,14 +545,10 @@ mod tests {
             if let Some((_, confirm)) = asked.iter().find(|(at, _)| *at == n) {
                 shots.ask(*confirm);
             }
-            let part = Part::new(total, 60.0);
-            let quality = Quality { total, ..Quality::of(part, part, part, part, part) };
             let now = Duration::from_millis(n as u64 * 100);
-            let frame = stage::frame(n as u32, now, picture.clone());
-            let face = stage::front(100.0, 100.0, 60.0).unwrap().face();
-            let seen = Candidate { frame, face, others: Vec::new(), quality };
-            let moment = Moment { now, interval: Duration::from_millis(100), may_send: true };
-            sent.extend(shots.observe(Some(seen), moment, &config).map(|(reason, _)| (n, reason)));
+            sent.extend(
+                shots.observe(Some(seen(total, 0.0, now)), moment(now), &config).map(|(reason, _)| (n, reason)),
+            );
         }
         let expected = [(0, First), (2, Confirming), (5, Confirming), (13, Better), (15, Confirming)];
         assert_eq!(sent, expected, "asked for, apart, good enough, three at most, and a better one all the same");

@@ -20,7 +20,7 @@ use faces::quality::{self, Quality};
 use super::associate::{Found, Known, Motion, associate, side};
 use super::look::Look;
 use super::shot::{Candidate, Moment, Shots};
-use super::{BestShot, Confirm, ShotReason, TrackEvent, Unsent, VisitEnd, VisitId, id_of};
+use super::{BestShot, Feedback, ShotReason, TrackEvent, Unsent, VisitEnd, VisitId, id_of};
 use crate::capture::{CaptureTime, Frame};
 use crate::config::{DetectorName, Subject, TrackConfig};
 use crate::detect::Detections;
@@ -34,6 +34,7 @@ pub struct Tracker {
     clock: Clock,
     /// In the order they began.
     visits: Vec<Visit>,
+    /// With `subject = "largest"`: whose turn it is to send a first shot.
     subject: Option<VisitId>,
     glimpses: u64,
 }
@@ -55,12 +56,15 @@ struct Visit {
     frames: u32,
     largest_px: f32,
     tall_enough: bool,
-    /// When a face of it was last good enough to be sent.
-    good_at: Option<Duration>,
     best: Option<Quality>,
-    /// It may send: it is or was the subject, or everybody may.
-    chosen: bool,
     shots: Shots,
+}
+
+/// Who may send a first shot now.
+#[derive(Clone, Copy)]
+enum Turn {
+    Everybodys,
+    Of(Option<VisitId>),
 }
 
 /// A face of the newest frame, looked at.
@@ -94,8 +98,9 @@ const LOST_AFTER_FRAMES: u32 = 2;
 /// The subject changes when somebody is larger by this factor (in the side of the box): two people side by side
 /// must not take turns by the jitter of their boxes.
 const CLEARLY_LARGER: f32 = 1.2;
-/// The subject stays the subject this long without a face good enough: a detector misses, heads turn.
-const SUBJECT_STAYS: Duration = Duration::from_millis(1000);
+/// Whose turn it is keeps it this long without being seen, and the next one waits this long for the answer about the
+/// one before: a detector misses, heads turn, an engine is slow.
+const TURN_STAYS: Duration = Duration::from_millis(1000);
 /// A frame that has been taken is searched within this time; only then can its absence tell that somebody has left.
 const SEARCHED_WITHIN: Duration = Duration::from_millis(500);
 /// A face the detector is this sure of is believed before `min_frames` when the shot could not wait for them.
@@ -124,9 +129,9 @@ impl Tracker {
         let mut seen: Vec<Option<&Sight>> = self.follow(&sights, frame, now);
         self.begin(&sights, &mut seen, frame, now);
         self.believe(&mut seen, now);
-        self.choose_subject(&seen, now);
+        self.choose_subject(now);
 
-        let interval = self.clock.interval();
+        let (interval, turn) = (self.clock.interval(), self.turn());
         for (visit, sight) in self.visits.iter_mut().zip(&seen) {
             let candidate = sight.filter(|sight| sight.good).map(|sight| Candidate {
                 frame: frame.clone(),
@@ -134,7 +139,7 @@ impl Tracker {
                 others: sights.iter().filter(|it| !std::ptr::eq(*it, sight)).map(|it| it.face.bbox).collect(),
                 quality: sight.quality.clone(),
             });
-            let moment = Moment { now, interval, may_send: visit.may_send() };
+            let moment = Moment { interval, ..visit.moment(now, turn) };
             let shot = visit.shots.observe(candidate, moment, &self.config);
             events.extend(shot.map(|shot| visit.best_shot(shot)));
         }
@@ -147,18 +152,23 @@ impl Tracker {
     pub fn tick(&mut self, offset: Duration) -> Vec<TrackEvent> {
         let now = self.clock.pass(offset);
         let mut events = self.end_lost(now.saturating_sub(2 * self.clock.interval() + SEARCHED_WITHIN));
+        self.choose_subject(now);
+        let turn = self.turn();
         for visit in &mut self.visits {
-            let moment = Moment { now, interval: Duration::ZERO, may_send: visit.may_send() };
+            let moment = visit.moment(now, turn);
             let shot = visit.shots.observe(None, moment, &self.config);
             events.extend(shot.map(|shot| visit.best_shot(shot)));
         }
         events
     }
 
-    /// Asks for further pictures of a visit, as soon as its first is sent; nothing where it is over.
-    pub fn confirm(&mut self, visit: VisitId, confirm: Confirm) {
+    /// Hears what the engine made of a shot, and which further pictures are asked for; nothing where the visit is over.
+    pub fn hear(&mut self, visit: VisitId, feedback: Feedback) {
         if let Some(visit) = self.visits.iter_mut().find(|it| it.id == visit) {
-            visit.shots.ask(confirm);
+            visit.shots.answered(feedback.shot, feedback.answer, self.clock.now);
+            if let Some(confirm) = feedback.confirm {
+                visit.shots.ask(confirm);
+            }
         }
     }
 
@@ -195,8 +205,8 @@ impl Tracker {
             self.glimpses += 1;
             return Vec::new();
         }
-        let moment = Moment { now: self.clock.now, interval: Duration::ZERO, may_send: visit.may_send() };
-        let shot = visit.shots.end(moment).map(|shot| visit.best_shot(shot));
+        let moment = visit.moment(self.clock.now, Turn::Everybodys);
+        let shot = visit.shots.end(moment, &self.config).map(|shot| visit.best_shot(shot));
         shot.into_iter().chain([TrackEvent::Ended(visit.ended(&self.detector))]).collect()
     }
 
@@ -236,7 +246,6 @@ impl Tracker {
             let place = [sight.face.bbox.x, sight.face.bbox.y].map(f32::to_le_bytes).concat();
             let id = id_of(frame.time.utc, &[self.detector.as_str().as_bytes(), &frame.seq.to_le_bytes(), &place]);
             let mut visit = Visit::new(VisitId(id), sight, frame.time, now);
-            visit.chosen = self.config.subject == Subject::Each;
             visit.seen(sight, frame.time, now, &self.limits);
             self.visits.push(visit);
             seen.push(Some(sight));
@@ -265,32 +274,23 @@ impl Tracker {
         self.glimpses += (before - self.visits.len()) as u64;
     }
 
-    /// With `subject = "largest"`: the largest believed visit with a face good enough now; not taken from the one who
-    /// has it unless clearly larger, or gone.
-    fn choose_subject(&mut self, seen: &[Option<&Sight>], now: Duration) {
-        if self.config.subject == Subject::Each {
-            return;
-        }
-        let holder = self.visits.iter().find(|visit| Some(visit.id) == self.subject);
-        let held = holder.filter(|it| it.good_at.is_some_and(|at| now.saturating_sub(at) <= SUBJECT_STAYS));
+    /// With `subject = "largest"`: the largest believed visit whose first shot waits to be sent, once the answer about
+    /// the one before is in; not taken from the one who has it unless clearly larger, or gone.
+    fn choose_subject(&mut self, now: Duration) {
+        let waiting = || self.visits.iter().filter(|visit| visit.believed && visit.waits(now));
+        let held = waiting().find(|visit| Some(visit.id) == self.subject);
         let needed = held.map_or(0.0, |it| side(&it.motion.bbox) * CLEARLY_LARGER);
-        let held = held.map(|it| it.id);
-        let largest = self
-            .visits
-            .iter_mut()
-            .zip(seen)
-            .filter(|(visit, sight)| {
-                let good = sight.is_some_and(|sight| sight.good);
-                good && visit.believed && Some(visit.id) != held && side(&visit.motion.bbox) > needed
-            })
-            .max_by(|(a, _), (b, _)| side(&a.motion.bbox).total_cmp(&side(&b.motion.bbox)));
-        self.subject = match largest {
-            Some((visit, _)) => {
-                visit.chosen = true;
-                Some(visit.id)
-            }
-            None => held,
-        };
+        let larger = waiting().filter(|visit| side(&visit.motion.bbox) > needed);
+        let largest = larger.max_by(|a, b| side(&a.motion.bbox).total_cmp(&side(&b.motion.bbox)));
+        let asked = self.visits.iter().any(|visit| visit.shots.awaits_answer(now, TURN_STAYS));
+        self.subject = largest.or(held).map(|visit| visit.id).filter(|_| !asked);
+    }
+
+    fn turn(&self) -> Turn {
+        match self.config.subject {
+            Subject::Each => Turn::Everybodys,
+            Subject::Largest => Turn::Of(self.subject),
+        }
     }
 }
 
@@ -309,9 +309,7 @@ impl Visit {
             frames: 0,
             largest_px: 0.0,
             tall_enough: false,
-            good_at: None,
             best: None,
-            chosen: false,
             shots: Shots::new(),
         }
     }
@@ -328,9 +326,6 @@ impl Visit {
         self.frames = self.frames.saturating_add(1);
         self.largest_px = self.largest_px.max(sight.face.bbox.height);
         self.tall_enough |= sight.quality.tall_enough(limits);
-        if sight.good {
-            self.good_at = Some(now);
-        }
         if self.best.as_ref().is_none_or(|best| sight.quality.total > best.total) {
             self.best = Some(sight.quality.clone());
         }
@@ -341,8 +336,19 @@ impl Visit {
         self.missed = self.missed.saturating_add(1);
     }
 
-    fn may_send(&self) -> bool {
-        self.believed && self.chosen
+    /// Its first shot waits to be sent, and it has been seen just now.
+    fn waits(&self, now: Duration) -> bool {
+        self.shots.good_since().is_some() && now.saturating_sub(self.seen_at) <= TURN_STAYS
+    }
+
+    fn moment(&self, now: Duration, turn: Turn) -> Moment {
+        // Only first shots wait for their turn.
+        let its_turn = match turn {
+            Turn::Everybodys => true,
+            Turn::Of(subject) => self.shots.sent() > 0 || subject == Some(self.id),
+        };
+        let unseen = now.saturating_sub(self.seen_at);
+        Moment { now, interval: Duration::ZERO, unseen, may_send: self.believed && its_turn }
     }
 
     fn best_shot(&self, (reason, shot): (ShotReason, Candidate)) -> TrackEvent {
@@ -360,11 +366,10 @@ impl Visit {
     }
 
     fn ended(self, detector: &DetectorName) -> VisitEnd {
-        let unsent = match (self.shots.sent(), self.good_at, self.tall_enough) {
-            (1.., _, _) => None,
-            (0, Some(_), _) => Some(Unsent::NotSubject),
-            (0, None, true) => Some(Unsent::TooPoor),
-            (0, None, false) => Some(Unsent::TooSmall),
+        let unsent = match (self.shots.sent(), self.tall_enough) {
+            (1.., _) => None,
+            (0, true) => Some(Unsent::TooPoor),
+            (0, false) => Some(Unsent::TooSmall),
         };
         VisitEnd {
             visit: self.id,

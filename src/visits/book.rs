@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{ActionResult, Sent, Visit, VisitAction, VisitOutcome};
 use crate::capture::CaptureTime;
 use crate::config::DetectorName;
-use crate::recognition::{Answer, Recognition};
+use crate::recognition::{Answer, Nearest, Recognition};
 use crate::rules::{ActionRequest, RefusedAction};
 use crate::track::{VisitEnd, VisitId};
 
@@ -82,6 +82,7 @@ impl VisitBook {
                 _ => None,
             };
         }
+        visit.note_nearest(recognition.answer.nearest());
         visit.acting += requests.len();
         // What was held back and is asked for now, or held back for another reason, has not been refused (so).
         let again = |line: &VisitAction| {
@@ -187,11 +188,20 @@ impl OpenVisit {
             shots: Vec::new(),
             outcome: VisitOutcome::Pending,
             known: None,
+            nearest: None,
             actions: Vec::new(),
             best: None,
             largest_px: 0.0,
         };
         Self { visit, unanswered: Vec::new(), acting: 0, left: false }
+    }
+
+    /// Of several pictures of somebody unknown, the one that came nearest to anybody says most.
+    fn note_nearest(&mut self, nearest: Option<&Nearest>) {
+        let visit = &mut self.visit;
+        let before = visit.nearest.take().filter(|_| visit.outcome == VisitOutcome::Unknown);
+        let nearest = nearest.filter(|_| visit.outcome == VisitOutcome::Unknown).cloned();
+        visit.nearest = [before, nearest].into_iter().flatten().min_by(|a, b| a.missed_by().total_cmp(&b.missed_by()));
     }
 
     fn seen_until(&mut self, time: CaptureTime) {
@@ -329,7 +339,9 @@ mod tests {
 
     #[test]
     fn the_best_answer_of_two_shots_counts() {
-        for (first, second) in [(Answer::NoFace, known()), (known(), Answer::Unknown { confidence: None })] {
+        for (first, second) in
+            [(Answer::NoFace, known()), (known(), Answer::Unknown { confidence: None, nearest: None })]
+        {
             let mut book = VisitBook::default();
             book.sent(&sent(1, 400, 7, true));
             book.sent(&sent(1, 900, 8, true));
@@ -339,6 +351,33 @@ mod tests {
             assert_eq!(closed.outcome, VisitOutcome::Known);
             assert!(closed.known.is_some());
             assert_eq!(closed.shots.len(), 2);
+        }
+    }
+
+    #[test]
+    fn of_somebody_unknown_the_nearest_of_all_pictures_is_told_until_somebody_is_known() {
+        let near = |id: &str, score| {
+            let person = Person { id: id.into(), name: None };
+            Answer::Unknown { confidence: None, nearest: Some(Nearest { person, score, threshold: 0.43 }) }
+        };
+        let (ann, bob) = (near("ann", 0.41), near("bob", 0.3));
+        let none = Answer::Unknown { confidence: None, nearest: None };
+        for (answers, outcome, nearest) in [
+            (vec![ann.clone(), bob.clone(), none.clone()], VisitOutcome::Unknown, Some("ann")),
+            (vec![none, bob.clone(), ann.clone()], VisitOutcome::Unknown, Some("ann")),
+            (vec![Answer::NoFace, bob.clone()], VisitOutcome::Unknown, Some("bob")),
+            (vec![ann.clone(), known()], VisitOutcome::Known, None),
+            (vec![known(), ann], VisitOutcome::Known, None),
+        ] {
+            let mut book = VisitBook::default();
+            let numbered: Vec<_> = (1..).zip(answers).collect();
+            numbered.iter().for_each(|(n, _)| book.sent(&sent(1, 400, *n, true)));
+            book.left(&left(1, None));
+            let closed =
+                numbered.into_iter().filter_map(|(n, said)| book.answered(&answer(1, n, said), &[], &[])).last();
+            let closed = closed.unwrap();
+            let found = closed.nearest.as_ref().map(|nearest| nearest.person.id.as_str());
+            assert_eq!((closed.outcome, found), (outcome, nearest));
         }
     }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::capture::CaptureTime;
 use crate::config::{DetectorName, OutcomeKind};
 use crate::crop::Sighting;
-use crate::recognition::{Answer, Known};
+use crate::recognition::{Answer, Known, Nearest};
 use crate::rules::{ActionRequest, RefusedAction};
 use crate::track::{BestShot, Unsent, VisitId};
 pub use book::VisitBook;
@@ -35,6 +35,8 @@ pub struct Visit {
     pub outcome: VisitOutcome,
     /// Who it was, by the best answer.
     pub known: Option<Known>,
+    /// Who came nearest, of all answers that it is somebody unknown; `None` once somebody is known.
+    pub nearest: Option<Nearest>,
     pub actions: Vec<VisitAction>,
     /// The best quality seen, sent or not.
     pub best: Option<Quality>,
@@ -176,7 +178,6 @@ impl VisitOutcome {
             Self::Refused(reason) | Self::Dropped(reason) => Some(reason),
             Self::Unsent(Unsent::TooSmall) => Some("the face never reached quality.min_face_px"),
             Self::Unsent(Unsent::TooPoor) => Some("no shot reached quality.min_total"),
-            Self::Unsent(Unsent::NotSubject) => Some("somebody larger was in front of the camera all the time"),
             Self::Pending => Some("not answered yet; it is in the outbox"),
             Self::Known | Self::Unknown | Self::NoFace | Self::Accepted | Self::DryRun => None,
         }

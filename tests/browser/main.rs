@@ -102,6 +102,7 @@ async fn the_status_page_shows_a_visit_a_fault_and_its_own_silence() {
         quality: Some(0.8),
         confidence: Some(0.97),
         match_confidence: None,
+        nearest: None,
     });
     board.action(ActionLine {
         at: Utc::now(),

@@ -8,6 +8,7 @@ mod fake;
 mod faults;
 mod guard;
 mod login;
+mod nearest;
 mod proxy;
 #[path = "../support/mod.rs"]
 mod support;

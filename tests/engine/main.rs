@@ -7,6 +7,7 @@ mod load;
 #[path = "../support/pictures.rs"]
 mod made;
 mod model_change;
+mod nearest;
 mod openapi;
 mod operations;
 mod people;

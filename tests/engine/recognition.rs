@@ -578,7 +578,7 @@ async fn many_clients_publish_and_enrol_at_once() {
 
 /// What the agent would send: the models it shares with the engine.
 struct Models {
-    detector: Box<dyn faces::detect::FaceDetector>,
+    detector: faces::detect::FaceDetector,
     embedder: faces::embed::FaceEmbedder,
 }
 

@@ -27,11 +27,57 @@ async fn nobody_is_an_answer_of_lookup_and_recognize_only() {
         let fake = Fake::start(|_| Reply::with(404, "", "")).await;
         let result = identify(&client(&fake), &call(kind)).await;
         if unknown {
-            assert_eq!(result.unwrap().answer, Answer::Unknown { confidence: None });
+            assert_eq!(result.unwrap().answer, Answer::Unknown { confidence: None, nearest: None });
         } else {
             assert!(!failed(result).0, "{kind:?}");
         }
     }
+}
+
+/// What is told of who came nearest is read where it makes sense, and never spoils the answer.
+#[tokio::test]
+async fn who_came_nearest_is_read_tolerantly_and_bounded() {
+    let near = |name: &str, score: &str| {
+        format!(r#""nearest":{{"personId":"p","name":"{name}","score":{score},"threshold":0.43}}"#)
+    };
+    let deep = format!(r#""nearest":{}{}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let sensible = Some("Ann Lee 0.41 of 0.43".to_owned());
+    for (extension, told) in [
+        (near("Ann Lee", "0.41"), sensible.clone()),
+        (near(&"Ä".repeat(1 << 19), "0.41"), Some(format!("{} 0.41 of 0.43", "Ä".repeat(200)))),
+        (near("Ann Lee", "\"NaN\""), None),
+        (near("Ann Lee", "null"), None),
+        (near("Ann Lee", "1e99"), None),
+        (r#""nearest":"Ann Lee""#.to_owned(), None),
+        (deep, None),
+    ] {
+        let body = format!(r#"{{"detectedFaces":[{{"confidence":0.5,{extension}}}]}}"#);
+        let start: String = body.chars().take(120).collect();
+        let fake = Fake::start(move |_| Reply::json(200, &body)).await;
+        let answer = identify(&client(&fake), &IdentifyConfig::default()).await.unwrap().answer;
+        assert_eq!(answer.nearest().map(|nearest| nearest.told()), told, "{start}");
+        assert_eq!((answer.confidence(), answer.person_id()), (Some(0.5), None), "{start}");
+    }
+
+    // The body of a 404 of lookup and recognize has it too; elsewhere that is no answer at all.
+    for (kind, extension, told) in [
+        (Call::Lookup, near("Ann Lee", "0.41"), sensible.clone()),
+        (Call::Recognize, near("Ann Lee", "0.41"), sensible),
+        (Call::Lookup, near(&"x".repeat(1 << 20), "0.41"), None),
+        (Call::Lookup, near("Ann Lee", "[]"), None),
+    ] {
+        let body = format!(r#"{{"title":"Not found",{extension}}}"#);
+        let fake = Fake::start(move |_| Reply::json(404, &body)).await;
+        let answer = identify(&client(&fake), &call(kind)).await.unwrap().answer;
+        assert!(matches!(answer, Answer::Unknown { .. }), "{answer:?}");
+        assert_eq!(answer.nearest().map(|nearest| nearest.told()), told, "{kind:?}");
+    }
+
+    // With somebody known it is not believed.
+    let body = format!(r#"{{"detectedFaces":[{{"person":{{"personId":"q"}},{}}}]}}"#, near("Ann Lee", "0.41"));
+    let fake = Fake::start(move |_| Reply::json(200, &body)).await;
+    let answer = identify(&client(&fake), &IdentifyConfig::default()).await.unwrap().answer;
+    assert_eq!((answer.person_id(), answer.nearest()), (Some("q"), None));
 }
 
 #[tokio::test]

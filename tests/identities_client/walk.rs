@@ -10,7 +10,7 @@ use std::pin::Pin;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use identities::wire::*;
-use identities::{ClientError, DocumentUpload, LookupForm, OPERATIONS};
+use identities::{ClientError, DocumentUpload, Looked, LookupForm, OPERATIONS};
 
 use super::support::{Engine, USER, recording};
 use super::*;
@@ -62,11 +62,12 @@ fn steps() -> Vec<Step> {
                 cropped_aligned: w.chip.clone().into(), detector_name: "gate".into(), iana_time_zone: "UTC".into(),
                 detect_time_utc: seen_at(2), embeddings: None, recognition_model: None,
             }).await?;
-            Ok(found.is_some_and(|found| found.answer.person_id == w.person))
+            Ok(matches!(found, Looked::Somebody(found) if found.answer.person_id == w.person))
         };
         faceEdgeLookup |w| {
             let form = LookupForm { cropped_aligned: w.chip.clone().into(), embedding: None };
-            Ok(w.client.lookup(&form).await?.is_some_and(|found| found.answer.person_id == w.person))
+            let found = w.client.lookup(&form).await?;
+            Ok(matches!(found, Looked::Somebody(found) if found.answer.person_id == w.person))
         };
 
         faceEnroll |w| {

@@ -175,7 +175,7 @@ fn a_visit_as_home_assistant_shows_it() {
 
     // Somebody comes, is not recognised at first, and then is.
     home.sighted(&door, b"\xff\xd8 picture \xff\xd9".to_vec().into());
-    let mut seen = recognition(1, Answer::Unknown { confidence: None });
+    let mut seen = recognition(1, Answer::Unknown { confidence: None, nearest: None });
     let since = Utc::now() - TimeDelta::seconds(3);
     home.present(&door, &[stay(&seen, since)]);
     home.recognised(&seen, 0.61, None, false);
@@ -185,7 +185,7 @@ fn a_visit_as_home_assistant_shows_it() {
     home.present(&door, &[stay(&seen, since)]);
     home.recognised(&seen, 0.84, None, false);
     home.recognised(&seen, 0.84, None, false);
-    home.recognised(&recognition(1, Answer::Unknown { confidence: None }), 0.5, None, false);
+    home.recognised(&recognition(1, Answer::Unknown { confidence: None, nearest: None }), 0.5, None, false);
     shows("person", "Ada Lovelace");
     shows("last_person", "Ada Lovelace");
     let date = shown(&watcher, &announced["components"]["last_seen"]).unwrap();

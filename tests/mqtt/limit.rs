@@ -39,7 +39,7 @@ fn a_picture_the_broker_hangs_up_on_is_set_aside_and_blocks_nothing() {
 
     // The next one costs no connection any more, and the visits go on.
     ours.home.sighted(&door, Bytes::from(vec![8; 70_000]));
-    ours.home.recognised(&recognition(2, Answer::Unknown { confidence: None }), 0.8, None, false);
+    ours.home.recognised(&recognition(2, Answer::Unknown { confidence: None, nearest: None }), 0.8, None, false);
     told("unknown");
     assert!(ours.broker.trouble().starts_with("2 messages were set aside"), "{}", ours.broker.trouble());
     assert_eq!(*ours.broker.link().borrow(), Link::Up);

@@ -38,7 +38,7 @@ fn what_happened_meanwhile_is_told_as_late_and_states_as_they_are_now() {
     ours.home.present(&door, &[]);
     ours.home.left(&stay(&gone, Utc::now()));
     std::thread::sleep(LATE_AFTER + Duration::from_millis(200));
-    let there = recognition(2, Answer::Unknown { confidence: None });
+    let there = recognition(2, Answer::Unknown { confidence: None, nearest: None });
     ours.home.present(&door, &[stay(&there, Utc::now())]);
     assert_eq!(ours.broker.waiting(), 2);
     broker.restart();
@@ -50,7 +50,7 @@ fn what_happened_meanwhile_is_told_as_late_and_states_as_they_are_now() {
     let seen_at = late["seen_at"].as_str().unwrap().parse::<chrono::DateTime<Utc>>().unwrap();
     assert_eq!(seen_at.timestamp_millis(), gone.seen_at.timestamp_millis(), "with its own time");
     // The next live event comes the usual way, and is the first there.
-    ours.home.recognised(&recognition(2, Answer::Unknown { confidence: None }), 0.8, None, false);
+    ours.home.recognised(&recognition(2, Answer::Unknown { confidence: None, nearest: None }), 0.8, None, false);
     watcher.wait_json("/event", "event_type", "unknown");
     assert_eq!(watcher.on("/event").len(), 1);
     watcher.wait_json("/state", "person", "unknown person");

@@ -1,6 +1,8 @@
 //! Erased is erased: from every file, beside a running doorward or alone.
 
 use doorward::outbox::{Purge, Selection};
+use doorward::recognition::{Nearest, Person};
+use doorward::visits::ActionResult;
 
 use super::*;
 
@@ -86,6 +88,49 @@ fn a_person_is_erased_from_every_file_and_nobody_else() {
         assert_eq!(waiting, [9, 10]);
         assert!(outbox.accept(&sighting(11, 10)).wait().unwrap().new);
     }
+}
+
+/// Of strangers' visits only whom they came near to goes, and what an action that has not ended was to tell of it.
+#[test]
+fn who_was_nearest_to_strangers_is_erased_from_their_visits() {
+    const ANN: &str = "0000000a-aaaa-4bbb-8ccc-dddddddddddd";
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    for n in 1..=3_u64 {
+        let sent = sighting(n, 1000);
+        outbox.accept(&sent).wait().unwrap();
+        let id = if n < 3 { ANN } else { "bob" };
+        let person = Person { id: id.into(), name: Some(format!("Name of {id}")) };
+        let nearest = Some(Nearest { person, score: 0.41, threshold: 0.43 });
+        let unknown = Answered { outcome: OutcomeKind::Unknown, person: None, nearest, ..known(sent.id) };
+        outbox.answered(following(unknown, &[planned(&format!("key-{n}"), &sent)])).wait().unwrap();
+        outbox.visit_closed(closed(&sent, VisitOutcome::Unknown)).wait().unwrap();
+    }
+    assert!(outbox.claim("key-1").wait().unwrap());
+    outbox.finish("key-1", &ActionResult::Done).wait().unwrap();
+    drop(outbox);
+    let ids = [ANN.as_bytes().to_vec()];
+    assert_eq!(found(dir.path(), &ids), 1, "the test looks for what is there");
+    assert_eq!(found(dir.path(), &[b"Name of".to_vec()]), 0, "names are sealed");
+
+    let mut purge = Purge::start(dir.path()).unwrap();
+    let erased = purge.erase(&Selection::Person(ANN.to_uppercase())).unwrap().clone();
+    assert_eq!((erased.visits, erased.nearest), (0, 2));
+    purge.mark(ANN);
+    let searched = purge.prove(&[]).unwrap();
+    assert!(searched.found.is_empty() && searched.unread.is_empty(), "{searched:?}");
+    assert_eq!(found(dir.path(), &ids), 0);
+    drop(purge);
+
+    let outbox = open(dir.path());
+    let told = outbox.explain("").wait().unwrap();
+    let nearest: Vec<_> = told.iter().rev().map(|visit| visit.shots[0].nearest["id"].as_str()).collect();
+    assert_eq!(nearest, [None, None, Some("bob")]);
+    assert!(told.iter().all(|visit| visit.outcome == "unknown" && visit.shots.len() == 1));
+    let states: Vec<_> = told.iter().rev().map(|visit| visit.actions[0].state.as_str()).collect();
+    assert_eq!(states, ["done", "failed", "planned"]);
+    let unfinished = outbox.unfinished().wait().unwrap();
+    assert_eq!(unfinished.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["key-3"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use doorward::commands::demo::walk::{self, Walk};
 use faces::detect;
 use faces::detect::SearchOptions;
 use faces::models::ModelStore;
-use faces::picture::Picture;
+use faces::picture::{Picture, Turn};
 
 /// The picture of the person the tests enrol.
 pub fn known_person() -> PathBuf {
@@ -50,6 +50,14 @@ fn walk(folder: &Path, face_px: (f32, f32), frames: u32, empty_after: usize) {
     let frames = frames.chain((0..empty_after).map(|_| doorway.clone()));
     for (n, frame) in frames.enumerate() {
         std::fs::write(folder.join(format!("{n:04}.jpg")), frame.jpeg(92).unwrap()).unwrap();
+    }
+}
+
+/// Turns every picture of a recording, as a camera mounted so would show it.
+pub fn turn(folder: &Path, by: Turn) {
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let turned = Picture::read(&file).unwrap().turned(by).unwrap();
+        std::fs::write(&file, turned.jpeg(92).unwrap()).unwrap();
     }
 }
 

@@ -9,6 +9,7 @@ use faces::detect::DetectError;
 use faces::embed::EmbedError;
 use faces::picture::PictureError;
 use identities::Permission;
+use identities::wire::NearestPerson;
 
 use super::index::Incomparable;
 
@@ -51,6 +52,8 @@ pub enum EngineError {
     HashPassword(#[source] argon2::password_hash::Error),
     #[error("cannot sign a token")]
     SignToken(#[source] jsonwebtoken::errors::Error),
+    #[error("the people in this folder were last compared by the model {model}, which this doorward does not know")]
+    UnknownModel { model: String },
     #[error("the engine was given nothing to analyse faces with")]
     NoAnalyzer,
     #[error("cannot find faces")]
@@ -106,6 +109,8 @@ pub enum Refusal {
     Forbidden(&'static [Permission]),
     /// There is no such thing, named here.
     NotFound(&'static str),
+    /// The face is nobody's; who is nearest, as far as the caller may know.
+    NobodyMatches(Option<Box<NearestPerson>>),
     /// The picture can be read but not used.
     TurnedDown(String),
     /// The engine is at fault; the caller learns nothing more than that.

@@ -62,6 +62,23 @@ pub struct KnownMatch {
     pub confidence: f32,
 }
 
+/// The person enrolled who is nearest to a face that matches nobody.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Near {
+    pub person: Uuid,
+    /// What comparing the two gave, and what a match takes, in the model's own numbers.
+    pub score: f32,
+    pub threshold: f32,
+}
+
+/// Whose a face is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Whose {
+    Known(KnownMatch),
+    /// Nobody's; `None` where nobody is enrolled.
+    Nobody(Option<Near>),
+}
+
 impl Gallery {
     /// Reads every vector of the model from the data folder.
     pub fn load(store: &Store, model: FaceModel) -> Result<Self, EngineError> {
@@ -75,16 +92,27 @@ impl Gallery {
         (self.known.len(), self.unknown.len())
     }
 
-    /// Who of the enrolled people this is.
-    pub fn known(&self, vector: &[f32]) -> Result<Option<KnownMatch>, EngineError> {
-        let found = self.accepted(&self.known, vector)?;
-        Ok(found
-            .and_then(|(entry, confidence)| Some(KnownMatch { face: entry.face, person: entry.person?, confidence })))
+    /// Who of the enrolled people this is, or else who of them is nearest.
+    pub fn whose(&self, vector: &[f32]) -> Result<Whose, EngineError> {
+        let nearest = self.known.nearest(vector).map_err(EngineError::Vector)?;
+        let Some((found, person)) = nearest.and_then(|found| Some((found, found.entry.person?))) else {
+            return Ok(Whose::Nobody(None));
+        };
+        let (score, threshold) = (found.value, self.model.threshold);
+        Ok(match self.model.metric.accepts(score, threshold) {
+            true => {
+                let confidence = self.model.confidence(score);
+                Whose::Known(KnownMatch { face: found.entry.face, person, confidence })
+            }
+            false => Whose::Nobody(Some(Near { person, score, threshold }).filter(|near| near.score.is_finite())),
+        })
     }
 
     /// Which unknown face seen before this is.
     pub fn unknown(&self, vector: &[f32]) -> Result<Option<Uuid>, EngineError> {
-        Ok(self.accepted(&self.unknown, vector)?.map(|(entry, _)| entry.face))
+        let nearest = self.unknown.nearest(vector).map_err(EngineError::Vector)?;
+        let accepted = nearest.filter(|nearest| self.model.metric.accepts(nearest.value, self.model.threshold));
+        Ok(accepted.map(|nearest| nearest.entry.face))
     }
 
     /// Whether two vectors are one person, and how sure that is.
@@ -125,11 +153,15 @@ impl Gallery {
         *index = read(store, &self.model, known)?;
         Ok(())
     }
+}
 
-    fn accepted(&self, index: &Index, vector: &[f32]) -> Result<Option<(Entry, f32)>, EngineError> {
-        let nearest = index.nearest(vector).map_err(EngineError::Vector)?;
-        let accepted = nearest.filter(|nearest| self.model.metric.accepts(nearest.value, self.model.threshold));
-        Ok(accepted.map(|nearest| (nearest.entry, self.model.confidence(nearest.value))))
+impl Whose {
+    /// The match, if there is one.
+    pub fn known(self) -> Option<KnownMatch> {
+        match self {
+            Self::Known(known) => Some(known),
+            Self::Nobody(_) => None,
+        }
     }
 }
 

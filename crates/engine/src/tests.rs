@@ -1,5 +1,7 @@
 //! The engine as a whole over a real data folder, with an analyser that tells faces by their colour.
 
+mod nearest;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use faces::picture::Picture;
 use identities::wire::FaceEdgeRecognizeWithOptions;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::analyzer::Loader;
 use super::analyzer::fake::FakeAnalyzer;
@@ -312,7 +315,7 @@ async fn boxes_stay_within_the_picture() {
     let caller = caller(&engine).await;
     let both = picture(80, &[BLUE, RED]);
     let published = engine.publish(&caller, published(both.clone())).await.unwrap();
-    let listed = engine.list_faces(both).await.unwrap();
+    let listed = engine.list_faces(&caller, both).await.unwrap();
     let boxes = published.iter().map(|face| face.bounding_box).chain(listed.iter().map(|face| face.bounding_box));
     for found in boxes {
         assert!(found.x >= 0.0 && found.y >= 0.0 && found.width > 0.0 && found.height > 0.0, "{found:?}");

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::permission::Permission;
 use crate::trust::TrustError;
+use crate::wire::NearestPerson;
 
 /// What a call to the engine gives.
 pub type Result<T, E = ClientError> = std::result::Result<T, E>;
@@ -62,9 +63,9 @@ pub enum ClientError {
         any_of(permissions)
     )]
     Forbidden { operation: &'static str, permissions: &'static [Permission] },
-    /// An answer: the address is right, and there is none.
+    /// An answer: the address is right, and there is none; of a face that matches nobody perhaps who comes nearest.
     #[error("{operation}: there is no such {what} (status 404)")]
-    NotFound { operation: &'static str, what: &'static str },
+    NotFound { operation: &'static str, what: &'static str, nearest: Option<Box<NearestPerson>> },
     /// No answer: the call itself is not there.
     #[error(
         "{operation}: the engine does not know this call (status 404); it may be too old for it, or something in \

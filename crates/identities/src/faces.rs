@@ -1,7 +1,7 @@
 //! faceEdge and faces: the calls an edge detector makes for each face it sees, and enrolment, detection and comparison
 //! on whole pictures.
 //!
-//! In: wire requests and pictures. Out: wire answers; nobody recognised is `None`, not an error. A picture that faces
+//! In: wire requests and pictures. Out: wire answers; nobody recognised is one, not an error. A picture that faces
 //! turns down comes back as [`ClientError::Rejected`](crate::ClientError::Rejected) with status 500, which is never
 //! worth repeating.
 
@@ -18,7 +18,7 @@ use super::transport::Reply;
 use super::wire::{
     Base64, CheckImageReferenceResponse, EdgePerson, FaceCompareRequest, FaceCompareResponse, FaceDetectRequest,
     FaceDetectResponse, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
-    FaceEdgeRecognizeWithOptions, FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse, lookup_part,
+    FaceEdgeRecognizeWithOptions, FaceEnrollQuery, FaceEnrollRequest, FaceEnrollResponse, NearestPerson, lookup_part,
 };
 
 /// What lookup sends.
@@ -36,6 +36,13 @@ pub struct Dated<T> {
     pub date: Option<chrono::DateTime<chrono::Utc>>,
 }
 
+/// What lookup and recognize say of a face.
+pub enum Looked {
+    Somebody(Dated<EdgePerson>),
+    /// There is no face, or nobody matches; then perhaps who comes nearest.
+    Nobody(Option<NearestPerson>),
+}
+
 impl Client {
     /// Sends a picture and waits for the faces found in it.
     pub async fn publish_with_response(
@@ -51,14 +58,14 @@ impl Client {
         self.call(&PUBLISH, &[], |call| call.json(request)).await.map(drop)
     }
 
-    /// Whose face this is; `None` when there is no face in it or nobody matches.
-    pub async fn recognize(&self, request: &FaceEdgeRecognizeRequest) -> Result<Option<Dated<EdgePerson>>> {
-        somebody(self.call(&RECOGNIZE, &[], |call| call.json(request)).await)
+    /// Whose face this is.
+    pub async fn recognize(&self, request: &FaceEdgeRecognizeRequest) -> Result<Looked> {
+        looked(self.call(&RECOGNIZE, &[], |call| call.json(request)).await)
     }
 
-    /// Whose face this is, sent as a form; `None` when there is no face in it or nobody matches.
-    pub async fn lookup(&self, form: &LookupForm) -> Result<Option<Dated<EdgePerson>>> {
-        somebody(self.call(&LOOKUP, &[], |call| call.multipart(form.parts())).await)
+    /// Whose face this is, sent as a form.
+    pub async fn lookup(&self, form: &LookupForm) -> Result<Looked> {
+        looked(self.call(&LOOKUP, &[], |call| call.multipart(form.parts())).await)
     }
 }
 
@@ -79,10 +86,10 @@ impl LookupForm {
 }
 
 /// 404 is the ordinary answer "nobody"; that the address is right, the login before it has proved.
-fn somebody(reply: Result<Reply>) -> Result<Option<Dated<EdgePerson>>> {
+fn looked(reply: Result<Reply>) -> Result<Looked> {
     match reply {
-        Ok(reply) => Ok(Some(Dated { date: reply.date(), answer: reply.json()? })),
-        Err(ClientError::NotFound { .. }) => Ok(None),
+        Ok(reply) => Ok(Looked::Somebody(Dated { date: reply.date(), answer: reply.json()? })),
+        Err(ClientError::NotFound { nearest, .. }) => Ok(Looked::Nobody(nearest.map(|nearest| *nearest))),
         Err(error) => Err(error),
     }
 }

@@ -35,7 +35,7 @@ pub mod wire;
 pub use account::Right;
 pub use client::Client;
 pub use error::{BrokenAnswer, ClientError, Result};
-pub use faces::{Dated, LookupForm};
+pub use faces::{Dated, Looked, LookupForm};
 pub use operation::{ALL as OPERATIONS, Operation};
 pub use options::{ClientOptions, is_loopback, stays_private};
 pub use permission::Permission;

@@ -156,7 +156,11 @@ impl Client {
         }
         // An engine that keeps one spelling of a name has it in another.
         let known = self.tag_of_any_spelling(name).await?;
-        known.map(|tag| tag.tag_id).ok_or(ClientError::NotFound { operation: CREATE_TAG.id, what: "tag" })
+        known.map(|tag| tag.tag_id).ok_or(ClientError::NotFound {
+            operation: CREATE_TAG.id,
+            what: "tag",
+            nearest: None,
+        })
     }
 
     /// The definition whose name is the same word; where several are, the one that is written so.

@@ -17,7 +17,7 @@ use super::error::{BrokenAnswer, ClientError, Result, is_tls, server_text};
 use super::operation::{Fault, Operation};
 use super::options::{ClientOptions, is_loopback, stays_private};
 use super::retry::{http_date, retry_after, status_is_transient};
-use super::wire::PROMISES;
+use super::wire::{NearestPerson, PROMISES, ProblemDetails};
 use crate::trust::{self, Shown, Trust};
 
 /// What came back, its body read.
@@ -162,7 +162,7 @@ impl Transport {
         // These three vanish from a URL or move it; as an id none of them exists.
         if given.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
             let what = operation.missing.unwrap_or("record");
-            return Err(ClientError::NotFound { operation: operation.id, what });
+            return Err(ClientError::NotFound { operation: operation.id, what, nearest: None });
         }
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -207,12 +207,17 @@ impl Reply {
             401 => ClientError::Unauthorised { operation: name },
             403 => ClientError::Forbidden { operation: name, permissions: operation.permissions() },
             404 => match operation.missing {
-                Some(what) => ClientError::NotFound { operation: name, what },
+                Some(what) => ClientError::NotFound { operation: name, what, nearest: self.nearest().map(Box::new) },
                 None => ClientError::NoSuchCall { operation: name },
             },
             _ if status_is_transient(status, operation.fault == Fault::PictureTurnedDown) => self.busy(),
             _ => ClientError::Rejected { operation: name, status, text: server_text(&self.body) },
         })
+    }
+
+    /// Who comes nearest to a face that matches nobody, where the body of the error says so.
+    fn nearest(&self) -> Option<NearestPerson> {
+        serde_json::from_slice::<ProblemDetails>(&self.body).ok()?.nearest
     }
 
     pub fn busy(&self) -> ClientError {

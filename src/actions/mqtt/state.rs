@@ -105,6 +105,8 @@ pub fn recognised(recognition: &Recognition, quality: f32, live: Option<f32>, la
         // How sure the engine is of the face, and of the person.
         "confidence": answer.confidence().and_then(share),
         "match_confidence": answer.match_confidence().and_then(share),
+        // Not who it is, but how near it was to whom.
+        "nearest": answer.nearest().map(|nearest| nearest.to_json(names)),
         // What the liveness models say of the visit.
         "live": live.and_then(share),
         "reason": answer.reason(),
@@ -176,7 +178,7 @@ mod tests {
             arrived: None,
             shot: 1,
             live: None,
-            answer: person.map_or(Answer::Unknown { confidence: None }, |id| Answer::Known(known(id))),
+            answer: person.map_or(Answer::Unknown { confidence: None, nearest: None }, |id| Answer::Known(known(id))),
         };
         Stay { recognition, quality: 0.5, since, last_seen: since }
     }

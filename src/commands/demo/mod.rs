@@ -151,15 +151,15 @@ fn record(store: &ModelStore, known: &Path, folder: &Path) -> Result<u32> {
     std::fs::create_dir_all(folder)?;
     let mut detector = detect::load(store, &faces::detect::SearchOptions::default(), 2)?;
     let known = Picture::read(known)?;
-    let known_face = largest(detector.as_mut(), &known)?;
+    let known_face = largest(&mut detector, &known)?;
     let group = Picture::read(&store.picture(STRANGERS).context("the demo's stranger")?)?;
-    let face = largest(detector.as_mut(), &group)?;
+    let face = largest(&mut detector, &group)?;
     // Close enough to leave the neighbours out.
     let side = face.bbox.height * 1.7;
     let centre = face.bbox.centre();
     let [left, top] = [centre.x, centre.y].map(|middle| (middle - side / 2.0) as i64);
     let stranger = group.cropped(left, top, side as u32, side as u32)?;
-    let stranger_face = largest(detector.as_mut(), &stranger)?;
+    let stranger_face = largest(&mut detector, &stranger)?;
 
     let first = Walk {
         picture: &known,
@@ -190,7 +190,7 @@ fn record(store: &ModelStore, known: &Path, folder: &Path) -> Result<u32> {
     Ok(saved)
 }
 
-fn largest(detector: &mut dyn FaceDetector, picture: &Picture) -> Result<Face> {
+fn largest(detector: &mut FaceDetector, picture: &Picture) -> Result<Face> {
     detector.detect(picture)?.into_iter().next().context("the detector finds no face in the demo's picture")
 }
 
@@ -305,7 +305,11 @@ impl Teller {
                 let text = format!("{} [{}]{sure}", name.unwrap_or(&known.person.id), tags.join(", "));
                 ("known", "32", text)
             }
-            Answer::Unknown { .. } => ("unknown", "33", "the engine knows nobody with this face".to_owned()),
+            Answer::Unknown { nearest, .. } => {
+                let nearest = nearest.as_ref().map(|nearest| format!(", nearest {}", nearest.told()));
+                let text = format!("the engine knows nobody with this face{}", nearest.unwrap_or_default());
+                ("unknown", "33", text)
+            }
             other => ("answer", "33", format!("{other:?}")),
         };
         let json = json!({

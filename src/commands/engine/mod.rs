@@ -1,8 +1,10 @@
-//! `doorward engine`: serve the Identities API, look after its users and roles, take people in and out as files.
+//! `doorward engine`: serve the Identities API, look after its users and roles and the photos of people, take people in
+//! and out as files.
 //!
 //! Standard output holds what a person or a program must read; everything else is log, on standard error.
 
 mod accounts;
+mod quality;
 mod serve;
 mod transfer;
 
@@ -19,6 +21,7 @@ pub async fn run(command: EngineCommand) -> CommandResult {
         EngineCommand::Import(args) => transfer::import(args).await,
         EngineCommand::User(command) => accounts::user(command),
         EngineCommand::Role(command) => accounts::role(command),
+        EngineCommand::Quality { folder, json } => quality::run(&folder.data, json),
         EngineCommand::Audit { folder, last, json } => accounts::audit(&folder, last, json),
     }
 }

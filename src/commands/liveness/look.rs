@@ -18,7 +18,7 @@ use crate::visits::liveness_json;
 
 /// What finds the face, and what looks at it.
 struct Eye {
-    detector: Box<dyn FaceDetector>,
+    detector: FaceDetector,
     check: LivenessCheck,
 }
 

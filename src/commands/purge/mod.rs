@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::broker::AtBroker;
 use super::{CommandResult, print_either, print_line};
-use crate::actions::erase;
+use crate::actions::erase::{self, Fate};
 use crate::cli::PurgeArgs;
 use crate::config::{ActionConfig, Settings};
 use crate::outbox::{self, Erased, Purge, Searched, Selection};
@@ -63,11 +63,16 @@ fn erase_events(settings: &Settings, selection: &Selection, purge: &mut Purge) -
             }
             let mut visits = Vec::new();
             let erased = erase::erase(&path, |event| {
-                let wanted = is_wanted(event, selection, purge);
-                if wanted {
+                if is_wanted(event, selection, purge) {
                     visits.extend(event["visit"].as_str().map(str::to_owned));
+                    return Fate::Goes;
                 }
-                wanted
+                // Of a stranger's event only whom they came near to goes.
+                if selects(selection, &event["nearest"]["id"], &Value::Null) {
+                    event["nearest"] = Value::Null;
+                    return Fate::Changed;
+                }
+                Fate::Stays
             })
             .with_context(|| format!("cannot erase events of {}", path.display()))?;
             if *selection == Selection::All {
@@ -147,10 +152,13 @@ impl Purged {
 
     fn tell(&self) {
         let Self { purge, erased, journals, searched, at_broker, beyond } = self;
-        let Erased { visits, sightings, pictures, actions, files } = erased;
+        let Erased { visits, sightings, pictures, actions, nearest, files } = erased;
         print_line(&format!(
             "erased     {visits} visits, {sightings} sightings that waited, {pictures} kept pictures, {actions} actions"
         ));
+        if *nearest > 0 {
+            print_line(&format!("erased     that {nearest} pictures of somebody unknown came nearest to the person"));
+        }
         for (path, events) in journals.iter().filter(|(_, events)| *events > 0) {
             print_line(&format!("erased     {events} events of {}", path.display()));
         }
@@ -184,6 +192,7 @@ impl Purged {
                 "sightings": erased.sightings,
                 "pictures": erased.pictures,
                 "actions": erased.actions,
+                "nearest": erased.nearest,
                 "files": erased.files,
                 "journals": journals,
                 "broker_topics": at_broker.cleared,

@@ -10,11 +10,14 @@ pub use replay::{Pace, ReplayConfig};
 pub use stream::{RtspTransport, StreamConfig};
 pub use v4l2::{PixelFormat, V4l2Config};
 
+use faces::picture::Turn;
+
+use super::reading::At;
 use super::section::kinds;
 
 kinds! {
     /// `[camera]`: the kind of source its `type` names.
-    pub enum CameraConfig {
+    pub enum CameraConfig, checked by check_rotate {
         "v4l2" => V4l2(V4l2Config),
         "stream" => Stream(StreamConfig),
         "replay" => Replay(ReplayConfig),
@@ -22,6 +25,25 @@ kinds! {
 }
 
 impl CameraConfig {
+    /// How many degrees clockwise its frames are turned: 0, 90, 180 or 270.
+    pub fn rotate(&self) -> u32 {
+        match self {
+            Self::V4l2(camera) => camera.rotate,
+            Self::Stream(stream) => stream.rotate,
+            Self::Replay(replay) => replay.rotate,
+        }
+    }
+
+    /// The same as a turn; `None` for frames that stay as they are.
+    pub fn turn(&self) -> Option<Turn> {
+        match self.rotate() {
+            90 => Some(Turn::Quarter),
+            180 => Some(Turn::Half),
+            270 => Some(Turn::ThreeQuarters),
+            _ => None,
+        }
+    }
+
     /// No frame for this long is a fault; `None` for what may pause as it likes.
     pub fn stall_ms(&self) -> Option<u64> {
         match self {
@@ -30,4 +52,8 @@ impl CameraConfig {
             Self::Replay(_) => None,
         }
     }
+}
+
+fn check_rotate(camera: &CameraConfig, at: &At<'_>) {
+    at.wrong_if(!camera.rotate().is_multiple_of(90), &["rotate"], "it must be 0, 90, 180 or 270");
 }

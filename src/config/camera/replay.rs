@@ -19,6 +19,8 @@ section! {
         pub looped named "loop": bool = false;
         /// Dates the first frame; the recording's clock runs from here. Without it, the moment of opening.
         pub starts_at: Option<DateTime<Utc>> = None;
+        /// So many degrees clockwise each frame is turned, for a camera that hangs on its side or upside down.
+        pub rotate: u32 = 0, in 0..=270;
     }
 }
 

@@ -17,6 +17,8 @@ section! {
         pub format: PixelFormat = PixelFormat::Auto;
         /// No frame for this long is a fault: the camera is reopened.
         pub stall_ms: u64 = 5_000, in 500..=600_000;
+        /// So many degrees clockwise each frame is turned, for a camera that hangs on its side or upside down.
+        pub rotate: u32 = 0, in 0..=270;
     }
 }
 

@@ -45,7 +45,7 @@ const UNMISTAKABLE_L2: f32 = 0.58;
 
 /// A detector and an embedder.
 pub struct ModelAnalyzer {
-    detector: Box<dyn FaceDetector>,
+    detector: FaceDetector,
     embedder: FaceEmbedder,
 }
 
@@ -72,7 +72,9 @@ impl ModelAnalyzer {
         let to_the_middle = [[1.0, 0.0, left], [0.0, 1.0, top]];
         let framed = crop.warped(&to_the_middle, width, height, Border::Replicate).map_err(EngineError::Picture)?;
         let found = self.detector.detect(&framed).map_err(EngineError::Detect)?.into_iter().next();
-        Ok(found.map(|face| moved(face, -left as f32, -top as f32)))
+        let Some(found) = found else { return Ok(None) };
+        let look = self.detector.look_again(&framed, &found).map_err(EngineError::Detect)?;
+        Ok(Some(moved(look.map_or(found, |look| look.face), -left as f32, -top as f32)))
     }
 }
 
@@ -89,8 +91,13 @@ impl FaceAnalyzer for ModelAnalyzer {
         faces
             .into_iter()
             .map(|face| {
-                let embedding = self.embedder.embed(picture, &face).map_err(EngineError::Embed)?;
+                let look = self.detector.look_again(picture, &face).map_err(EngineError::Detect)?;
                 let quality = quality::measure(picture, &face, &QualityOptions::default());
+                let (face, quality) = match look {
+                    Some(look) => (Face { bbox: face.bbox, ..look.face.clone() }, quality.with_pose(look.pose())),
+                    None => (face, quality),
+                };
+                let embedding = self.embedder.embed(picture, &face).map_err(EngineError::Embed)?;
                 Ok(Analyzed { face, embedding, quality })
             })
             .collect()

@@ -71,13 +71,17 @@ async fn record(
     engine.publish(caller, request).await
 }
 
-async fn recognize(engine: Engine, Json(request): Json<FaceEdgeRecognizeRequest>) -> Answered<EdgePerson> {
+async fn recognize(
+    engine: Engine,
+    caller: Caller,
+    Json(request): Json<FaceEdgeRecognizeRequest>,
+) -> Answered<EdgePerson> {
     well_formed(&request.cropped_aligned.0, &request.detector_name, &request.iana_time_zone, request.detect_time_utc)?;
     let embedding = embedding(request.recognition_model, request.embeddings);
-    engine.look_up(request.cropped_aligned.0, embedding).await.map(Answer)
+    engine.look_up(&caller, request.cropped_aligned.0, embedding).await.map(Answer)
 }
 
-async fn lookup(engine: Engine, mut form: Form) -> Answered<EdgePerson> {
+async fn lookup(engine: Engine, caller: Caller, mut form: Form) -> Answered<EdgePerson> {
     let (mut crop, mut values, mut model) = (None, None, None);
     while let Some(part) = form.next().await? {
         match which(&part, &[lookup_part::CROPPED_ALIGNED, lookup_part::EMBEDDINGS, lookup_part::RECOGNITION_MODEL]) {
@@ -89,7 +93,7 @@ async fn lookup(engine: Engine, mut form: Form) -> Answered<EdgePerson> {
     }
     let crop =
         crop.ok_or_else(|| Refusal::bad_input(format!("the part {} is missing", lookup_part::CROPPED_ALIGNED)))?;
-    engine.look_up(crop, embedding(model, values)).await.map(Answer)
+    engine.look_up(&caller, crop, embedding(model, values)).await.map(Answer)
 }
 
 fn well_formed(picture: &Bytes, detector: &str, time_zone: &str, time: DateTime<Utc>) -> Result<(), Refusal> {
@@ -133,9 +137,13 @@ async fn enroll(
     Ok(Answer(FaceEnrollResponse { person_id: person.to_string() }))
 }
 
-async fn detect(engine: Engine, Json(request): Json<FaceDetectRequest>) -> Answered<FaceDetectResponse> {
+async fn detect(
+    engine: Engine,
+    caller: Caller,
+    Json(request): Json<FaceDetectRequest>,
+) -> Answered<FaceDetectResponse> {
     filled_picture("image", &request.image.0)?;
-    Ok(Answer(FaceDetectResponse { detections: engine.list_faces(request.image.0).await? }))
+    Ok(Answer(FaceDetectResponse { detections: engine.list_faces(&caller, request.image.0).await? }))
 }
 
 async fn compare(engine: Engine, Json(request): Json<FaceCompareRequest>) -> Answered<FaceCompareResponse> {

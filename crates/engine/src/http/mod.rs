@@ -169,12 +169,19 @@ impl IntoResponse for Refusal {
                 (StatusCode::FORBIDDEN, "Forbidden", detail)
             }
             Self::NotFound(what) => (StatusCode::NOT_FOUND, "Not found", format!("there is no such {what}")),
+            Self::NobodyMatches(_) => {
+                (StatusCode::NOT_FOUND, "Not found", "there is no such person with this face".into())
+            }
             Self::TurnedDown(detail) => (StatusCode::INTERNAL_SERVER_ERROR, "Picture turned down", detail.clone()),
             Self::Internal(failure) => {
                 error!("{}", with_causes(failure));
                 (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the engine's log says more".into())
             }
         };
+        if let Self::NobodyMatches(nearest) = self {
+            let nearest = nearest.map(|nearest| *nearest);
+            return respond(status, ProblemDetails { nearest, ..details(status, title, detail) });
+        }
         let mut response = problem(status, title, detail);
         if let Self::Unauthenticated(why) = self {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -188,8 +195,14 @@ impl IntoResponse for Refusal {
 
 /// A problem+json response.
 pub fn problem(status: StatusCode, title: &str, detail: impl Into<String>) -> Response {
+    respond(status, details(status, title, detail))
+}
+
+fn details(status: StatusCode, title: &str, detail: impl Into<String>) -> ProblemDetails {
     let (title, detail) = (Some(title.into()), Some(detail.into()));
-    let details =
-        ProblemDetails { title, status: Some(i32::from(status.as_u16())), detail, ..ProblemDetails::default() };
+    ProblemDetails { title, status: Some(i32::from(status.as_u16())), detail, ..ProblemDetails::default() }
+}
+
+fn respond(status: StatusCode, details: ProblemDetails) -> Response {
     (status, [(CONTENT_TYPE, "application/problem+json")], Json(details)).into_response()
 }

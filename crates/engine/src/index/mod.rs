@@ -107,6 +107,11 @@ impl Index {
 
     /// The entry nearest to `probe`; of several equally near, the one added first. `None` when there are none.
     pub fn nearest(&self, probe: &[f32]) -> Result<Option<Nearest>, Incomparable> {
+        self.nearest_of(probe, |_| true)
+    }
+
+    /// The same among those entries that `counts` says yes to; it is asked of the few that come into question.
+    pub fn nearest_of(&self, probe: &[f32], counts: impl Fn(&Entry) -> bool) -> Result<Option<Nearest>, Incomparable> {
         let values = self.row(probe)?;
         let probe = Probe::new(&values);
         // For L2 all is told in minus half the squared distance: dot product less both half squared lengths.
@@ -120,7 +125,7 @@ impl Index {
             let first = n * BLOCK_ROWS;
             let taken = (self.entries.len() - first).min(BLOCK_ROWS);
             block.scan(&probe, taken, |row, bound| {
-                if bound + slack <= best {
+                if bound + slack <= best || !counts(&self.entries[first + row]) {
                     return;
                 }
                 let score = match self.metric {
@@ -315,6 +320,26 @@ mod tests {
             }
         }
         assert_eq!(index.len(), BLOCK_ROWS + 3);
+    }
+
+    #[test]
+    fn the_nearest_of_some_is_the_nearest_of_an_index_of_those() {
+        let mut rng = StdRng::seed_from_u64(12);
+        for metric in [Metric::Cosine, Metric::L2] {
+            let rows: Vec<_> = (0..3000).map(|_| vector(&mut rng, 16)).collect();
+            let (mut all, mut odd) = (Index::new(metric, 16), Index::new(metric, 16));
+            for (n, row) in rows.iter().enumerate() {
+                all.insert(entry(n), row).unwrap();
+                if n % 2 == 1 {
+                    odd.insert(entry(n), row).unwrap();
+                }
+            }
+            for probe in rows.iter().take(50) {
+                let found = all.nearest_of(probe, |entry| entry.face.as_u128() % 2 == 1).unwrap();
+                assert_eq!(found, odd.nearest(probe).unwrap());
+            }
+            assert_eq!(all.nearest_of(&rows[0], |_| false).unwrap(), None);
+        }
     }
 
     #[test]

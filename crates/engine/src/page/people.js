@@ -110,6 +110,7 @@ function photoList(photos, id, redraw) {
         photos.length > 1 && h("button", { type: "button", class: "plain", onclick: erase }, "Erase"))));
   };
   return h("div", {}, h("ul", { class: "photos" }, photos.map(figure)),
+    photos.length === 1 && h("p", {}, "A single photo. Another one, of another day and light, makes matches surer."),
     h("p", {}, h("a", { class: "button plain", href: `#/enrol/${path(id)}` }, "Add photos")));
 }
 

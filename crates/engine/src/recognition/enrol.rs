@@ -15,7 +15,7 @@ use crate::gallery::Serving;
 use crate::store::{Stop, faces, people, users};
 
 /// What an enrolled photo must be at least, unless it is forced; a photo is matched against for years.
-const ENROLMENT_GATE: QualityOptions = QualityOptions { min_face_px: 48, min_total: 0.15 };
+pub const ENROLMENT_GATE: QualityOptions = QualityOptions { min_face_px: 48, min_total: 0.15 };
 
 /// The confidence from which on a face is taken for that of a person who is enrolled; photos of one person are mostly
 /// surer.
@@ -95,8 +95,8 @@ fn nobody_elses(
     vector: &[f32],
     jpeg: &[u8],
 ) -> Result<(), Stop> {
-    let known = serving.gallery.read().known(vector).map_err(Refusal::from)?;
-    let Some(known) = known.filter(|known| Some(known.person) != person) else { return Ok(()) };
+    let whose = serving.gallery.read().whose(vector).map_err(Refusal::from)?;
+    let Some(known) = whose.known().filter(|known| Some(known.person) != person) else { return Ok(()) };
     if !people::exists(transaction, known.person)? {
         return Ok(());
     }

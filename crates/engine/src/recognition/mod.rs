@@ -5,6 +5,7 @@
 //! ([`Current`]): a change of the model waits for it.
 
 mod enrol;
+mod nearest;
 mod record;
 
 use bytes::Bytes;
@@ -14,14 +15,17 @@ use faces::embed::Embedding;
 use faces::picture::{Interpolation, MAX_PIXELS, Picture, PictureError};
 use identities::Permission::{self, *};
 use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem, FaceEdgeRecognizeWithOptions};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::analyzer::{Analyzed, Upright, Wanted, upright};
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::{EngineError, Refusal};
-use crate::gallery::Current;
+use crate::gallery::{Current, Whose};
 use crate::store::{people, tags};
+pub use enrol::ENROLMENT_GATE;
+use nearest::MayKnow;
 
 /// Photos of detections are kept no larger than this, in pixels of the longest side.
 const DETECTION_SIDE: u32 = 1280;
@@ -54,9 +58,10 @@ impl Engine {
         request.detect_time_utc = self.plausible(request.detect_time_utc, &request.detector_name);
         leave_out_what_is_not_permitted(&mut request, caller);
         let wanted = if request.largest_face_only { Wanted::Largest } else { Wanted::All };
+        let may_know = MayKnow::of(caller);
         let serving = self.serving().await;
         let seen = look_at(&serving, request.expanded.0.clone(), wanted, Some(DETECTION_SIDE)).await?;
-        self.blocking(move |inner| inner.record(&serving, &request, &seen)).await
+        self.blocking(move |inner| inner.record(&serving, &request, may_know, &seen)).await
     }
 
     /// The time of a sighting, or now where the detector says that it is yet to come. The clock of a detector that is
@@ -77,7 +82,13 @@ impl Engine {
     }
 
     /// Whose face fills the picture; refused as not found when there is no face or nobody matches.
-    pub async fn look_up(&self, crop: Bytes, embedding: Option<Embedding>) -> Result<EdgePerson, Refusal> {
+    pub async fn look_up(
+        &self,
+        caller: &Caller,
+        crop: Bytes,
+        embedding: Option<Embedding>,
+    ) -> Result<EdgePerson, Refusal> {
+        let may_know = MayKnow::of(caller);
         let serving = self.serving().await;
         let own = embedding.filter(|embedding| serving.analyzers.model.takes(embedding));
         let made = serving
@@ -92,11 +103,14 @@ impl Engine {
             .await?;
         let embedding = made.ok_or(Refusal::NotFound("face in the picture"))?;
         self.blocking(move |inner| {
-            let found = match serving.gallery.read().known(&embedding.values) {
+            let whose = match serving.gallery.read().whose(&embedding.values) {
                 Err(EngineError::Vector(_)) => return Err(Refusal::bad_input("the embedding cannot be compared")),
-                found => found?.ok_or(Refusal::NotFound("person with this face"))?,
+                whose => whose?,
             };
             inner.store.read("read the person who was found", |connection| {
+                let Whose::Known(found) = whose else {
+                    return Err(Refusal::NobodyMatches(may_know.told(connection, whose)?.map(Box::new)).into());
+                };
                 let alias = people::aliases(connection, found.person)?.into_iter().next().unwrap_or_default();
                 let tags = tags::of_person(connection, found.person, None, Utc::now())?;
                 Ok(EdgePerson {
@@ -130,15 +144,16 @@ impl Engine {
         .await
     }
 
-    /// All faces of a picture and who they are; nothing is stored.
-    pub async fn list_faces(&self, picture: Bytes) -> Result<Vec<FaceDetectItem>, Refusal> {
+    /// All faces of a picture and who they are, or else who is nearest; nothing is stored.
+    pub async fn list_faces(&self, caller: &Caller, picture: Bytes) -> Result<Vec<FaceDetectItem>, Refusal> {
+        let may_know = MayKnow::of(caller);
         let serving = self.serving().await;
         let seen = look_at(&serving, picture, Wanted::All, None).await?;
-        self.blocking(move |_| {
-            let gallery = serving.gallery.read();
-            let item = |found: &Analyzed| {
-                let vector = &found.embedding.values;
-                let known = gallery.known(vector)?;
+        self.blocking(move |inner| {
+            let item = |connection: &Connection, found: &Analyzed| {
+                let (gallery, vector) = (serving.gallery.read(), &found.embedding.values);
+                let whose = gallery.whose(vector)?;
+                let known = whose.known();
                 let face = match known {
                     Some(known) => Some(known.face),
                     None => gallery.unknown(vector)?,
@@ -150,9 +165,12 @@ impl Engine {
                     match_confidence: known.map(|known| known.confidence),
                     quality: Some(found.quality.total),
                     bounding_box: bounding_box(found.face.bbox),
+                    nearest: may_know.told(connection, whose)?,
                 })
             };
-            seen.faces.iter().map(item).collect::<Result<_, EngineError>>().map_err(Refusal::from)
+            inner.store.read("read who is nearest", |connection| {
+                seen.faces.iter().map(|found| item(connection, found)).collect()
+            })
         })
         .await
     }

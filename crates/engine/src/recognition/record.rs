@@ -1,20 +1,22 @@
 //! The history: every face of a published picture, written down once.
 //!
-//! In: an analysed picture and where it was taken. Out: what publishWithResponse says of each face, and who it is. A
+//! In: an analysed picture and where it was taken. Out: what publishWithResponse says of each face, and who it is, or
+//! else who is nearest. A
 //! face nobody knows becomes one that is recognised again; the same face at the same detector a moment later is
 //! answered with the detection there is.
 
 use ::faces::detect::Rect;
 use chrono::{DateTime, TimeDelta, Utc};
-use identities::wire::{DetectedFace, FaceEdgeRecognizeWithOptions, MatchedPerson, PersonAlias};
+use identities::wire::{DetectedFace, FaceEdgeRecognizeWithOptions, MatchedPerson};
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
 use super::Seen;
+use super::nearest::MayKnow;
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
 use crate::error::{EngineError, Refusal};
-use crate::gallery::{self, KnownMatch, Serving};
+use crate::gallery::{self, KnownMatch, Serving, Whose};
 use crate::store::{Stop, browse, faces, people, tags};
 
 /// A repeated detection within this time of the first is answered but not stored again.
@@ -24,6 +26,8 @@ const DOUBLE_DETECTION: TimeDelta = TimeDelta::seconds(10);
 struct Recording<'a> {
     serving: &'a Serving,
     request: &'a FaceEdgeRecognizeWithOptions,
+    /// What the caller may know of who is nearest to a stranger.
+    may_know: MayKnow,
     jpeg: &'a [u8],
     now: DateTime<Utc>,
     /// The picture's id once it is stored; a picture of nothing but repetitions is not.
@@ -38,23 +42,27 @@ impl Inner {
         &self,
         serving: &Serving,
         request: &FaceEdgeRecognizeWithOptions,
+        may_know: MayKnow,
         seen: &Seen,
     ) -> Result<Vec<DetectedFace>, Refusal> {
         if seen.faces.is_empty() {
             return Ok(Vec::new());
         }
-        let known = match_known(serving, &seen.faces)?;
+        let whose = match_all(serving, &seen.faces)?;
         let now = Utc::now();
-        let mut recording = Recording { serving, request, jpeg: &seen.jpeg, now, photo: None, strangers: Vec::new() };
+        let (jpeg, may_know) = (seen.jpeg.as_slice(), may_know.and_asked(request));
+        let mut recording = Recording { serving, request, may_know, jpeg, now, photo: None, strangers: Vec::new() };
         self.store.write_then(
             "store what was seen",
             |transaction| {
-                let faces = seen.faces.iter().zip(known);
+                let faces = seen.faces.iter().zip(whose);
                 let recorded = faces
-                    .map(|(found, known)| {
+                    .map(|(found, whose)| {
                         // Who was erased a moment ago is a stranger.
-                        let known = known.filter(|known| people::require(transaction, known.person).is_ok());
-                        recording.face(transaction, found, known)
+                        let known = whose.known().filter(|known| people::require(transaction, known.person).is_ok());
+                        let mut face = recording.face(transaction, found, known)?;
+                        face.nearest = recording.may_know.told(transaction, whose)?;
+                        Ok::<_, Stop>(face)
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 let cleaned = !recording.strangers.is_empty()
@@ -108,6 +116,7 @@ impl<'a> Recording<'a> {
             face_quality: Some(found.quality.total),
             bounding_box: super::bounding_box(found.face.bbox),
             person: asked.map(|person| sections(transaction, person, self.request, self.now)).transpose()?,
+            nearest: None,
         })
     }
 
@@ -157,9 +166,9 @@ impl<'a> Recording<'a> {
     }
 }
 
-fn match_known(serving: &Serving, faces: &[Analyzed]) -> Result<Vec<Option<KnownMatch>>, EngineError> {
+fn match_all(serving: &Serving, faces: &[Analyzed]) -> Result<Vec<Whose>, EngineError> {
     let gallery = serving.gallery.read();
-    faces.iter().map(|found| gallery.known(&found.embedding.values)).collect()
+    faces.iter().map(|found| gallery.whose(&found.embedding.values)).collect()
 }
 
 /// What is told of a person: the sections that were asked for.
@@ -173,16 +182,9 @@ fn sections(
     let addresses = asked.include_addresses.then(|| people::addresses(connection, person)).transpose()?;
     let person_tags = asked.include_tags.then(|| tags::of_person(connection, person, None, now)).transpose()?;
     let entity_fields = asked.include_fields.then(|| people::entity_fields(connection, person, None)).transpose()?;
-    let friendly_name = aliases.as_ref().and_then(|aliases| friendly_name(aliases.first()?));
+    let friendly_name = aliases.as_ref().and_then(|aliases| people::joined(aliases.first()?));
     let person_id = person.to_string();
     Ok(MatchedPerson { person_id, friendly_name, aliases, addresses, person_tags, entity_fields })
-}
-
-/// First and last name, as far as there are any.
-fn friendly_name(alias: &PersonAlias) -> Option<String> {
-    let names: Vec<_> = [&alias.first_name, &alias.last_name].into_iter().flatten().map(|name| name.trim()).collect();
-    let joined = names.join(" ").trim().to_owned();
-    (!joined.is_empty()).then_some(joined)
 }
 
 fn whole(rect: &Rect) -> [i32; 4] {

@@ -6,6 +6,8 @@
 //! can be prepared beside the old one. What is deleted is overwritten with zeros (`secure_delete`); a photo that also
 //! shows somebody else stays until they are erased, too.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
@@ -102,6 +104,21 @@ pub fn each_embedding(
         each(id(row, 0)?, person, &vector);
     }
     Ok(())
+}
+
+/// The person, the face and the quality of every enrolled photo, in the order they came.
+pub fn qualities(connection: &Connection) -> Result<Vec<(Uuid, Uuid, f32)>, Stop> {
+    let query = "SELECT person_id, face_id, quality FROM faces \
+                 WHERE person_id IS NOT NULL AND photo_id IS NOT NULL ORDER BY rowid";
+    rows(connection, query, [], |row| Ok((id(row, 0)?, id(row, 1)?, row.get(2)?)))
+}
+
+/// How often each person was seen and matched, and how often with less confidence than `bare`.
+pub fn matches(connection: &Connection, bare: f32) -> Result<HashMap<Uuid, (u32, u32)>, Stop> {
+    let query = "SELECT person_id, count(*), count(*) FILTER (WHERE match_confidence < ?) FROM detections \
+                 WHERE person_id IS NOT NULL AND match_confidence IS NOT NULL GROUP BY person_id";
+    let counted = rows(connection, query, [bare], |row| Ok((id(row, 0)?, (row.get(1)?, row.get(2)?))))?;
+    Ok(counted.into_iter().collect())
 }
 
 /// Enrolled faces that this model has not seen yet: neither a vector nor the note that it finds none.

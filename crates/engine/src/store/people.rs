@@ -75,6 +75,18 @@ pub fn aliases(connection: &Connection, person: Uuid) -> Result<Vec<PersonAlias>
     rows(connection, query, [person.to_string()], alias)
 }
 
+/// First and last name of the first alias, as far as there are any.
+pub fn friendly_name(connection: &Connection, person: Uuid) -> Result<Option<String>, Stop> {
+    Ok(aliases(connection, person)?.first().and_then(joined))
+}
+
+/// First and last name, as far as there are any.
+pub fn joined(alias: &PersonAlias) -> Option<String> {
+    let names: Vec<_> = [&alias.first_name, &alias.last_name].into_iter().flatten().map(|name| name.trim()).collect();
+    let joined = names.join(" ").trim().to_owned();
+    (!joined.is_empty()).then_some(joined)
+}
+
 pub fn put_alias(transaction: &Transaction, person: Uuid, mut alias: PersonAlias) -> Result<PersonAlias, Stop> {
     let id = part_id(&mut alias.person_alias_id)?;
     for part in [&mut alias.first_name, &mut alias.last_name, &mut alias.middle_name, &mut alias.title] {

@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::detect::SearchOptions;
-    use crate::detect::{self, DetectError, FaceDetector};
+    use crate::detect::{self, DetectError, Model};
     use crate::models::{ModelStore, Role};
     use crate::onnx;
 
@@ -150,7 +150,7 @@ mod tests {
     fn a_detector_that_finds_nothing_or_something_else_is_blind() {
         /// Gives the same faces for every picture.
         struct Fixed(Vec<Face>);
-        impl FaceDetector for Fixed {
+        impl Model for Fixed {
             fn name(&self) -> &str {
                 "fixed"
             }

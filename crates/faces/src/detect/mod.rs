@@ -8,6 +8,7 @@ mod canary;
 mod centerface;
 mod pass;
 mod search;
+mod second_look;
 mod shrink;
 mod yunet;
 
@@ -19,7 +20,8 @@ use crate::onnx::{self, OnnxError};
 use crate::picture::{Picture, PictureError};
 use centerface::CenterFace;
 use pass::Pass;
-use search::Search;
+pub use search::FaceDetector;
+pub use second_look::SecondLook;
 use yunet::Yunet;
 
 /// A point in pixels of the frame, `x` to the right, `y` down.
@@ -60,24 +62,26 @@ pub struct SearchOptions {
     pub min_score: f32,
     /// Two boxes that overlap more than this (IoU) are one face.
     pub nms_iou: f32,
+    /// There is no next picture to find a face in: every faint one is looked at again, and where there is none, the
+    /// picture is searched leaning to either side.
+    pub thorough: bool,
 }
 
-/// Finds faces.
-pub trait FaceDetector: Send {
+/// A network that looks at a picture once, at the picture's own size.
+trait Model: Send {
     /// The model's name in the manifest.
     fn name(&self) -> &str;
 
     /// Every face in the picture, largest first, in the picture's pixels. Any size of picture will do.
     fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError>;
 
-    /// Shows the detector the built-in face. One that does not find it is [`DetectError::Blind`]: it must not go on as
-    /// if nobody were there. Takes less than a frame does.
+    /// See [`FaceDetector::prove`].
     fn prove(&mut self) -> Result<(), DetectError> {
         let faces = self.detect(&canary::PICTURE)?;
         if canary::found(&faces) { Ok(()) } else { Err(DetectError::Blind { model: self.name().into() }) }
     }
 
-    /// How much of the last [`detect`](Self::detect) was spent inside the network, for benchmarks.
+    /// How much of the last [`detect`](Self::detect) was spent inside the network.
     fn network_time(&self) -> Duration {
         Duration::ZERO
     }
@@ -108,7 +112,7 @@ pub enum DetectError {
 }
 
 /// The detector the options ask for, proven on the built-in face. `threads` is how many one inference may use.
-pub fn load(store: &ModelStore, config: &SearchOptions, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
+pub fn load(store: &ModelStore, config: &SearchOptions, threads: u16) -> Result<FaceDetector, DetectError> {
     let choose = |source| DetectError::Choose { source };
     let model = store.choose(Role::Detector, &config.model).map_err(choose)?;
     onnx::init(&store.runtime().map_err(choose)?).map_err(|source| DetectError::Runtime { source })?;
@@ -120,18 +124,12 @@ pub fn load(store: &ModelStore, config: &SearchOptions, threads: u16) -> Result<
 }
 
 /// Opens the model file of the manifest's detector `name`. ONNX Runtime must have been loaded.
-pub fn open(
-    name: &str,
-    file: &Path,
-    config: &SearchOptions,
-    threads: u16,
-) -> Result<Box<dyn FaceDetector>, DetectError> {
+pub fn open(name: &str, file: &Path, config: &SearchOptions, threads: u16) -> Result<FaceDetector, DetectError> {
     let looks = SearchOptions { min_score: config.min_score * search::CONFIRMING, ..config.clone() };
-    Ok(Box::new(Search::new(model(name, file, looks, threads)?, config)))
+    Ok(FaceDetector::new(model(name, file, looks, threads)?, config))
 }
 
-/// A model that looks at a picture once, at the picture's own size.
-fn model(name: &str, file: &Path, options: SearchOptions, threads: u16) -> Result<Box<dyn FaceDetector>, DetectError> {
+fn model(name: &str, file: &Path, options: SearchOptions, threads: u16) -> Result<Box<dyn Model>, DetectError> {
     let session = onnx::session(file, threads);
     let session = session.map_err(|source| DetectError::Load { model: name.into(), source })?;
     Ok(match name {
@@ -144,18 +142,31 @@ fn model(name: &str, file: &Path, options: SearchOptions, threads: u16) -> Resul
 impl Default for SearchOptions {
     /// How a camera's frame is searched.
     fn default() -> Self {
-        Self { model: "auto".into(), longest_side_px: 640, min_score: 0.6, nms_iou: 0.3 }
+        Self { model: "auto".into(), longest_side_px: 640, min_score: 0.6, nms_iou: 0.3, thorough: false }
     }
 }
 
 impl SearchOptions {
     /// How a single photo is searched: more finely than a camera's frame, as there is no next one to find the face in.
     pub fn still(model: &str) -> Self {
-        Self { model: model.into(), longest_side_px: 1280, ..Self::default() }
+        Self { model: model.into(), longest_side_px: 1280, thorough: true, ..Self::default() }
     }
 }
 
 impl Rect {
+    /// The rectangle of this size around a point.
+    pub fn about(centre: Point, width: f32, height: f32) -> Self {
+        Self { x: centre.x - width / 2.0, y: centre.y - height / 2.0, width, height }
+    }
+
+    /// The smallest upright rectangle that holds these points.
+    pub fn holding(points: &[Point]) -> Self {
+        let least = |of: fn(&Point) -> f32| points.iter().map(of).fold(f32::INFINITY, f32::min);
+        let most = |of: fn(&Point) -> f32| points.iter().map(of).fold(f32::NEG_INFINITY, f32::max);
+        let (x, y) = (least(|it| it.x), least(|it| it.y));
+        Self { x, y, width: most(|it| it.x) - x, height: most(|it| it.y) - y }
+    }
+
     /// Area in square pixels; zero for an empty or inverted rectangle.
     pub fn area(&self) -> f32 {
         self.width.max(0.0) * self.height.max(0.0)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
 
-use super::{DetectError, Face, FaceDetector, SearchOptions, boxes};
+use super::{DetectError, Face, Model, SearchOptions, boxes};
 use crate::picture::Picture;
 
 /// Both detectors shrink their input by 32 at the deepest point.
@@ -134,7 +134,7 @@ impl<L: Layout> Pass<L> {
     }
 }
 
-impl<L: Layout> FaceDetector for Pass<L> {
+impl<L: Layout> Model for Pass<L> {
     fn name(&self) -> &str {
         &self.name
     }

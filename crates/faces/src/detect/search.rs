@@ -12,14 +12,18 @@
 //!           is room for large faces
 //! ```
 //!
+//! A face that tilts is faint, or missed altogether: a [second look](super::second_look) at what is faint tells, and a
+//! photo in which nothing is found is searched leaning to either side.
+//!
 //! It wraps a model's single pass and knows sizes, not models.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::SearchOptions;
+use super::second_look::{self, SecondLook};
 use super::shrink::shrunk;
-use super::{DetectError, Face, FaceDetector, boxes};
+use super::{DetectError, Face, Model, Point, Rect, SearchOptions, boxes};
+use crate::align::{self, apply};
 use crate::picture::{Interpolation, Picture};
 
 /// However large the configuration's limit, no more than this is searched: it bounds the memory of a look.
@@ -47,59 +51,66 @@ const SAME_FACE: f32 = 0.3;
 const SMALL_PX: u32 = 256;
 const MOST_ENLARGED: u32 = 4;
 
-/// A detector that searches pictures of any size with a model that takes them as they are.
-pub(super) struct Search {
-    model: Box<dyn FaceDetector>,
-    longest_side_px: u32,
-    min_score: f32,
+/// How sure a model is at least of a face that stands: of the 55 test photos, settled, YuNet-n gives 0.89 and more to
+/// nine of ten and CenterFace 0.71.
+const DOUBTFUL_YUNET: f32 = 0.88;
+const DOUBTFUL_CENTERFACE: f32 = 0.7;
+/// Both models find every face that tilts less than this from the way it is looked at; 40 of the 55 test photos of
+/// faces are found by YuNet-n at 45 degrees, and all of them when the photo leans by this much.
+const LEAN_DEG: f32 = 40.0;
+/// Of a camera's frames, every so many have their surest faint face looked at again: three looks of a tenth of a frame
+/// each. A photo has as many as this looked at.
+const FAINT_EVERY: u32 = 4;
+const MOST_FAINT: usize = 8;
+/// How sure a faint face must be to stand on the second look, beside reaching the least score.
+const STANDS: f32 = 0.6;
+
+/// Finds faces: a model, and how pictures of any size are searched with it.
+pub struct FaceDetector {
+    model: Box<dyn Model>,
+    options: SearchOptions,
+    /// How sure the model is of the least sure face that stands.
+    doubtful: f32,
+    /// Pictures searched, modulo [`FAINT_EVERY`].
+    searched: u32,
     network: Duration,
 }
 
-impl Search {
-    /// `model` reports faces down to [`CONFIRMING`] of the least score of `config`.
-    pub fn new(model: Box<dyn FaceDetector>, config: &SearchOptions) -> Self {
-        let longest_side_px = config.longest_side_px.clamp(32, MOST_PX);
-        Self { model, longest_side_px, min_score: config.min_score, network: Duration::ZERO }
-    }
-
-    /// Looks at the picture as it is, and more coarsely as long as there is room for faces that need it.
-    fn search(&mut self, picture: &Picture, min_score: f32) -> Result<Vec<Face>, DetectError> {
-        let fine = self.look(picture, min_score)?;
-        if picture.width().min(picture.height()) < ROOM_PX {
-            return Ok(fine);
-        }
-        let coarse = shrunk(picture, COARSER).map_err(|source| DetectError::Picture { source })?;
-        let coarse = self.search(&coarse, self.min_score * CONFIRMING)?;
-        let factor = COARSER as f32;
-        Ok(merge(fine, coarse.iter().map(|face| face.scaled(factor, factor)).collect(), min_score))
-    }
-
-    /// One pass of the model, the surest face first.
-    fn look(&mut self, picture: &Picture, min_score: f32) -> Result<Vec<Face>, DetectError> {
-        let mut faces = self.model.detect(picture)?;
-        self.network += self.model.network_time();
-        faces.retain(|face| face.score >= min_score);
-        faces.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(faces)
-    }
+/// What a search found: faces, and what may be one.
+struct Found {
+    faces: Vec<Face>,
+    /// The surest first.
+    faint: Vec<Face>,
 }
 
-impl FaceDetector for Search {
-    fn name(&self) -> &str {
+impl FaceDetector {
+    /// `model` reports faces down to [`CONFIRMING`] of the least score of `options`.
+    pub(super) fn new(model: Box<dyn Model>, options: &SearchOptions) -> Self {
+        let doubtful = if model.name() == "centerface" { DOUBTFUL_CENTERFACE } else { DOUBTFUL_YUNET };
+        Self { model, options: options.clone(), doubtful, searched: 0, network: Duration::ZERO }
+    }
+
+    /// The model's name in the manifest.
+    pub fn name(&self) -> &str {
         self.model.name()
     }
 
-    fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
+    /// Every face in the picture, largest first, in the picture's pixels. Any size of picture will do.
+    pub fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
         self.network = Duration::ZERO;
         let longest = picture.width().max(picture.height());
-        let fine = sized(picture, longest.min(self.longest_side_px))?;
+        let fine = sized(picture, longest.min(self.options.longest_side_px.clamp(32, MOST_PX)))?;
         let mut searched = &*fine;
-        let mut faces = self.search(searched, self.min_score)?;
+        let Found { mut faces, faint } = self.search(searched)?;
+        self.add_faint(searched, faint, &mut faces)?;
+        if faces.is_empty() && self.options.thorough {
+            faces = self.leaning(searched)?;
+        }
         let enlarged;
         if faces.is_empty() && longest < SMALL_PX {
             enlarged = sized(picture, (longest * MOST_ENLARGED).min(SMALL_PX))?;
             searched = &enlarged;
-            faces = self.look(searched, self.min_score)?;
+            faces = self.look(searched)?.faces;
         }
         let x = picture.width() as f32 / searched.width() as f32;
         let y = picture.height() as f32 / searched.height() as f32;
@@ -110,13 +121,92 @@ impl FaceDetector for Search {
         Ok(faces)
     }
 
-    /// With the model alone, which reports more than the configuration lets through.
-    fn prove(&mut self) -> Result<(), DetectError> {
+    /// Looks at a face of the picture again, closer and turned until it stands; `None` when it is not seen again.
+    pub fn look_again(&mut self, picture: &Picture, face: &Face) -> Result<Option<SecondLook>, DetectError> {
+        second_look::look_again(&mut *self.model, picture, face, self.doubtful)
+    }
+
+    /// Shows the detector the built-in face. One that does not find it is [`DetectError::Blind`]: it must not go on as
+    /// if nobody were there. Takes less than a frame does.
+    pub fn prove(&mut self) -> Result<(), DetectError> {
+        // The model alone, which reports more than the options let through.
         self.model.prove()
     }
 
-    fn network_time(&self) -> Duration {
+    /// How much of the last [`detect`](Self::detect) was spent inside the network, for benchmarks.
+    pub fn network_time(&self) -> Duration {
         self.network
+    }
+
+    /// Looks at the picture as it is, and more coarsely as long as there is room for faces that need it.
+    fn search(&mut self, picture: &Picture) -> Result<Found, DetectError> {
+        let mut fine = self.look(picture)?;
+        if picture.width().min(picture.height()) < ROOM_PX {
+            return Ok(fine);
+        }
+        let coarse = shrunk(picture, COARSER).map_err(|source| DetectError::Picture { source })?;
+        let coarse = self.search(&coarse)?;
+        let factor = COARSER as f32;
+        let coarse = coarse.faces.iter().chain(&coarse.faint).map(|face| face.scaled(factor, factor)).collect();
+        fine.faces = merge(fine.faces, coarse, self.options.min_score);
+        Ok(fine)
+    }
+
+    /// One pass of the model, the surest face first.
+    fn look(&mut self, picture: &Picture) -> Result<Found, DetectError> {
+        let mut faces = self.model.detect(picture)?;
+        self.network += self.model.network_time();
+        faces.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let (faces, faint) = faces.into_iter().partition(|face| face.score >= self.options.min_score);
+        Ok(Found { faces, faint })
+    }
+
+    /// Looks again at what may be faces, and adds those that are.
+    fn add_faint(&mut self, picture: &Picture, faint: Vec<Face>, faces: &mut Vec<Face>) -> Result<(), DetectError> {
+        self.searched = (self.searched + 1) % FAINT_EVERY;
+        let most = match self.options.thorough {
+            true => MOST_FAINT,
+            false => usize::from(self.searched == 0),
+        };
+        for face in faint.iter().take(most) {
+            let known = |known: &Face| known.bbox.iou(&face.bbox) >= SAME_FACE;
+            if !faces.iter().any(known)
+                && let Some(look) = self.surest(picture, face)?
+            {
+                faces.push(look.face);
+            }
+        }
+        Ok(())
+    }
+
+    /// A faint face as it is surest to stand, when that makes it a face.
+    fn surest(&mut self, picture: &Picture, face: &Face) -> Result<Option<SecondLook>, DetectError> {
+        let mut best: Option<SecondLook> = None;
+        for start in [0.0, LEAN_DEG, -LEAN_DEG] {
+            let look = second_look::settle(&mut *self.model, picture, &face.bbox, start)?;
+            let look = look.filter(|it| it.face.score >= self.options.min_score && it.sure >= STANDS);
+            best = best.into_iter().chain(look).max_by(|a, b| a.sure.total_cmp(&b.sure));
+        }
+        Ok(best)
+    }
+
+    /// Searches the picture leaning to either side; a face is where it is when looked at again.
+    fn leaning(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
+        let (width, height) = (picture.width() as f32, picture.height() as f32);
+        let side = width.hypot(height).ceil();
+        let mut faces: Vec<Face> = Vec::new();
+        for turn in [LEAN_DEG, -LEAN_DEG] {
+            let there = second_look::square(Point { x: width / 2.0, y: height / 2.0 }, side, turn, side as u32);
+            let leant = align::warp(picture, &there, side as u32).map_err(|source| DetectError::Picture { source })?;
+            let back = second_look::undone(&there);
+            for found in self.search(&leant)?.faces {
+                let bbox = Rect::about(apply(&back, found.bbox.centre()), found.bbox.width, found.bbox.height);
+                let look = second_look::settle(&mut *self.model, picture, &bbox, turn)?;
+                let look = look.filter(|it| it.face.score >= self.options.min_score && it.sure >= STANDS);
+                faces.extend(look.map(|look| look.face));
+            }
+        }
+        Ok(boxes::suppress(faces, self.options.nms_iou))
     }
 }
 
@@ -170,7 +260,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::detect::{Point, Rect};
 
     /// Finds one face of the picture it was made for, given as a part of the picture's sides, when it is between
     /// `least` and `most` pixels high as the model sees it. Remembers the sizes it was shown.
@@ -181,7 +270,7 @@ mod tests {
         shown: Arc<Mutex<Vec<(u32, u32)>>>,
     }
 
-    impl FaceDetector for Fake {
+    impl Model for Fake {
         fn name(&self) -> &str {
             "fake"
         }
@@ -205,7 +294,7 @@ mod tests {
         let shown = Arc::new(Mutex::new(Vec::new()));
         let fake = Fake { place, seen, score: 0.9, shown: shown.clone() };
         let config = SearchOptions { longest_side_px: 640, min_score: 0.6, ..SearchOptions::default() };
-        let faces = Search::new(Box::new(fake), &config).detect(&Picture::filled(width, height, [0; 3])).unwrap();
+        let faces = FaceDetector::new(Box::new(fake), &config).detect(&Picture::filled(width, height, [0; 3])).unwrap();
         let shown = shown.lock().unwrap().clone();
         (faces, shown)
     }

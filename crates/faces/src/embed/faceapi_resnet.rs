@@ -1,8 +1,8 @@
 //! The ResNet-34 of face-api, which is dlib's: the fallback that every package registry has.
 //!
-//! In: a face's five landmarks on its picture; they place an upright square, for this network was trained on faces as
-//! they stand. Out: 128 values compared by distance (King: "High Quality Face Recognition with Deep Metric Learning",
-//! 2017; the weights are those of `@vladmandic/face-api`).
+//! In: a face's five landmarks on its picture; they place a square that stands as the face does. Out: 128 values
+//! compared by distance (King: "High Quality Face Recognition with Deep Metric Learning", 2017; the weights are those
+//! of `@vladmandic/face-api`).
 
 use super::{FaceModel, Metric, Preparation};
 use crate::align::{self, ARCFACE, Affine};
@@ -28,22 +28,22 @@ pub(super) fn model(name: &str) -> FaceModel {
 }
 
 fn chip(picture: &Picture, landmarks: &[Point; 5]) -> Result<Picture, PictureError> {
-    align::warp(picture, &upright_square(landmarks), INPUT_PX)
+    align::warp(picture, &square(landmarks), INPUT_PX)
 }
 
-/// The transform that takes the upright square around the landmarks to the network's input.
-fn upright_square(landmarks: &[Point; 5]) -> Affine {
+/// The transform that takes the square around the landmarks to the network's input, the face upright in it.
+fn square(landmarks: &[Point; 5]) -> Affine {
     let [[cosine, ..], [sine, ..]] = align::similarity(landmarks, &ARCFACE);
     // Landmarks all in one place, or in a row across the template's, have no size; the picture's own is as good.
     let scale = cosine.hypot(sine);
-    let scale = if scale.is_normal() { scale } else { 1.0 };
-    let side = SIDE / scale;
+    let (cosine, sine) = if scale.is_normal() { (cosine, sine) } else { (1.0, 0.0) };
     let middle = |of: fn(&Point) -> f32| landmarks.iter().map(|point| f64::from(of(point))).sum::<f64>() / 5.0;
-    let (x, y) = (middle(|point| point.x), middle(|point| point.y) + BELOW / scale);
+    let (x, y) = (middle(|point| point.x), middle(|point| point.y));
     let (x, y) = if x.is_finite() && y.is_finite() { (x, y) } else { (0.0, 0.0) };
-    let factor = f64::from(INPUT_PX) / side;
+    let factor = f64::from(INPUT_PX) / SIDE;
+    let (a, b) = (factor * cosine, factor * sine);
     let half = f64::from(INPUT_PX) / 2.0;
-    [[factor, 0.0, half - factor * x], [0.0, factor, half - factor * y]]
+    [[a, -b, half - a * x + b * y], [b, a, half - factor * BELOW - b * x - a * y]]
 }
 
 #[cfg(test)]
@@ -51,23 +51,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_square_stays_upright_around_a_turned_face() {
+    fn the_square_turns_with_the_face() {
         let (sine, cosine) = 0.5f32.sin_cos();
         let landmarks = ARCFACE.map(|Point { x, y }| Point {
             x: 2.0 * (cosine * (x - 56.0) - sine * (y - 72.0)) + 300.0,
             y: 2.0 * (sine * (x - 56.0) + cosine * (y - 72.0)) + 200.0,
         });
-        let [[a, b, _], [c, d, _]] = upright_square(&landmarks);
-        assert!(b == 0.0 && c == 0.0 && a == d);
+        let to_input = square(&landmarks);
         // Twice the template's size: a square of 192 pixels becomes 150.
-        assert!((a - 150.0 / 192.0).abs() < 1e-4, "{a}");
+        let [[a, _, _], [c, ..]] = to_input;
+        assert!((a.hypot(c) - 150.0 / 192.0).abs() < 1e-4, "{to_input:?}");
+        let [left, right, ..] = landmarks.map(|point| align::apply(&to_input, point));
+        assert!((left.y - right.y).abs() < 1.0 && left.x < right.x, "{left:?} {right:?}");
     }
 
     #[test]
     fn degenerate_landmarks_give_a_finite_square() {
         let at = |x, y| Point { x, y };
         for landmarks in [[at(5.0, 5.0); 5], [at(f32::NAN, 0.0); 5], [at(f32::MAX, f32::MIN); 5], [at(0.0, 0.0); 5]] {
-            let square = upright_square(&landmarks);
+            let square = square(&landmarks);
             assert!(square.iter().flatten().all(|value| value.is_finite()), "{landmarks:?} gives {square:?}");
         }
     }

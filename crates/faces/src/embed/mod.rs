@@ -75,15 +75,27 @@ pub fn load(store: &ModelStore, wanted: &str, threads: u16) -> Result<FaceEmbedd
     let choose = |source| EmbedError::Choose { source };
     let file = store.choose(Role::Embedder, wanted).map_err(choose)?;
     onnx::init(&store.runtime().map_err(choose)?).map_err(|source| EmbedError::Runtime { source })?;
-    let (model, preparation) = match file.name.as_str() {
-        name @ "mobilefacenet" => (mobilefacenet::model(name), mobilefacenet::PREPARATION),
-        name @ "faceapi_resnet" => (faceapi_resnet::model(name), faceapi_resnet::PREPARATION),
-        _ => return Err(EmbedError::Unknown { model: file.name }),
+    let Some((model, preparation)) = described(&file.name) else {
+        return Err(EmbedError::Unknown { model: file.name });
     };
     let session = onnx::session(&file.path, threads);
     let session = session.map_err(|source| EmbedError::Load { model: file.name, source })?;
     tracing::info!(model = model.name, wanted, threads, "the embedding model is {}", model.name);
     Ok(FaceEmbedder { model, preparation, session, input: Vec::new() })
+}
+
+/// What those who compare its vectors have to know of the embedding model of this name, whether its file is there or
+/// not; `None` for one this build does not know.
+pub fn known(name: &str) -> Option<FaceModel> {
+    described(name).map(|(model, _)| model)
+}
+
+fn described(name: &str) -> Option<(FaceModel, Preparation)> {
+    match name {
+        "mobilefacenet" => Some((mobilefacenet::model(name), mobilefacenet::PREPARATION)),
+        "faceapi_resnet" => Some((faceapi_resnet::model(name), faceapi_resnet::PREPARATION)),
+        _ => None,
+    }
 }
 
 impl FaceModel {

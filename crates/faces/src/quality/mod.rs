@@ -77,6 +77,11 @@ impl Quality {
         quality
     }
 
+    /// The same with another pose: that of a second look.
+    pub fn with_pose(self, pose: Part) -> Self {
+        Self::of(self.size, self.sharpness, pose, self.exposure, self.truncation)
+    }
+
     /// Whether the face may be sent: tall enough and good enough in all.
     pub fn good_enough(&self, limits: &QualityOptions) -> bool {
         self.tall_enough(limits) && self.total >= limits.min_total

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::nearest::{self, NearestPerson};
 use super::scalar::{self, null_is_empty};
 
 /// `POST /api/v1/authenticate`
@@ -61,6 +62,9 @@ pub struct ProblemDetails {
     /// Messages per field, when the server has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Map<String, Value>>,
+    /// Who comes nearest to a face that lookup or recognize match with nobody; of our engine, to who may know.
+    #[serde(default, deserialize_with = "nearest::optional", skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestPerson>,
 }
 
 #[cfg(test)]

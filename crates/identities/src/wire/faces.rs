@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::nearest::{self, NearestPerson};
 use super::people::{EntityField, PersonAddress, PersonAlias, PersonTag};
 use super::scalar::{self, Base64, BoundingBox, null_is_empty};
 
@@ -102,7 +103,7 @@ pub struct FaceEdgePublishResponse {
     pub detected_faces: Vec<DetectedFace>,
 }
 
-/// One face the engine found. All but `person` are always written.
+/// One face the engine found. All but `person` and what our engine adds are always written.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DetectedFace {
@@ -127,6 +128,9 @@ pub struct DetectedFace {
     /// Left out for an unmatched face, or when not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<MatchedPerson>,
+    /// Of an unmatched face who comes nearest, where the caller may know; of our engine.
+    #[serde(default, deserialize_with = "nearest::optional", skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestPerson>,
 }
 
 /// Who a face belongs to. `None` is left out: not asked for, or not permitted.
@@ -240,6 +244,9 @@ pub struct FaceDetectItem {
     pub quality: Option<f32>,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub bounding_box: BoundingBox,
+    /// Of an unmatched face who comes nearest, where the caller may know; of our engine.
+    #[serde(default, deserialize_with = "nearest::optional", skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestPerson>,
 }
 
 /// `POST /api/v1/faces/faceCompare`

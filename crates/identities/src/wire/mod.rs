@@ -8,10 +8,12 @@
 
 mod auth;
 mod faces;
+mod nearest;
 mod people;
 mod scalar;
 
 pub use auth::*;
 pub use faces::*;
+pub use nearest::NearestPerson;
 pub use people::*;
 pub use scalar::{Base64, BoundingBox, TimeSpan, parse_time};

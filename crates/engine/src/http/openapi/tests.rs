@@ -93,7 +93,7 @@ fn the_shapes_are_those_of_the_wire_types() {
         FaceEdgeRecognizeRequest FaceEdgePublishResponse DetectedFace MatchedPerson EdgePerson EdgeTag
         FaceEnrollRequest FaceEnrollResponse FaceDetectRequest FaceDetectResponse FaceDetectItem FaceCompareRequest
         FaceCompareResponse CheckImageReferenceResponse IdentityPersonItem PersonAlias PersonAddress PersonTag
-        TagSummary PersonTagUpsert PersonNote EntityField Tag TagWrite DetectionItem ProblemDetails
+        TagSummary PersonTagUpsert PersonNote EntityField Tag TagWrite DetectionItem ProblemDetails NearestPerson
     }
     is_the_type::<FieldSetting>("StringFieldSetting");
     let form = |name: &str| schemas()[name]["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

@@ -1,0 +1,142 @@
+"""How many of those who could be recognised are: plays a labelled set of visits through the real program, and compares.
+
+    python tests/recall --program target/debug/doorward --models models --shared ../shared
+
+In: the program, the models folder, the shared test data where it is there. Out: tables for both subjects beside those
+of the commit before, and exit code 1 with what is not as it must be. Everything made on the way is kept below
+`target/recall`: the recordings, who could be recognised in them, and the results of each commit.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import judge
+import oracle
+import people
+import program
+import render
+import scenes
+import versions
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / "target/recall"
+SUBJECTS = ("each", "largest")
+# With more of the frames lost than this the figures say little of the program, and much of the machine.
+MOST_DROPPED = 0.02
+# Of the processors searching may take at most, and recordings watched at a time: the rest of the program, and the
+# engine's answers, take about as much again.
+BUSY, MOST_TOGETHER = 0.6, 5
+
+
+def main() -> int:
+    arguments = parse()
+    os.environ["DOORWARD_MODELS_DIR"] = str(arguments.models)
+    cast = people.cast(arguments.shared, arguments.models)
+    listed = scenes.scenes(cast.known(), cast.strangers(), cast.video is not None)
+    say(f"{len(listed)} scenes with the pictures of {cast.name}")
+    truth_file = render.render(cast, listed, arguments.program, KEPT)
+    folder, truth = truth_file.parent, json.loads(truth_file.read_text())
+    recognisable = oracle.recognisable(truth, folder, arguments.program, say)
+    now, base = versions.here(ROOT, KEPT, arguments.program, truth["set"])
+    played = {"now": play(now, truth, folder, arguments.subject)}
+    if arguments.base != "none":
+        before = versions.before(ROOT, KEPT, arguments.base or base, truth["set"], say)
+        kept = before.results.exists() and json.loads(before.results.read_text())
+        played["before"] = kept or play(before, truth, folder, arguments.subject)
+    return report(truth, recognisable, played, arguments)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--program", type=Path, required=True, help="the doorward to measure, built from this checkout")
+    parser.add_argument("--models", type=Path, required=True, help="the models folder, with the pictures of packages")
+    parser.add_argument("--shared", type=Path, help="the shared test data; without it only what packages bring")
+    against = "what to compare with, or none [default: HEAD if there are changes, else HEAD^]"
+    parser.add_argument("--base", metavar="COMMIT", help=against)
+    parser.add_argument("--subject", choices=SUBJECTS, action="append", help="only this one; its results are not kept")
+    parser.add_argument("--verbose", action="store_true", help="tell of every visit that was not as it should be")
+    arguments = parser.parse_args()
+    for name in ("program", "models", "shared"):
+        path = getattr(arguments, name)
+        setattr(arguments, name, path and path.resolve())
+    return arguments
+
+
+def say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def play(version: versions.Version, truth: dict, folder: Path, subjects: list[str] | None) -> dict:
+    """Plays all recordings for each subject; what was recorded is kept by the commit."""
+    played = {}
+    for subject in subjects or SUBJECTS:
+        say(f"{version.name[:12]} watches with subject = {subject}")
+        with program.engine(version.program) as engine:
+            photos = {name: [folder / file for file in files] for name, files in truth["enrolled"].items()}
+            played[subject] = {"names": engine.enrol(photos), "visits": [], "detectors": []}
+            for lanes in together(version.program, truth, folder):
+                with tempfile.TemporaryDirectory(prefix="recall-") as scratch:
+                    recorded = program.watch(version.program, engine, lanes, subject, Path(scratch), quiet())
+                for what, found in recorded.items():
+                    played[subject][what] += found
+    if version.results and not subjects:
+        version.results.parent.mkdir(parents=True, exist_ok=True)
+        version.results.write_text(json.dumps(played))
+    return played
+
+
+def together(doorward: Path, truth: dict, folder: Path) -> list[list[Path]]:
+    """The recordings, the longest first, in groups of as many as this machine can watch at the same time."""
+    lanes = sorted(truth["lanes"], key=seconds, reverse=True)
+    picture = folder / next(iter(truth["enrolled"].values()))[0]
+    able = (os.cpu_count() or 1) * BUSY * 1000 / (program.searched_ms(doorward, picture) * scenes.FPS)
+    many = min(max(int(able), 1), MOST_TOGETHER)
+    return [[folder / lane["file"] for lane in lanes[at : at + many]] for at in range(0, len(lanes), many)]
+
+
+def seconds(lane: dict) -> float:
+    return lane["frames"] / lane["fps"]
+
+
+def quiet():
+    """Tells how it goes, twice a minute."""
+    last = time.monotonic()
+
+    def tell(what: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > 30:
+            last = time.monotonic()
+            say(what)
+
+    return tell
+
+
+def report(truth: dict, recognisable: dict, played: dict, arguments: argparse.Namespace) -> int:
+    """Prints the tables and what is missed; 1 where anything is."""
+    missed = []
+    for subject in arguments.subject or SUBJECTS:
+        runs = {when: judge.judge(truth, recognisable, all_of[subject]) for when, all_of in played.items()}
+        other = runs.get("before")
+        now, before = judge.figures(runs["now"], other), other and judge.figures(other, runs["now"])
+        print(judge.table(subject, now, before), end="\n\n")
+        if arguments.verbose:
+            print("\n".join(judge.failures(runs["now"])), end="\n\n")
+        missed += [f"{subject}: {line}" for line in judge.missed(now["all"], before and before["all"])]
+        for when, run in runs.items():
+            if run.dropped > MOST_DROPPED * run.received:
+                missed.append(f"{subject}, {when}: {run.dropped} of {run.received} frames were dropped, play it again")
+    able = sum(right > 0 for right, _ in recognisable.values())
+    visits = [visit for lane in truth["lanes"] for visit in lane["visits"]]
+    print(f"set {truth['set']}: {len(visits)} visits, {len(recognisable)} of enrolled people, {able} recognisable")
+    for line in missed:
+        print(f"MISSED {line}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
