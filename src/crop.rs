@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_tilted_face_is_cut_out_upright_and_others_stay_out() {
-        let others = [at(270.0, 60.0, 40.0, 40.0)];
+        let others = [at(270.0, 120.0, 40.0, 40.0)];
         let shot = shot(at(150.0, 100.0, 60.0, 80.0), &others);
         let frame = &shot.frame.picture;
         // The corners of the red face, which leans by 30 degrees, must come to stand upright.
@@ -334,7 +334,7 @@ mod tests {
         // Right above the face's middle by 36 pixels it was red; turned by 30 degrees it is red along that axis.
         let (sine, cosine) = 30f32.to_radians().sin_cos();
         assert!(red(&crop, centre.x - 36.0 * sine, centre.y - 36.0 * cosine), "the axis leans to the left now");
-        assert!(!red(&crop, centre.x + 36.0 * sine, centre.y - 36.0 * cosine));
+        assert!(!red(&crop, centre.x + 44.0 * sine, centre.y - 44.0 * cosine));
         assert!((sighting.face.width - 60.0).abs() < 2.0 && (sighting.face.height - 80.0).abs() < 2.0);
         // The other face would reach into the margin on the right.
         let right = crop.width() as f32 - sighting.face.x - sighting.face.width;

@@ -62,8 +62,10 @@ const LEAN_DEG: f32 = 40.0;
 /// each. A photo has as many as this looked at.
 const FAINT_EVERY: u32 = 4;
 const MOST_FAINT: usize = 8;
-/// How sure a faint face must be to stand on the second look, beside reaching the least score.
-const STANDS: f32 = 0.6;
+/// Smaller faces are not worth it, they cannot be recognised; larger ones are seen by the coarser look.
+const FAINT_PX: std::ops::Range<f32> = 24.0..BEYOND_PX;
+/// A face found so must be about as sure to stand as the least sure face that does: less is a shield, a wheel, a sign.
+const NEARLY: f32 = 0.08;
 
 /// Finds faces: a model, and how pictures of any size are searched with it.
 pub struct FaceDetector {
@@ -168,10 +170,11 @@ impl FaceDetector {
             true => MOST_FAINT,
             false => usize::from(self.searched == 0),
         };
-        for face in faint.iter().take(most) {
-            let known = |known: &Face| known.bbox.iou(&face.bbox) >= SAME_FACE;
-            if !faces.iter().any(known)
+        let sized = |face: &&Face| FAINT_PX.contains(&face.bbox.width.max(face.bbox.height));
+        for face in faint.iter().filter(sized).take(most) {
+            if !is_part_of(faces, face)
                 && let Some(look) = self.surest(picture, face)?
+                && !is_part_of(faces, &look.face)
             {
                 faces.push(look.face);
             }
@@ -184,10 +187,14 @@ impl FaceDetector {
         let mut best: Option<SecondLook> = None;
         for start in [0.0, LEAN_DEG, -LEAN_DEG] {
             let look = second_look::settle(&mut *self.model, picture, &face.bbox, start)?;
-            let look = look.filter(|it| it.face.score >= self.options.min_score && it.sure >= STANDS);
+            let look = look.filter(|it| self.stands(it));
             best = best.into_iter().chain(look).max_by(|a, b| a.sure.total_cmp(&b.sure));
         }
         Ok(best)
+    }
+
+    fn stands(&self, look: &SecondLook) -> bool {
+        look.face.score >= self.options.min_score && look.sure >= self.doubtful - NEARLY
     }
 
     /// Searches the picture leaning to either side; a face is where it is when looked at again.
@@ -202,12 +209,21 @@ impl FaceDetector {
             for found in self.search(&leant)?.faces {
                 let bbox = Rect::about(apply(&back, found.bbox.centre()), found.bbox.width, found.bbox.height);
                 let look = second_look::settle(&mut *self.model, picture, &bbox, turn)?;
-                let look = look.filter(|it| it.face.score >= self.options.min_score && it.sure >= STANDS);
-                faces.extend(look.map(|look| look.face));
+                faces.extend(look.filter(|it| self.stands(it)).map(|look| look.face));
             }
         }
         Ok(boxes::suppress(faces, self.options.nms_iou))
     }
+}
+
+/// Whether it is one of these faces seen again, or a part of one.
+fn is_part_of(faces: &[Face], face: &Face) -> bool {
+    let same = |known: &Face| {
+        known.bbox.iou(&face.bbox) >= SAME_FACE
+            || known.bbox.holds(face.bbox.centre())
+            || face.bbox.holds(known.bbox.centre())
+    };
+    faces.iter().any(same)
 }
 
 /// The picture with its longest side brought to `longest` pixels.
