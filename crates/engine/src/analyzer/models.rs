@@ -14,7 +14,7 @@ use faces::detect::{self, Face, FaceDetector, Point, Rect, SearchOptions};
 use faces::embed::{self, Embedding, FaceEmbedder, FaceModel, Metric};
 use faces::models::ModelStore;
 use faces::picture::{Border, Picture, Turn};
-use faces::quality::geometry::pose_of;
+use faces::quality::geometry::{self, pose_of};
 use faces::quality::{self, QualityOptions};
 
 use super::{Analyzed, FaceAnalyzer, Loader, Stands, Wanted};
@@ -103,7 +103,7 @@ impl FaceAnalyzer for ModelAnalyzer {
             .collect()
     }
 
-    /// The detector's score, as far as the landmarks and the box have the shape of a standing face; and the embedding
+    /// The detector's score, as far as the landmarks (a tilt included, which the quality leaves out) and the box have the shape of a standing face; and the embedding
     /// model's: a face it can read is much like its own mirror image, one that lies is not.
     fn stands(&mut self, picture: &Picture, found: &Analyzed) -> Result<Stands, EngineError> {
         let mirror = picture.mirrored().map_err(EngineError::Picture)?;
@@ -116,7 +116,8 @@ impl FaceAnalyzer for ModelAnalyzer {
         };
         let Rect { width, height, .. } = found.face.bbox;
         let shape = (height / width / STANDING_SHAPE).clamp(0.0, 1.0);
-        let sure = found.face.score * found.quality.pose.score.sqrt() * shape * alike.clamp(0.0, 1.0).powi(2);
+        let pose = geometry::pose(&found.face);
+        let sure = found.face.score * pose.score.sqrt() * shape * alike.clamp(0.0, 1.0).powi(2);
         Ok(Stands { sure, unmistakable: sure >= unmistakable })
     }
 
