@@ -147,7 +147,7 @@ fn a_picture_held_to_the_camera_is_told_and_opens_nothing() {
     let events = [(10, Some(0.1)), (11, Some(0.2)), (20, Some(0.9)), (21, Some(0.8)), (30, None), (31, None)];
     let events: Vec<_> = events.into_iter().map(|(shot, live)| event(shot, live)).collect();
     let text = String::from_utf8(test_of(&main, &json!(events).to_string(), &[]).stdout).unwrap();
-    let of = |n: usize| text.split("event ").nth(n).unwrap();
+    let of = |n: usize| text[text.find(&format!("event {n} at")).unwrap()..].split("\nevent ").next().unwrap();
     assert!(of(2).contains("min_live wants 0.5, found 0.150") && of(1).contains("picture: fires log"), "{text}");
     assert!(of(4).contains("staff: fires open") && of(4).contains("live wants 0 to 0.3, found 0.850"), "{text}");
     assert!(of(6).contains("min_live wants 0.5, found no liveness value") && !of(6).contains("fires open"), "{text}");
