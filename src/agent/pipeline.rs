@@ -131,7 +131,8 @@ impl Pipeline {
         let detect = move |beat: Beat| detect_faces(&detect_config, detector, &newest, &detections, &board, &beat);
         let track = move |beat: Beat| {
             let mounting = Mounting::new(config.camera.rotate());
-            TrackThread { config: &config, mounting, second_look, embedder, liveness, handover, beat }.run(&detected, &feedback);
+            TrackThread { config: &config, mounting, second_look, embedder, liveness, handover, beat }
+                .run(&detected, &feedback);
         };
         Ok(Self {
             capture: supervisor.thread(format!("capture:{name}"), HANGS_AFTER, capture)?,

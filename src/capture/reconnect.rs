@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::Utc;
+use faces::picture::Turn;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use faces::picture::Turn;
 use tracing::{debug, info_span, warn};
 
 use super::connection::{CANCEL_POLL, Connection, Event, Opener, Waited};
@@ -533,7 +533,8 @@ mod tests {
 
     #[test]
     fn only_a_recording_told_as_fast_as_possible_is_given_up() {
-        let replay = |pace| ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None, rotate: 0 };
+        let replay =
+            |pace| ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None, rotate: 0 };
         let stream = StreamConfig::new("rtsp://127.0.0.1:9/x");
         for (config, again) in [
             (CameraConfig::Replay(replay(Pace::Fast)), false),

@@ -126,6 +126,9 @@ const DIFFERENCE: f32 = 0.2;
 /// A face no more different than this (in pose or quality) from one the engine found no face in is not sent either.
 const ALIKE: f32 = 0.25;
 
+/// A face is not sent again while another one's box covers this share of its own.
+const COVERED: f32 = 0.1;
+
 impl Shots {
     pub fn new() -> Self {
         Self {
@@ -246,7 +249,8 @@ impl Shots {
         }
     }
 
-    /// How much a face is worth after those that were sent; `None` when the engine would find no face in it either.
+    /// How much a face is worth after those that were sent; `None` when another face lies over it, or the engine would
+    /// find no face in it either.
     fn worth(&self, seen: &Candidate) -> Option<f32> {
         let (total, taken) = (seen.quality.total, seen.frame.time.offset);
         if self.unknown.is_none() {
@@ -254,6 +258,11 @@ impl Shots {
         }
         let pose = pose_of(&seen.face.landmarks);
         let unlike = |shown: &Shown| shown.differs(total, pose);
+        // Two faces in one box are like many people: the first shot has to be sent, this one has not.
+        let covered = |other: &Rect| seen.face.bbox.overlap(other) > COVERED * seen.face.bbox.area();
+        if seen.others.iter().any(covered) {
+            return None;
+        }
         if self.sent.iter().any(|shown| shown.no_face && unlike(shown) < ALIKE) {
             return None;
         }
@@ -485,6 +494,26 @@ mod tests {
         }
         let (times, _) = of_each(asked(20, improves, 2, |_| Unknown));
         assert_eq!(times[..2], [0, 7], "clearly better: at once");
+    }
+
+    #[test]
+    fn a_face_with_another_over_it_is_sent_first_but_not_again() {
+        let config = TrackConfig::default();
+        let mut shots = Shots::new();
+        let mut sent = Vec::new();
+        for n in 0..40u64 {
+            let now = Duration::from_millis(n * 100);
+            let face = seen(0.8, 0.0, now);
+            let at = |x: f32| Rect { x: face.face.bbox.x + x, ..face.face.bbox };
+            // Somebody walks by before the face, and is gone after two and a half seconds.
+            let others = if n < 25 { vec![at(30.0)] } else { vec![at(60.0)] };
+            let shot = shots.observe(Some(Candidate { others, ..face }), moment(now), &config);
+            sent.extend(shot.map(|_| n));
+            if n == 1 {
+                shots.answered(1, ShotAnswer::Unknown, now);
+            }
+        }
+        assert_eq!(sent, [0, 25]);
     }
 
     #[test]

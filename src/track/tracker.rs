@@ -460,7 +460,5 @@ fn is_box(bbox: &Rect) -> bool {
 
 /// The share of the smaller box that lies in the other one.
 fn inside(a: &Rect, b: &Rect) -> f32 {
-    let width = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
-    let height = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
-    width.max(0.0) * height.max(0.0) / a.area().min(b.area())
+    a.overlap(b) / a.area().min(b.area())
 }

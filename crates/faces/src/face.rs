@@ -57,11 +57,16 @@ impl Rect {
         (self.x..self.x + self.width).contains(&point.x) && (self.y..self.y + self.height).contains(&point.y)
     }
 
-    /// Intersection over union, 0 to 1.
-    pub fn iou(&self, other: &Rect) -> f32 {
+    /// The area both have in common, in square pixels.
+    pub fn overlap(&self, other: &Rect) -> f32 {
         let across = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
         let down = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
-        let overlap = across.max(0.0) * down.max(0.0);
+        across.max(0.0) * down.max(0.0)
+    }
+
+    /// Intersection over union, 0 to 1.
+    pub fn iou(&self, other: &Rect) -> f32 {
+        let overlap = self.overlap(other);
         let union = self.area() + other.area() - overlap;
         if union > 0.0 { overlap / union } else { 0.0 }
     }
