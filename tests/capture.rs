@@ -177,7 +177,7 @@ fn a_recording_gives_every_frame_once() {
 }
 
 fn stream(url: &str, transport: RtspTransport) -> CameraConfig {
-    CameraConfig::Stream(StreamConfig { url: url.to_owned().into(), transport, stall_ms: 1000 })
+    CameraConfig::Stream(StreamConfig { url: url.to_owned().into(), transport, stall_ms: 1000, rotate: 0 })
 }
 
 /// Debian's RTSP server, in a process that can be killed.

@@ -113,7 +113,7 @@ mod tests {
     use crate::capture::ffmpeg::clip::Clip;
 
     fn open(url: String) -> Result<Stream, CaptureError> {
-        Stream::open(&StreamConfig { url: url.into(), transport: RtspTransport::Tcp, stall_ms: 500 })
+        Stream::open(&StreamConfig { url: url.into(), transport: RtspTransport::Tcp, stall_ms: 500, rotate: 0 })
     }
 
     /// A server on loopback that sends this to everybody; its port.

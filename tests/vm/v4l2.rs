@@ -145,7 +145,7 @@ fn a_camera_that_is_pulled_out_and_put_back_is_seen_again() {
 }
 
 fn watch(name: &str, device: &str, format: PixelFormat, width_px: u32, height_px: u32) -> Watched {
-    let config = V4l2Config { device: device.into(), width_px, height_px, fps: 10, format, stall_ms: 2000 };
+    let config = V4l2Config { device: device.into(), width_px, height_px, fps: 10, format, stall_ms: 2000, rotate: 0 };
     Watched::start(name, CameraConfig::V4l2(config), Duration::ZERO)
 }
 

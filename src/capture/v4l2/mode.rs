@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn wanted(format: PixelFormat, width_px: u32, height_px: u32, fps: u32) -> V4l2Config {
-        V4l2Config { device: "0".into(), width_px, height_px, fps, format, stall_ms: 5000 }
+        V4l2Config { device: "0".into(), width_px, height_px, fps, format, stall_ms: 5000, rotate: 0 }
     }
 
     #[test]
