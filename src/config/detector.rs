@@ -70,9 +70,9 @@ section! {
         pub better_by: f32 = 0.15, in 0.0..=1.0;
         /// A better shot is looked for until this long after the first.
         pub better_within_ms: u64 = 10_000, in 0..=600_000;
-        /// Shots of a visit at most while the engine knows nobody in them; a known visitor is not asked for again. Five:
-        /// `make recall` finds everybody with it, at 4.1 calls for a stranger; the chance that a stranger is taken for
-        /// somebody grows at most as many times as there are shots (README, Who is recognised).
+        /// Shots of a visit at most while the engine knows nobody in them; a known visitor is not asked for again.
+        /// Five: `make recall` finds everybody with it, at 4.1 calls for a stranger; the chance that a stranger is
+        /// taken for somebody grows at most as many times as there are shots (README, Who is recognised).
         pub most_shots: u32 = 5, in 1..=20;
     }
 }
