@@ -83,6 +83,12 @@ recall: models-tested $(VENV)/.ready ## How many of those who could be recognise
 	$(VENV)/bin/python tests/recall --program $(TESTED) --models $(DOORWARD_MODELS_DIR) $(SHARED:%=--shared %) \
 		$(BASE:%=--base %) --verbose
 
+# The recordings need the shared test data.
+recall-models: models-tested $(VENV)/.ready ## The same of the recordings of people, with every other pair of models
+	$(VENV)/bin/python tests/recall --program $(TESTED) --models $(DOORWARD_MODELS_DIR) --shared $(SHARED) --base none \
+		--kind recording --verbose \
+		$(foreach pair,yunet_n+faceapi_resnet yunet_s+mobilefacenet centerface+mobilefacenet centerface+faceapi_resnet,--pair $(pair))
+
 liveness: models-tested $(VENV)/.ready ## How often pictures of people pass for people, and people for pictures (needs the shared test data; minutes)
 	$(VENV)/bin/python tests/liveness/measure.py $(TESTED) $(SHARED) --pictures $(DOORWARD_MODELS_DIR) --every 3
 
@@ -115,4 +121,4 @@ $(VENV)/.ready $(PREPARE)/.ready:
 clean: ## Remove what was built; fetched models stay
 	$(CARGO) clean
 
-.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall liveness soak test-vm test-systemd build-packages test-packages clean
+.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall recall-models liveness soak test-vm test-systemd build-packages test-packages clean

@@ -35,20 +35,47 @@ BUSY, MOST_TOGETHER = 0.6, 5
 
 def main() -> int:
     arguments = parse()
-    os.environ["DOORWARD_MODELS_DIR"] = str(arguments.models)
-    cast = people.cast(arguments.shared, arguments.models)
+    code = 0 if arguments.pair else measure(arguments, arguments.models, KEPT)
+    for pair in arguments.pair or []:
+        say(f"the models {pair}")
+        folder = KEPT / pair
+        code |= measure(arguments, only(pair, arguments.models, folder / "models"), folder)
+    return code
+
+
+def measure(arguments: argparse.Namespace, models: Path, kept: Path) -> int:
+    """Plays the set with these models and tells of it; what is made on the way is kept in a folder of its own."""
+    os.environ["DOORWARD_MODELS_DIR"] = str(models)
+    cast = people.cast(arguments.shared, models)
     listed = scenes.scenes(cast.known(), cast.strangers(), cast.video is not None)
+    listed = [scene for scene in listed if not arguments.kind or scene.kind in arguments.kind]
+    if not listed:
+        raise SystemExit(f"no scene is of the kind {', '.join(arguments.kind)} (the recordings need --shared)")
     say(f"{len(listed)} scenes with the pictures of {cast.name}")
-    truth_file = render.render(cast, listed, arguments.program, KEPT)
+    truth_file = render.render(cast, listed, arguments.program, kept)
     folder, truth = truth_file.parent, json.loads(truth_file.read_text())
     recognisable = oracle.recognisable(truth, folder, arguments.program, say)
-    now, base = versions.here(ROOT, KEPT, arguments.program, truth["set"])
+    now, base = versions.here(ROOT, kept, arguments.program, truth["set"])
     played = {"now": play(now, truth, folder, arguments.subject)}
     if arguments.base != "none":
-        before = versions.before(ROOT, KEPT, arguments.base or base, truth["set"], say)
-        kept = before.results.exists() and json.loads(before.results.read_text())
-        played["before"] = kept or play(before, truth, folder, arguments.subject)
+        before = versions.before(ROOT, kept, arguments.base or base, truth["set"], say)
+        earlier = before.results.exists() and json.loads(before.results.read_text())
+        played["before"] = earlier or play(before, truth, folder, arguments.subject)
     return report(truth, recognisable, played, arguments)
+
+
+def only(pair: str, models: Path, folder: Path) -> Path:
+    """A models folder in which `auto` has but this detector and this embedder, as `yunet_n+mobilefacenet`, to take."""
+    wanted = {f"{name}.onnx" for name in pair.split("+")}
+    missing = wanted - {file.name for file in models.iterdir()}
+    if missing:
+        raise SystemExit(f"--pair {pair}: there is no {' and no '.join(sorted(missing))} in {models}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in models.iterdir():
+        link = folder / file.name
+        if file.is_file() and not link.exists() and (file.suffix != ".onnx" or file.name in wanted):
+            link.symlink_to(file)
+    return folder
 
 
 def parse() -> argparse.Namespace:
@@ -59,6 +86,9 @@ def parse() -> argparse.Namespace:
     against = "what to compare with, or none [default: HEAD if there are changes, else HEAD^]"
     parser.add_argument("--base", metavar="COMMIT", help=against)
     parser.add_argument("--subject", choices=SUBJECTS, action="append", help="only this one; its results are not kept")
+    parser.add_argument("--kind", action="append", help="only scenes of this kind, such as recording")
+    pair = "with this detector and embedder in place of the best ones, such as yunet_n+mobilefacenet"
+    parser.add_argument("--pair", action="append", help=pair)
     parser.add_argument("--verbose", action="store_true", help="tell of every visit that was not as it should be")
     arguments = parser.parse_args()
     for name in ("program", "models", "shared"):
