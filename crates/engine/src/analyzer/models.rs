@@ -117,8 +117,8 @@ impl FaceAnalyzer for ModelAnalyzer {
         };
         let Rect { width, height, .. } = found.face.bbox;
         let shape = (height / width / STANDING_SHAPE).clamp(0.0, 1.0);
-        let pose = geometry::pose(&found.face);
-        let sure = found.face.score * pose.score.sqrt() * shape * alike.clamp(0.0, 1.0).powi(2);
+        let standing = geometry::standing(&found.face);
+        let sure = found.face.score * standing.sqrt() * shape * alike.clamp(0.0, 1.0).powi(2);
         Ok(Stands { sure, unmistakable: sure >= unmistakable })
     }
 

@@ -106,7 +106,7 @@ fn look(model: &mut dyn Model, picture: &Picture, bbox: &Rect, turn: f32) -> Res
 impl SecondLook {
     fn of(seen: Face, to_look: Affine, turn: f32) -> Self {
         let shape = (seen.bbox.height / seen.bbox.width / STANDING_SHAPE).clamp(0.0, 1.0);
-        let sure = seen.score * geometry::pose(&seen).score.sqrt() * shape;
+        let sure = seen.score * geometry::standing(&seen).sqrt() * shape;
         let back = undone(&to_look);
         let scale = back[0][0].hypot(back[1][0]) as f32;
         let face = Face {

@@ -34,13 +34,23 @@ pub fn size(face: &Face, min_face_px: u32) -> Part {
     Part::new((3.0 * height / min_face_px.max(1) as f32).log2() / 3.0, height)
 }
 
-/// Pose. Value: `sqrt(yaw² + (0.75 pitch)² + (1.5 roll)²)` in degrees, at most 90, and 90 when the landmarks make no
+/// Pose. Value: `sqrt(yaw² + (0.75 pitch)² + (0.3 roll)²)` in degrees, at most 90, and 90 when the landmarks make no
 /// face. Score: a smooth step from 1 at 15 degrees to 0 at 85. Nodding counts less than turning, as it hides less of
-/// the face (and a camera above the door sees everybody nod). Tilting counts more, although the alignment should undo
-/// it: detectors report only part of it (of 30 degrees YuNet-n 8 and CenterFace 22), so it is worse than it looks, and
-/// the alignment then leaves the rest (MobileFaceNet misses 47 % of matches at 30 degrees with YuNet-n's landmarks).
+/// the face (and a camera above the door sees everybody nod). Tilting counts little, as a second look undoes it before
+/// the face is used; but of two pictures the upright one is the better.
 pub fn pose(face: &Face) -> Part {
-    let away = pose_of(&face.landmarks).map_or(90.0, |p| p.yaw.hypot(0.75 * p.pitch).hypot(1.5 * p.roll)).min(90.0);
+    away(face, 0.3)
+}
+
+/// How surely a face stands, as far as its landmarks tell, 0 to 1: as the pose, but 1.5 times the roll counts, so that
+/// nothing is left of a face that lies.
+pub fn standing(face: &Face) -> f32 {
+    away(face, 1.5).score
+}
+
+/// From straight on, where a degree of roll counts so many.
+fn away(face: &Face, roll: f32) -> Part {
+    let away = pose_of(&face.landmarks).map_or(90.0, |p| p.yaw.hypot(0.75 * p.pitch).hypot(roll * p.roll)).min(90.0);
     let t = ramp(away, PROFILE_DEG, STRAIGHT_DEG);
     Part::new(t * t * (3.0 - 2.0 * t), away)
 }
@@ -160,7 +170,17 @@ mod tests {
         let steps = [10.0, 25.0, 35.0, 45.0, 55.0, 65.0].map(|yaw| score(yaw, 0.0, 0.0));
         assert!(steps.is_sorted_by(|a, b| a > b), "{steps:?}");
         assert!(score(88.0, 0.0, 0.0) == 0.0);
-        assert!(score(0.0, 0.0, 40.0) < score(40.0, 0.0, 0.0) && score(40.0, 0.0, 0.0) < score(0.0, 40.0, 0.0));
+        assert!(score(40.0, 0.0, 0.0) < score(0.0, 40.0, 0.0));
+    }
+
+    #[test]
+    fn a_tilt_costs_little_and_nobody_who_lies_stands() {
+        let tilted = |roll| face(turned(0.0, 0.0, roll));
+        assert!(pose(&tilted(45.0)).score > 0.98 && pose(&tilted(-90.0)).score > 0.8);
+        assert!(pose(&tilted(170.0)).score < pose(&tilted(90.0)).score);
+        let stands = [0.0, 20.0, 30.0, 45.0, 60.0, 90.0, 180.0].map(|roll| standing(&tilted(roll)));
+        assert!(stands.is_sorted_by(|a, b| a >= b) && stands[0] == 1.0 && stands[3] < 0.5, "{stands:?}");
+        assert_eq!(stands[4..], [0.0; 3]);
     }
 
     #[test]
