@@ -230,7 +230,8 @@ fn a_live_answer_opens_the_door_once() {
     engine.enroll(&recording::known_person(), "Eileen", &["VIP"]);
     let folder = tempfile::tempdir().unwrap();
     let visit = folder.path().join("visit");
-    recording::visit(&visit);
+    // Slowly: on a busy machine frames are dropped, and somebody who comes in leaps would be two visits.
+    recording::slow_visit(&visit);
     let config = folder.path().join("doorward.toml");
     let opened = folder.path().join("door-opened");
     let script = folder.path().join("open");
@@ -245,7 +246,7 @@ fn a_live_answer_opens_the_door_once() {
     write_config(&config, &engine.section(&engine.url), folder.path(), &visit.display().to_string(), &door);
     let agent = Running(doorward().args(["run", "--config"]).arg(&config).stderr(Stdio::null()).spawn().unwrap());
     wait_for("the door to open", || opened.exists().then_some(()));
-    // Long enough for the visit to end and for a better shot to be answered, too.
+    // Long enough for further shots to be answered, too.
     std::thread::sleep(std::time::Duration::from_secs(4));
     assert!(agent.stop().success());
     assert_eq!(std::fs::read_to_string(&opened).unwrap(), "opened\n");
