@@ -84,14 +84,27 @@ pub fn warp(picture: &Picture, transform: &Affine, side: u32) -> Result<Picture,
 /// The upright rectangle of the picture that a square of `side` pixels is taken from, with a little to spare: left,
 /// top, right, bottom. `scale` is the transform's and not zero.
 fn footprint(transform: &Affine, scale: f64, side: u32) -> (f64, f64, f64, f64) {
-    let [[a, b, c], [d, e, f]] = *transform;
     let middle = f64::from(side) / 2.0;
-    let (dx, dy) = (middle - c, middle - f);
-    let square = scale * scale;
-    // A similarity is undone by its transpose over its square.
-    let (x, y) = ((a * dx + d * dy) / square, (b * dx + e * dy) / square);
+    let [x, y] = undone(transform).map(|[a, b, c]| a * middle + b * middle + c);
     let reach = (f64::from(side) * std::f64::consts::FRAC_1_SQRT_2 + 2.0) / scale;
     ((x - reach).floor(), (y - reach).floor(), (x + reach).ceil(), (y + reach).ceil())
+}
+
+/// The way from a picture to the `px` by `px` pixels that show the square of `side` pixels around a point of it,
+/// turned clockwise by `turn` degrees.
+pub fn square(centre: Point, side: f32, turn: f32, px: u32) -> Affine {
+    let scale = f64::from(px) / f64::from(side);
+    let (sine, cosine) = f64::from(turn).to_radians().sin_cos();
+    let (a, b) = (scale * cosine, scale * sine);
+    let (x, y, middle) = (f64::from(centre.x), f64::from(centre.y), f64::from(px) / 2.0);
+    [[a, -b, middle - a * x + b * y], [b, a, middle - b * x - a * y]]
+}
+
+/// The way back of a similarity, which is undone by its transpose over its square.
+pub fn undone([[a, _, c], [b, _, f]]: &Affine) -> Affine {
+    let square = a * a + b * b;
+    let (a, b) = (a / square, b / square);
+    [[a, b, -a * c - b * f], [-b, a, b * c - a * f]]
 }
 
 /// Where a transform takes a point.

@@ -34,10 +34,6 @@ const ALIGNED_WITHIN: f32 = 0.06;
 /// The largest side of a picture that may be an aligned chip without a detector seeing a face in it.
 const CHIP_MOST_PX: u32 = 256;
 
-/// A standing face's box is at least this much higher than wide. The detectors give 1.13 to 1.34, and 0.6 to 1.1 for
-/// most faces that lie or hang.
-const STANDING_SHAPE: f32 = 1.15;
-
 /// From here on no lying or hanging face of 40 photos is as sure to stand, by the embedding model's metric: they reach
 /// 0.79 with cosine and 0.53 with distances, where those that stand have 0.87 and 0.66.
 const UNMISTAKABLE_COSINE: f32 = 0.82;
@@ -103,8 +99,7 @@ impl FaceAnalyzer for ModelAnalyzer {
             .collect()
     }
 
-    /// The detector's score, as far as the landmarks (a tilt included, which the quality leaves out) and the box have
-    /// the shape of a standing face; and the embedding model's: a face it can read is much like its own mirror image,
+    /// By the detector's and by the embedding model's account: a face it can read is much like its own mirror image,
     /// one that lies is not.
     fn stands(&mut self, picture: &Picture, found: &Analyzed) -> Result<Stands, EngineError> {
         let mirror = picture.mirrored().map_err(EngineError::Picture)?;
@@ -115,10 +110,7 @@ impl FaceAnalyzer for ModelAnalyzer {
             Metric::Cosine => (score, UNMISTAKABLE_COSINE),
             Metric::L2 => (1.0 - score, UNMISTAKABLE_L2),
         };
-        let Rect { width, height, .. } = found.face.bbox;
-        let shape = (height / width / STANDING_SHAPE).clamp(0.0, 1.0);
-        let standing = geometry::standing(&found.face);
-        let sure = found.face.score * standing.sqrt() * shape * alike.clamp(0.0, 1.0).powi(2);
+        let sure = geometry::standing(&found.face) * alike.clamp(0.0, 1.0).powi(2);
         Ok(Stands { sure, unmistakable: sure >= unmistakable })
     }
 

@@ -151,6 +151,10 @@ mod tests {
         /// Gives the same faces for every picture.
         struct Fixed(Vec<Face>);
         impl Model for Fixed {
+            fn doubtful(&self) -> f32 {
+                0.0
+            }
+
             fn name(&self) -> &str {
                 "fixed"
             }

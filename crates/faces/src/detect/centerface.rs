@@ -39,6 +39,8 @@ impl CenterFace {
 
 impl Layout for CenterFace {
     const CHANNELS: Channels = Channels::Rgb;
+    /// Of the 55 test photos, settled, nine of ten give 0.71 and more.
+    const DOUBTFUL: f32 = 0.7;
 
     fn decode(&self, outputs: &Outputs, size: (usize, usize), min_score: f32) -> Result<Vec<Face>, DetectError> {
         let (width, height) = size;

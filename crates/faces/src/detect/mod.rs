@@ -46,6 +46,10 @@ trait Model: Send {
     /// The model's name in the manifest.
     fn name(&self) -> &str;
 
+    /// How sure it is of the least sure face that stands, by
+    /// [`geometry::standing`](crate::quality::geometry::standing).
+    fn doubtful(&self) -> f32;
+
     /// Every face in the picture, largest first, in the picture's pixels. Any size of picture will do.
     fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError>;
 
@@ -55,7 +59,7 @@ trait Model: Send {
         if canary::found(&faces) { Ok(()) } else { Err(DetectError::Blind { model: self.name().into() }) }
     }
 
-    /// How much of the last [`detect`](Self::detect) was spent inside the network.
+    /// How long it has been inside the network since it was loaded.
     fn network_time(&self) -> Duration {
         Duration::ZERO
     }

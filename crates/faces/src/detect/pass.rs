@@ -105,6 +105,8 @@ fn split_plain(row: &[u8], first: &mut [f32], second: &mut [f32], third: &mut [f
 pub(super) trait Layout: Send {
     /// The order of the colours the network was trained with.
     const CHANNELS: Channels;
+    /// See [`Model::doubtful`].
+    const DOUBTFUL: f32;
 
     /// The faces whose score is at least `min_score`, or no number; whether their numbers can be a face is not looked
     /// at. `size` is the input's width and height, in pixels.
@@ -139,6 +141,10 @@ impl<L: Layout> Model for Pass<L> {
         &self.name
     }
 
+    fn doubtful(&self) -> f32 {
+        L::DOUBTFUL
+    }
+
     fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
         self.input.fill(picture);
         let size = (self.input.width as usize, self.input.height as usize);
@@ -146,7 +152,7 @@ impl<L: Layout> Model for Pass<L> {
         let started = Instant::now();
         let tensor = TensorRef::from_array_view((self.input.shape(), self.input.values.as_slice())).map_err(run)?;
         let values = self.session.run(ort::inputs![tensor]).map_err(run)?;
-        self.network = started.elapsed();
+        self.network += started.elapsed();
 
         let outputs = Outputs { model: &self.name, values };
         let found = self.layout.decode(&outputs, size, self.options.min_score)?;

@@ -51,13 +51,12 @@ const SAME_FACE: f32 = 0.3;
 const SMALL_PX: u32 = 256;
 const MOST_ENLARGED: u32 = 4;
 
-/// How sure a model is at least of a face that stands: of the 55 test photos, settled, YuNet-n gives 0.89 and more to
-/// nine of ten and CenterFace 0.71.
-const DOUBTFUL_YUNET: f32 = 0.88;
-const DOUBTFUL_CENTERFACE: f32 = 0.7;
 /// Both models find every face that tilts less than this from the way it is looked at; 40 of the 55 test photos of
 /// faces are found by YuNet-n at 45 degrees, and all of them when the photo leans by this much.
 const LEAN_DEG: f32 = 40.0;
+/// A leaning photo lies in a square as wide as its diagonal, which has up to twice its pixels or more: it is shrunk to
+/// this, so that it costs no more than the fine look of a photo of the usual limit.
+const MOST_LEANT_PX: f32 = 1024.0;
 /// Of a camera's frames, every so many have their surest faint face looked at again: three looks of a tenth of a frame
 /// each. A photo has as many as this looked at.
 const FAINT_EVERY: u32 = 4;
@@ -71,8 +70,6 @@ const NEARLY: f32 = 0.08;
 pub struct FaceDetector {
     model: Box<dyn Model>,
     options: SearchOptions,
-    /// How sure the model is of the least sure face that stands.
-    doubtful: f32,
     /// Pictures searched, modulo [`FAINT_EVERY`].
     searched: u32,
     network: Duration,
@@ -88,8 +85,7 @@ struct Found {
 impl FaceDetector {
     /// `model` reports faces down to [`CONFIRMING`] of the least score of `options`.
     pub(super) fn new(model: Box<dyn Model>, options: &SearchOptions) -> Self {
-        let doubtful = if model.name() == "centerface" { DOUBTFUL_CENTERFACE } else { DOUBTFUL_YUNET };
-        Self { model, options: options.clone(), doubtful, searched: 0, network: Duration::ZERO }
+        Self { model, options: options.clone(), searched: 0, network: Duration::ZERO }
     }
 
     /// The model's name in the manifest.
@@ -99,7 +95,13 @@ impl FaceDetector {
 
     /// Every face in the picture, largest first, in the picture's pixels. Any size of picture will do.
     pub fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
-        self.network = Duration::ZERO;
+        let before = self.model.network_time();
+        let faces = self.detect_all(picture);
+        self.network = self.model.network_time() - before;
+        faces
+    }
+
+    fn detect_all(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
         let longest = picture.width().max(picture.height());
         let fine = sized(picture, longest.min(self.options.longest_side_px.clamp(32, MOST_PX)))?;
         let mut searched = &*fine;
@@ -125,7 +127,7 @@ impl FaceDetector {
 
     /// Looks at a face of the picture again, closer and turned until it stands; `None` when it is not seen again.
     pub fn look_again(&mut self, picture: &Picture, face: &Face) -> Result<Option<SecondLook>, DetectError> {
-        second_look::look_again(&mut *self.model, picture, face, self.doubtful)
+        second_look::look_again(&mut *self.model, picture, face)
     }
 
     /// Shows the detector the built-in face. One that does not find it is [`DetectError::Blind`]: it must not go on as
@@ -157,7 +159,6 @@ impl FaceDetector {
     /// One pass of the model, the surest face first.
     fn look(&mut self, picture: &Picture) -> Result<Found, DetectError> {
         let mut faces = self.model.detect(picture)?;
-        self.network += self.model.network_time();
         faces.sort_by(|a, b| b.score.total_cmp(&a.score));
         let (faces, faint) = faces.into_iter().partition(|face| face.score >= self.options.min_score);
         Ok(Found { faces, faint })
@@ -194,20 +195,23 @@ impl FaceDetector {
     }
 
     fn stands(&self, look: &SecondLook) -> bool {
-        look.face.score >= self.options.min_score && look.sure >= self.doubtful - NEARLY
+        look.face.score >= self.options.min_score && look.sure >= self.model.doubtful() - NEARLY
     }
 
     /// Searches the picture leaning to either side; a face is where it is when looked at again.
     fn leaning(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
         let (width, height) = (picture.width() as f32, picture.height() as f32);
         let side = width.hypot(height).ceil();
+        let px = side.min(MOST_LEANT_PX);
+        let scale = side / px;
         let mut faces: Vec<Face> = Vec::new();
         for turn in [LEAN_DEG, -LEAN_DEG] {
-            let there = second_look::square(Point { x: width / 2.0, y: height / 2.0 }, side, turn, side as u32);
-            let leant = align::warp(picture, &there, side as u32).map_err(|source| DetectError::Picture { source })?;
-            let back = second_look::undone(&there);
+            let there = align::square(Point { x: width / 2.0, y: height / 2.0 }, side, turn, px as u32);
+            let leant = align::warp(picture, &there, px as u32).map_err(|source| DetectError::Picture { source })?;
+            let back = align::undone(&there);
             for found in self.search(&leant)?.faces {
-                let bbox = Rect::about(apply(&back, found.bbox.centre()), found.bbox.width, found.bbox.height);
+                let Rect { width, height, .. } = found.bbox;
+                let bbox = Rect::about(apply(&back, found.bbox.centre()), width * scale, height * scale);
                 let look = second_look::settle(&mut *self.model, picture, &bbox, turn)?;
                 faces.extend(look.filter(|it| self.stands(it)).map(|look| look.face));
             }
@@ -289,6 +293,10 @@ mod tests {
     impl Model for Fake {
         fn name(&self) -> &str {
             "fake"
+        }
+
+        fn doubtful(&self) -> f32 {
+            0.0
         }
 
         fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {

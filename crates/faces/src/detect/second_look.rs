@@ -42,20 +42,17 @@ const UNDERSTATED: f32 = 1.3;
 const MEANT: f32 = 0.3;
 /// A face must be this much surer to stand when it is turned by a quarter or more.
 const CLEARLY: f32 = 1.1;
-/// A standing face's box is at least this much higher than wide; the detectors give 1.13 to 1.34, and 0.6 to 1.1 for
-/// most faces that lie or hang.
-const STANDING_SHAPE: f32 = 1.15;
 /// A face tilted by less is cut out as it is.
 const UPRIGHT_DEG: f32 = 10.0;
 
-/// Looks at a face of the picture again. `doubtful` is how sure the model is of the least sure face that stands.
-/// `None` when no look finds it: the first one took something else for a face, or saw it by chance.
+/// Looks at a face of the picture again. `None` when no look finds it: the first one took something else for a face, or
+/// saw it by chance.
 pub(super) fn look_again(
     model: &mut dyn Model,
     picture: &Picture,
     face: &Face,
-    doubtful: f32,
 ) -> Result<Option<SecondLook>, DetectError> {
+    let doubtful = model.doubtful();
     let mut best = settle(model, picture, &face.bbox, -UNDERSTATED * roll(face))?;
     if best.as_ref().is_none_or(|it| it.sure < doubtful) {
         for start in [90.0, 180.0, -90.0] {
@@ -94,7 +91,7 @@ fn look(model: &mut dyn Model, picture: &Picture, bbox: &Rect, turn: f32) -> Res
     if !(side.is_finite() && side >= 1.0) {
         return Ok(None);
     }
-    let to_look = square(bbox.centre(), side, turn, LOOK_PX);
+    let to_look = align::square(bbox.centre(), side, turn, LOOK_PX);
     let looked = align::warp(picture, &to_look, LOOK_PX).map_err(|source| DetectError::Picture { source })?;
     let (middle, height) = (LOOK_PX as f32 / 2.0, LOOK_PX as f32 / AROUND);
     let expected = Rect::about(Point { x: middle, y: middle }, height, height);
@@ -105,9 +102,8 @@ fn look(model: &mut dyn Model, picture: &Picture, bbox: &Rect, turn: f32) -> Res
 
 impl SecondLook {
     fn of(seen: Face, to_look: Affine, turn: f32) -> Self {
-        let shape = (seen.bbox.height / seen.bbox.width / STANDING_SHAPE).clamp(0.0, 1.0);
-        let sure = seen.score * geometry::standing(&seen).sqrt() * shape;
-        let back = undone(&to_look);
+        let sure = geometry::standing(&seen);
+        let back = align::undone(&to_look);
         let scale = back[0][0].hypot(back[1][0]) as f32;
         let face = Face {
             bbox: Rect::about(apply(&back, seen.bbox.centre()), seen.bbox.width * scale, seen.bbox.height * scale),
@@ -130,7 +126,7 @@ impl SecondLook {
     /// The square of `side` pixels around the face, turned so that the face stands, as large as it is in the picture:
     /// the square, the face in it, and the way of a point there. What lies beyond the picture is black.
     pub fn turned(&self, picture: &Picture, side: u32) -> Result<(Picture, Face, Affine), PictureError> {
-        let there = square(self.face.bbox.centre(), side as f32, self.turn, side);
+        let there = align::square(self.face.bbox.centre(), side as f32, self.turn, side);
         let square = align::warp(picture, &there, side)?;
         let middle = side as f32 / 2.0;
         let face = Face {
@@ -145,23 +141,6 @@ impl SecondLook {
     pub fn quarter(&self) -> u8 {
         (self.turn / 90.0).round().rem_euclid(4.0) as u8
     }
-}
-
-/// The way from a picture to the `px` by `px` pixels that show the square of `side` pixels around a point of it,
-/// turned clockwise by `turn` degrees.
-pub(super) fn square(centre: Point, side: f32, turn: f32, px: u32) -> Affine {
-    let scale = f64::from(px) / f64::from(side);
-    let (sine, cosine) = f64::from(turn).to_radians().sin_cos();
-    let (a, b) = (scale * cosine, scale * sine);
-    let (x, y, middle) = (f64::from(centre.x), f64::from(centre.y), f64::from(px) / 2.0);
-    [[a, -b, middle - a * x + b * y], [b, a, middle - b * x - a * y]]
-}
-
-/// The way back of a similarity, which is undone by its transpose over its square.
-pub(super) fn undone([[a, _, c], [b, _, f]]: &Affine) -> Affine {
-    let square = a * a + b * b;
-    let (a, b) = (a / square, b / square);
-    [[a, b, -a * c - b * f], [-b, a, b * c - a * f]]
 }
 
 fn roll(face: &Face) -> f32 {
@@ -188,6 +167,10 @@ mod tests {
             "dots"
         }
 
+        fn doubtful(&self) -> f32 {
+            0.8
+        }
+
         fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
             self.looks += 1;
             let place = |colour: [u8; 3]| {
@@ -211,7 +194,7 @@ mod tests {
                 x: real.iter().map(|p| p.x).sum::<f32>() / 5.0,
                 y: real.iter().map(|p| p.y).sum::<f32>() / 5.0,
             };
-            let back = square(around, 2.0, tilt * (self.told - 1.0), 2);
+            let back = align::square(around, 2.0, tilt * (self.told - 1.0), 2);
             let (dx, dy) = (around.x - 1.0, around.y - 1.0);
             let told = real.map(|p| apply(&back, p)).map(|p| Point { x: p.x + dx, y: p.y + dy });
             let height = 2.2 * (real[3].y - real[0].y).hypot(real[3].x - real[0].x);
@@ -223,7 +206,7 @@ mod tests {
     /// A picture of such a face, turned by so many degrees, and where its landmarks are.
     fn face(degrees: f32) -> (Picture, [Point; 5], Rect) {
         let (centre, side) = (Point { x: 56.0, y: 72.0 }, 112.0);
-        let there = square(centre, side, degrees, 224);
+        let there = align::square(centre, side, degrees, 224);
         let landmarks = ARCFACE.map(|point| apply(&there, point)).map(|p| Point { x: p.x + 100.0, y: p.y + 60.0 });
         let mut pixels = [90u8; 3].repeat(480 * 360);
         for (point, colour) in landmarks.iter().zip(COLOURS) {
@@ -241,7 +224,7 @@ mod tests {
         let mut model = Dots { told, looks: 0 };
         let first = model.detect(&picture).unwrap().into_iter().next();
         let first = first.unwrap_or(Face { bbox, landmarks: ARCFACE, score: 0.6 });
-        let look = look_again(&mut model, &picture, &Face { bbox, ..first }, 0.8).unwrap();
+        let look = look_again(&mut model, &picture, &Face { bbox, ..first }).unwrap();
         (look, landmarks, model.looks)
     }
 
@@ -277,7 +260,7 @@ mod tests {
             [Rect::about(Point { x: 90.0, y: 90.0 }, 60.0, 70.0), Rect::about(Point { x: f32::NAN, y: 0.0 }, 9.0, 9.0)]
         {
             let face = Face { bbox, landmarks: ARCFACE, score: 0.9 };
-            assert!(look_again(&mut model, &picture, &face, 0.8).unwrap().is_none());
+            assert!(look_again(&mut model, &picture, &face).unwrap().is_none());
         }
         assert!(model.looks <= 8);
     }
@@ -290,7 +273,7 @@ mod tests {
         assert_eq!((square.width(), square.height()), (260, 260));
         assert!(roll(&face).abs() < 8.0, "{}", roll(&face));
         assert!((face.bbox.centre().x - 130.0).abs() < 1e-3 && face.bbox.height > face.bbox.width);
-        let back = undone(&there);
+        let back = align::undone(&there);
         let again = apply(&there, apply(&back, face.landmarks[1]));
         assert!((again.x - face.landmarks[1].x).abs() < 1e-2 && (again.y - face.landmarks[1].y).abs() < 1e-2);
         let Point { x, y } = face.landmarks[0];

@@ -48,6 +48,8 @@ impl Yunet {
 
 impl Layout for Yunet {
     const CHANNELS: Channels = Channels::Bgr;
+    /// Of the 55 test photos, settled, nine of ten give 0.89 and more.
+    const DOUBTFUL: f32 = 0.88;
 
     fn decode(&self, outputs: &Outputs, size: (usize, usize), min_score: f32) -> Result<Vec<Face>, DetectError> {
         let (width, height) = size;
