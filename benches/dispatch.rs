@@ -124,6 +124,7 @@ fn fill(state_dir: &std::path::Path) {
         let sighting = Sighting {
             id: Uuid::now_v7(),
             visit: VisitId(Uuid::now_v7()),
+            stay: None,
             detector: DetectorName::new(DETECTOR).expect("a name"),
             time_zone: chrono_tz::UTC,
             seen_at,

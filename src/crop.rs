@@ -24,6 +24,9 @@ pub struct Sighting {
     /// UUID v7; the idempotency key of everything that follows from it.
     pub id: Uuid,
     pub visit: VisitId,
+    /// The first visit of the same face, while it was not away for `presence.absent_secs` in between: this one, where
+    /// it has not been there. `None` where no embedding tells.
+    pub stay: Option<VisitId>,
     pub detector: DetectorName,
     pub time_zone: Tz,
     /// When the face was in front of the camera, on the pipeline's clock.
@@ -61,8 +64,8 @@ pub enum CropError {
     },
 }
 
-/// Cuts the face with its margin out of the frame, and the aligned chip when wanted; embedding and
-/// liveness are left to who has models.
+/// Cuts the face with its margin out of the frame, and the aligned chip when wanted; stay, embedding and liveness are
+/// left to who has models.
 ///
 /// The margin is `config.margin` times the larger side of the box, on each side, as far as the frame goes; a side gives
 /// way where another face would come into the crop, so that the engine cannot answer for the wrong person. The crop
@@ -111,6 +114,7 @@ pub fn cut(
     Ok(Sighting {
         id: track::id_of(time.utc, &[visit.0.as_bytes(), &[number]]),
         visit,
+        stay: None,
         detector: shot.frame.detector.clone(),
         time_zone,
         seen_at: time.utc,

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -349,6 +349,39 @@ fn a_camera_on_its_side_is_told_of_and_rotate_sets_it_upright() {
     let refused = doorward().args(["check", "--config"]).arg(&config).output().unwrap();
     let told = [refused.stdout, refused.stderr].map(|told| String::from_utf8_lossy(&told).into_owned()).concat();
     assert!(!refused.status.success() && told.contains("camera.rotate") && told.contains("90, 180"), "{told}");
+}
+
+/// Who is lost and found again is told of once, and somebody else by themselves, though nobody is known.
+#[test]
+fn who_is_found_again_by_the_face_is_the_same_visitor() {
+    let engine = Engine::start();
+    let folder = tempfile::tempdir().unwrap();
+    let visit = folder.path().join("visit");
+    recording::found_again(&visit);
+    let told = |same_face: bool| {
+        let folder = folder.path().join(same_face.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        let config = folder.join("doorward.toml");
+        write_config(&config, &engine.section(&engine.url), &folder, &visit.display().to_string(), "");
+        let detector = folder.join("detectors/door.toml");
+        let plain = std::fs::read_to_string(&detector).unwrap();
+        let more = format!("[track]\nlost_after_ms = 300\n[presence]\nsame_face = {same_face}\n");
+        std::fs::write(&detector, plain + &more).unwrap();
+        let replay = run(doorward().args(["replay", "--json", "--config"]).arg(&config).arg("--input").arg(&visit));
+        let journal = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+        let lines: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let text = |key: &str| lines.iter().map(|line| line[key].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        (text("visit"), text("stay"), json_lines(&replay))
+    };
+    let (visits, stays, replayed) = told(false);
+    assert_eq!((visits.len(), &stays), (replayed.len(), &visits), "every visit by itself");
+    assert!(replayed.len() >= 3 && replayed.iter().all(|visit| visit["stay"] == Value::Null), "{replayed:#?}");
+    let (visits, stays, replayed) = told(true);
+    assert_eq!(stays, visits, "each in their first visit");
+    let stay = |visit: &Value| visit["stay"].as_str().unwrap().to_owned();
+    assert_eq!(replayed.iter().map(stay).collect::<BTreeSet<_>>(), stays.iter().cloned().collect(), "{replayed:#?}");
+    assert!(replayed.iter().filter(|visit| stay(visit) == stays[0]).count() >= 2, "{replayed:#?}");
+    assert!(stays.len() >= 2, "somebody else is somebody else: {replayed:#?}");
 }
 
 /// `doorward replay … | head -1`: the reader has what it wanted, and nothing of the visitors stays on this machine.

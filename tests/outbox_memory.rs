@@ -28,6 +28,7 @@ fn sighting(n: u128) -> Sighting {
     Sighting {
         id: Uuid::from_u128(n),
         visit: VisitId(Uuid::from_u128(n << 64 | n)),
+        stay: None,
         detector: name(),
         time_zone: chrono_tz::UTC,
         seen_at: Utc::now(),
@@ -76,6 +77,7 @@ fn answered(of: &Sighting) -> Answered {
 fn closed(of: &Sighting) -> Arc<Visit> {
     Arc::new(Visit {
         id: of.visit,
+        stay: None,
         detector: name(),
         first_seen: of.seen_at,
         last_seen: of.seen_at,

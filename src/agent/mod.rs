@@ -23,6 +23,8 @@ mod mqtt;
 mod pipeline;
 mod presence;
 mod rooms;
+mod shots;
+mod stays;
 mod supervisor;
 mod warnings;
 
@@ -32,6 +34,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use faces::embed::{EmbedError, FaceEmbedder};
 use faces::models::ModelStore;
 use faces::{detect, embed, liveness};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -232,28 +235,42 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Loads two detectors, one of them for the second look, and where wanted one embedder, per camera; each proves itself
-/// before it is trusted with a door.
+/// Loads a detector and where wanted an embedder per camera; each detector proves itself before it is trusted with a
+/// door.
 async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec<Models>> {
     let (settings, store) = (Arc::clone(settings), store.clone());
     let loaded = tokio::task::spawn_blocking(move || {
         let threads = settings.models.threads;
         let load = |config: &DetectorConfig| -> Result<Models> {
             let detector = detect::load(&store, &config.detect.search(), threads)?;
-            let second_look = detect::load(&store, &config.detect.search(), threads)?;
-            let embedder = match recognition::wants_embedding(&config.identify) {
-                true => Some(embed::load(&store, &config.embed.model, threads)?),
-                false => None,
-            };
+            let embedder = load_embedder(&store, config, threads)?;
             let embedding = embedder.as_ref().map(|embedder| embedder.model.name.clone());
             tracing::info!(detector = %config.name, model = detector.name(), embedding, "the face detector is ready");
             let wanted = config.liveness.models.wanted();
             let liveness = wanted.map(|names| liveness::load(&store, names, threads)).transpose()?;
-            Ok(Models { detector, second_look, embedder, liveness })
+            Ok(Models { detector, embedder, liveness })
         };
         settings.detectors.iter().map(load).collect()
     });
     loaded.await.context("loading the models ended badly")?
+}
+
+/// Where sightings carry embeddings it must be there; where it only tells faces apart, it may be missing.
+fn load_embedder(store: &ModelStore, config: &DetectorConfig, threads: u16) -> Result<Option<FaceEmbedder>> {
+    if recognition::wants_embedding(&config.identify) {
+        return Ok(Some(embed::load(store, &config.embed.model, threads)?));
+    }
+    if !config.presence.same_face {
+        return Ok(None);
+    }
+    match embed::load(store, &config.embed.model, threads) {
+        Ok(embedder) => Ok(Some(embedder)),
+        Err(EmbedError::Choose { source }) => {
+            tracing::info!(detector = %config.name, "no model tells visits of one face from others: {source}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn open_page(

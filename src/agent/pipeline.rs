@@ -10,23 +10,22 @@ use std::time::{Duration, Instant};
 
 use faces::detect::FaceDetector;
 use faces::embed::FaceEmbedder;
-use faces::liveness::{Liveness, LivenessCheck, LivenessError};
+use faces::liveness::LivenessCheck;
+use parking_lot::Mutex;
 use telemetry::Repeated;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::events::{Event, Events};
-use super::mounting::Mounting;
 use super::presence::Presences;
+use super::shots::Shots;
 use super::supervisor::{Beat, Ending, Supervisor, Thread};
 use crate::capture::{self, CameraState, CaptureTime, Frame, FrameReceiver, Losses};
 use crate::config::{CameraConfig, DetectorConfig, Pace as ReplayPace};
-use crate::crop::{self, Sighting};
+use crate::crop::Sighting;
 use crate::detect::Detections;
 use crate::outbox::Outbox;
-use crate::recognition::wants_aligned;
 use crate::status::Board;
-use crate::terminal::with_causes;
 use crate::track::{BestShot, Feedback, TrackEvent, Tracker, VisitId};
 use crate::visits::Sent;
 
@@ -78,9 +77,7 @@ impl Handover {
 /// What one detector needs to run.
 pub struct Models {
     pub detector: FaceDetector,
-    /// The same again, for the tracker's thread: every shot is looked at once more.
-    pub second_look: FaceDetector,
-    /// Where the configuration asks for embeddings.
+    /// Where the configuration asks for embeddings, or for the visits of one face to be one stay.
     pub embedder: Option<FaceEmbedder>,
     /// Where the configuration asks whether shots show people.
     pub liveness: Option<LivenessCheck>,
@@ -119,7 +116,9 @@ impl Pipeline {
         supervisor: &Supervisor,
         cancel: CancellationToken,
     ) -> std::io::Result<Self> {
-        let Models { detector, second_look, embedder, liveness } = models;
+        let Models { detector, embedder, liveness } = models;
+        // Searches frames in one thread, and looks again at the shots in another: one model, which is not small.
+        let detector = Arc::new(Mutex::new(detector));
         let (frames, newest) = capture::channel(&config.camera);
         let (detections, detected) = sync_channel(DETECTIONS_WAITING);
         let (state, camera_state) = watch::channel(CameraState::Connecting);
@@ -128,11 +127,11 @@ impl Pipeline {
         let camera = Arc::clone(&config);
         let capture = move |_: Beat| capture::run(camera.name.clone(), &camera.camera, frames, cancel, state);
         let (detect_config, board) = (Arc::clone(&config), handover.board.clone());
-        let detect = move |beat: Beat| detect_faces(&detect_config, detector, &newest, &detections, &board, &beat);
+        let search = Arc::clone(&detector);
+        let detect = move |beat: Beat| detect_faces(&detect_config, &search, &newest, &detections, &board, &beat);
         let track = move |beat: Beat| {
-            let mounting = Mounting::new(config.camera.rotate());
-            TrackThread { config: &config, mounting, second_look, embedder, liveness, handover, beat }
-                .run(&detected, &feedback);
+            let shots = Shots::new(Arc::clone(&config), detector, embedder, liveness, handover.board.clone());
+            TrackThread { config: &config, in_view: Vec::new(), shots, handover, beat }.run(&detected, &feedback);
         };
         Ok(Self {
             capture: supervisor.thread(format!("capture:{name}"), HANGS_AFTER, capture)?,
@@ -181,7 +180,7 @@ impl End {
 /// The detect thread: newest frame in, all its faces out. Gives back how many frames were searched.
 fn detect_faces(
     config: &DetectorConfig,
-    mut detector: FaceDetector,
+    detector: &Mutex<FaceDetector>,
     frames: &FrameReceiver,
     detections: &SyncSender<Detections>,
     board: &Board,
@@ -207,7 +206,7 @@ fn detect_faces(
         }
         if proved.elapsed() >= CANARY_EVERY {
             proved = Instant::now();
-            let found = beat.during("looking for its canary face", || detector.prove());
+            let found = beat.during("looking for its canary face", || detector.lock().prove());
             let found = found.map_err(|error| error.to_string());
             if let Err(error) = &found
                 && let Some(line) = canary_lost.note(Instant::now(), error)
@@ -217,7 +216,7 @@ fn detect_faces(
             board.canary(&config.name, found, proved);
         }
         let started = Instant::now();
-        let found = beat.during("searching a frame", || detector.detect(&frame.picture));
+        let found = beat.during("searching a frame", || detector.lock().detect(&frame.picture));
         match found {
             Ok(faces) => {
                 seconds.record(started.elapsed());
@@ -241,10 +240,9 @@ fn detect_faces(
 /// The track thread: detections in, sightings into the outbox.
 struct TrackThread<'a> {
     config: &'a DetectorConfig,
-    mounting: Mounting,
-    second_look: FaceDetector,
-    embedder: Option<FaceEmbedder>,
-    liveness: Option<LivenessCheck>,
+    /// The visits in the newest frame.
+    in_view: Vec<VisitId>,
+    shots: Shots,
     handover: Handover,
     beat: Beat,
 }
@@ -264,8 +262,10 @@ impl TrackThread<'_> {
                     newest = Some(time);
                     let events = tracker.observe(&detections);
                     // Before the shots: whoever is recognised must have been seen.
-                    let visits = tracker.present().map(|(visit, _)| visit);
-                    self.handover.presences.in_view(&self.config.name, time, visits);
+                    self.in_view.clear();
+                    self.in_view.extend(tracker.present().map(|(visit, _)| visit));
+                    self.shots.in_view(&self.in_view, time.offset);
+                    self.handover.presences.in_view(&self.config.name, time, self.in_view.iter().copied());
                     events
                 }
                 Err(RecvTimeoutError::Timeout) => match newest.filter(|_| has_clock) {
@@ -283,58 +283,14 @@ impl TrackThread<'_> {
         match event {
             TrackEvent::Shot(mut shot) => {
                 let beat = self.beat.clone();
-                if let Some(sighting) = beat.during("cutting out a shot", || self.sighting(&mut shot)) {
+                if let Some(sighting) =
+                    beat.during("cutting out a shot", || self.shots.sighting(&mut shot, &self.in_view))
+                {
                     beat.during("waiting for the outbox", || self.handover.accept(&shot, sighting));
                 }
             }
             TrackEvent::Ended(end) => self.handover.events.tell(Event::Left(Box::new(end))),
         }
-    }
-
-    /// The shot as a second look shows it, cut out. What that look finds of the face goes into the shot; one it does
-    /// not find is sent as it was seen.
-    fn sighting(&mut self, shot: &mut BestShot) -> Option<Sighting> {
-        let config = self.config;
-        let look = match self.second_look.look_again(&shot.frame.picture, &shot.face) {
-            Ok(look) => look,
-            Err(error) => {
-                tracing::warn!(visit = %shot.visit, %error, "a shot is sent without a second look");
-                None
-            }
-        };
-        if let Some(look) = &look {
-            (shot.face.landmarks, shot.quality) = (look.face.landmarks, shot.quality.clone().with_pose(look.pose()));
-            if shot.number == 1 {
-                self.handover.board.mounting(&config.name, self.mounting.seen(look), Instant::now());
-            }
-        }
-        let mut sighting =
-            match crop::cut(shot, look.as_ref(), &config.crop, config.time_zone, wants_aligned(&config.identify)) {
-                Ok(sighting) => sighting,
-                Err(error) => {
-                    tracing::error!(visit = %shot.visit, %error, "a shot could not be cropped");
-                    return None;
-                }
-            };
-        if let Some(embedder) = &mut self.embedder {
-            match embedder.embed(&shot.frame.picture, &shot.face) {
-                Ok(embedding) => sighting.embedding = Some(embedding),
-                // The engine can do without it.
-                Err(error) => tracing::warn!(visit = %shot.visit, %error, "a shot is sent without its embedding"),
-            }
-        }
-        sighting.liveness = self.liveness(shot);
-        Some(sighting)
-    }
-
-    /// Whether the shot shows a person or a picture of one, where models are asked.
-    fn liveness(&mut self, shot: &BestShot) -> Option<Liveness> {
-        let looked = self.liveness.as_mut()?.look(&shot.frame.picture, &shot.face.bbox);
-        // Guards that ask for it keep their actuators still without it.
-        let failed = |error: &LivenessError| {
-            tracing::warn!(visit = %shot.visit, error = with_causes(error), "a shot is sent without its liveness");
-        };
-        looked.inspect_err(failed).ok()
     }
 }
 

@@ -179,7 +179,7 @@ impl AtDetector {
 }
 
 /// A visit that waits for its face would otherwise outlive the stay it belongs to.
-fn absent(config: &DetectorConfig) -> Duration {
+pub fn absent(config: &DetectorConfig) -> Duration {
     let waits = Duration::from_millis(config.track.lost_after_ms) + Duration::from_secs(1);
     Duration::from_secs(config.presence.absent_secs).max(waits)
 }
@@ -206,6 +206,7 @@ mod tests {
         Recognition {
             sighting: Uuid::from_u128(1),
             visit: VisitId(Uuid::from_u128(2)),
+            stay: None,
             detector: DetectorName::new("door").unwrap(),
             seen_at: Utc::now(),
             arrived: Some(Instant::now()),

@@ -52,6 +52,9 @@ fn list(visits: &[VisitRecord], asked: &str) {
 fn tell(visit: &VisitRecord) {
     print_line(&format!("visit {} at {}: {}", visit.visit, visit.detector, outcome(visit)));
     print_line(&format!("  seen      {} to {}", visit.first_seen, visit.last_seen));
+    if let Some(stay) = visit.detail["stay"].as_str().filter(|stay| *stay != visit.visit) {
+        print_line(&format!("  stay      the face of visit {stay}, which was there before and not away for long"));
+    }
     if let Some(px) = visit.detail["largest_px"].as_f64() {
         print_line(&format!("  face      {px:.0} px at its largest"));
     }

@@ -151,6 +151,7 @@ fn visit_json(visit: &Visit) -> Value {
     };
     json!({
         "visit": visit.id.to_string(),
+        "stay": visit.stay.map(|stay| stay.to_string()),
         "detector": visit.detector,
         "first_seen_ms": visit.first_seen_ms,
         "last_seen_ms": visit.last_seen_ms,

@@ -161,9 +161,9 @@ fn verdict_text(verdict: &Value) -> String {
             });
             format!("{rule}: fires {actions}{withheld}{}", refused.concat())
         }
-        "repeated" => format!("{rule}: matches, but has fired for this visit and person before"),
+        "repeated" => format!("{rule}: matches, but has fired for this person in this stay before"),
         "resting" => format!("{rule}: matches, but rests since {}", name(&verdict["since"])),
-        "visit_known" => format!("{rule}: matches, but the visit's person is known from another shot"),
+        "visit_known" => format!("{rule}: matches, but the person is known from another shot"),
         _ => {
             let failed = verdict["checks"].as_array().into_iter().flatten().filter(|check| check["held"] == false);
             format!("{rule}: no, {}", failed.map(check).collect::<Vec<_>>().join("; "))

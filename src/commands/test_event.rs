@@ -39,6 +39,8 @@ pub struct TestEvent {
     seen_at: Option<DateTime<Utc>>,
     /// Any text; events of the same text are of one visit. Another visit for every event.
     visit: Option<String>,
+    /// Any text; visits of the same text are of one stay. Nothing tells where nothing is said.
+    stay: Option<String>,
     shot: Option<u8>,
     /// The shot's quality; 1 where nothing is said.
     pub quality: Option<f32>,
@@ -144,6 +146,7 @@ impl TestEvent {
         Ok(Recognition {
             sighting: named(&format!("sighting {n}")),
             visit: VisitId(visit),
+            stay: self.stay.map(|text| VisitId(text.parse().unwrap_or_else(|_| named(&text)))),
             detector,
             seen_at: self.seen_at.unwrap_or_else(Utc::now),
             arrived: (!self.late).then(Instant::now),

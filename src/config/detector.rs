@@ -144,11 +144,13 @@ words! {
 }
 
 section! {
-    /// `[presence]`: when somebody has left.
+    /// `[presence]`: who is still the same visitor, and when somebody has left.
     pub struct PresenceConfig: Default {
         /// Who has not been seen for this long has left; never shorter than a visit waits for a face that is gone
         /// (`track.lost_after_ms`).
         pub absent_secs: u64 = 60, in 1..=86_400;
+        /// Visits of the same face, by the `[embed]` model where its file is there, are one stay.
+        pub same_face: bool = true;
     }
 }
 

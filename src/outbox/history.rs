@@ -335,6 +335,7 @@ fn detail(visit: &Visit) -> Option<Value> {
     };
     (!visit.shots.is_empty() || visit.best.is_some()).then(|| {
         json!({
+            "stay": visit.stay.map(|stay| stay.0),
             "sent": visit.shots.iter().map(shot).collect::<Vec<_>>(),
             "best": visit.best.as_ref().map(quality_json),
             "largest_px": visit.largest_px,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::seal::{KeyId, Kind, Sealer};
 use super::sql;
 use crate::config::{DetectorName, EventKind};
-use crate::rules::{ActionRequest, Firing, RefusedAction};
+use crate::rules::{self, ActionRequest, Firing, RefusedAction};
 use crate::track::VisitId;
 use crate::visits::ActionResult;
 
@@ -152,7 +152,7 @@ pub(super) fn give_up(
 
 /// What was planned since then with its action, oldest first.
 pub(super) fn recent_firings(db: &Connection, since: DateTime<Utc>) -> rusqlite::Result<Vec<(Firing, String)>> {
-    let sql = "SELECT rule, detector, person, visit, seen_us, event, action FROM action
+    let sql = "SELECT rule, detector, person, visit, seen_us, event, action, key FROM action
                WHERE planned_ms >= ? AND state != 'refused' ORDER BY planned_ms, key";
     let firings = sql::rows(db, sql, [since.timestamp_millis()], |row| {
         let (detector, visit): (String, String) = (row.get(1)?, row.get(3)?);
@@ -162,8 +162,9 @@ pub(super) fn recent_firings(db: &Connection, since: DateTime<Utc>) -> rusqlite:
             "left" => EventKind::Left,
             _ => EventKind::Recognition,
         };
-        let (rule, person, visit) = (row.get(0)?, row.get(2)?, VisitId(visit));
-        Ok(Some((Firing { rule, event, detector, person, visit, seen_at }, row.get(6)?)))
+        let (rule, person, visit, key) = (row.get(0)?, row.get(2)?, VisitId(visit), row.get::<_, String>(7)?);
+        let stay = rules::scope_of(&key).unwrap_or(visit);
+        Ok(Some((Firing { rule, event, detector, person, visit, stay, seen_at }, row.get(6)?)))
     })?;
     Ok(firings.into_iter().flatten().collect())
 }

@@ -39,7 +39,10 @@ struct Head {
     shot: u8,
     quality: f32,
     face: [f32; 4],
-    /// What the liveness models say together, and each by its name; an older build has written none.
+    /// An older build has written none, as of the liveness.
+    #[serde(default)]
+    stay: Option<Uuid>,
+    /// What the liveness models say together, and each by its name.
     #[serde(default)]
     liveness: Option<(f32, Vec<(String, f32)>)>,
     /// Of the embedding; `None` without one.
@@ -102,6 +105,7 @@ pub(super) fn seal(s: &Sighting, sealer: &Sealer, kind: Kind) -> Vec<u8> {
         shot: s.shot,
         quality: finite(s.quality),
         face: [s.face.x, s.face.y, s.face.width, s.face.height].map(finite),
+        stay: s.stay.map(|stay| stay.0),
         liveness: s.liveness.as_ref().map(liveness_head),
         model: embedding.map(|e| e.model.clone()),
         embedding_bytes: vector.len(),
@@ -137,6 +141,7 @@ pub fn decode(record: &Bytes, id: Uuid, arrived: Option<Instant>) -> Option<Sigh
     Some(Sighting {
         id,
         visit: VisitId(head.visit),
+        stay: head.stay.map(VisitId),
         detector: DetectorName::new(&head.detector).ok()?,
         time_zone: head.time_zone,
         seen_at: DateTime::from_timestamp_micros(head.seen_us)?,

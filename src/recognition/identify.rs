@@ -66,6 +66,7 @@ impl Recognition {
         Self {
             sighting: sighting.id,
             visit: sighting.visit,
+            stay: sighting.stay,
             detector: sighting.detector.clone(),
             seen_at: sighting.seen_at,
             arrived: sighting.arrived,

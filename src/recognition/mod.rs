@@ -24,6 +24,8 @@ pub use nearest::Nearest;
 pub struct Recognition {
     pub sighting: Uuid,
     pub visit: VisitId,
+    /// See [`Sighting::stay`](crate::crop::Sighting::stay).
+    pub stay: Option<VisitId>,
     pub detector: DetectorName,
     /// The sighting's own time, on the pipeline's clock.
     pub seen_at: DateTime<Utc>,
@@ -55,6 +57,13 @@ pub enum Answer {
     Refused {
         reason: String,
     },
+}
+
+impl Recognition {
+    /// The visit that the stay began with: this one, unless the face was there in another before.
+    pub fn stay(&self) -> VisitId {
+        self.stay.unwrap_or(self.visit)
+    }
 }
 
 impl Answer {

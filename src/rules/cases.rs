@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::{ActionRequest, Check, Decision, Firing, RuleClock, Rules};
+use super::{ActionRequest, Check, Decision, Firing, RuleClock, Rules, scope_of};
 use crate::config::{Days, DetectorName, GuardConfig, RuleConfig, from_toml};
 use crate::recognition::{Answer, Field, FieldValue, Known, Nearest, Person, Recognition, Tag};
 use crate::track::VisitId;
@@ -21,6 +21,7 @@ impl ActionRequest {
             detector: self.detector.clone(),
             person: self.person.clone(),
             visit: self.visit,
+            stay: scope_of(&self.key).unwrap(),
             seen_at: self.seen_at,
         };
         (firing, self.action.clone())
@@ -49,6 +50,7 @@ impl Case {
             recognition: Recognition {
                 sighting: Uuid::from_u128(1),
                 visit: VisitId(Uuid::from_u128(2)),
+                stay: None,
                 detector: DetectorName::new("Door").unwrap(),
                 seen_at: time("2026-06-10T10:00:00Z"),
                 arrived: Some(Instant::now()),
@@ -107,6 +109,7 @@ impl Case {
                 // Time zones are spelt with the underscores.
                 ("zone", _) => case.zone = value.replace(' ', "_").parse().unwrap(),
                 ("detector", _) => case.recognition.detector = DetectorName::new(value).unwrap(),
+                ("stay", _) => case.recognition.stay = Some(VisitId(Uuid::from_u128(value.parse().unwrap()))),
                 ("visit", _) => case.recognition.visit = VisitId(Uuid::from_u128(value.parse().unwrap())),
                 ("shot", _) => case.recognition.shot = value.parse().unwrap(),
                 ("late", _) => case.recognition.arrived = None,

@@ -11,7 +11,7 @@ use super::visitor_event::VisitorEvent;
 use crate::recognition::{Field, Known};
 
 /// The document's keys.
-pub const KEYS: [&str; 22] = [
+pub const KEYS: [&str; 23] = [
     "event",
     "id",
     "rule",
@@ -23,6 +23,7 @@ pub const KEYS: [&str; 22] = [
     "since",
     "stayed_secs",
     "visit",
+    "stay",
     "sighting",
     "shot",
     "outcome",
@@ -45,17 +46,18 @@ pub const NEAREST_KEYS: [&str; 4] = ["id", "name", "score", "threshold"];
 ///   "detector": "Front door", "time_zone": "Europe/Helsinki",
 ///   "seen_at": "2026-03-04T05:06:07.250Z", "local_time": "2026-03-04T07:06:07.250+02:00",
 ///   "since": null, "stayed_secs": null,
-///   "visit": "UUID", "sighting": "UUID", "shot": 1, "outcome": "known", "late": false,
+///   "visit": "UUID", "stay": "UUID", "sighting": "UUID", "shot": 1, "outcome": "known", "late": false,
 ///   "quality": 0.81, "live": 0.94, "confidence": 0.99, "match_confidence": 0.93, "reason": null,
 ///   "person": { "id": "GUID", "face_id": "FACE", "name": "Ann Example",
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } },
 ///   "nearest": null }
 /// ```
 ///
-/// `confidence` is the engine's for the face, `match_confidence` its for the person, `live` what the liveness models
-/// say of the visit together. Of somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since`
-/// when they came. Of somebody unknown `nearest` may be
-/// `{ "id": "GUID", "name": "Ann Example", "score": 0.41, "threshold": 0.43 }`: not who it is, but how near it was.
+/// `stay` is the visit that the same face was in first, before it was away for a moment. `confidence` is the engine's
+/// for the face, `match_confidence` its for the person, `live` what the liveness models say of the visit together. Of
+/// somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since` when they came. Of somebody
+/// unknown `nearest` may be `{ "id": "GUID", "name": "Ann Example", "score": 0.41, "threshold": 0.43 }`: not who it is,
+/// but how near it was.
 pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let VisitorEvent { recognition, since, .. } = happened;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
@@ -72,6 +74,7 @@ pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zo
         "since": since.map(|since| since.to_rfc3339_opts(SecondsFormat::Millis, true)),
         "stayed_secs": stayed,
         "visit": recognition.visit.0,
+        "stay": recognition.stay().0,
         "sighting": recognition.sighting,
         "shot": recognition.shot,
         "outcome": happened.outcome(),
@@ -160,7 +163,7 @@ mod tests {
                 "event": "recognition", "id": "KEY", "rule": "greet", "action": "hall", "detector": "Door",
                 "time_zone": "Europe/Berlin", "seen_at": "2026-06-10T10:00:00.000Z",
                 "local_time": "2026-06-10T12:00:00.000+02:00", "since": null, "stayed_secs": null,
-                    "visit": id(2), "sighting": id(1), "shot": 1,
+                    "visit": id(2), "stay": id(2), "sighting": id(1), "shot": 1,
                 "outcome": "known", "late": false, "quality": 0.8, "live": 0.75,
                     "confidence": 0.99, "match_confidence": 0.9, "reason": null,
                 "person": {

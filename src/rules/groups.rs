@@ -1,8 +1,10 @@
 //! The groups of a rule's actions, each of which fires and is remembered on its own.
 //!
-//! In: whether an action moves something, and what happened. Out: its [`ActionGroup`].
+//! In: whether an action moves something, and what happened. Out: its [`ActionGroup`], and what it fires once in.
 
+use super::Firing;
 use crate::config::EventKind;
+use crate::track::VisitId;
 
 /// A rule's actions are remembered in groups, so that an answer too late for the door does not use up the live one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +28,14 @@ impl ActionGroup {
             (EventKind::Recognition, false, _) => Some(Self::Tell),
             (EventKind::Recognition, true, false) => Some(Self::Move),
             (EventKind::Recognition, true, true) => Some(Self::Withheld),
+        }
+    }
+
+    /// What the group fires once in: the stay, or for actuators the visit.
+    pub fn scope(self, firing: &Firing) -> VisitId {
+        match self {
+            Self::Tell | Self::Left => firing.stay,
+            Self::Move | Self::Withheld => firing.visit,
         }
     }
 }

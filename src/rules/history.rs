@@ -26,6 +26,7 @@ pub struct Seen {
     pub detector: DetectorName,
     /// `None` for an unknown person.
     pub person: Option<String>,
+    /// Which of their visits; those of one stay count as one.
     pub visit: VisitId,
     pub seen_at: DateTime<Utc>,
 }
@@ -52,8 +53,8 @@ impl Seen {
             Answer::Unknown { .. } => None,
             Answer::NoFace | Answer::Accepted | Answer::Refused { .. } => return None,
         };
-        let Recognition { detector, visit, seen_at, .. } = recognition;
-        Some(Self { detector: detector.clone(), person, visit: *visit, seen_at: *seen_at })
+        let Recognition { detector, seen_at, .. } = recognition;
+        Some(Self { detector: detector.clone(), person, visit: recognition.stay(), seen_at: *seen_at })
     }
 
     fn who(&self) -> PersonAtDetector {

@@ -1,4 +1,5 @@
-//! What has fired: once per visit and person, and not again for a person within a rule's cooldown.
+//! What has fired: once per stay and person (actuators: per visit), and not again for a person within a rule's
+//! cooldown.
 //!
 //! In: [`Firing`]s. Out: whether one more would be too much. Bounded: the oldest firings are forgotten first; the
 //! outbox, which claims every key once, is the second lock behind this one.
@@ -16,15 +17,15 @@ use crate::track::VisitId;
 /// Firings remembered. At one visit every two seconds, each firing four rules, half an hour; a cooldown that must reach
 /// further back belongs to a door with fewer visitors.
 const FIRINGS: usize = 4096;
-/// Visits remembered as recognised. A visit's second shot comes within seconds of its first.
+/// Visits and stays remembered as recognised. A visit's second shot comes within seconds of its first.
 const VISITS: usize = 1024;
 
 /// What has fired.
 #[derive(Default)]
 pub struct Memory {
-    /// When which groups of which rules have fired for whom, in which visit.
+    /// When which groups of which rules have fired for whom, in which stay or visit.
     fired: Newest<(FiredFor, VisitId), DateTime<Utc>, FIRINGS>,
-    /// The visits whose person is known.
+    /// The visits and stays whose person is known.
     recognised: Newest<VisitId, (), VISITS>,
 }
 
@@ -41,12 +42,13 @@ struct FiredFor {
 impl Memory {
     /// Why this must not fire now; `None` when it may.
     pub fn blocks(&self, group: ActionGroup, firing: &Firing, cooldown: TimeDelta) -> Option<Decision> {
-        let key = (FiredFor::new(group, firing), firing.visit);
+        let scope = group.scope(firing);
+        let key = (FiredFor::new(group, firing), scope);
         if self.fired.get(&key).is_some() {
             return Some(Decision::Repeated);
         }
         if firing.person.is_none() {
-            let known = group != ActionGroup::Left && self.recognised.get(&firing.visit).is_some();
+            let known = group != ActionGroup::Left && self.recognised.get(&scope).is_some();
             return known.then_some(Decision::VisitKnown);
         }
         // In both directions: answers come out of order, and a clock set back must not silence a rule for longer than
@@ -63,17 +65,18 @@ impl Memory {
             self.remember(ActionGroup::Withheld, firing);
         }
         if firing.person.is_some() && group != ActionGroup::Left {
-            self.recognised(firing.visit);
+            self.recognised(firing.visit, firing.stay);
         }
-        let key = (FiredFor::new(group, firing), firing.visit);
+        let key = (FiredFor::new(group, firing), group.scope(firing));
         if self.fired.get(&key).is_none() {
             *self.fired.get_or_add(key) = firing.seen_at;
         }
     }
 
-    /// The visit's person is known: answers without a person no longer matter in it.
-    pub fn recognised(&mut self, visit: VisitId) {
+    /// The person of a visit is known: answers without a person no longer matter in it, nor in its stay.
+    pub fn recognised(&mut self, visit: VisitId, stay: VisitId) {
         self.recognised.get_or_add(visit);
+        self.recognised.get_or_add(stay);
     }
 }
 
@@ -102,6 +105,7 @@ mod tests {
             detector: DetectorName::new("Door").unwrap(),
             person: person.map(Into::into),
             visit: VisitId(Uuid::from_u128(visit)),
+            stay: VisitId(Uuid::from_u128(visit)),
             seen_at: DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap(),
         }
     }
@@ -146,8 +150,28 @@ mod tests {
             |memory: &Memory, visit| memory.blocks(ActionGroup::Tell, &firing("r", None, visit, 1), TimeDelta::MAX);
         assert_eq!(blocks(&memory, 1), Some(Decision::Repeated));
         assert_eq!(blocks(&memory, 2), None);
-        memory.recognised(VisitId(Uuid::from_u128(2)));
+        memory.recognised(VisitId(Uuid::from_u128(2)), VisitId(Uuid::from_u128(2)));
         assert_eq!(blocks(&memory, 2), Some(Decision::VisitKnown));
+    }
+
+    #[test]
+    fn who_is_found_again_is_told_of_once_and_let_in_again() {
+        let in_stay = |visit, person| Firing { stay: VisitId(Uuid::from_u128(1)), ..firing("r", person, visit, 1) };
+        for (person, other) in [(None, None), (Some("ann"), Some("bob"))] {
+            let mut memory = Memory::default();
+            memory.remember(ActionGroup::Tell, &in_stay(1, person));
+            memory.remember(ActionGroup::Move, &in_stay(1, person));
+            let blocks = |group, firing: &Firing| memory.blocks(group, firing, TimeDelta::zero());
+            assert_eq!(blocks(ActionGroup::Tell, &in_stay(2, person)), Some(Decision::Repeated));
+            assert_eq!(blocks(ActionGroup::Move, &in_stay(2, person)), None);
+            assert_eq!(blocks(ActionGroup::Move, &in_stay(1, person)), Some(Decision::Repeated));
+            assert_eq!(blocks(ActionGroup::Tell, &firing("r", other, 2, 1)), None, "another stay");
+        }
+        let mut memory = Memory::default();
+        memory.remember(ActionGroup::Tell, &in_stay(1, Some("ann")));
+        let unknown = memory.blocks(ActionGroup::Tell, &in_stay(2, None), TimeDelta::zero());
+        assert_eq!(unknown, Some(Decision::VisitKnown), "not recognised this time");
+        assert_eq!(memory.blocks(ActionGroup::Tell, &in_stay(2, Some("bob")), TimeDelta::zero()), None);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS};
 pub use history::Seen;
 pub use newest::Newest;
 pub use presence::Presence;
-pub use request::ActionRequest;
+pub use request::{ActionRequest, scope_of};
 pub use stay::{Guest, Stay};
 pub use verdict::{Decision, Judgement, Refusal, RefusedAction, Verdict};
 
@@ -84,9 +84,11 @@ pub struct Firing {
     pub rule: String,
     pub event: EventKind,
     pub detector: DetectorName,
-    /// `None` for everybody the engine did not recognise: they count per visit.
+    /// `None` for everybody the engine did not recognise: they count per stay, and per visit for actuators.
     pub person: Option<String>,
     pub visit: VisitId,
+    /// The visit that the stay began with.
+    pub stay: VisitId,
     pub seen_at: DateTime<Utc>,
 }
 
@@ -204,8 +206,10 @@ impl Rules {
     /// Judges a recognition, remembers what fires, and returns what is to be done. `quality` is the shot's, 0 to 1;
     /// `present` is everybody at the detector, as far as is known.
     ///
-    /// - A rule fires once per visit and person; without a person, once per visit, and not at all once the visit's
-    ///   person is known. An unknown visitor who is recognised in a later shot fires what matches then.
+    /// - A rule fires once per stay and person; without a person, once per stay, and not at all once its person is
+    ///   known. An unknown visitor who is recognised in a later shot fires what matches then. A stay is one visit, and
+    ///   those that the same face makes of it while it is away for a moment. An actuator moves once per visit: who
+    ///   comes back to a door that has closed is let in again.
     /// - After firing for a person it rests for that person for its cooldown, measured between the times they were
     ///   seen, in either direction, so that late answers and clocks set back neither flood nor block.
     /// - An actuator that its guard holds back is not asked for and has not fired: the next answer may let it through,
@@ -214,7 +218,7 @@ impl Rules {
     ///   do not count as fired, so that a live answer of the same visit still reaches them.
     pub fn judge(&mut self, recognition: &Recognition, quality: f32, now: RuleClock, present: &[Stay]) -> Judgement {
         if let Answer::Known(_) = recognition.answer {
-            self.memory.recognised(recognition.visit);
+            self.memory.recognised(recognition.visit, recognition.stay());
         }
         if let Some(seen) = Seen::of(recognition) {
             self.history.remember(&seen);

@@ -10,9 +10,10 @@
 //!                                                              └--┘
 //! ```
 //!
-//! A person is one guest however many visits it takes, and so is somebody unknown: whose track is lost and found again
-//! within `absent` is the same stranger, as long as the two were never in view at once. A stranger turns into the
-//! person when a better shot is recognised. A second person has a stay of their own.
+//! A person is one guest however many visits it takes, and so is somebody unknown: the visits of one face are one stay.
+//! Where no embedding tells faces apart, whose track is lost and found again within `absent` is the same stranger, as
+//! long as the two were never in view at once. A stranger turns into the person when a better shot is recognised. A
+//! second person has a stay of their own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -106,14 +107,21 @@ impl Presence {
             return None;
         }
         let mut since = recognition.seen_at;
-        let is_known =
-            |(guest, held): (&Guest, &PresentGuest)| matches!(guest, Guest::Known(_)) && held.visit == Some(visit);
         match &guest {
-            Guest::Unknown(_) if self.guests.iter().any(is_known) => return None,
-            Guest::Unknown(_) => self.found_again(&guest, sight),
+            Guest::Unknown(stay) => {
+                if let Some(held) = self.known_in(visit, *stay) {
+                    // Not recognised this time, and there all the same.
+                    held.seen(sight);
+                    held.visit = Some(visit);
+                    return None;
+                }
+                if recognition.stay.is_none() {
+                    self.found_again(&guest, sight);
+                }
+            }
             Guest::Known(_) => {
                 // The unknown visitor was this person all along, and has not left.
-                if let Some(unknown) = self.guests.remove(&Guest::Unknown(visit)) {
+                if let Some(unknown) = self.guests.remove(&Guest::Unknown(recognition.stay())) {
                     since = since.min(unknown.stay.since);
                 }
                 for (other, held) in &mut self.guests {
@@ -136,6 +144,14 @@ impl Presence {
         let held = PresentGuest { stay: stay.clone(), visit: Some(visit), leaves: sight.leaves };
         self.guests.insert(guest, held);
         Some(stay)
+    }
+
+    /// The person that a visit is of, or one before it in the same stay.
+    fn known_in(&mut self, visit: VisitId, stay: VisitId) -> Option<&mut PresentGuest> {
+        let of_visit = |held: &PresentGuest| held.visit == Some(visit);
+        let of_stay = |held: &PresentGuest| held.visit.is_some() && held.stay.recognition.stay() == stay;
+        let mut known = self.guests.iter_mut().filter(|(guest, _)| matches!(guest, Guest::Known(_)));
+        known.find(|(_, held)| of_visit(held) || of_stay(held)).map(|(_, held)| held)
     }
 
     /// Lets a stranger whose earlier visit was out of view before this one began, or whose later one began after it
@@ -310,6 +326,44 @@ mod tests {
                     end(100),
                 ],
                 &["+visit2 1", "+visit3 2", "-visit3 80", "-visit4 80"],
+            ),
+            (
+                "strangers told apart by their faces are two, and each found again by it",
+                vec![
+                    (0, View(&[2])),
+                    (1, Answer("unknown stay=2")),
+                    (20, View(&[3])),
+                    (21, Answer("unknown visit=3 stay=3")),
+                    (30, View(&[4])),
+                    (31, Answer("unknown visit=4 stay=2")),
+                    (40, View(&[5])),
+                    (41, Answer("unknown visit=5 stay=3")),
+                    end(140),
+                ],
+                &["+visit2 1", "+visit3 21", "-visit4 90", "-visit5 100"],
+            ),
+            (
+                "a person whose face is found again, and not recognised then, has not left",
+                vec![
+                    (0, View(&[2])),
+                    (1, Answer("known stay=2")),
+                    (30, View(&[3])),
+                    (31, Answer("unknown visit=3 stay=2")),
+                    (40, View(&[3])),
+                    end(140),
+                ],
+                &["+ann 1", "-ann 100"],
+            ),
+            (
+                "a stranger whose face is recognised in a later visit has not left",
+                vec![
+                    (0, View(&[2])),
+                    (1, Answer("unknown stay=2")),
+                    (30, View(&[3])),
+                    (31, Answer("known visit=3 stay=2")),
+                    end(140),
+                ],
+                &["+visit2 1", "+ann 31", "-ann 90"],
             ),
             (
                 "a stranger who comes after the other has left is another",

@@ -26,6 +26,8 @@ struct Step {
     /// Which person the engine says it is; the last one is unknown.
     person: u8,
     visit: u8,
+    /// The visit that its stay began with, where an embedding told; any, whatever others of the visit say.
+    stay: Option<u8>,
     /// Which picture of the visit; the same one may be answered again and again.
     shot: u8,
     /// When it was taken, and how long after that it is answered.
@@ -47,6 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         Step {
             person: of(0, 4) as u8,
             visit: of(8, 3) as u8,
+            stay: u8::try_from(of(12, 4)).ok().filter(|stay| *stay < 3),
             shot: of(16, 4) as u8,
             second: of(24, 200) as i16,
             delay: of(32, 8) as u8,
@@ -86,6 +89,7 @@ impl Stage {
             known.person.id = format!("p{}", step.person);
         }
         recognition.visit = VisitId(Uuid::from_u128(step.visit.into()));
+        recognition.stay = step.stay.map(|stay| VisitId(Uuid::from_u128(stay.into())));
         recognition.sighting = Uuid::from_u128(u128::from(step.visit) * 100 + u128::from(step.shot) + 1);
         recognition.seen_at += TimeDelta::seconds(step.second.into());
         recognition.shot = step.shot + 1;
@@ -99,7 +103,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100_000, max_shrink_iters: 10_000, ..ProptestConfig::default() })]
 
     /// Whatever the order, delay or repetition of recognitions:
-    /// - no (rule, visit, person, action) fires twice;
+    /// - no (rule, stay, person, action) fires twice, nor an actuator in a visit;
     /// - no actuator fires on a late, replayed or old recognition, nor a guarded one on fewer agreeing sightings than
     ///   it wants;
     /// - no actuator that wants a person alive moves where the visit's shots, or those of the person, say less;
@@ -146,7 +150,8 @@ proptest! {
                     prop_assert_eq!(request.expires_at.is_some(), moves);
                     prop_assert!(!moves || !step.late, "{request:?} is late");
                     if !actuator || moves {
-                        let what = (request.rule.clone(), step.visit, request.person.clone(), request.action.clone());
+                        let time = if actuator { step.visit } else { step.stay.unwrap_or(step.visit) };
+                        let what = (request.rule.clone(), time, request.person.clone(), request.action.clone());
                         prop_assert!(fired.insert(what), "{request:?} twice");
                     }
                     if moves && request.action == "vault" {

@@ -36,7 +36,8 @@ pub struct ActionRequest {
     pub person: Option<String>,
     /// The sighting's own time, on the pipeline's clock.
     pub seen_at: DateTime<Utc>,
-    /// The same for the same rule, visit, person and action: performed at most once. The visit's id, a dash and 16
+    /// The same for the same rule, stay, person and action (of an actuator: visit): performed at most once. The id of
+    /// the visit that the stay began with, a dash and 16
     /// hexadecimal digits of a hash of the rest, so it fits in any header.
     pub key: String,
     /// The event as the action's templates see it; `config/doorward.toml` documents the shape.
@@ -74,9 +75,9 @@ impl ActionRequest {
     }
 }
 
-/// `VISIT-HASH`: the hash is over rule, person and action, each told apart from the next by its length, and a person
-/// told apart from nobody, ids folded as the memory folds them. What is withheld must not use up the key of what is
-/// not.
+/// `STAY-HASH`, of actuators `VISIT-HASH`: the hash is over rule, person and action, each told apart from the next by
+/// its length, and a person told apart from nobody, ids folded as the memory folds them. What is withheld must not use
+/// up the key of what is not.
 pub fn key(firing: &Firing, group: ActionGroup, action: &str) -> String {
     let mut hash = Sha256::new();
     let person = firing.person.as_ref().map(|id| folded(id));
@@ -89,7 +90,12 @@ pub fn key(firing: &Firing, group: ActionGroup, action: &str) -> String {
         ActionGroup::Withheld => hash.update(b"withheld"),
         ActionGroup::Left => hash.update(b"left"),
     }
-    format!("{}-{}", firing.visit, hex::encode(&hash.finalize()[..8]))
+    format!("{}-{}", group.scope(firing), hex::encode(&hash.finalize()[..8]))
+}
+
+/// The stay that a key of [`key`] belongs to, or of an actuator the visit; `None` for what is no such key.
+pub fn scope_of(key: &str) -> Option<VisitId> {
+    key.get(..36)?.parse().ok().map(VisitId)
 }
 
 #[cfg(test)]
@@ -144,6 +150,10 @@ mod tests {
             key("", "known", ActionGroup::Tell, "ra"),
         ];
         assert_eq!(others.iter().chain([&usual]).collect::<HashSet<_>>().len(), others.len() + 1);
+        let again = key("r", "known visit=4 stay=3", ActionGroup::Tell, "a");
+        assert_eq!(again, others[2], "another visit of the stay");
+        assert_ne!(key("r", "known visit=4 stay=3", ActionGroup::Move, "a"), again, "moves once a visit");
+        assert_eq!(scope_of(&again), Some(VisitId(Uuid::from_u128(3))));
         assert!(others.iter().all(|key| key.len() == 53 && key.chars().all(|c| c.is_ascii_hexdigit() || c == '-')));
     }
 }

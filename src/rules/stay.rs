@@ -13,7 +13,7 @@ use crate::config::DetectorName;
 use crate::recognition::{Answer, Field, FieldValue, Known, Person, Recognition, Tag};
 use crate::track::VisitId;
 
-/// Who is there: a person, however many visits they make of it; or somebody unknown, who is one visit.
+/// Who is there: a person, however many visits they make of it; or somebody unknown, who is told by the first visit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Guest {
     /// The person's id, folded.
@@ -39,7 +39,7 @@ impl Guest {
     pub fn of(recognition: &Recognition) -> Option<Self> {
         match &recognition.answer {
             Answer::Known(known) => Some(Self::Known(folded(&known.person.id))),
-            Answer::Unknown { .. } => Some(Self::Unknown(recognition.visit)),
+            Answer::Unknown { .. } => Some(Self::Unknown(recognition.stay())),
             Answer::NoFace | Answer::Accepted | Answer::Refused { .. } => None,
         }
     }
@@ -65,6 +65,7 @@ impl Stay {
         json!({
             "sighting": it.sighting,
             "visit": it.visit.0,
+            "stay": it.stay.map(|stay| stay.0),
             "detector": it.detector,
             "seen_at": it.seen_at,
             "shot": it.shot,
@@ -103,6 +104,7 @@ impl Stay {
             recognition: Recognition {
                 sighting: uuid("sighting")?,
                 visit: VisitId(uuid("visit")?),
+                stay: record["stay"].as_str().and_then(|stay| stay.parse().ok()).map(VisitId),
                 detector: DetectorName::new(text("detector")?).map_err(|_| wrong("detector"))?,
                 seen_at: time("seen_at")?,
                 arrived: None,

@@ -48,11 +48,11 @@ pub enum Decision {
     /// asked for only to be counted as expired. Those refused are held back by their guards.
     #[serde(rename = "fires")]
     Fire { actions: Vec<String>, withheld: Vec<String>, refused: Vec<Refusal> },
-    /// It matched, but has fired for this visit and person before.
+    /// It matched, but has fired for this person before, in this stay, or an actuator in this visit.
     Repeated,
     /// It matched, but fired for this person at `since`, within its cooldown.
     Resting { since: DateTime<Utc> },
-    /// It matched an answer without a person, but the visit's person is known from another shot.
+    /// It matched an answer without a person, but the person is known from another shot of the visit or the stay.
     VisitKnown,
 }
 

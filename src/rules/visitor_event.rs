@@ -51,6 +51,7 @@ impl<'a> VisitorEvent<'a> {
             detector: self.recognition.detector.clone(),
             person: self.recognition.answer.person_id().map(str::to_owned),
             visit: self.recognition.visit,
+            stay: self.recognition.stay(),
             seen_at: self.recognition.seen_at,
         }
     }

@@ -48,6 +48,7 @@ impl VisitBook {
             OpenVisit::new(sent.visit, sent.detector.clone(), moment(sent.first_seen), moment(sent.last_seen))
         });
         open.seen_until(sent.last_seen);
+        open.visit.stay = sent.stay;
         open.visit.shots.push(sent.shot.clone());
         if sent.delivered {
             open.unanswered.push(sent.shot.sighting);
@@ -180,6 +181,7 @@ impl OpenVisit {
     fn new(id: VisitId, detector: DetectorName, first: Moment, last: Moment) -> Self {
         let visit = Visit {
             id,
+            stay: None,
             detector,
             first_seen: first.0,
             last_seen: last.0,
@@ -240,7 +242,7 @@ mod tests {
         let shot =
             SentShot { sighting: Uuid::from_u128(sighting), at_ms: at, frame: at / 100, bbox, quality, liveness: None };
         let (first_seen, last_seen) = (time(0), time(at));
-        Sent { visit: visit(n), detector: name(), number: 1, first_seen, last_seen, shot, delivered }
+        Sent { visit: visit(n), stay: None, detector: name(), number: 1, first_seen, last_seen, shot, delivered }
     }
 
     fn left(n: u128, unsent: Option<Unsent>) -> VisitEnd {
@@ -261,6 +263,7 @@ mod tests {
         Recognition {
             sighting: Uuid::from_u128(sighting),
             visit: visit(n),
+            stay: None,
             detector: name(),
             seen_at: DateTime::UNIX_EPOCH,
             arrived: None,

@@ -25,6 +25,8 @@ pub use book::VisitBook;
 #[derive(Debug, Clone)]
 pub struct Visit {
     pub id: VisitId,
+    /// See [`Sighting::stay`].
+    pub stay: Option<VisitId>,
     pub detector: DetectorName,
     pub first_seen: DateTime<Utc>,
     pub last_seen: DateTime<Utc>,
@@ -61,6 +63,8 @@ pub struct SentShot {
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub visit: VisitId,
+    /// See [`Sighting::stay`].
+    pub stay: Option<VisitId>,
     pub detector: DetectorName,
     /// 1 for the first shot of the visit, then 2, 3, …
     pub number: u8,
@@ -76,6 +80,7 @@ impl Sent {
     pub fn new(shot: &BestShot, sighting: &Sighting, delivered: bool) -> Self {
         Self {
             visit: shot.visit,
+            stay: sighting.stay,
             detector: shot.frame.detector.clone(),
             number: shot.number,
             first_seen: shot.first_seen,

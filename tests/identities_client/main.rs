@@ -46,6 +46,7 @@ fn sighting() -> Sighting {
     Sighting {
         id: Uuid::from_u128(1),
         visit: VisitId(Uuid::from_u128(2)),
+        stay: None,
         detector: DetectorName::new("gate-2-edge").unwrap(),
         time_zone: chrono_tz::Europe::Helsinki,
         seen_at: "2026-03-04T05:06:07.250Z".parse().unwrap(),

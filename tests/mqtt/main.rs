@@ -69,6 +69,7 @@ fn recognition(n: u128, answer: Answer) -> Recognition {
     Recognition {
         sighting: Uuid::from_u128(n << 64),
         visit: VisitId(Uuid::from_u128(n)),
+        stay: None,
         detector: name("front-door"),
         seen_at: Utc::now(),
         arrived: Some(Instant::now()),

@@ -138,6 +138,7 @@ fn a_visit_is_told_from_its_first_shot_to_its_last_action() {
 
     let record = told();
     assert_eq!((record.outcome.as_str(), &record.detail["largest_px"]), ("known", &json!(60.0)));
+    assert_eq!(record.detail["stay"], json!(first.stay.unwrap().0));
     assert_eq!(
         (record.first_seen.as_str(), record.last_seen.as_str()),
         ("2026-03-04T05:06:07.123Z", "2026-03-04T05:06:16.123Z")
@@ -159,6 +160,7 @@ fn a_visit_is_told_from_its_first_shot_to_its_last_action() {
     let fired: Vec<_> = firings.iter().map(|(_, action)| action.as_str()).collect();
     assert_eq!(fired.len(), 3, "one for each action: {fired:?}");
     assert_eq!((firings[0].0.rule.as_str(), firings[0].0.seen_at), ("greet", second.seen_at));
+    assert_eq!(firings[0].0.stay, first.visit, "a key that is none of a stay's");
     assert_eq!(outbox.recent_firings(Utc::now() + Duration::from_secs(60)).wait().unwrap(), []);
     let sights = outbox.recently_seen(Utc::now() - Duration::from_secs(60)).wait().unwrap();
     let sights: Vec<_> = sights.iter().map(|s| (s.person.as_deref(), s.visit, s.seen_at.timestamp_millis())).collect();

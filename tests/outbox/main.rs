@@ -49,6 +49,7 @@ fn sighting(n: u64, bytes: usize) -> Sighting {
     Sighting {
         id: Uuid::from_u128(u128::from(n)),
         visit: visit(n),
+        stay: Some(visit(n / 2)),
         detector: name(),
         time_zone: chrono_tz::Europe::Helsinki,
         seen_at: seen_at(n),
@@ -125,6 +126,7 @@ fn present(stays: &[Value], requests: &[ActionRequest], judged: &[Judged]) -> Pr
 fn closed(of: &Sighting, outcome: VisitOutcome) -> Arc<Visit> {
     Arc::new(Visit {
         id: of.visit,
+        stay: of.stay,
         detector: name(),
         first_seen: of.seen_at,
         last_seen: of.seen_at,

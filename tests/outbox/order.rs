@@ -26,6 +26,7 @@ fn same(back: &Sighting, sent: &Sighting) {
     assert_eq!((&back.detector, back.time_zone, back.seen_at), (&sent.detector, sent.time_zone, sent.seen_at));
     assert_eq!((&back.expanded, &back.aligned, back.face), (&sent.expanded, &sent.aligned, sent.face));
     assert!(back.embedding == sent.embedding && back.liveness == sent.liveness);
+    assert_eq!(back.stay, sent.stay);
 }
 
 #[test]

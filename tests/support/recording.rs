@@ -13,6 +13,11 @@ pub fn known_person() -> PathBuf {
     ModelStore::locate(None).picture("astronaut").expect("`make models` fetches the demo's pictures")
 }
 
+/// A picture of others.
+fn others() -> PathBuf {
+    ModelStore::locate(None).picture("sample4").expect("`make models` fetches the demo's pictures")
+}
+
 /// The known person walks up to the camera and leaves: a folder of pictures, ten a second.
 pub fn visit(folder: &Path) {
     walk(folder, (40.0, 120.0), 20, 25);
@@ -28,11 +33,23 @@ pub fn brief_visit(folder: &Path) {
     walk(folder, (110.0, 120.0), 6, 3);
 }
 
-/// An empty doorway, somebody coming closer for so many frames, and nobody for so many.
+/// The known person comes and goes twice, and then others come and go.
+pub fn found_again(folder: &Path) {
+    for (part, person) in [known_person(), known_person(), others()].iter().enumerate() {
+        let frames = frames(person, (110.0, 120.0), 12, 10);
+        save(folder, 100 * part, frames);
+    }
+}
+
+/// An empty doorway, the known person coming closer for so many frames, and nobody for so many.
 fn walk(folder: &Path, face_px: (f32, f32), frames: u32, empty_after: usize) {
+    save(folder, 0, self::frames(&known_person(), face_px, frames, empty_after));
+}
+
+fn frames(person: &Path, face_px: (f32, f32), frames: u32, empty_after: usize) -> Vec<Picture> {
     let store = ModelStore::locate(None);
     let mut detector = detect::load(&store, &SearchOptions::default(), 2).unwrap();
-    let picture = Picture::read(&known_person()).unwrap();
+    let picture = Picture::read(person).unwrap();
     let face = detector.detect(&picture).unwrap().remove(0);
     let walk = Walk {
         picture: &picture,
@@ -45,11 +62,15 @@ fn walk(folder: &Path, face_px: (f32, f32), frames: u32, empty_after: usize) {
         frames,
     };
     let doorway = walk::doorway();
-    std::fs::create_dir_all(folder).unwrap();
     let frames = (0..3).map(|_| doorway.clone()).chain((0..walk.frames).map(|n| walk.frame(n, &doorway).unwrap()));
-    let frames = frames.chain((0..empty_after).map(|_| doorway.clone()));
-    for (n, frame) in frames.enumerate() {
-        std::fs::write(folder.join(format!("{n:04}.jpg")), frame.jpeg(92).unwrap()).unwrap();
+    frames.chain((0..empty_after).map(|_| doorway.clone())).collect()
+}
+
+fn save(folder: &Path, first: usize, frames: Vec<Picture>) {
+    std::fs::create_dir_all(folder).unwrap();
+    for (n, frame) in frames.iter().enumerate() {
+        let file = folder.join(format!("{:04}.jpg", first + n));
+        std::fs::write(file, frame.jpeg(92).unwrap()).unwrap();
     }
 }
 

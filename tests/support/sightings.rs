@@ -17,6 +17,7 @@ pub fn sighting(n: u64, seen_at: DateTime<Utc>, bytes: usize) -> Sighting {
     Sighting {
         id: Uuid::from_u128(u128::from(n) + 1),
         visit: VisitId(Uuid::from_u128((u128::from(n) + 1) << 64)),
+        stay: None,
         detector: door(),
         time_zone: chrono_tz::Europe::Helsinki,
         seen_at,

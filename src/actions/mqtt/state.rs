@@ -173,6 +173,7 @@ mod tests {
         let recognition = Recognition {
             sighting: Uuid::from_u128(1),
             visit: VisitId(Uuid::from_u128(second as u128)),
+            stay: None,
             detector: DetectorName::new("door").unwrap(),
             seen_at: since,
             arrived: None,

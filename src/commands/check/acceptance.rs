@@ -81,6 +81,7 @@ fn without_a_face(detector: &DetectorConfig) -> Result<Sighting, faces::picture:
     Ok(Sighting {
         id: Uuid::now_v7(),
         visit: VisitId(Uuid::now_v7()),
+        stay: None,
         detector: detector.name.clone(),
         time_zone: detector.time_zone,
         seen_at: Utc::now(),
