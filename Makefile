@@ -56,6 +56,10 @@ test: lint models-tested $(VENV)/.ready ## Check the formatting, lint, and run e
 
 test-packaged: export DOORWARD_MODELS_DIR := $(CURDIR)/target/packaged-models
 test-packaged: export DOORWARD_TEST_SHARED :=
+# What is the same whichever model finds the faces is gone through in full by `make test`.
+test-packaged: export DOORWARD_TEST_KILLS := 40
+test-packaged: export DOORWARD_TEST_STOPS := 3
+test-packaged: export DOORWARD_TEST_OUTAGE_VISITS := 3000
 test-packaged: build-tested $(VENV)/.ready $(PREPARE)/.ready ## Run every test on the models that packages bring, without any test data
 	@$(PREPARE)/bin/python models/prepare --dir $(DOORWARD_MODELS_DIR) $(PACKAGED)
 	$(CARGO) test --locked --no-fail-fast

@@ -20,6 +20,7 @@ fn sighting() -> Sighting {
     Sighting {
         id: Uuid::now_v7(),
         visit: VisitId(Uuid::now_v7()),
+        stay: None,
         detector: DetectorName::new("door").expect("a plain word is a name"),
         time_zone: chrono_tz::UTC,
         seen_at: Utc::now(),

@@ -363,6 +363,10 @@ fn who_is_found_again_by_the_face_is_the_same_visitor() {
         std::fs::create_dir(&folder).unwrap();
         let config = folder.join("doorward.toml");
         write_config(&config, &engine.section(&engine.url), &folder, &visit.display().to_string(), "");
+        // A journal leaves nobody out unless it is told to.
+        let main = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, main.replace("name = \"everybody\"", "name = \"everybody\"\ncooldown_secs = 60"))
+            .unwrap();
         let detector = folder.join("detectors/door.toml");
         let plain = std::fs::read_to_string(&detector).unwrap();
         let more = format!("[track]\nlost_after_ms = 300\n[presence]\nsame_face = {same_face}\n");

@@ -25,7 +25,7 @@ section! {
         pub unless: Option<WhenConfig> = None;
         /// A minijinja expression over the event that must be true as well: what the matchers cannot say.
         pub condition named "if": Option<String> = None;
-        /// After firing for a person the rule rests for that person this long (unknown people count per visit). What is
+        /// After firing for a person the rule rests for that person this long (unknown people count per stay). What is
         /// not said is filled in when the configuration is read, by [`RuleConfig::fill_cooldown`].
         pub cooldown_secs: Option<u64> = None;
         /// Names of `[action.NAME]` blocks, performed in order.

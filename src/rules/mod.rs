@@ -87,7 +87,7 @@ pub struct Firing {
     /// `None` for everybody the engine did not recognise: they count per stay, and per visit for actuators.
     pub person: Option<String>,
     pub visit: VisitId,
-    /// The visit that the stay began with.
+    /// The visit that the stay began with; of a rule that does not rest, and so leaves no visit out, the visit itself.
     pub stay: VisitId,
     pub seen_at: DateTime<Utc>,
 }
@@ -206,10 +206,10 @@ impl Rules {
     /// Judges a recognition, remembers what fires, and returns what is to be done. `quality` is the shot's, 0 to 1;
     /// `present` is everybody at the detector, as far as is known.
     ///
-    /// - A rule fires once per stay and person; without a person, once per stay, and not at all once its person is
-    ///   known. An unknown visitor who is recognised in a later shot fires what matches then. A stay is one visit, and
-    ///   those that the same face makes of it while it is away for a moment. An actuator moves once per visit: who
-    ///   comes back to a door that has closed is let in again.
+    /// - A rule that rests fires once per stay and person, one that does not once per visit and person; without a
+    ///   person, once, and not at all once the person is known. An unknown visitor who is recognised in a later shot
+    ///   fires what matches then. A stay is one visit, and those that the same face makes of it while it is away for a
+    ///   moment. An actuator moves once per visit: who comes back to a door that has closed is let in again.
     /// - After firing for a person it rests for that person for its cooldown, measured between the times they were
     ///   seen, in either direction, so that late answers and clocks set back neither flood nor block.
     /// - An actuator that its guard holds back is not asked for and has not fired: the next answer may let it through,
@@ -265,7 +265,7 @@ impl Rules {
         let verdicts = self.look(happened, present);
         for (rule, verdict) in self.rules.iter().zip(&verdicts) {
             let Decision::Fire { actions, withheld, refused } = &verdict.decision else { continue };
-            let firing = happened.firing(&rule.name);
+            let firing = happened.firing(&rule.name, rule.rests());
             let request = |group: ActionGroup, action: &str| {
                 let key = key(&firing, group, action);
                 ActionRequest {
@@ -329,7 +329,7 @@ impl Rules {
 
     /// A matching rule, held against the memory and the guards: its actuators and its other actions each on their own.
     fn decide(&self, rule: &Rule, happened: &VisitorEvent, present: &[Stay]) -> Decision {
-        let firing = happened.firing(&rule.name);
+        let firing = happened.firing(&rule.name, rule.rests());
         let (mut actions, mut withheld, mut refused, mut blocked) = (Vec::new(), Vec::new(), Vec::new(), None);
         let circumstances = Circumstances { happened, memory: &self.guards, present, zone: self.zone };
         for action in &rule.actions {
@@ -350,6 +350,13 @@ impl Rules {
             Some(block) if actions.is_empty() && withheld.is_empty() && refused.is_empty() => block,
             _ => Decision::Fire { actions, withheld, refused },
         }
+    }
+}
+
+impl Rule {
+    /// Whether it leaves a visit out that follows another too soon.
+    fn rests(&self) -> bool {
+        self.cooldown > TimeDelta::zero()
     }
 }
 

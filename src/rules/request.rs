@@ -129,7 +129,7 @@ mod tests {
     fn keys_differ_where_anything_does() {
         let key = |rule: &str, case: &str, part, action: &str| {
             let case = Case::parse(case);
-            key(&VisitorEvent::answer(&case.recognition, case.quality, case.clock()).firing(rule), part, action)
+            key(&VisitorEvent::answer(&case.recognition, case.quality, case.clock()).firing(rule, true), part, action)
         };
         let usual = key("r", "known", ActionGroup::Tell, "a");
         assert_eq!(

@@ -71,7 +71,13 @@ fn the_journal_of_everybody_has_every_visit() {
     let from = readme.find("[[rule]]\nname = \"everybody\"").expect("the README has the rule");
     let rule = readme[from..].split("```").next().unwrap();
     let mut rules = rules(rule, Berlin);
-    for (second, case) in [(0, "known"), (5, "unknown visit=3"), (20, "known visit=4"), (25, "unknown visit=5")] {
+    for (second, case) in [
+        (0, "known"),
+        (5, "unknown visit=3"),
+        (20, "known visit=4"),
+        (25, "unknown visit=5"),
+        (35, "unknown visit=6 stay=5"),
+    ] {
         let mut case = Case::parse(case);
         case.recognition.seen_at += TimeDelta::seconds(second);
         case.now = case.recognition.seen_at;

@@ -43,15 +43,16 @@ impl<'a> VisitorEvent<'a> {
         Self { event: EventKind::Left, recognition: Cow::Owned(recognition), quality, live, since, now, late }
     }
 
-    /// What a rule that fires on this is remembered by.
-    pub fn firing(&self, rule: &str) -> Firing {
+    /// What a rule that fires on this is remembered by; `rests`: it is not to fire for every visit of a stay.
+    pub fn firing(&self, rule: &str, rests: bool) -> Firing {
+        let visit = self.recognition.visit;
         Firing {
             rule: rule.into(),
             event: self.event,
             detector: self.recognition.detector.clone(),
             person: self.recognition.answer.person_id().map(str::to_owned),
-            visit: self.recognition.visit,
-            stay: self.recognition.stay(),
+            visit,
+            stay: if rests { self.recognition.stay() } else { visit },
             seen_at: self.recognition.seen_at,
         }
     }

@@ -65,7 +65,7 @@ fn visitor(url: &str, late_after_ms: u64) -> Site {
          [detector.track]\nbetter_by = 1.0\n\
          [action.journal]\ntype = \"journal\"\npath = \"{folder}/journal.jsonl\"\n\
          [action.door]\ntype = \"exec\"\nprogram = \"/usr/bin/touch\"\nargs = [\"{folder}/opened-{{{{ visit }}}}\"]\nactuator = true\n\
-         guard = {{ sightings = 1, of = 1 }}\n\
+         guard = {{ sightings = 1, of = 1, max_age_ms = 30000 }}\n\
          [[rule]]\nname = \"everybody\"\nwhen = {{ outcome = [\"known\", \"unknown\"] }}\nactions = [\"journal\"]\n\
          [[rule]]\nname = \"vip\"\nwhen = {{ tags_any = [\"VIP\"] }}\nactions = [\"door\"]\n",
         identities(url, "")

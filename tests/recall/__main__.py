@@ -56,11 +56,11 @@ def measure(arguments: argparse.Namespace, models: Path, kept: Path) -> int:
     folder, truth = truth_file.parent, json.loads(truth_file.read_text())
     recognisable = oracle.recognisable(truth, folder, arguments.program, say)
     now, base = versions.here(ROOT, kept, arguments.program, truth["set"])
-    played = {"now": play(now, truth, folder, arguments.subject)}
+    played = {"now": play(now, truth, folder, arguments)}
     if arguments.base != "none":
         before = versions.before(ROOT, kept, arguments.base or base, truth["set"], say)
         earlier = before.results.exists() and json.loads(before.results.read_text())
-        played["before"] = earlier or play(before, truth, folder, arguments.subject)
+        played["before"] = earlier or play(before, truth, folder, arguments)
     return report(truth, recognisable, played, arguments)
 
 
@@ -89,6 +89,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kind", action="append", help="only scenes of this kind, such as recording")
     pair = "with this detector and embedder in place of the best ones, such as yunet_n+mobilefacenet"
     parser.add_argument("--pair", action="append", help=pair)
+    door = "with a door that two of three answers open, and when it does; its results are not kept"
+    parser.add_argument("--door", action="store_true", help=door)
     parser.add_argument("--verbose", action="store_true", help="tell of every visit that was not as it should be")
     arguments = parser.parse_args()
     for name in ("program", "models", "shared"):
@@ -101,20 +103,23 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def play(version: versions.Version, truth: dict, folder: Path, subjects: list[str] | None) -> dict:
+def play(version: versions.Version, truth: dict, folder: Path, arguments: argparse.Namespace) -> dict:
     """Plays all recordings for each subject; what was recorded is kept by the commit."""
-    played = {}
+    played, subjects = {}, arguments.subject
     for subject in subjects or SUBJECTS:
         say(f"{version.name[:12]} watches with subject = {subject}")
         with program.engine(version.program) as engine:
             photos = {name: [folder / file for file in files] for name, files in truth["enrolled"].items()}
-            played[subject] = {"names": engine.enrol(photos), "visits": [], "detectors": []}
+            played[subject] = {"names": engine.enrol(photos), "visits": [], "detectors": [], "opened": {}}
             for lanes in together(version.program, truth, folder):
                 with tempfile.TemporaryDirectory(prefix="recall-") as scratch:
-                    recorded = program.watch(version.program, engine, lanes, subject, Path(scratch), quiet())
+                    folder_of_one = Path(scratch)
+                    told, door = quiet(), arguments.door
+                    recorded = program.watch(version.program, engine, lanes, subject, folder_of_one, told, door)
+                played[subject]["opened"] |= recorded.pop("opened")
                 for what, found in recorded.items():
                     played[subject][what] += found
-    if version.results and not subjects:
+    if version.results and not subjects and not arguments.door:
         version.results.parent.mkdir(parents=True, exist_ok=True)
         version.results.write_text(json.dumps(played))
     return played

@@ -14,6 +14,8 @@ from truth import USABLE_PX, key
 
 # What issue 11 asks for: recognised of recognisable, calls per visit of somebody known, and of a stranger.
 MIN_RECOGNISED, MAX_KNOWN_CALLS, MAX_STRANGER_CALLS = 0.98, 2.2, 4.5
+# And from the first right answer to a door that two of three answers open.
+DOOR_MS = 1500
 # An answer's time is measured with whatever else the machine does: a difference of two frames is none.
 NO_LATER_MS = 2000 / 15
 # A frame may be counted one off where a recording's clock is rounded.
@@ -38,6 +40,9 @@ class Outcome:
     visits: set[str] = field(default_factory=set)
     # From the first frame with a face tall enough to the first right answer, milliseconds.
     first_right_ms: float | None = None
+    # On the wall clock, milliseconds: the first right answer, and the door that two of three answers open.
+    answered: float | None = None
+    opened: float | None = None
     # What the program said of each shot, in order.
     told: list[str] = field(default_factory=list)
 
@@ -51,6 +56,9 @@ class Run:
     merged: int
     # Shots of no person that is there.
     strays: int
+    # Of the program's own visits those it took for the stay of somebody else's, and of the same person's.
+    joined_wrongly: int
+    joined: int
     # Frames that came while the detector was busy, of all.
     dropped: int
     received: int
@@ -66,6 +74,8 @@ def judge(truth: dict, recognisable: dict[str, list[int]], played: dict) -> Run:
             able = visit["enrolled"] and recognisable.get(key(visit), [0])[0] > 0
             outcomes[key(visit)] = Outcome(key(visit), visit["kind"], visit["enrolled"], able)
     merged = strays = 0
+    # Who is in each of the program's own visits.
+    shown: dict[str, set[str]] = {}
     # The wall clock at the first frame of each recording, milliseconds.
     origins: dict[str, float] = {}
     for record in played["visits"]:
@@ -85,6 +95,11 @@ def judge(truth: dict, recognisable: dict[str, list[int]], played: dict) -> Run:
             outcome.visits.add(record["visit"])
             note(outcome, visit, lane, shot, where, played["names"])
         merged += len(people) > 1
+        shown[record["visit"]] = people
+        at = played.get("opened", {}).get(record["visit"])
+        for person in people if at else ():
+            open_for = next(it for it in outcomes.values() if record["visit"] in it.visits and it.key.endswith(person))
+            open_for.opened = min(at, open_for.opened or math.inf)
     for record in played["visits"]:
         if not record["shots"] and record["detector"] in origins:
             note_unsent(outcomes, lanes[record["detector"]], record, origins[record["detector"]])
@@ -93,7 +108,14 @@ def judge(truth: dict, recognisable: dict[str, list[int]], played: dict) -> Run:
         outcome.recognisable |= outcome.enrolled and outcome.right
     detectors = played["detectors"]
     dropped, received = (sum(detector[count] for detector in detectors) for count in ("dropped", "received"))
-    return Run(list(outcomes.values()), merged, strays, dropped, received)
+    joined = [shown[first] == shown[visit] for visit, first in stays(played) if visit in shown and first in shown]
+    return Run(list(outcomes.values()), merged, strays, joined.count(False), joined.count(True), dropped, received)
+
+
+def stays(played: dict) -> list[tuple[str, str]]:
+    """Of the program's own visits those that go on with the stay of another, each with that."""
+    told = [(record["visit"], (record["detail"] or {}).get("stay")) for record in played["visits"]]
+    return [(visit, first) for visit, first in told if first and first != visit]
 
 
 def whose(lane: dict, shot: dict) -> dict | None:
@@ -129,6 +151,7 @@ def note(outcome: Outcome, visit: dict, lane: dict, shot: dict, where: dict, nam
     answered = moment(shot["stored_at"]) + shot["settled_after_ms"]
     took = answered - (origin + 1000 * tall / lane["fps"])
     outcome.first_right_ms = min(took, outcome.first_right_ms or math.inf)
+    outcome.answered = min(answered, outcome.answered or math.inf)
 
 
 def note_unsent(outcomes: dict[str, Outcome], lane: dict, record: dict, origin: float) -> None:
@@ -164,6 +187,8 @@ def figures(run: Run, other: Run | None = None) -> dict[str, dict]:
         "first_right_both_ms": median(waits) if waits else None,
         "merged": run.merged,
         "strays": run.strays,
+        "joined": run.joined,
+        "joined_wrongly": run.joined_wrongly,
         "dropped": run.dropped,
         "received": run.received,
     }
@@ -175,6 +200,7 @@ def of(outcomes: list[Outcome]) -> dict:
     known = [outcome for outcome in outcomes if outcome.enrolled]
     strangers = [outcome for outcome in outcomes if not outcome.enrolled]
     waits = sorted(outcome.first_right_ms for outcome in able if outcome.first_right_ms is not None)
+    doors = [outcome.opened - outcome.answered for outcome in known if outcome.opened and outcome.answered]
     return {
         "recognised": sum(outcome.right for outcome in able),
         "recognisable": len(able),
@@ -186,6 +212,10 @@ def of(outcomes: list[Outcome]) -> dict:
         "stranger_calls": mean(outcome.calls for outcome in strangers) if strangers else None,
         "first_right_ms": median(waits) if waits else None,
         "first_right_p95_ms": waits[math.ceil(0.95 * len(waits)) - 1] if waits else None,
+        "opened": len(doors),
+        "opened_soon": sum(took <= DOOR_MS for took in doors) if doors else None,
+        "opened_ms": median(doors) if doors else None,
+        "opened_strangers": sum(outcome.opened is not None for outcome in strangers),
         "split": sum(max(len(outcome.visits) - 1, 0) for outcome in outcomes),
     }
 
@@ -197,6 +227,12 @@ def missed(now: dict, before: dict | None) -> list[str]:
         lines.append(f"{now['recognised']} of {now['recognisable']} recognised, {MIN_RECOGNISED:.0%} wanted")
     if now["strangers_named"]:
         lines.append(f"{now['strangers_named']} strangers named, none may be")
+    if now["joined_wrongly"]:
+        lines.append(f"{now['joined_wrongly']} visits taken for somebody else's stay, none may be")
+    if now["opened_strangers"]:
+        lines.append(f"the door opened for {now['opened_strangers']} strangers")
+    if now["opened"] and now["opened_soon"] < MIN_RECOGNISED * now["recognisable"]:
+        lines.append(f"the door opened for {now['opened_soon']} of {now['recognisable']} within {DOOR_MS / 1000} s")
     for who, most in (("known", MAX_KNOWN_CALLS), ("stranger", MAX_STRANGER_CALLS)):
         calls = now[f"{who}_calls"]
         if calls is not None and calls > most:
@@ -230,8 +266,12 @@ ROWS = [
     ("first_right_ms", "first right answer, median ms"),
     ("first_right_p95_ms", "first right answer, p95 ms"),
     ("first_right_both_ms", "the same, median ms of whom both recognise"),
+    ("opened_soon", f"door opened within {DOOR_MS / 1000} s of it, of recognisable"),
+    ("opened_ms", "door opened after it, median ms"),
     ("split", "split visits"),
     ("merged", "merged visits"),
+    ("joined", "visits of a face seen before"),
+    ("joined_wrongly", "visits taken for somebody else's stay"),
     ("strays", "shots of nobody"),
     ("dropped", "frames dropped"),
 ]
@@ -255,7 +295,7 @@ def cell(name: str, figures: dict) -> str:
     value = figures.get(name)
     if value is None:
         return "-"
-    of_all = {"recognised": "recognisable", "strangers_named": "strangers", "dropped": "received"}
+    of_all = {"recognised": "recognisable", "strangers_named": "strangers", "dropped": "received", "opened_soon": "recognisable"}
     if name in of_all:
         return f"{value} of {figures[of_all[name]]}"
     return f"{value:.2f}" if name.endswith("calls") else f"{value:.0f}"

@@ -126,19 +126,52 @@ def searched_ms(program: Path, picture: Path) -> float:
     return json.loads(process.communicate(timeout=PATIENCE_SECS)[0])["bench"]["median_ms"]
 
 
-def watch(program: Path, engine: Engine, lanes: list[Path], subject: str, folder: Path, tell=print) -> dict:
-    """Plays recordings side by side through one agent, in real time, and gives what it recorded of it."""
+def watch(
+    program: Path, engine: Engine, lanes: list[Path], subject: str, folder: Path, tell=print, guarded: bool = False
+) -> dict:
+    """Plays recordings side by side through one agent, in real time, and gives what it recorded of it; `guarded`: with a
+    door that opens for whoever two of three answers say the same of."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         status = f"127.0.0.1:{free.getsockname()[1]}"
     config = configure(folder, engine, status, lanes, subject)
+    if guarded:
+        add_door(folder, config)
     with (folder / "agent.log").open("w") as log:
         agent = start([program, "run", "--config", config], stdout=log, stderr=log)
         try:
             seen, detectors = follow(agent, f"http://{status}/status.json", folder, tell)
         finally:
             end(agent)
-    return {"detectors": detectors, "visits": visits(program, config, seen)}
+    return {"detectors": detectors, "visits": visits(program, config, seen), "opened": opened(folder)}
+
+
+def add_door(folder: Path, config: Path) -> None:
+    """A door with the guard of an outer door; it notes when it was opened, and for which visit."""
+    script = folder / "open"
+    script.write_text(f'#!/bin/sh\necho "$1 $(date +%s%3N)" >> {folder}/opened\n')
+    script.chmod(0o755)
+    with config.open("a") as file:
+        file.write(f"""
+[action.door]
+type = "exec"
+program = "{script}"
+args = ["{{{{ visit }}}}"]
+actuator = true
+[action.door.guard]
+sightings = 2
+of = 3
+[[rule]]
+name = "open"
+actions = ["door"]
+""")
+
+
+def opened(folder: Path) -> dict[str, int]:
+    """When the door was opened for which visit, on the wall clock in milliseconds."""
+    file = folder / "opened"
+    lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+    return {visit: int(at) for visit, at in lines}
 
 
 def configure(folder: Path, engine: Engine, status: str, lanes: list[Path], subject: str) -> Path:
@@ -159,9 +192,6 @@ username = "{ACCOUNT}"
 password = "{PASSWORD}"
 [detector.track]
 subject = "{subject}"
-# The pauses between two scenes are longer: who comes in the next one has been away.
-[detector.presence]
-absent_secs = 3
 """)
     return config
 

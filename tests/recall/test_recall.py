@@ -51,9 +51,9 @@ class Door:
             "outcome": "not_subject", "reason": "somebody larger",
         }
 
-    def judged(self, recognisable):
+    def judged(self, recognisable, **more):
         detectors = [{"dropped": 3, "received": 100}]
-        played = {"visits": list(self.records.values()), "detectors": detectors, "names": {"1": "ann", "2": "bob"}}
+        played = {"visits": list(self.records.values()), "detectors": detectors, "names": {"1": "ann", "2": "bob"}} | more
         return judge.judge(self.truth, recognisable, played)
 
 
@@ -117,12 +117,15 @@ class Judge(unittest.TestCase):
     def test_each_bound_is_told_by_itself(self):
         good = {
             "recognised": 98, "recognisable": 100, "strangers_named": 0, "known_calls": 2.2, "stranger_calls": 4.5,
-            "first_right_both_ms": 500.0,
+            "first_right_both_ms": 500.0, "joined_wrongly": 0, "opened": 99, "opened_soon": 98, "opened_strangers": 0,
         }
         self.assertEqual(judge.missed(good, good), [])
         for change, says in [
             ({"recognised": 97}, "97 of 100 recognised"),
             ({"strangers_named": 1}, "1 strangers named"),
+            ({"joined_wrongly": 1}, "1 visits taken for somebody else's stay"),
+            ({"opened_strangers": 1}, "opened for 1 strangers"),
+            ({"opened_soon": 97}, "opened for 97 of 100 within 1.5 s"),
             ({"known_calls": 2.3}, "2.30 calls per visit of a known"),
             ({"stranger_calls": 4.6}, "4.60 calls per visit of a stranger"),
             ({"first_right_both_ms": 700.0}, "after 700 ms at the median, 500 ms before"),
@@ -131,6 +134,23 @@ class Judge(unittest.TestCase):
             self.assertEqual(len(lines), 1, lines)
             self.assertIn(says, lines[0])
         self.assertEqual(judge.missed(good | {"first_right_both_ms": 700.0}, None), [])
+
+    def test_a_door_is_timed_from_the_first_right_answer_and_a_stay_is_one_persons(self):
+        door = Door(
+            visit("s", "ann", still(100, 60, range(50))), visit("s", "bob", still(400, 60, range(50)), enrolled=False),
+            visit("t", "ann", still(100, 60, range(60, 99))),
+        )
+        door.shot("a", 1000, [100, 100, 50, 60], "unknown")
+        door.shot("a", 2000, [100, 100, 50, 60], "known", "1", took_ms=100)
+        door.shot("b", 1000, [400, 100, 50, 60], "unknown")
+        door.shot("c", 7000, [100, 100, 50, 60], "known", "1")
+        noon = judge.moment("2026-01-31T12:00:00Z")
+        for stay, opened, joined, strangers in [("a", {"a": noon + 2900}, (1, 0), 0), ("b", {"b": noon}, (0, 1), 1)]:
+            door.records["c"]["detail"]["stay"] = stay
+            every = judge.figures(door.judged({"s: ann": [1, 1], "t: ann": [1, 1]}, opened=opened))["all"]
+            self.assertEqual((every["joined"], every["joined_wrongly"]), joined)
+            self.assertEqual(every["opened_strangers"], strangers)
+            self.assertEqual((every["opened_soon"], every["opened_ms"]), (None, None) if strangers else (1, 800))
 
     def test_the_table_has_a_column_for_each_program(self):
         door = Door(visit("s", "ann", still(100, 60, range(50))))
