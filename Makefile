@@ -51,6 +51,7 @@ models-tested: build-tested $(PREPARE)/.ready
 test: lint models-tested $(VENV)/.ready ## Check the formatting, lint, and run every test
 	$(PREPARE)/bin/python -m unittest discover --quiet --start-directory models/prepare
 	$(VENV)/bin/python -m unittest discover --quiet --start-directory tests/recall
+	$(VENV)/bin/python -m unittest discover --quiet --start-directory tests/quality
 	$(CARGO) test --locked --no-fail-fast
 	fuzz/run 20 1
 
@@ -96,6 +97,9 @@ recall-models: models-tested $(VENV)/.ready ## The same of the recordings of peo
 liveness: models-tested $(VENV)/.ready ## How often pictures of people pass for people, and people for pictures (needs the shared test data; minutes)
 	$(VENV)/bin/python tests/liveness/measure.py $(TESTED) $(SHARED) --pictures $(DOORWARD_MODELS_DIR) --every 3
 
+quality: models-tested $(VENV)/.ready ## How well quality predicts recognition, and whether other weights would (needs the shared test data; minutes)
+	$(VENV)/bin/python tests/quality --program $(TESTED) --models $(DOORWARD_MODELS_DIR) --shared $(SHARED)
+
 soak: models ## Kill the agent 10,000 times among faults, stop it 200 times under load, and see that nothing is lost or done twice (about an hour)
 	DOORWARD_TEST_KILLS=$${DOORWARD_TEST_KILLS:-10000} $(CARGO) test --locked --test delivery -- --nocapture faults
 	DOORWARD_TEST_STOPS=$${DOORWARD_TEST_STOPS:-200} $(CARGO) test --locked --test stopping -- --nocapture at_any_moment
@@ -125,4 +129,4 @@ $(VENV)/.ready $(PREPARE)/.ready:
 clean: ## Remove what was built; fetched models stay
 	$(CARGO) clean
 
-.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall recall-models liveness soak test-vm test-systemd build-packages test-packages clean
+.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall recall-models liveness quality soak test-vm test-systemd build-packages test-packages clean

@@ -272,7 +272,7 @@ mod tests {
                 score: 0.9,
             },
             others: others.to_vec(),
-            quality: Quality::of(part, part, part, part, part),
+            quality: Quality::of([part; 6]),
             first_seen: time,
             last_seen: time,
             reason: ShotReason::First,

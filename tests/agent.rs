@@ -35,7 +35,7 @@ fn the_clips_give_the_visits_a_person_would_count() {
             assert_eq!(visit["outcome"], "dry_run");
             assert!(visit["first_seen_ms"].as_u64() <= visit["last_seen_ms"].as_u64());
             for shot in sent {
-                for part in ["size", "sharpness", "pose", "exposure", "truncation"] {
+                for part in ["size", "sharpness", "pose", "exposure", "contrast", "truncation"] {
                     let score = shot["quality"][part]["score"].as_f64().unwrap();
                     assert!((0.0..=1.0).contains(&score), "{part} is {score}");
                     assert!(shot["quality"][part]["value"].is_number());

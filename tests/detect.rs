@@ -223,7 +223,7 @@ fn a_line_has_the_promised_shape_with_the_largest_face_first() {
     for face in line["faces"].as_array().unwrap() {
         let mut keys: Vec<&String> = face.as_object().unwrap().keys().collect();
         keys.sort();
-        assert_eq!(keys, ["box", "landmarks", "score"]);
+        assert_eq!(keys, ["box", "landmarks", "quality", "score"]);
         let bbox = rect(&face["box"]);
         let points = face["landmarks"].as_array().unwrap();
         assert_eq!(points.len(), 5);
@@ -251,6 +251,68 @@ fn without_json_every_face_has_a_line_of_its_own() {
     );
     assert_eq!(lines.len(), 1 + found, "{text}");
     assert!(lines[1..].iter().all(|line| line.starts_with("  ") && line.contains(", score ")), "{text}");
+    assert!(lines[1..].iter().all(|line| line.contains(", quality ")), "{text}");
+}
+
+/// The face of a picture as it is, in much and in little light, in fog, near, far, and cut by each side of the frame.
+fn made_worse(picture: &Picture, face: &Rect) -> Vec<Picture> {
+    let changed = |change: fn(f32) -> f32| {
+        let bgr = picture.bgr().iter().map(|&value| change(f32::from(value)).clamp(0.0, 255.0) as u8).collect();
+        Picture::new(picture.width(), picture.height(), bgr).unwrap()
+    };
+    let tall = |height: f32| {
+        let side = |length: u32| (length as f32 * height / face.height).round() as u32;
+        picture.resized(side(picture.width()), side(picture.height()), Interpolation::Area).unwrap()
+    };
+    let (middle, width, height) = (face.centre(), picture.width(), picture.height());
+    let right = picture.cropped(0, 0, middle.x as u32 + face.width as u32 / 4, height).unwrap();
+    let left = picture.cropped(middle.x as i64 - face.width as i64 / 4, 0, width, height).unwrap();
+    let light = [|value| value, |value| value * 0.25, |value| value * 0.12, |value| value * 2.0 + 60.0];
+    let mut made: Vec<Picture> = light.map(changed).into();
+    made.extend([changed(|value| 120.0 + (value - 120.0) * 0.2), right, left]);
+    made.extend([24.0, 36.0, 52.0, 80.0].map(tall));
+    made
+}
+
+#[test]
+fn a_total_is_what_its_parts_and_weights_say_and_the_script_that_fits_them_says_the_same() {
+    let picture = Picture::read(&package_picture("astronaut")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut images: Vec<PathBuf> = ["sample3", "sample4", "sample5", "sample6"].map(package_picture).into();
+    for (number, made) in made_worse(&picture, &ASTRONAUT).iter().enumerate() {
+        images.push(folder.path().join(format!("{number}.jpg")));
+        std::fs::write(&images[images.len() - 1], made.jpeg(95).unwrap()).unwrap();
+    }
+    let output = run(doorward().args(["detect", "--json"]).args(&images));
+    let (mut faces, mut parts) = (0, std::collections::BTreeMap::<String, Vec<f64>>::new());
+    for face in json_lines(&output).iter().flat_map(|line| line["faces"].as_array().unwrap()) {
+        let quality = face["quality"].as_object().unwrap();
+        let mut product = 1.0;
+        for (name, part) in quality.iter().filter(|(name, _)| *name != "total") {
+            let number = |what: &str| part[what].as_f64().unwrap();
+            product *= number("score").powf(number("weight"));
+            parts.entry(name.clone()).or_default().push(number("score"));
+        }
+        // A root of a score that is told with three digits is far from sure near 0.
+        let told = quality.values().all(|part| part["score"].as_f64().is_none_or(|score| score > 0.02));
+        let total = quality["total"].as_f64().unwrap();
+        assert!(!told || (total - product).abs() < 0.01, "{total} is told, and the parts say {product}: {face}");
+        faces += 1;
+    }
+    assert!(faces >= 20 && parts.len() == 6, "{faces} faces with {:?}", parts.keys());
+    let varied = |scores: &Vec<f64>| scores.iter().any(|&score| score < 0.95) && scores.iter().any(|&it| it > 0.95);
+    assert!(parts.values().all(varied), "each part must have something to disagree about: {parts:?}");
+
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin/python");
+    assert!(python.exists(), "{} is missing: run `make test`, which sets it up", python.display());
+    let told = folder.path().join("told.jsonl");
+    std::fs::write(&told, &output.stdout).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/quality/scale.py");
+    let apart = &json_lines(&run(Command::new(python).arg(script).arg(told)))[0];
+    for (part, much) in apart.as_object().unwrap() {
+        assert!(much.as_f64().unwrap() < 0.01, "tests/quality/scale.py and the program disagree about {part}: {apart}");
+    }
+    assert_eq!(apart.as_object().unwrap().len(), 7, "{apart}");
 }
 
 #[test]

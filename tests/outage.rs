@@ -132,8 +132,7 @@ impl Station {
     /// Somebody comes and goes.
     fn visit(&self, sighting: Sighting) {
         let part = Part { score: 0.75, value: 1.0 };
-        let quality =
-            Quality { total: 0.75, size: part, sharpness: part, pose: part, exposure: part, truncation: part };
+        let quality = Quality { total: 0.75, ..Quality::of([part; 6]) };
         let seen = now(sighting.seen_at);
         let shot = BestShot {
             visit: sighting.visit,

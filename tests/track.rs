@@ -124,7 +124,7 @@ fn a_photo_is_worth_less_blurred_dark_bright_small_or_cut_off() {
         ("blurred", |it, _| blurred(it, 7.0), |it| it.sharpness.score),
         ("dark", |it, _| changed(it, |value| value * 0.1), |it| it.exposure.score),
         ("overexposed", |it, _| changed(it, |value| value * 4.0 + 100.0), |it| it.exposure.score),
-        ("without contrast", |it, _| changed(it, |value| 120.0 + (value - 120.0) * 0.06), |it| it.exposure.score),
+        ("without contrast", |it, _| changed(it, |value| 120.0 + (value - 120.0) * 0.06), |it| it.contrast.score),
         ("cut off at the nose", |it, face| left_of(it, face.landmarks[2].x), |it| it.truncation.score),
         ("cut off at the mouth", |it, face| above(it, face.landmarks[3].y - 3.0), |it| it.truncation.score),
     ];

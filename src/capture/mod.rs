@@ -49,8 +49,8 @@ pub struct Frame {
     pub seq: u64,
     pub time: CaptureTime,
     pub picture: Arc<Picture>,
-    /// Parts of the picture did not arrive, and the decoder made them up: good enough to follow somebody by, but what
-    /// looks like a face in it may be nobody's.
+    /// Parts of the picture, or of one it is built on, did not arrive, and the decoder made them up: good enough to
+    /// follow somebody by, but what looks like a face in it may be nobody's.
     pub damaged: bool,
 }
 

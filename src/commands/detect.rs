@@ -12,11 +12,13 @@ use faces::detect::SearchOptions;
 use faces::detect::{self, DetectError, Face, FaceDetector, Rect};
 use faces::models::ModelStore;
 use faces::picture::{Interpolation, Picture};
+use faces::quality::{self, Quality, QualityOptions, WEIGHTS};
 use serde_json::{Value, json};
 
 use super::CommandResult;
 use super::lines::{bbox, print_each, read, rounded};
 use crate::cli::DetectArgs;
+use crate::visits::quality_json;
 
 /// Searches every image with one detector.
 pub fn run(args: DetectArgs) -> CommandResult {
@@ -47,7 +49,7 @@ fn look(detector: &mut FaceDetector, image: &Path, args: &DetectArgs) -> anyhow:
         "width": width,
         "height": height,
         "model": model,
-        "faces": faces.iter().map(face_json).collect::<Vec<_>>(),
+        "faces": faces.iter().map(|face| face_json(&picture, face)).collect::<Vec<_>>(),
     });
     let counted = match faces.len() {
         0 => "no face".into(),
@@ -55,8 +57,14 @@ fn look(detector: &mut FaceDetector, image: &Path, args: &DetectArgs) -> anyhow:
         more => format!("{more} faces"),
     };
     let mut text = format!("{width}x{height}, {model}: {counted}");
-    for Face { bbox: Rect { x, y, width, height }, score, .. } in &faces {
-        let _ = write!(text, "\n  {width:.0}x{height:.0} at {x:.0},{y:.0}, score {score:.3}");
+    for face in &faces {
+        let Face { bbox: Rect { x, y, width, height }, score, .. } = face;
+        let quality = quality_of(&picture, face);
+        let total = quality.total;
+        let _ = write!(text, "\n  {width:.0}x{height:.0} at {x:.0},{y:.0}, score {score:.3}, quality {total:.2}");
+        if total < 0.995 {
+            let _ = write!(text, " (most is lost by {})", quality.weakest());
+        }
     }
     if let Some(Bench { median, p95, network }) = bench {
         line["bench"] = json!({ "median_ms": median, "p95_ms": p95, "inference_ms": network });
@@ -65,9 +73,25 @@ fn look(detector: &mut FaceDetector, image: &Path, args: &DetectArgs) -> anyhow:
     Ok((text, line.to_string()))
 }
 
-fn face_json(face: &Face) -> Value {
+fn face_json(picture: &Picture, face: &Face) -> Value {
     let landmarks = face.landmarks.map(|point| [point.x, point.y].map(|value| rounded(value.into())));
-    json!({ "box": bbox(&face.bbox), "landmarks": landmarks, "score": rounded(face.score.into()) })
+    let quality = weighted(&quality_of(picture, face));
+    json!({ "box": bbox(&face.bbox), "landmarks": landmarks, "score": rounded(face.score.into()), "quality": quality })
+}
+
+/// How much a face is worth sending, by the default limits.
+fn quality_of(picture: &Picture, face: &Face) -> Quality {
+    quality::measure(picture, face, &QualityOptions::default())
+}
+
+/// As the agent tells it, and the weight of each part: the total is the product of the scores, each to the power of its
+/// weight.
+fn weighted(quality: &Quality) -> Value {
+    let mut json = quality_json(quality);
+    for ((name, _), weight) in quality.parts().into_iter().zip(WEIGHTS) {
+        json[name]["weight"] = weight.into();
+    }
+    json
 }
 
 /// The whole stage `repeats` times, at least once. The search whose faces are printed has warmed it up.

@@ -142,6 +142,7 @@ fn parts(quality: &Value) -> String {
         let (score, value) = (&quality[name]["score"], &quality[name]["value"]);
         Some(format!("{name} {:.2} ({:.4})", score.as_f64()?, value.as_f64()?))
     };
-    let parts: Vec<_> = ["size", "sharpness", "pose", "exposure", "truncation"].into_iter().filter_map(part).collect();
+    let names = ["size", "sharpness", "pose", "exposure", "contrast", "truncation"];
+    let parts: Vec<_> = names.into_iter().filter_map(part).collect();
     format!("{:.2}: {}", quality["total"].as_f64().unwrap_or_default(), parts.join(", "))
 }

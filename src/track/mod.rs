@@ -119,8 +119,10 @@ pub struct VisitEnd {
 pub enum Unsent {
     /// No face of it reached the smallest size.
     TooSmall,
-    /// It was never good enough (sharpness, pose, exposure, truncation).
+    /// It was never good enough (sharpness, pose, exposure, contrast, truncation).
     TooPoor,
+    /// It was good enough only in frames that are [damaged](Frame::damaged).
+    Damaged,
 }
 
 impl Unsent {
@@ -129,6 +131,7 @@ impl Unsent {
         match self {
             Self::TooSmall => "too_small",
             Self::TooPoor => "too_poor",
+            Self::Damaged => "damaged",
         }
     }
 }

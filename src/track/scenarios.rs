@@ -165,7 +165,7 @@ fn a_damaged_frame_keeps_a_visit_and_is_never_a_shot() {
     for (what, damages, outcome) in [
         ("at first", (|frame| frame < 12) as fn(u32) -> bool, "sent"),
         ("every other", |frame| frame % 2 == 0, "sent"),
-        ("every one", |_| true, "too_poor"),
+        ("every one", |_| true, "damaged"),
     ] {
         let played = scene(damages).play();
         played.assert_one_visit_each(what);

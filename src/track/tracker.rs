@@ -56,6 +56,8 @@ struct Visit {
     frames: u32,
     largest_px: f32,
     tall_enough: bool,
+    /// A face of it would have been good enough, if its frame had not been damaged.
+    spoilt: bool,
     best: Option<Quality>,
     shots: Shots,
 }
@@ -71,7 +73,7 @@ enum Turn {
 struct Sight<'a> {
     face: &'a Face,
     quality: Quality,
-    /// It may be sent. A face in a damaged frame never may: the decoder made it up, in part or whole.
+    /// It may be sent. A face in a damaged frame never may, however good: the decoder made it up, in part or whole.
     good: bool,
     look: Look,
     /// Another face is so close that the colours around this one may be the other's.
@@ -309,6 +311,7 @@ impl Visit {
             frames: 0,
             largest_px: 0.0,
             tall_enough: false,
+            spoilt: false,
             best: None,
             shots: Shots::new(),
         }
@@ -326,6 +329,7 @@ impl Visit {
         self.frames = self.frames.saturating_add(1);
         self.largest_px = self.largest_px.max(sight.face.bbox.height);
         self.tall_enough |= sight.quality.tall_enough(limits);
+        self.spoilt |= !sight.good && sight.quality.good_enough(limits);
         if self.best.as_ref().is_none_or(|best| sight.quality.total > best.total) {
             self.best = Some(sight.quality.clone());
         }
@@ -368,6 +372,7 @@ impl Visit {
     fn ended(self, detector: &DetectorName) -> VisitEnd {
         let unsent = match (self.shots.sent(), self.tall_enough) {
             (1.., _) => None,
+            (0, true) if self.spoilt => Some(Unsent::Damaged),
             (0, true) => Some(Unsent::TooPoor),
             (0, false) => Some(Unsent::TooSmall),
         };

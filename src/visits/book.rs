@@ -238,7 +238,7 @@ mod tests {
     fn sent(n: u128, at: u64, sighting: u128, delivered: bool) -> Sent {
         let bbox = Rect { x: 1.0, y: 2.0, width: 50.0, height: 60.0 };
         let part = Part { score: 0.5, value: 1.0 };
-        let quality = Quality { total: 0.5, size: part, sharpness: part, pose: part, exposure: part, truncation: part };
+        let quality = Quality { total: 0.5, ..Quality::of([part; 6]) };
         let shot =
             SentShot { sighting: Uuid::from_u128(sighting), at_ms: at, frame: at / 100, bbox, quality, liveness: None };
         let (first_seen, last_seen) = (time(0), time(at));

@@ -183,6 +183,7 @@ impl VisitOutcome {
             Self::Refused(reason) | Self::Dropped(reason) => Some(reason),
             Self::Unsent(Unsent::TooSmall) => Some("the face never reached quality.min_face_px"),
             Self::Unsent(Unsent::TooPoor) => Some("no shot reached quality.min_total"),
+            Self::Unsent(Unsent::Damaged) => Some("its pictures came damaged from the camera"),
             Self::Pending => Some("not answered yet; it is in the outbox"),
             Self::Known | Self::Unknown | Self::NoFace | Self::Accepted | Self::DryRun => None,
         }

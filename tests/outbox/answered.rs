@@ -203,5 +203,5 @@ fn a_dropped_sightings_late_answer_changes_nothing() {
 
 fn quality() -> Quality {
     let part = Part { score: 0.5, value: 1.0 };
-    Quality { total: 0.5, size: part, sharpness: part, pose: part, exposure: part, truncation: part }
+    Quality { total: 0.5, ..Quality::of([part; 6]) }
 }

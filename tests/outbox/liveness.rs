@@ -90,7 +90,7 @@ fn face() -> Sighting {
 
 fn sent_shot(of: &Sighting) -> SentShot {
     let part = Part { score: 0.5, value: 1.0 };
-    let quality = Quality { total: 0.5, size: part, sharpness: part, pose: part, exposure: part, truncation: part };
+    let quality = Quality { total: 0.5, ..Quality::of([part; 6]) };
     SentShot { sighting: of.id, at_ms: 0, frame: 0, bbox: of.face, quality, liveness: of.liveness.clone() }
 }
 

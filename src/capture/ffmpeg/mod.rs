@@ -6,7 +6,7 @@
 //! ```text
 //! container --packets--▶ decoder --frames--▶ convert (colours, upright) --▶ Read::Picture
 //!     │ cut short, marked     │ refused --▶ Read::Lost
-//!     └-----------------------┴ concealed --▶ the picture is marked as damaged
+//!     └-----------------------┴ concealed --▶ the picture is marked as damaged, and those that are built on it
 //! ```
 
 #[cfg(test)]
@@ -14,6 +14,7 @@
 pub(super) mod clip;
 mod convert;
 mod deadline;
+mod doubt;
 mod log;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use convert::Converter;
 use deadline::Deadline;
+use doubt::Doubt;
 use faces::picture::{MAX_PIXELS, Picture};
 use ffmpeg_next::codec::{self, Id, threading};
 use ffmpeg_next::decoder::{self, Check};
@@ -50,6 +52,7 @@ pub(super) struct Video {
     fps: Option<f64>,
     /// The time stamps of packets that were not whole, until their frames come out.
     torn: Vec<Option<i64>>,
+    doubt: Doubt,
     /// Packets of the shown stream read so far.
     packets: u64,
     stage: Stage,
@@ -91,7 +94,7 @@ pub(super) struct Decoded {
     pub picture: Picture,
     /// Where it lies on the video's clock; `None` when the video does not say.
     pub position_ms: Option<f64>,
-    /// The decoder had to make up parts of it.
+    /// The decoder had to make up parts of it, or of one that it is built on.
     pub damaged: bool,
 }
 
@@ -177,6 +180,7 @@ impl Video {
             unit_ms: unit * 1000.0,
             fps,
             torn: Vec::new(),
+            doubt: Doubt::default(),
             packets: 0,
             stage: Stage::Reading,
         })
@@ -195,7 +199,7 @@ impl Video {
                 Ok(()) => return self.decoded(),
                 Err(Error::Other { errno: EAGAIN }) => {}
                 Err(Error::Eof) => return self.end(),
-                Err(_) => return Read::Lost(1),
+                Err(_) => return self.lost(),
             }
             if self.deadline.passed() {
                 return Read::TimedOut;
@@ -210,9 +214,14 @@ impl Video {
             };
             // A decoder that has been told of the end has nothing more to refuse.
             if fed.is_err() && self.stage == Stage::Reading {
-                return Read::Lost(1);
+                return self.lost();
             }
         }
+    }
+
+    fn lost(&mut self) -> Read {
+        self.doubt.lost();
+        Read::Lost(1)
     }
 
     /// The next packet of the shown stream; `None` when there are no more.
@@ -250,6 +259,7 @@ impl Video {
         let stamp = self.frame.pts();
         let torn = self.torn.iter().position(|torn| *torn == stamp).map(|at| self.torn.swap_remove(at)).is_some();
         let damaged = torn || self.frame.is_corrupt() || self.frame.has_decode_errors();
+        let damaged = self.doubt.marks(self.frame.is_key(), damaged);
         let position_ms = self.frame.timestamp().map(|stamp| stamp as f64 * self.unit_ms);
         // A camera that turns its pictures itself says so in each of them.
         let side_data = self.frame.side_data(frame::side_data::Type::DisplayMatrix);

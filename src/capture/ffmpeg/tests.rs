@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::clip::{Clip, edit, frames, turn};
+use super::doubt::MOST_IN_DOUBT;
 use super::*;
 
 const FILE: Options = Options { protocols: "file", settings: &[], limits: None };
@@ -109,6 +110,49 @@ fn a_damaged_frame_is_marked_or_counted_and_the_others_are_shown() {
         assert!(damaged.iter().all(|&at| at == 160), "{codec:?}: the right frame is marked, not {damaged:?}");
         assert_eq!(pictures.len() as u64 + lost, 9, "{codec:?}");
     }
+}
+
+#[test]
+fn what_is_built_on_a_damaged_frame_is_marked_until_a_key_frame() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("chain.mp4");
+    // Something moves: what stands still is made up as it was.
+    let moved = |frame: usize| {
+        let mut pixels = quarters(160, 128);
+        pixels.rotate_left(frame * 8 * 160 * 3);
+        pixels
+    };
+    Clip { key_every: 6, ..Clip::steady(Id::MPEG4, (160, 128), 15, 40) }.write(&path, moved);
+    let (whole, lost) = play(&mut open(&path).unwrap());
+    assert!(lost == 0 && whole.iter().all(|it| !it.damaged));
+    let (at, length) = frames(&path)[7];
+    edit(&path, |bytes| bytes[at + length / 2..at + length * 3 / 4].fill(0x55));
+    let (pictures, lost) = play(&mut open(&path).unwrap());
+    assert_eq!((pictures.len(), lost), (15, 0));
+    let apart = |a: &Picture, b: &Picture| a.bgr().iter().zip(b.bgr()).any(|(a, b)| a.abs_diff(*b) > 40);
+    let differ = whole.iter().zip(&pictures).map(|(whole, it)| apart(&whole.picture, &it.picture));
+    let expected: Vec<bool> = (0..15).map(|frame| (7..12).contains(&frame)).collect();
+    assert_eq!(differ.collect::<Vec<_>>(), expected, "the damage is seen until the next key frame");
+    assert_eq!(pictures.iter().map(|it| it.damaged).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn doubt_ends_at_a_whole_key_frame_or_when_it_has_lasted() {
+    let mut doubt = Doubt::default();
+    let mut marked = |key, damaged| doubt.marks(key, damaged);
+    assert!(!marked(true, false) && !marked(false, false), "nothing was damaged");
+    assert!(marked(false, true) && marked(false, false) && !marked(true, false), "until a key frame");
+    assert!(marked(true, true) && marked(false, false), "which is damaged itself");
+    for _ in 2..MOST_IN_DOUBT {
+        assert!(marked(false, false));
+    }
+    assert!(!marked(false, false), "it has lasted");
+    assert!(marked(false, true) && !marked(false, false), "what is damaged itself is marked all the same");
+    doubt.lost();
+    assert!(!doubt.marks(false, false), "once for all frames up to the next key frame");
+    assert!(!doubt.marks(true, false));
+    doubt.lost();
+    assert!(doubt.marks(false, false) && !doubt.marks(true, false), "a frame that is missing is as bad");
 }
 
 #[test]

@@ -60,14 +60,7 @@ impl FaceAnalyzer for FakeAnalyzer {
                         height: height as f32 * f32::from(brightest) / 255.0 + 2.0 * over,
                     };
                     let face = Face { bbox, landmarks: [Point { x: 0.0, y: 0.0 }; 5], score: 0.8 };
-                    let quality = Quality {
-                        total: score,
-                        size: part,
-                        sharpness: part,
-                        pose: part,
-                        exposure: part,
-                        truncation: part,
-                    };
+                    let quality = Quality { total: score, ..Quality::of([part; 6]) };
                     Analyzed { face, embedding: self.embedding(colour), quality }
                 })
             })
@@ -140,7 +133,7 @@ pub mod standing {
             let landmarks = ARCFACE.map(|Point { x, y }| Point { x: x * cos - y * sin, y: x * sin + y * cos });
             let bbox = Rect { x: 0.0, y: 0.0, width: 40.0, height: 50.0 };
             let part = Part { score: 1.0, value: 1.0 };
-            let quality = Quality::of(part, part, part, part, part);
+            let quality = Quality::of([part; 6]);
             let embedding = Embedding { model: self.model.name.clone(), values: vec![1.0] };
             Ok(vec![Analyzed { face: Face { bbox, landmarks, score: 0.9 }, embedding, quality }])
         }

@@ -1,6 +1,6 @@
-//! The parts of quality that need pixels: sharpness and exposure.
+//! The parts of quality that need pixels: sharpness, exposure and contrast.
 //!
-//! In: a picture and a face's box. Out: two [`Part`]s, both measured on the inner four fifths of the box (the skin,
+//! In: a picture and a face's box. Out: three [`Part`]s, all measured on the inner four fifths of the box (the skin,
 //! not what is behind it), in grey, at the size where the whole box would be 64 px tall. That size makes faces near
 //! and far comparable, bounds the cost, and keeps what recognition needs: it hardly gains above 60 px.
 
@@ -18,11 +18,11 @@ const PATCH_MAX_PX: f32 = 128.0;
 /// no more than one of 200 px.
 const REGION_PX: u32 = 128;
 
-/// Sharpness and exposure of the face in the box, in this order; both useless when no pixel of it is in the picture.
-pub fn measure(picture: &Picture, bbox: &Rect) -> (Part, Part) {
+/// Sharpness, exposure and contrast of the face in the box; all useless when no pixel of it is in the picture.
+pub fn measure(picture: &Picture, bbox: &Rect) -> [Part; 3] {
     match Patch::cut(picture, bbox) {
-        Some(patch) => (patch.sharpness(), patch.exposure()),
-        None => (Part::useless(0.0), Part::useless(0.0)),
+        Some(patch) => [patch.sharpness(), patch.exposure(), patch.contrast()],
+        None => [Part::useless(0.0); 3],
     }
 }
 
@@ -58,10 +58,10 @@ impl Patch {
     }
 
     /// Value: one minus the "blur effect" of Crete, Dolmiere, Ladret and Nicolas, SPIE 6492 (2007), box of five: how
-    /// much of the difference between neighbours a blur takes away, in the direction in which it takes least (so
-    /// that motion is noticed). A ratio, so light and contrast cancel out; noise does not, and passes for detail.
-    /// Score: 0 at 0.18, 1 from 0.42. Faces of the johns photos (which are sharp) have 0.46 to 0.56; blurred by a
-    /// Gaussian of 1, 2, 3 and 5 % of their height 0.41, 0.29, 0.22 and 0.18 (medians).
+    /// much of the difference between neighbours a blur takes away, in the direction in which it takes least (so that
+    /// motion is noticed). A ratio, so light and contrast cancel out; noise does not, and passes for detail. Score: 0
+    /// at 0.18, 1 from 0.42, as `make quality` found best. Faces of the johns photos (which are sharp) have 0.46 to
+    /// 0.56; blurred by a Gaussian of 1, 2, 3 and 5 % of their height 0.41, 0.29, 0.22 and 0.18 (medians).
     fn sharpness(&self) -> Part {
         let height = self.grey.len() / self.width;
         let kept = |lines: usize, length: usize, at: &dyn Fn(usize, usize) -> i32| {
@@ -86,16 +86,26 @@ impl Patch {
 
     /// Value: the mean brightness, 0 to 255. Score: 1 between 40 and 200 (dark skin in plain light is well inside), 0
     /// below 8 and above 250, straight in between; times 1 down to 0.2 as the share of pixels without detail (below
-    /// 5 or above 250) goes from 10 % to 60 %; times 0 to 1 as the standard deviation goes from 2 to 8 (fog, a
-    /// covered lens, infra-red glare).
+    /// 5 or above 250) goes from 10 % to 60 %.
     fn exposure(&self) -> Part {
-        let count = self.grey.len() as f32;
-        let mean = self.grey.iter().map(|&v| f32::from(v)).sum::<f32>() / count;
-        let variance = self.grey.iter().map(|&v| (f32::from(v) - mean).powi(2)).sum::<f32>() / count;
-        let clipped = self.grey.iter().filter(|&&v| !(5..=250).contains(&v)).count() as f32 / count;
+        let mean = self.mean();
+        let clipped = self.grey.iter().filter(|&&v| !(5..=250).contains(&v)).count() as f32 / self.grey.len() as f32;
         let light = ramp(mean, 8.0, 40.0).min(ramp(mean, 250.0, 200.0));
         let detail = 0.2 + 0.8 * ramp(clipped, 0.6, 0.1);
-        Part::new(light * detail * ramp(variance.sqrt(), 2.0, 8.0), mean)
+        Part::new(light * detail, mean)
+    }
+
+    /// Value: the standard deviation of the brightness. Score: 0 at 0, 1 from 24: little is left of a face in fog,
+    /// behind a dirty dome, in the glare of the sun or of infra-red light, or in the dark. (By `make quality`, which
+    /// found the exposure to tell little beside it.)
+    fn contrast(&self) -> Part {
+        let mean = self.mean();
+        let variance = self.grey.iter().map(|&v| (f32::from(v) - mean).powi(2)).sum::<f32>() / self.grey.len() as f32;
+        Part::new(ramp(variance.sqrt(), 0.0, 24.0), variance.sqrt())
+    }
+
+    fn mean(&self) -> f32 {
+        self.grey.iter().map(|&v| f32::from(v)).sum::<f32>() / self.grey.len() as f32
     }
 }
 
@@ -147,7 +157,7 @@ mod tests {
             let small = sharp.resized(to, to, Interpolation::Area).unwrap();
             small.resized(256, 256, Interpolation::Linear).unwrap()
         };
-        let score = |p: &Picture| measure(p, &whole(p)).0.value;
+        let score = |p: &Picture| measure(p, &whole(p))[0].value;
         assert!(score(&sharp) > score(&soften(32)) + 0.05);
         assert!(score(&soften(32)) > score(&soften(16)) + 0.02);
         let flat = changed(&sharp, |v| 90.0 + v * 0.3);
@@ -155,20 +165,20 @@ mod tests {
     }
 
     #[test]
-    fn exposure_falls_towards_black_and_white_and_fog() {
+    fn exposure_falls_towards_black_and_white_and_contrast_in_fog() {
         let good = texture(128, 8);
-        let exposure = |p: &Picture| measure(p, &whole(p)).1;
-        assert_eq!(exposure(&good).score, 1.0);
-        for (name, change) in [
-            ("dark", (|v| v * 0.2) as fn(f32) -> f32),
-            ("bright", |v| 180.0 + v * 0.5),
-            ("fog", |v| 120.0 + v * 0.05),
-            ("clipped", |v| (v - 120.0) * 20.0),
+        let light = |p: &Picture| measure(p, &whole(p));
+        assert!(light(&good)[1..].iter().all(|part| part.score == 1.0), "{:?}", light(&good));
+        for (name, part, change) in [
+            ("dark", 1, (|v| v * 0.2) as fn(f32) -> f32),
+            ("bright", 1, |v| 180.0 + v * 0.5),
+            ("clipped", 1, |v| (v - 120.0) * 20.0),
+            ("fog", 2, |v| 120.0 + v * 0.05),
         ] {
-            let part = exposure(&changed(&good, change));
+            let part = light(&changed(&good, change))[part];
             assert!(part.score < 0.6, "{name}: {part:?}");
         }
-        assert_eq!(exposure(&Picture::filled(50, 50, [0; 3])).score, 0.0);
+        assert!(light(&Picture::filled(50, 50, [0; 3])).iter().all(|part| part.score == 0.0));
     }
 
     #[test]
