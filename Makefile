@@ -88,6 +88,10 @@ recall: models-tested $(VENV)/.ready ## How many of those who could be recognise
 	$(VENV)/bin/python tests/recall --program $(TESTED) --models $(DOORWARD_MODELS_DIR) $(SHARED:%=--shared %) \
 		$(BASE:%=--base %) --verbose
 
+recall-door: models-tested $(VENV)/.ready ## The same with a door that two of three answers open, and when it does
+	$(VENV)/bin/python tests/recall --program $(TESTED) --models $(DOORWARD_MODELS_DIR) $(SHARED:%=--shared %) \
+		--base none --subject each --door --verbose
+
 # The recordings need the shared test data.
 recall-models: models-tested $(VENV)/.ready ## The same of the recordings of people, with every other pair of models
 	$(VENV)/bin/python tests/recall --program $(TESTED) --models $(DOORWARD_MODELS_DIR) --shared $(SHARED) --base none \
@@ -129,4 +133,4 @@ $(VENV)/.ready $(PREPARE)/.ready:
 clean: ## Remove what was built; fetched models stay
 	$(CARGO) clean
 
-.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall recall-models liveness quality soak test-vm test-systemd build-packages test-packages clean
+.PHONY: help demo build build-tested models models-tested test test-packaged fuzz lint fmt fmt-check bench load recall recall-door recall-models liveness quality soak test-vm test-systemd build-packages test-packages clean

@@ -2,8 +2,9 @@
 //!
 //! In: the faces of one visit that are good enough, each with its quality and time, and what the engine made of those
 //! that were sent. Out: the first early; a clearly better one while there is no answer; after an answer that knew
-//! nobody others, each as unlike those before as can be; and those that are asked for between. It does not know who
-//! else is there: whether the visit may send at all is said to it.
+//! nobody, or somebody whom an actuator does not believe it of, others, each as unlike those before as can be; and
+//! those that are asked for between. It does not know who else is there: whether the visit may send at all is said to
+//! it.
 //!
 //! ```text
 //!         a face good enough          excellent, no better, or time is up
@@ -61,8 +62,8 @@ pub struct Shots {
     bettered: bool,
     /// Answers that are not in.
     unanswered: usize,
-    /// The newest answer knew nobody; how long it took.
-    unknown: Option<Duration>,
+    /// The newest answer that left open who it is; how long it took.
+    open: Option<Duration>,
     confirming: Confirming,
 }
 
@@ -140,7 +141,7 @@ impl Shots {
             chosen: 0,
             bettered: false,
             unanswered: 0,
-            unknown: None,
+            open: None,
             confirming: Confirming::default(),
         }
     }
@@ -150,15 +151,16 @@ impl Shots {
         self.confirming.ask(confirm);
     }
 
-    /// What the engine made of a shot, by its number (1 is the first).
-    pub fn answered(&mut self, number: u8, answer: ShotAnswer, now: Duration) {
+    /// What the engine made of a shot, by its number (1 is the first). `doubted`: an actuator does not believe who it
+    /// says, and waits for more pictures.
+    pub fn answered(&mut self, number: u8, answer: ShotAnswer, doubted: bool, now: Duration) {
         self.unanswered = self.unanswered.saturating_sub(1);
         let shown = self.sent.get_mut(usize::from(number).wrapping_sub(1));
         let took = shown.as_ref().map_or(Duration::ZERO, |it| now.saturating_sub(it.at));
         match answer {
-            ShotAnswer::Known => self.state = State::Done,
-            ShotAnswer::Unknown | ShotAnswer::NoFace => {
-                self.unknown = Some(took);
+            ShotAnswer::Known if !doubted => self.state = State::Done,
+            ShotAnswer::Known | ShotAnswer::Unknown | ShotAnswer::NoFace => {
+                self.open = Some(took);
                 if let Some(shown) = shown {
                     shown.no_face = answer == ShotAnswer::NoFace;
                 }
@@ -256,7 +258,7 @@ impl Shots {
     /// find no face in it either.
     fn worth(&self, seen: &Candidate) -> Option<f32> {
         let (total, taken) = (seen.quality.total, seen.frame.time.offset);
-        if self.unknown.is_none() {
+        if self.open.is_none() {
             return Some(total);
         }
         let pose = pose_of(&seen.face.landmarks);
@@ -283,7 +285,7 @@ impl Shots {
                 let since = now.saturating_sub(self.sent.last()?.at);
                 let urgent = self.clearly_better(next, config) || moment.unseen >= GONE;
                 let pause = if urgent { AGAIN_URGENT } else { self.pause() };
-                let pause = pause.max(self.unknown.unwrap_or_default() * TIMES_SLOWER);
+                let pause = pause.max(self.open.unwrap_or_default() * TIMES_SLOWER);
                 (since >= pause).then_some(ShotReason::Again)
             }
             State::Sent { next: Some(next) } if self.may_better(next, now, config) => {
@@ -297,14 +299,14 @@ impl Shots {
 
     /// Nobody was known so far, and nothing is under way that might change that.
     fn may_ask_again(&self, config: &TrackConfig) -> bool {
-        self.unknown.is_some() && self.unanswered == 0 && self.chosen < config.most_shots
+        self.open.is_some() && self.unanswered == 0 && self.chosen < config.most_shots
     }
 
     /// No answer yet: one clearly better shot may go out without waiting for it.
     fn may_better(&self, next: &Best, now: Duration, config: &TrackConfig) -> bool {
         let within = Duration::from_millis(config.better_within_ms);
         let in_time = self.sent.first().is_some_and(|first| now.saturating_sub(first.at) <= within);
-        self.unknown.is_none()
+        self.open.is_none()
             && !self.bettered
             && in_time
             && self.chosen < config.most_shots
@@ -455,13 +457,14 @@ mod tests {
         face: fn(usize) -> (f32, f32),
         took: usize,
         answer: fn(usize) -> ShotAnswer,
+        doubted: bool,
     ) -> Vec<(usize, ShotReason)> {
         let config = TrackConfig::default();
         let (mut shots, mut sent) = (Shots::new(), Vec::new());
         for n in 0..frames {
             let now = Duration::from_millis(n as u64 * 100);
             let answers = sent.iter().enumerate().filter(|(_, (at, _))| at + took == n);
-            answers.for_each(|(number, _)| shots.answered(number as u8 + 1, answer(number), now));
+            answers.for_each(|(number, _)| shots.answered(number as u8 + 1, answer(number), doubted, now));
             let (total, turn) = face(n);
             let shot = shots.observe(Some(seen(total, turn, now)), moment(now), &config);
             sent.extend(shot.map(|(reason, _)| (n, reason)));
@@ -490,13 +493,15 @@ mod tests {
             ("no face, and then another side", turns, 2, |_| NoFace, vec![0, 20]),
         ];
         for (what, face, took, answer, expected) in cases {
-            let (times, sent) = of_each(asked(140, face, took, answer));
+            let (times, sent) = of_each(asked(140, face, took, answer, false));
             assert_eq!(times, expected, "{what}");
             let mut reasons = sent.iter().map(|it| it.1);
             assert!(reasons.next() == Some(First) && reasons.all(|it| it == Again), "{what}: {sent:?}");
         }
-        let (times, _) = of_each(asked(20, improves, 2, |_| Unknown));
+        let (times, _) = of_each(asked(20, improves, 2, |_| Unknown, false));
         assert_eq!(times[..2], [0, 7], "clearly better: at once");
+        let (times, _) = of_each(asked(140, still, 2, |number| if number == 2 { Unknown } else { Known }, true));
+        assert_eq!(times, [0, 10, 27, 53, 94], "known, and an actuator doubts it: as if unknown");
     }
 
     #[test]
@@ -513,7 +518,7 @@ mod tests {
             let shot = shots.observe(Some(Candidate { others, ..face }), moment(now), &config);
             sent.extend(shot.map(|_| n));
             if n == 1 {
-                shots.answered(1, ShotAnswer::Unknown, now);
+                shots.answered(1, ShotAnswer::Unknown, false, now);
             }
         }
         assert_eq!(sent, [0, 25]);
@@ -530,7 +535,7 @@ mod tests {
             let turn = if n == 8 { 30.0 } else { 0.0 };
             sent.extend(shots.observe(Some(seen(0.8, turn, now)), moment(now), &config).map(|it| it.1));
             if n == 1 {
-                shots.answered(1, ShotAnswer::Unknown, now);
+                shots.answered(1, ShotAnswer::Unknown, false, now);
             }
         }
         let at: Vec<u128> = sent.iter().map(|shot| shot.frame.time.offset.as_millis()).collect();
@@ -546,7 +551,7 @@ mod tests {
                 let now = Duration::from_millis(n * 100);
                 shots.observe(Some(seen(0.8, 0.0, now)), moment(now), &config);
                 if let (2, Some(answer)) = (n, answer) {
-                    shots.answered(1, answer, now);
+                    shots.answered(1, answer, false, now);
                 }
             }
             shots

@@ -161,7 +161,7 @@ def report(truth: dict, recognisable: dict, played: dict, arguments: argparse.Na
         print(judge.table(subject, now, before), end="\n\n")
         if arguments.verbose:
             print("\n".join(judge.failures(runs["now"])), end="\n\n")
-        missed += [f"{subject}: {line}" for line in judge.missed(now["all"], before and before["all"])]
+        missed += [f"{subject}: {line}" for line in judge.missed(now["all"], before and before["all"], arguments.door)]
         for when, run in runs.items():
             if run.dropped > MOST_DROPPED * run.received:
                 missed.append(f"{subject}, {when}: {run.dropped} of {run.received} frames were dropped, play it again")

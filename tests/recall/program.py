@@ -161,8 +161,13 @@ actuator = true
 [action.door.guard]
 sightings = 2
 of = 3
+needs_tag = false
+# Everybody comes within minutes.
+per_minute = 600
 [[rule]]
 name = "open"
+# The same person comes again in the next scene.
+cooldown_secs = 0
 actions = ["door"]
 """)
 
