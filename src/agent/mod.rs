@@ -257,19 +257,16 @@ async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec
 
 /// Where sightings carry embeddings it must be there; where it only tells faces apart, it may be missing.
 fn load_embedder(store: &ModelStore, config: &DetectorConfig, threads: u16) -> Result<Option<FaceEmbedder>> {
-    if recognition::wants_embedding(&config.identify) {
-        return Ok(Some(embed::load(store, &config.embed.model, threads)?));
-    }
-    if !config.presence.same_face {
+    let needed = recognition::wants_embedding(&config.identify);
+    if !needed && !config.presence.same_face {
         return Ok(None);
     }
     match embed::load(store, &config.embed.model, threads) {
-        Ok(embedder) => Ok(Some(embedder)),
-        Err(EmbedError::Choose { source }) => {
+        Err(EmbedError::Choose { source }) if !needed => {
             tracing::info!(detector = %config.name, "no model tells visits of one face from others: {source}");
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        loaded => Ok(Some(loaded?)),
     }
 }
 

@@ -25,6 +25,8 @@ const SURE: f32 = 0.9;
 const STAYS: usize = 256;
 /// Embeddings kept of each: the newest, as people turn and come nearer.
 const FACES: usize = 4;
+/// Visits kept of each: the newest. One before these is over.
+const VISITS: usize = 16;
 
 /// The stays at one detector.
 pub struct Stays {
@@ -35,8 +37,9 @@ pub struct Stays {
 
 /// The visits of one face.
 struct FaceStay {
-    /// Never empty; the first gives the stay its name.
-    visits: Vec<VisitId>,
+    /// The visit it began with, which gives it its name.
+    first: VisitId,
+    visits: VecDeque<VisitId>,
     faces: VecDeque<Vec<f32>>,
     last_seen: Duration,
 }
@@ -58,17 +61,14 @@ impl Stays {
     /// The stay of the visit whose shot gave this embedding; `in_view` are the visits that are there now.
     pub fn of(&mut self, visit: VisitId, embedding: &[f32], in_view: &[VisitId], now: Duration) -> VisitId {
         let known = self.stays.iter().position(|stay| stay.visits.contains(&visit));
-        let at = known.or_else(|| self.alike(embedding, in_view)).unwrap_or_else(|| self.begin(now));
+        let at = known.or_else(|| self.alike(embedding, in_view)).unwrap_or_else(|| self.begin(visit, now));
         let stay = &mut self.stays[at];
-        if !stay.visits.contains(&visit) {
-            stay.visits.push(visit);
+        if known.is_none() {
+            push(&mut stay.visits, visit, VISITS);
         }
-        stay.faces.push_back(embedding.to_vec());
-        if stay.faces.len() > FACES {
-            stay.faces.pop_front();
-        }
+        push(&mut stay.faces, embedding.to_vec(), FACES);
         stay.last_seen = stay.last_seen.max(now);
-        stay.visits[0]
+        stay.first
     }
 
     /// The stay of the face most alike, of those that are not in view.
@@ -79,13 +79,21 @@ impl Stays {
         surest.filter(|(_, sure)| *sure >= SURE).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| at)
     }
 
-    fn begin(&mut self, now: Duration) -> usize {
+    fn begin(&mut self, first: VisitId, now: Duration) -> usize {
         if self.stays.len() >= STAYS {
             let oldest = self.stays.iter().enumerate().min_by_key(|(_, stay)| stay.last_seen).map(|(at, _)| at);
             oldest.map(|at| self.stays.swap_remove(at));
         }
-        self.stays.push(FaceStay { visits: Vec::new(), faces: VecDeque::new(), last_seen: now });
+        self.stays.push(FaceStay { first, visits: VecDeque::new(), faces: VecDeque::new(), last_seen: now });
         self.stays.len() - 1
+    }
+}
+
+/// Adds one more, and forgets the oldest beyond so many.
+fn push<T>(newest: &mut VecDeque<T>, one: T, most: usize) {
+    newest.push_back(one);
+    if newest.len() > most {
+        newest.pop_front();
     }
 }
 
@@ -163,6 +171,11 @@ mod tests {
         }
         assert_eq!(stays.stays.len(), STAYS);
         assert!(stays.stays.iter().all(|stay| stay.faces.len() == FACES && stay.visits.len() == 1));
-        assert_eq!(stays.of(visit(1000), &[0.0, 0.0], &[], Duration::ZERO), visit(1000), "the oldest is forgotten");
+        for n in 1000..1100 {
+            let now = Duration::from_secs(1);
+            assert_eq!(stays.of(visit(n), &[1e6, 0.0], &[], now), visit(1000), "who comes again and again is one");
+        }
+        assert!(stays.stays.iter().all(|stay| stay.visits.len() <= VISITS));
+        assert_eq!(stays.of(visit(1200), &[0.0, 0.0], &[], Duration::ZERO), visit(1200), "the oldest is forgotten");
     }
 }

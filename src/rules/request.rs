@@ -37,8 +37,8 @@ pub struct ActionRequest {
     /// The sighting's own time, on the pipeline's clock.
     pub seen_at: DateTime<Utc>,
     /// The same for the same rule, stay, person and action (of an actuator: visit): performed at most once. The id of
-    /// the visit that the stay began with, a dash and 16
-    /// hexadecimal digits of a hash of the rest, so it fits in any header.
+    /// the visit that the stay began with, a dash and 16 hexadecimal digits of a hash of the rest, so it fits in any
+    /// header.
     pub key: String,
     /// The event as the action's templates see it; `config/doorward.toml` documents the shape.
     pub inputs: Value,

@@ -113,9 +113,8 @@ def play(version: versions.Version, truth: dict, folder: Path, arguments: argpar
             played[subject] = {"names": engine.enrol(photos), "visits": [], "detectors": [], "opened": {}}
             for lanes in together(version.program, truth, folder):
                 with tempfile.TemporaryDirectory(prefix="recall-") as scratch:
-                    folder_of_one = Path(scratch)
-                    told, door = quiet(), arguments.door
-                    recorded = program.watch(version.program, engine, lanes, subject, folder_of_one, told, door)
+                    how = {"tell": quiet(), "guarded": arguments.door}
+                    recorded = program.watch(version.program, engine, lanes, subject, Path(scratch), **how)
                 played[subject]["opened"] |= recorded.pop("opened")
                 for what, found in recorded.items():
                     played[subject][what] += found

@@ -311,7 +311,8 @@ def cell(name: str, figures: dict) -> str:
     value = figures.get(name)
     if value is None:
         return "-"
-    of_all = {"recognised": "recognisable", "strangers_named": "strangers", "dropped": "received", "opened": "recognisable", "opened_soon": "recognisable"}
+    of_all = {"strangers_named": "strangers", "dropped": "received"}
+    of_all |= dict.fromkeys(("recognised", "opened", "opened_soon"), "recognisable")
     if name in of_all:
         return f"{value} of {figures[of_all[name]]}"
     return f"{value:.2f}" if name.endswith("calls") else f"{value:.0f}"

@@ -21,7 +21,10 @@ const REGION_PX: u32 = 128;
 /// Sharpness, exposure and contrast of the face in the box; all useless when no pixel of it is in the picture.
 pub fn measure(picture: &Picture, bbox: &Rect) -> [Part; 3] {
     match Patch::cut(picture, bbox) {
-        Some(patch) => [patch.sharpness(), patch.exposure(), patch.contrast()],
+        Some(patch) => {
+            let mean = patch.mean();
+            [patch.sharpness(), patch.exposure(mean), patch.contrast(mean)]
+        }
         None => [Part::useless(0.0); 3],
     }
 }
@@ -87,8 +90,7 @@ impl Patch {
     /// Value: the mean brightness, 0 to 255. Score: 1 between 40 and 200 (dark skin in plain light is well inside), 0
     /// below 8 and above 250, straight in between; times 1 down to 0.2 as the share of pixels without detail (below
     /// 5 or above 250) goes from 10 % to 60 %.
-    fn exposure(&self) -> Part {
-        let mean = self.mean();
+    fn exposure(&self, mean: f32) -> Part {
         let clipped = self.grey.iter().filter(|&&v| !(5..=250).contains(&v)).count() as f32 / self.grey.len() as f32;
         let light = ramp(mean, 8.0, 40.0).min(ramp(mean, 250.0, 200.0));
         let detail = 0.2 + 0.8 * ramp(clipped, 0.6, 0.1);
@@ -98,8 +100,7 @@ impl Patch {
     /// Value: the standard deviation of the brightness. Score: 0 at 0, 1 from 24: little is left of a face in fog,
     /// behind a dirty dome, in the glare of the sun or of infra-red light, or in the dark. (By `make quality`, which
     /// found the exposure to tell little beside it.)
-    fn contrast(&self) -> Part {
-        let mean = self.mean();
+    fn contrast(&self, mean: f32) -> Part {
         let variance = self.grey.iter().map(|&v| (f32::from(v) - mean).powi(2)).sum::<f32>() / self.grey.len() as f32;
         Part::new(ramp(variance.sqrt(), 0.0, 24.0), variance.sqrt())
     }
