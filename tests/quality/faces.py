@@ -211,7 +211,7 @@ def from_recordings(cast: Cast, faces: Faces, folder: Path, enrolled: dict) -> l
     samples = []
     for scene in recordings():
         clip = scene.clip.file
-        for number, (picture, boxes) in enumerate(recording(cast, scene, faces, folder)):
+        for number, (picture, boxes) in enumerate(recording(cast.video, scene, faces)):
             for name, box in boxes.items():
                 near, at = around(picture, box, 0.9, 1.0)
                 stem = f"{name}-{scene.name.replace(' ', '-')}-{number}"

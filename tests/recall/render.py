@@ -12,6 +12,7 @@ import math
 import random
 import shutil
 import subprocess
+import tempfile
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -100,12 +101,8 @@ def lanes(scenes: list[Scene]) -> list[list[Scene]]:
 
 def render(cast: Cast, scenes: list[Scene], program: Path, folder: Path) -> Path:
     """Renders all lanes below `folder`, unless they are there, and gives the file of the truth."""
+    folder, photographs = place(cast, scenes, folder), photographs_of(cast)
     faces = Faces(program)
-    photographs = sorted({photo.file for person in cast.people for photo in (*person.enrolled, *person.shown)})
-    recipe = [Path(__file__).with_name(name) for name in ("people.py", "scenes.py", "render.py")]
-    said = [meaning(file.read_text()).encode() for file in recipe]
-    key = hashlib.sha256(b"".join([*said, *(file.read_bytes() for file in photographs)])).hexdigest()[:12]
-    folder = folder / f"{cast.name}-{key}"
     truth = folder / "truth.json"
     if not truth.exists():
         for other in folder.parent.glob(f"{cast.name}-*"):
@@ -124,6 +121,20 @@ def render(cast: Cast, scenes: list[Scene], program: Path, folder: Path) -> Path
         part.write_text(json.dumps(everything))
         part.replace(truth)
     return truth
+
+
+def place(cast: Cast, scenes: list[Scene], folder: Path) -> Path:
+    """The folder of these scenes, named by all that they are made of."""
+    recipe = [Path(__file__).with_name(name) for name in ("people.py", "scenes.py", "render.py")]
+    said = [meaning(file.read_text()).encode() for file in recipe]
+    # A part of the scenes is another set: it is never taken for all of them.
+    said += [scene.name.encode() for scene in scenes]
+    key = hashlib.sha256(b"".join([*said, *(file.read_bytes() for file in photographs_of(cast))])).hexdigest()[:12]
+    return folder / f"{cast.name}-{key}"
+
+
+def photographs_of(cast: Cast) -> list[Path]:
+    return sorted({photo.file for person in cast.people for photo in (*person.enrolled, *person.shown)})
 
 
 def meaning(source: str) -> str:
@@ -178,7 +189,7 @@ def lane(cast: Cast, scenes: list[Scene], faces: Faces, path: Path) -> dict:
     noise = Noise(size, path.stem)
     for scene in scenes:
         empty = background(scene, np.random.default_rng(zlib.crc32(scene.name.encode())))
-        shot = recording(cast, scene, faces, path.parent) if scene.clip else walking(scene, people, faces, empty)
+        shot = recording(cast.video, scene, faces) if scene.clip else walking(scene, people, faces, empty)
         seen: dict[str, dict] = {}
         begins = count
         for picture, boxes in shot:
@@ -307,14 +318,16 @@ def paint(picture: np.ndarray, cut, walk, now, share: float) -> None:
     under += share * cover[inside][:, :, None] * (pixels[inside] - under)
 
 
-def recording(cast: Cast, scene: Scene, faces: Faces, scratch: Path):
+def recording(video: Path, scene: Scene, faces: Faces):
     """The frames of a recording, and who is where: each face followed from the frame in which it is known."""
     clip = scene.clip
-    frames = frames_of(cast.video / clip.file)
-    files = [scratch / f"{clip.file}-{number}.png" for number in range(len(frames))]
-    for file, frame in zip(files, frames):
-        cv2.imwrite(str(file), frame)
-    faces.look(files)
+    frames = frames_of(video / clip.file)
+    # A folder of its own: lanes are rendered side by side, and two of them may show the same recording.
+    with tempfile.TemporaryDirectory(prefix="recall-") as scratch:
+        files = [Path(scratch, f"{number}.png") for number in range(len(frames))]
+        for file, frame in zip(files, frames):
+            cv2.imwrite(str(file), frame)
+        faces.look(files)
     boxes: list[dict] = [{} for _ in frames]
     for name, at in clip.people.items():
         for numbers in (range(clip.frame, len(frames)), range(clip.frame - 1, -1, -1)):
@@ -325,8 +338,6 @@ def recording(cast: Cast, scene: Scene, faces: Faces, scratch: Path):
                 # The face was not found in this frame where the nearest one is somebody else's.
                 if math.dist(centre(near), centre(last)) < 0.6 * last[3]:
                     boxes[number][name] = last = near
-    for file in files:
-        file.unlink()
     scale = scene.size[0] / frames[0].shape[1]
     for frame, seen in zip(frames, boxes):
         frame = cv2.resize(frame, scene.size, interpolation=cv2.INTER_CUBIC)

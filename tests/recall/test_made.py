@@ -14,7 +14,7 @@ import numpy as np
 import render
 import scenes
 import versions
-from people import Person, Photo
+from people import Cast, Person, Photo
 
 
 class Rendering(unittest.TestCase):
@@ -59,6 +59,37 @@ class Rendering(unittest.TestCase):
         self.faces.found[self.photo.file].append([10, 10, 20, 30])
         self.assertEqual(self.faces.box(Photo(self.photo.file, (0, 0))), [10, 10, 20, 30])
         self.assertEqual(self.faces.box(self.photo), [110, 100, 80, 100])
+
+    def test_two_lanes_may_show_the_same_recording_at_the_same_time(self):
+        folder = self.photo.file.parent
+        writer = cv2.VideoWriter(str(folder / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 15, (300, 300))
+        for _ in range(3):
+            writer.write(cv2.imread(str(self.photo.file)))
+        writer.release()
+        scene = scenes.Scene("s", "recording", clip=scenes.Clip("clip.avi", 1, {"ann": (150, 150)}), size=(300, 300))
+        faces, looked = self.faces, []
+
+        class Asked(render.Faces):
+            """While one lane's faces are looked for, the other renders the same recording to its end."""
+
+            def look(self, files):
+                if files[0] not in self.found:
+                    self.found |= {file: [[110, 100, 80, 100]] for file in files}
+                    looked.append(files)
+                    if len(looked) == 1:
+                        list(render.recording(folder, scene, Asked(faces.program)))
+                    missing = [file for file in files if not file.exists()]
+                    assert not missing, missing
+
+        boxes = [boxes for _, boxes in render.recording(folder, scene, Asked(faces.program))]
+        self.assertEqual(boxes, [{"ann": [110, 100, 80, 100]}] * 3)
+        self.assertEqual(len(looked), 2)
+
+    def test_a_part_of_the_scenes_is_another_set(self):
+        cast = Cast("nobody", (), None)
+        folder = self.photo.file.parent
+        one, two = (scenes.Scene(name, "easy", (scenes.Walk("ann"),)) for name in ("one", "two"))
+        self.assertNotEqual(*(render.place(cast, listed, folder) for listed in ([one, two], [one])))
 
     def test_another_comment_makes_no_other_set(self):
         one = '"""What it is."""\ndef two():\n    """Two."""\n    return 2  # or so\n'
