@@ -146,7 +146,7 @@ impl Stream {
                 let closed = book.answered(recognition, requests, refused);
                 // The visitor may stand there for long; who it is is known meanwhile.
                 consequences.extend(book.open(recognition.visit).cloned().map(|visit| Event::Visit(Arc::new(visit))));
-                consequences.push(feedback(recognition, *confirm, book.unanswered(recognition.visit)));
+                consequences.push(feedback(recognition, *confirm, book));
                 closed
             }
             Event::Dropped(dropped) => {
@@ -165,17 +165,21 @@ impl Stream {
     }
 }
 
-/// What an answer tells the tracker: further shots are taken of who was not known, and the pictures an actuator waits
-/// for beside those whose answers are not in.
-fn feedback(recognition: &Recognition, confirm: Option<Confirm>, unanswered: usize) -> Event {
-    let answer = match recognition.answer {
+/// What an answer tells the tracker: further shots are taken of who was not known, or by a weak match alone, and the
+/// pictures an actuator waits for beside those whose answers are not in.
+fn feedback(recognition: &Recognition, confirm: Option<Confirm>, book: &VisitBook) -> Event {
+    let Recognition { visit, answer, .. } = recognition;
+    let unanswered = u8::try_from(book.unanswered(*visit)).unwrap_or(u8::MAX);
+    let mut confirm = confirm.unwrap_or(Confirm { more: 0, most: 0, min_quality: 0.0 });
+    confirm.more = confirm.more.saturating_sub(unanswered);
+    let agreed = answer.person_id().is_some_and(|person| book.named(*visit, person) > 1);
+    let answer = match answer {
+        Answer::Known(_) if confirm.more > 0 || (answer.weak() && !agreed) => ShotAnswer::Doubted,
         Answer::Known(_) => ShotAnswer::Known,
         Answer::Unknown { .. } | Answer::Refused { .. } => ShotAnswer::Unknown,
         Answer::NoFace => ShotAnswer::NoFace,
         Answer::Accepted => ShotAnswer::None,
     };
-    let mut confirm = confirm.unwrap_or(Confirm { more: 0, most: 0, min_quality: 0.0 });
-    confirm.more = confirm.more.saturating_sub(u8::try_from(unanswered).unwrap_or(u8::MAX));
     let feedback = Feedback { shot: recognition.shot, answer, confirm: Some(confirm) };
     Event::Feedback { detector: recognition.detector.clone(), visit: recognition.visit, feedback }
 }

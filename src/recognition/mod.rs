@@ -116,12 +116,21 @@ impl Answer {
         }
     }
 
+    /// Whether it is somebody, and by so weak a match that another picture should say so, too.
+    pub fn weak(&self) -> bool {
+        self.match_confidence().is_some_and(|sure| sure < SURE)
+    }
+
     /// How sure the engine is that the face is the person's, 0 to 1, where it says so; what guards and `min_confidence`
     /// go by.
     pub fn match_confidence(&self) -> Option<f32> {
         self.known()?.match_confidence
     }
 }
+
+/// From here on a match stands by itself: between the half at which our engine takes two faces for one and this,
+/// somebody else is likelier than one in five.
+const SURE: f32 = 0.8;
 
 /// What some servers write where there is no id.
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
@@ -146,6 +155,13 @@ pub struct Known {
     /// The engine's ids of the face and of this detection, opaque.
     pub face_id: Option<String>,
     pub detect_id: Option<String>,
+}
+
+impl Known {
+    /// Whether the engine says of this match that it is a better one.
+    pub fn surer_than(&self, other: &Self) -> bool {
+        self.match_confidence.zip(other.match_confidence).is_some_and(|(this, other)| this > other)
+    }
 }
 
 /// Who.

@@ -67,7 +67,7 @@ pub enum ShotReason {
     First,
     /// Clearly better than the one sent before, which has no answer yet.
     Better,
-    /// Nobody was known in those before, and this one is as different from them as can be.
+    /// Nobody was surely known in those before, and this one is as different from them as can be.
     Again,
     /// Asked for, to be sure of the person.
     Confirming,
@@ -77,6 +77,8 @@ pub enum ShotReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShotAnswer {
     Known,
+    /// Somebody, and not surely so: the match is weak and the only one, or an actuator waits for more pictures.
+    Doubted,
     /// Or refused: another picture may fare better.
     Unknown,
     NoFace,

@@ -151,15 +151,14 @@ impl Shots {
         self.confirming.ask(confirm);
     }
 
-    /// What the engine made of a shot, by its number (1 is the first). `doubted`: an actuator does not believe who it
-    /// says, and waits for more pictures.
-    pub fn answered(&mut self, number: u8, answer: ShotAnswer, doubted: bool, now: Duration) {
+    /// What the engine made of a shot, by its number (1 is the first).
+    pub fn answered(&mut self, number: u8, answer: ShotAnswer, now: Duration) {
         self.unanswered = self.unanswered.saturating_sub(1);
         let shown = self.sent.get_mut(usize::from(number).wrapping_sub(1));
         let took = shown.as_ref().map_or(Duration::ZERO, |it| now.saturating_sub(it.at));
         match answer {
-            ShotAnswer::Known if !doubted => self.state = State::Done,
-            ShotAnswer::Known | ShotAnswer::Unknown | ShotAnswer::NoFace => {
+            ShotAnswer::Known => self.state = State::Done,
+            ShotAnswer::Doubted | ShotAnswer::Unknown | ShotAnswer::NoFace => {
                 self.open = Some(took);
                 if let Some(shown) = shown {
                     shown.no_face = answer == ShotAnswer::NoFace;
@@ -457,14 +456,13 @@ mod tests {
         face: fn(usize) -> (f32, f32),
         took: usize,
         answer: fn(usize) -> ShotAnswer,
-        doubted: bool,
     ) -> Vec<(usize, ShotReason)> {
         let config = TrackConfig::default();
         let (mut shots, mut sent) = (Shots::new(), Vec::new());
         for n in 0..frames {
             let now = Duration::from_millis(n as u64 * 100);
             let answers = sent.iter().enumerate().filter(|(_, (at, _))| at + took == n);
-            answers.for_each(|(number, _)| shots.answered(number as u8 + 1, answer(number), doubted, now));
+            answers.for_each(|(number, _)| shots.answered(number as u8 + 1, answer(number), now));
             let (total, turn) = face(n);
             let shot = shots.observe(Some(seen(total, turn, now)), moment(now), &config);
             sent.extend(shot.map(|(reason, _)| (n, reason)));
@@ -474,7 +472,7 @@ mod tests {
 
     #[test]
     fn who_was_not_known_is_asked_for_again_and_who_was_is_not() {
-        use ShotAnswer::{Known, NoFace, None, Unknown};
+        use ShotAnswer::{Doubted, Known, NoFace, None, Unknown};
         use ShotReason::{Again, First};
         let still = |_| (0.8, 0.0);
         let turns = |n: usize| (0.8, if n >= 20 { 40.0 } else { 0.0 });
@@ -482,26 +480,26 @@ mod tests {
         let of_each = |sent: Vec<(usize, ShotReason)>| (sent.iter().map(|it| it.0).collect::<Vec<_>>(), sent);
         // (what, the face by frame, answers after, the answers, when something is sent)
         type Case = (&'static str, fn(usize) -> (f32, f32), usize, fn(usize) -> ShotAnswer, Vec<usize>);
-        let cases: [Case; 8] = [
+        let cases: [Case; 10] = [
             ("known", still, 2, |_| Known, vec![0]),
             ("nobody answers", still, 1000, |_| Known, vec![0]),
             ("only taken in", still, 2, |_| None, vec![0]),
             ("never known: slower and slower, five at most", still, 2, |_| Unknown, vec![0, 10, 27, 53, 94]),
+            ("doubted: as if unknown", still, 2, |n| if n == 2 { Unknown } else { Doubted }, vec![0, 10, 27, 53, 94]),
+            ("doubted until the second says the same", still, 2, |n| [Doubted, Known][n.min(1)], vec![0, 10]),
             ("known at the second", still, 2, |number| if number == 0 { Unknown } else { Known }, vec![0, 10]),
             ("an engine that takes two seconds", still, 20, |_| Unknown, vec![0, 40, 80, 120]),
             ("no face, and nothing else to show", still, 2, |_| NoFace, vec![0]),
             ("no face, and then another side", turns, 2, |_| NoFace, vec![0, 20]),
         ];
         for (what, face, took, answer, expected) in cases {
-            let (times, sent) = of_each(asked(140, face, took, answer, false));
+            let (times, sent) = of_each(asked(140, face, took, answer));
             assert_eq!(times, expected, "{what}");
             let mut reasons = sent.iter().map(|it| it.1);
             assert!(reasons.next() == Some(First) && reasons.all(|it| it == Again), "{what}: {sent:?}");
         }
-        let (times, _) = of_each(asked(20, improves, 2, |_| Unknown, false));
+        let (times, _) = of_each(asked(20, improves, 2, |_| Unknown));
         assert_eq!(times[..2], [0, 7], "clearly better: at once");
-        let (times, _) = of_each(asked(140, still, 2, |number| if number == 2 { Unknown } else { Known }, true));
-        assert_eq!(times, [0, 10, 27, 53, 94], "known, and an actuator doubts it: as if unknown");
     }
 
     #[test]
@@ -518,7 +516,7 @@ mod tests {
             let shot = shots.observe(Some(Candidate { others, ..face }), moment(now), &config);
             sent.extend(shot.map(|_| n));
             if n == 1 {
-                shots.answered(1, ShotAnswer::Unknown, false, now);
+                shots.answered(1, ShotAnswer::Unknown, now);
             }
         }
         assert_eq!(sent, [0, 25]);
@@ -535,7 +533,7 @@ mod tests {
             let turn = if n == 8 { 30.0 } else { 0.0 };
             sent.extend(shots.observe(Some(seen(0.8, turn, now)), moment(now), &config).map(|it| it.1));
             if n == 1 {
-                shots.answered(1, ShotAnswer::Unknown, false, now);
+                shots.answered(1, ShotAnswer::Unknown, now);
             }
         }
         let at: Vec<u128> = sent.iter().map(|shot| shot.frame.time.offset.as_millis()).collect();
@@ -551,7 +549,7 @@ mod tests {
                 let now = Duration::from_millis(n * 100);
                 shots.observe(Some(seen(0.8, 0.0, now)), moment(now), &config);
                 if let (2, Some(answer)) = (n, answer) {
-                    shots.answered(1, answer, false, now);
+                    shots.answered(1, answer, now);
                 }
             }
             shots

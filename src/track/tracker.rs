@@ -167,8 +167,7 @@ impl Tracker {
     /// Hears what the engine made of a shot, and which further pictures are asked for; nothing where the visit is over.
     pub fn hear(&mut self, visit: VisitId, feedback: Feedback) {
         if let Some(visit) = self.visits.iter_mut().find(|it| it.id == visit) {
-            let doubted = feedback.confirm.is_some_and(|confirm| confirm.more > 0);
-            visit.shots.answered(feedback.shot, feedback.answer, doubted, self.clock.now);
+            visit.shots.answered(feedback.shot, feedback.answer, self.clock.now);
             if let Some(confirm) = feedback.confirm {
                 visit.shots.ask(confirm);
             }

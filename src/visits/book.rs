@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{ActionResult, Sent, Visit, VisitAction, VisitOutcome};
 use crate::capture::CaptureTime;
 use crate::config::DetectorName;
-use crate::recognition::{Answer, Nearest, Recognition};
+use crate::recognition::{Nearest, Recognition};
 use crate::rules::{ActionRequest, RefusedAction};
 use crate::track::{VisitEnd, VisitId};
 
@@ -39,6 +39,8 @@ struct OpenVisit {
     /// Actions asked for that have not ended.
     acting: usize,
     left: bool,
+    /// The ids of those its answers named, in order.
+    named: Vec<String>,
 }
 
 impl VisitBook {
@@ -76,12 +78,13 @@ impl VisitBook {
         });
         visit.unanswered.retain(|sighting| *sighting != recognition.sighting);
         let outcome = VisitOutcome::from(&recognition.answer);
-        if outcome.says_more_than(&visit.visit.outcome) {
+        let known = recognition.answer.known();
+        visit.named.extend(known.map(|known| known.person.id.clone()));
+        // Of two people a visit's shots were taken for, it was the one they are more like.
+        let surer = known.zip(visit.visit.known.as_ref()).is_some_and(|(it, before)| it.surer_than(before));
+        if surer || outcome.says_more_than(&visit.visit.outcome) {
             visit.visit.outcome = outcome;
-            visit.visit.known = match &recognition.answer {
-                Answer::Known(known) => Some(known.clone()),
-                _ => None,
-            };
+            visit.visit.known = known.cloned();
         }
         visit.note_nearest(recognition.answer.nearest());
         visit.acting += requests.len();
@@ -120,6 +123,12 @@ impl VisitBook {
     /// Sightings of a visit whose answers are not in.
     pub fn unanswered(&self, visit: VisitId) -> usize {
         self.open.get(&visit).map_or(0, |visit| visit.unanswered.len())
+    }
+
+    /// How many answers of a visit that is not closed named this person.
+    pub fn named(&self, visit: VisitId, person: &str) -> usize {
+        let named = self.open.get(&visit).map(|visit| visit.named.iter());
+        named.map_or(0, |named| named.filter(|id| *id == person).count())
     }
 
     /// The visitor left.
@@ -195,7 +204,7 @@ impl OpenVisit {
             best: None,
             largest_px: 0.0,
         };
-        Self { visit, unanswered: Vec::new(), acting: 0, left: false }
+        Self { visit, unanswered: Vec::new(), acting: 0, left: false, named: Vec::new() }
     }
 
     /// Of several pictures of somebody unknown, the one that came nearest to anybody says most.
@@ -219,7 +228,7 @@ mod tests {
     use faces::quality::{Part, Quality};
 
     use super::*;
-    use crate::recognition::{Known, Person};
+    use crate::recognition::{Answer, Known, Person};
     use crate::track::Unsent;
     use crate::visits::SentShot;
 
@@ -354,6 +363,34 @@ mod tests {
             assert_eq!(closed.outcome, VisitOutcome::Known);
             assert!(closed.known.is_some());
             assert_eq!(closed.shots.len(), 2);
+        }
+    }
+
+    #[test]
+    fn of_two_people_it_was_the_one_the_engine_is_surer_of() {
+        let match_of = |id: &str, sure: Option<f32>| match known() {
+            Answer::Known(known) => {
+                let person = Person { id: id.into(), name: None };
+                Answer::Known(Known { person, match_confidence: sure, ..known })
+            }
+            other => other,
+        };
+        // (the answers, whose visit it was)
+        let cases = [
+            ([("ann", Some(0.6)), ("bob", Some(0.95))], "bob"),
+            ([("bob", Some(0.95)), ("ann", Some(0.6))], "bob"),
+            ([("ann", None), ("bob", Some(0.95))], "ann"),
+        ];
+        for (answers, who) in cases {
+            let mut book = VisitBook::default();
+            book.sent(&sent(1, 400, 7, true));
+            book.sent(&sent(1, 900, 8, true));
+            for (sighting, (id, sure)) in (7..).zip(answers) {
+                book.answered(&answer(1, sighting, match_of(id, sure)), &[], &[]);
+                assert_eq!(book.named(visit(1), id), 1);
+            }
+            let closed = book.left(&left(1, None)).unwrap();
+            assert_eq!(closed.known.unwrap().person.id, who, "{answers:?}");
         }
     }
 

@@ -12,6 +12,7 @@ mod nearest;
 mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
+mod weak;
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};

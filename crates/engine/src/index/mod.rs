@@ -38,6 +38,18 @@ pub struct Nearest {
     pub entry: Entry,
     /// In the metric's own terms: a similarity for cosine, a distance for L2.
     pub value: f32,
+    row: usize,
+}
+
+/// A row and how it scores.
+#[derive(Clone, Copy)]
+struct Scored {
+    row: usize,
+    score: f32,
+}
+
+impl Scored {
+    const NONE: Self = Self { row: usize::MAX, score: f32::NEG_INFINITY };
 }
 
 /// All vectors of one model.
@@ -112,6 +124,42 @@ impl Index {
 
     /// The same among those entries that `counts` says yes to; it is asked of the few that come into question.
     pub fn nearest_of(&self, probe: &[f32], counts: impl Fn(&Entry) -> bool) -> Result<Option<Nearest>, Incomparable> {
+        let mut best = Scored::NONE;
+        let values = self.search(probe, |row, score| {
+            if score > best.score && counts(&self.entries[row]) {
+                best = Scored { row, score };
+            }
+            best.score
+        })?;
+        Ok(self.found(&values, best))
+    }
+
+    /// The nearest entry, and the nearest of those that belong to somebody else.
+    pub fn nearest_two(&self, probe: &[f32]) -> Result<Option<(Nearest, Option<Nearest>)>, Incomparable> {
+        let (mut best, mut other) = (Scored::NONE, Scored::NONE);
+        let values = self.search(probe, |row, score| {
+            let of_best = best.row != Scored::NONE.row && self.entries[row].person == self.entries[best.row].person;
+            if score > best.score {
+                if !of_best {
+                    other = best;
+                }
+                best = Scored { row, score };
+            } else if !of_best && score > other.score {
+                other = Scored { row, score };
+            }
+            other.score
+        })?;
+        Ok(self.found(&values, best).map(|nearest| (nearest, self.found(&values, other))))
+    }
+
+    /// What comparing two entries gives that were found.
+    pub fn compared(&self, one: &Nearest, other: &Nearest) -> f32 {
+        self.metric.score(self.row_of(one.row), self.row_of(other.row))
+    }
+
+    /// Hands every row that may score above the last answer of `offer` to it, with its score; gives the probe as it is
+    /// compared. A score is the dot product, for L2 minus half the squared distance.
+    fn search(&self, probe: &[f32], mut offer: impl FnMut(usize, f32) -> f32) -> Result<Vec<f32>, Incomparable> {
         let values = self.row(probe)?;
         let probe = Probe::new(&values);
         // For L2 all is told in minus half the squared distance: dot product less both half squared lengths.
@@ -120,27 +168,31 @@ impl Index {
             Metric::L2 => (-probe.length.powi(2) / 2.0, 4.0 * f32::EPSILON * self.longest.max(probe.length).powi(2)),
         };
         let slack = probe.slack(self.longest) + rounding + shift;
-        let (mut best, mut best_row) = (f32::NEG_INFINITY, None);
+        let mut floor = f32::NEG_INFINITY;
         for (n, block) in self.blocks.iter().enumerate() {
             let first = n * BLOCK_ROWS;
             let taken = (self.entries.len() - first).min(BLOCK_ROWS);
             block.scan(&probe, taken, |row, bound| {
-                if bound + slack <= best || !counts(&self.entries[first + row]) {
+                if bound + slack <= floor {
                     return;
                 }
                 let score = match self.metric {
                     Metric::Cosine => kernel::dot(block.row(row), &values),
                     Metric::L2 => -kernel::squared_distance(block.row(row), &values) / 2.0,
                 };
-                if score > best {
-                    (best, best_row) = (score, Some(first + row));
-                }
+                floor = offer(first + row, score);
             });
         }
-        Ok(best_row.map(|row| {
-            let found = self.blocks[row / BLOCK_ROWS].row(row % BLOCK_ROWS);
-            Nearest { entry: self.entries[row], value: self.metric.score(&values, found) }
-        }))
+        Ok(values)
+    }
+
+    fn found(&self, values: &[f32], Scored { row, .. }: Scored) -> Option<Nearest> {
+        let entry = *self.entries.get(row)?;
+        Some(Nearest { entry, value: self.metric.score(values, self.row_of(row)), row })
+    }
+
+    fn row_of(&self, row: usize) -> &[f32] {
+        self.blocks[row / BLOCK_ROWS].row(row % BLOCK_ROWS)
     }
 
     /// The row as it is compared: of the right length, padded, and normalised for cosine.
@@ -336,10 +388,37 @@ mod tests {
             }
             for probe in rows.iter().take(50) {
                 let found = all.nearest_of(probe, |entry| entry.face.as_u128() % 2 == 1).unwrap();
-                assert_eq!(found, odd.nearest(probe).unwrap());
+                let told = |found: Option<Nearest>| found.map(|found| (found.entry, found.value));
+                assert_eq!(told(found), told(odd.nearest(probe).unwrap()));
             }
             assert_eq!(all.nearest_of(&rows[0], |_| false).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn the_two_nearest_belong_to_two_people() {
+        let mut rng = StdRng::seed_from_u64(13);
+        for (metric, people) in [(Metric::Cosine, 1), (Metric::Cosine, 3), (Metric::L2, 2), (Metric::L2, 900)] {
+            let rows: Vec<_> = (0..3000).map(|_| vector(&mut rng, 16)).collect();
+            let of = |n: usize| Entry { person: Some(Uuid::from_u128((n % people) as u128)), ..entry(n) };
+            let mut index = Index::new(metric, 16);
+            rows.iter().enumerate().for_each(|(n, row)| index.insert(of(n), row).unwrap());
+            for _ in 0..50 {
+                let probe = vector(&mut rng, 16);
+                let (best, other) = index.nearest_two(&probe).unwrap().unwrap();
+                let one = index.nearest(&probe).unwrap().unwrap();
+                assert_eq!((best.entry, best.value), (one.entry, one.value));
+                let second = index.nearest_of(&probe, |entry| entry.person != best.entry.person).unwrap();
+                assert_eq!(other.map(|it| it.value), second.map(|it| it.value), "{metric:?} {people}");
+                assert_eq!(other.is_some(), people > 1);
+                if let Some(other) = other {
+                    let row = |of: Nearest| &rows[of.entry.face.as_u128() as usize];
+                    let by_definition = metric.score(row(best), row(other));
+                    assert!((index.compared(&best, &other) - by_definition).abs() < 1e-5);
+                }
+            }
+        }
+        assert_eq!(Index::new(Metric::Cosine, 4).nearest_two(&[1.0; 4]).unwrap(), None);
     }
 
     #[test]

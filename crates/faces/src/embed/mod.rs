@@ -153,12 +153,21 @@ impl Metric {
         }
     }
 
-    /// ln(99) over the distance from the threshold to the median genuine pair: 0.31 of cosine for MobileFaceNet, 0.24
+    /// The compared value of whoever is so many times likelier the same person than one with this value.
+    pub fn likelier(self, value: f32, times: f32) -> f32 {
+        let more = times.ln() / self.steepness();
+        match self {
+            Self::Cosine => value + more,
+            Self::L2 => value - more,
+        }
+    }
+
+    /// ln(99) over the distance from the threshold to the median genuine pair: 0.31 of cosine for MobileFaceNet, 0.18
     /// of distance for the face-api ResNet, measured on 1,431 pairs of 54 photos.
     fn steepness(self) -> f32 {
         match self {
             Self::Cosine => 14.8,
-            Self::L2 => 19.1,
+            Self::L2 => 25.5,
         }
     }
 
@@ -263,7 +272,7 @@ mod tests {
 
     #[test]
     fn confidence_is_a_half_at_the_threshold_and_grows_with_likeness() {
-        for (metric, threshold, alike, unlike) in [(Metric::Cosine, 0.43, 0.8, 0.05), (Metric::L2, 0.6, 0.3, 0.95)] {
+        for (metric, threshold, alike, unlike) in [(Metric::Cosine, 0.43, 0.8, 0.05), (Metric::L2, 0.54, 0.3, 0.95)] {
             let at = |value| metric.confidence(value, threshold);
             assert!((at(threshold) - 0.5).abs() < 1e-6);
             assert!(at(alike) > 0.99 && at(unlike) < 0.01, "{} {}", at(alike), at(unlike));
@@ -275,6 +284,20 @@ mod tests {
             assert_eq!(at(f32::NAN), 0.0);
             assert_eq!(at(metric.worst()), metric.confidence(metric.worst(), threshold));
             assert!(at(metric.worst()) < 1e-6);
+        }
+    }
+
+    #[test]
+    fn likelier_is_told_in_odds() {
+        for (metric, threshold) in [(Metric::Cosine, 0.43), (Metric::L2, 0.54)] {
+            let odds = |value| {
+                let confidence = metric.confidence(value, threshold);
+                confidence / (1.0 - confidence)
+            };
+            for value in [0.3, 0.43, 0.6] {
+                let times = odds(metric.likelier(value, 5.0)) / odds(value);
+                assert!((times - 5.0).abs() < 1e-3, "{metric:?} {value}: {times}");
+            }
         }
     }
 
