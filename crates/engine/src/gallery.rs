@@ -71,8 +71,8 @@ pub struct KnownMatch {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Near {
     pub person: Uuid,
-    /// What comparing the two gave, and what a match would have taken, in the model's own numbers: the model's threshold,
-    /// or more where somebody else is nearly as alike.
+    /// What comparing the two gave, and what a match would have taken, in the model's own numbers: the model's
+    /// threshold, or more where somebody else is nearly as alike.
     pub score: f32,
     pub threshold: f32,
 }
@@ -117,8 +117,8 @@ impl Gallery {
     }
 
     /// What a match with the first of two people takes: as alike as the model asks for, and clearly more alike than the
-    /// second is. Of two people whose photos match one another, twins or one person enrolled twice, no face will ever be
-    /// clearly one's: there the nearer one it is.
+    /// second is. Of two people whose photos match one another, twins or one person enrolled twice, no face will ever
+    /// be clearly one's: there the nearer one it is.
     fn wanted(&self, found: &Nearest, other: &Nearest) -> f32 {
         let FaceModel { metric, threshold, .. } = self.model;
         let clearly = metric.likelier(other.value, CLEARLY);

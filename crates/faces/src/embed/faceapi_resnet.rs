@@ -23,9 +23,9 @@ pub(super) const PREPARATION: Preparation = Preparation { chip, mean: [0.0; 3], 
 /// The model under the name the manifest has for it.
 pub(super) fn model(name: &str) -> FaceModel {
     // As strict as MobileFaceNet's: of 22,272 pairs of a camera's picture and another person's photograph (those of
-    // `make quality` with a quality of 0.5 and more) 2 are as near, and 72 % of 2,108 pairs of one person. At 0.6, which
-    // is recommended for this network, it is one in 227 and 87 %: among ten people enrolled too many strangers are alike
-    // to one.
+    // `make quality` with a quality of 0.5 and more) 2 are as near, and 72 % of 2,108 pairs of one person. At 0.6,
+    // which is recommended for this network, it is one in 227 and 87 %: among ten people enrolled too many strangers
+    // are alike to one.
     FaceModel { name: name.into(), dimensions: 128, metric: Metric::L2, threshold: 0.54 }
 }
 
