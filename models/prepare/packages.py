@@ -57,7 +57,8 @@ class Packages:
             command += ["--retries", "2", "--only-binary", ":all:", "--implementation", "cp"]
             command += ["--python-version", PYTHON_VERSION]
             command += ["--platform", source.platform] if source.platform else []
-            command += ["--dest", str(folder), "--", source.package]
+            # Where it runs: what names the folder from elsewhere need not name it from there.
+            command += ["--dest", ".", "--", source.package]
         else:
             command = ["npm", "pack", "--ignore-scripts", "--loglevel=error", "--no-update-notifier"]
             command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--", source.package]

