@@ -228,7 +228,7 @@ fn a_line_has_the_promised_shape() {
         let model = if wanted == "auto" { auto.as_str() } else { wanted };
         let (metric, threshold, unit) = match model {
             "mobilefacenet" => ("cosine", 0.43, true),
-            _ => ("l2", 0.54, false),
+            _ => ("l2", 0.48, false),
         };
         let line = &embedded(&models, wanted, std::slice::from_ref(&image))[0];
         let keys: Vec<&String> = line.as_object().unwrap().keys().collect();

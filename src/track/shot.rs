@@ -94,11 +94,11 @@ struct Best {
     risen_to: f32,
 }
 
-/// From here a shot goes out at once: 84 % (MobileFaceNet) and 82 % (face-api's ResNet) of such faces are recognised
+/// From here a shot goes out at once: 84 % (MobileFaceNet) and 65 % (face-api's ResNet) of such faces are recognised
 /// (`make quality`), and another one can follow. A sharp face from the front in good light has it from 49 px where the
 /// smallest is 48.
 const EXCELLENT: f32 = 0.75;
-/// Below this, recognition may well miss the face (49 and 37 % of those from 0.5, see [`Quality::of`]): a first shot
+/// Below this, recognition may well miss the face (49 and 66 % of those from 0.5, see [`Quality::of`]): a first shot
 /// uses all the time it has to be better, and after one sent all the same, a better one is urgent.
 const DOUBTFUL: f32 = 0.6;
 /// A rise in quality smaller than this is the measurement's own noise: between frames of a recording a quarter of a

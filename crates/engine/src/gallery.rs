@@ -48,7 +48,7 @@ const CLEANING_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
 /// A face as like somebody else as to be less than so many times likelier the nearest person's is nobody's. Measured on
 /// the pictures of `make quality` with a quality of 0.5 and more, thirteen people enrolled: none of MobileFaceNet's 862
-/// matches is lost; of face-api's ResNet 13 of 902, and the wrong one.
+/// matches is lost, nor of face-api's ResNet's 653; of those it would have at a distance of 0.54, 4 of 902, and the wrong one.
 const CLEARLY: f32 = 5.0;
 
 /// Everybody there is to compare with.
@@ -214,7 +214,7 @@ mod tests {
 
     /// A gallery of people whose photos lie at these angles, in degrees, on the unit circle.
     fn gallery(metric: Metric, people: &[&[f32]]) -> Gallery {
-        let threshold = if metric == Metric::L2 { 0.54 } else { 0.43 };
+        let threshold = if metric == Metric::L2 { 0.48 } else { 0.43 };
         let model = FaceModel { name: "any".into(), dimensions: 2, metric, threshold };
         let index = || Index::new(metric, 2);
         let mut gallery = Gallery { model, known: index(), unknown: index(), cleaned: DateTime::UNIX_EPOCH };
