@@ -54,6 +54,7 @@ def main() -> int:
     print(tables.turned_away(everybody, program), end="\n\n")
     print(tables.by_height(everybody), end="\n\n")
     print(tables.by_difference(everybody, program), end="\n\n")
+    print(tables.by_threshold(measured), end="\n\n")
     moved = tables.from_frame_to_frame(measured)
     if moved is not None:
         print(f"from one frame of a recording to the next looked at, the total changes by {moved:.3f} (median)")

@@ -26,6 +26,8 @@ class Measured:
     quality: dict
     # By the model: whether it is as alike to an enrolled photograph as the model asks for.
     recognised: dict[str, bool]
+    # By the model: how alike it is to each enrolled photograph of the person, and to each of everybody else.
+    likeness: dict[str, tuple[list[float], list[float]]]
 
 
 def run(program: Path, command: list[str], files: list[str], folder: Path) -> list[dict]:
@@ -62,8 +64,9 @@ def measure(program: Path, folder: Path, samples: list[Sample], enrolled: dict[s
         face = line["faces"][0] if line.get("faces") else None
         if face is None or not is_of(sample, face["box"]):
             continue
-        recognised = {model: alike(vectors[model], sample.file, enrolled[sample.person]) for model in MODELS}
-        measured.append(Measured(sample, face["quality"], recognised))
+        pairs = {model: likeness(vectors[model], sample, enrolled) for model in MODELS}
+        recognised = {model: any(taken(vectors[model], it) for it in own) for model, (own, _) in pairs.items()}
+        measured.append(Measured(sample, face["quality"], recognised, pairs))
     return measured
 
 
@@ -72,16 +75,27 @@ def is_of(sample: Sample, box: list[float]) -> bool:
     return math.dist(middle, sample.at) < 0.6 * sample.height
 
 
-def alike(vectors: dict[str, dict], file: str, photos: list[str]) -> bool:
-    """Whether the model takes the face for the one of an enrolled photograph."""
-    if file not in vectors:
-        return False
-    line, known = vectors[file], [vectors[photo]["embedding"] for photo in photos if photo in vectors]
-    apart = [likeness(line["metric"], np.array(line["embedding"]), np.array(other)) for other in known]
-    return any(it >= line["threshold"] if line["metric"] == "cosine" else it <= line["threshold"] for it in apart)
+def likeness(
+    vectors: dict[str, dict], sample: Sample, enrolled: dict[str, list[str]]
+) -> tuple[list[float], list[float]]:
+    """How alike the face is to each enrolled photograph of its person, and to each of everybody else."""
+    own, others = [], []
+    if sample.file in vectors:
+        line = vectors[sample.file]
+        for name, photos in enrolled.items():
+            known = [vectors[photo]["embedding"] for photo in photos if photo in vectors]
+            alike = [compared(line["metric"], np.array(line["embedding"]), np.array(other)) for other in known]
+            (own if name == sample.person else others).extend(alike)
+    return own, others
 
 
-def likeness(metric: str, one: np.ndarray, other: np.ndarray) -> float:
+def taken(vectors: dict[str, dict], value: float) -> bool:
+    """Whether the model takes two faces so alike for one person's."""
+    line = next(iter(vectors.values()))
+    return value >= line["threshold"] if line["metric"] == "cosine" else value <= line["threshold"]
+
+
+def compared(metric: str, one: np.ndarray, other: np.ndarray) -> float:
     """The cosine of two vectors, or their distance."""
     if metric == "cosine":
         return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))

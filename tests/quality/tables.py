@@ -9,6 +9,11 @@ import fit
 from measure import MODELS, Measured
 from scale import MIN_FACE_PX, PARTS, Scale, totals
 
+# What else a model could ask for, from the least strict on: a cosine grows with likeness, a distance shrinks.
+THRESHOLDS = {
+    "mobilefacenet": (0.35, 0.37, 0.39, 0.41, 0.43, 0.45, 0.47, 0.50),
+    "faceapi_resnet": (0.60, 0.56, 0.54, 0.52, 0.50, 0.49, 0.48, 0.47, 0.46, 0.44),
+}
 ORDER_HEADER = f"{'order (AUC: ' + ', '.join(MODELS) + ')':44}{'people A':>24}{'people B':>24}"
 
 
@@ -29,6 +34,21 @@ def checked(halves: list[fit.Faces], scales) -> np.ndarray:
 
 def share(values) -> str:
     return f"{100 * float(np.mean(values)):4.0f} %" if len(values) else "     -"
+
+
+def by_threshold(measured: list[Measured], least: float = 0.5) -> str:
+    """What each threshold takes for one person, of pairs of a face of some quality and an enrolled photograph."""
+    good = [it for it in measured if it.quality["total"] >= least]
+    lines = [f"Taken for one person, faces with a total of {least:g} and more against enrolled photographs:"]
+    for model, thresholds in THRESHOLDS.items():
+        own = np.array([value for it in good for value in it.likeness[model][0]])
+        others = np.array([value for it in good for value in it.likeness[model][1]])
+        sign = np.sign(thresholds[1] - thresholds[0])
+        lines.append(f"{model}: of {len(own)} pairs of one person; of {len(others)} of two")
+        for threshold in thresholds:
+            right, wrong = (sign * values >= sign * threshold for values in (own, others))
+            lines.append(f"  {threshold:5.2f}  {share(right)}  {int(wrong.sum()):6}")
+    return "\n".join(lines)
 
 
 def missed_by_total(faces: fit.Faces, scales: dict[str, Scale]) -> str:

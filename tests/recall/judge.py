@@ -230,8 +230,9 @@ def of(outcomes: list[Outcome]) -> dict:
     }
 
 
-def missed(now: dict, before: dict | None, door: bool = False) -> list[str]:
-    """What of the figures of `all` is not as it must be, each as a line; a door has as many pictures taken as it needs.
+def missed(now: dict, before: dict | None, door: bool = False, part: bool = False) -> list[str]:
+    """What of the figures of `all` is not as it must be, each as a line. A door has as many pictures taken as it needs;
+    how often people are asked for on average is said of the whole set, and not of a part of it.
     """
     lines = []
     if now["recognised"] < MIN_RECOGNISED * now["recognisable"]:
@@ -248,7 +249,7 @@ def missed(now: dict, before: dict | None, door: bool = False) -> list[str]:
         lines.append(f"the door opened for {now['opened_soon']} of {now['recognisable']} within {DOOR_MS / 1000} s")
     for who, most in (("known", MAX_KNOWN_CALLS), ("stranger", MAX_STRANGER_CALLS)):
         calls = now[f"{who}_calls"]
-        if calls is not None and calls > most and not door:
+        if calls is not None and calls > most and not door and not part:
             lines.append(f"{calls:.2f} calls per visit of a {who} person, {most} at most wanted")
     took, took_before = (it and it["first_right_both_ms"] for it in (now, before))
     if took and took_before and took > took_before + NO_LATER_MS:

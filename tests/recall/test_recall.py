@@ -3,9 +3,11 @@
     python -m unittest discover --start-directory tests/recall
 """
 
+import importlib.util
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import judge
 import oracle
@@ -123,6 +125,7 @@ class Judge(unittest.TestCase):
         worse = {"opened_soon": 94, "known_calls": 2.3}
         self.assertEqual(len(judge.missed(good | worse, good)), 1, "of the calls")
         self.assertEqual(len(judge.missed(good | worse, good, door=True)), 1, "of the door")
+        self.assertEqual(judge.missed(good | worse, good, part=True), [], "averages are the whole set's")
         self.assertEqual(judge.missed(good | {"opened": 97}, good, True), ["the door opened for 97 of 100"])
         for change, says in [
             ({"recognised": 97}, "97 of 100 recognised"),
@@ -163,6 +166,26 @@ class Judge(unittest.TestCase):
         self.assertIn("| recognised of recognisable | 1 of 1 |\n", judge.table("each", now, None))
         self.assertIn("| frames dropped | 3 of 100 | 3 of 100 |\n", judge.table("each", now, now))
         self.assertIn("| recognised: easy | 1 of 1 | - |", judge.table("each", now, {"all": now["all"]}))
+
+
+class Playing(unittest.TestCase):
+    def test_recordings_too_much_for_the_machine_are_played_again_one_at_a_time(self):
+        file = Path(__file__).with_name("__main__.py")
+        spec = importlib.util.spec_from_file_location("play", file)
+        play = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(play)
+
+        def watch(_doorward, _engine, lanes, *_):
+            # Of two together every tenth frame is lost, of one alone too: there is no more that can be done.
+            return {"detectors": [{"dropped": 10, "received": 100, "lane": lane} for lane in lanes]}
+
+        two, said = [Path("a"), Path("b")], []
+        with mock.patch.object(play.program, "watch", watch), mock.patch.object(play, "say", said.append):
+            recorded = play.watched(Path("doorward"), None, two, "each", False)
+        self.assertEqual([[it["lane"] for it in one["detectors"]] for one in recorded], [[two[0]], [two[1]]])
+        self.assertEqual(len(said), 1)
+        with mock.patch.object(play.program, "watch", lambda *_: {"detectors": [{"dropped": 2, "received": 100}]}):
+            self.assertEqual(len(play.watched(Path("doorward"), None, two, "each", False)), 1)
 
 
 class Scenes(unittest.TestCase):
