@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn whoever_may_be_taken_for_another_is_told_once_and_with_the_nearest_photos() {
-        for (metric, alike, close) in [(Metric::Cosine, 60.0, 66.0), (Metric::L2, 33.0, 37.0)] {
+        for (metric, alike, close) in [(Metric::Cosine, 60.0, 66.0), (Metric::L2, 33.0, 36.0)] {
             for (apart, kind) in [(alike, Kind::Alike), (close, Kind::Close)] {
                 let (ann, bob) = (enrolled(1, &[0.0, 30.0]), enrolled(2, &[30.0 + apart, 60.0 + apart]));
                 assert_eq!(told(metric, &[ann, bob]), [(kind, 1, 1, Some(2))], "{metric:?}");

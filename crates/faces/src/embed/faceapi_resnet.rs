@@ -22,10 +22,10 @@ pub(super) const PREPARATION: Preparation = Preparation { chip, mean: [0.0; 3], 
 
 /// The model under the name the manifest has for it.
 pub(super) fn model(name: &str) -> FaceModel {
-    // Of 22,272 pairs of a camera's picture and another person's photograph (`make quality`, those with a quality of 0.5
-    // and more) none is as near, and 51 % of 2,108 pairs of one person. At 0.6, which is recommended for this network, it
-    // is one in 227 and 87 %: among ten people enrolled too many strangers are alike to one. At 0.50 none is either, but a
-    // stranger of the packages' recall set comes as near as 0.487, picture after picture.
+    // Of 22,272 pairs of a camera's picture and another person's photograph (`make quality`, those with a quality of
+    // 0.5 and more) none is as near, and 51 % of 2,108 pairs of one person. At 0.6, which is recommended for this
+    // network, it is one in 227 and 87 %: among ten people enrolled too many strangers are alike to one. At 0.50 none
+    // is either, but a stranger of the packages' recall set comes as near as 0.487, picture after picture.
     FaceModel { name: name.into(), dimensions: 128, metric: Metric::L2, threshold: 0.48 }
 }
 
