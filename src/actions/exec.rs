@@ -204,19 +204,22 @@ fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
 }
 
-/// A path as it is, a bare name from the first folder of `PATH` that has it; executable in any case.
-fn find(program: &Path) -> Result<PathBuf, &'static str> {
+/// A path as it is, a bare name from the first folder of `PATH` that has it; executable in any case, and nobody else's.
+fn find(program: &Path) -> Result<PathBuf, String> {
     let executable = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
-    if program.components().count() == 1 && !program.is_absolute() {
+    let path = if program.components().count() == 1 && !program.is_absolute() {
         let path = search_path();
         let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
-        return found.find(|path| executable(path)).ok_or("no folder of PATH has a program of this name");
-    }
-    match program {
-        path if executable(path) => Ok(path.to_owned()),
-        path if path.is_file() => Err("it may not be executed: `chmod +x` it, or check its owner"),
-        _ => Err("there is no such file"),
-    }
+        found.find(|path| executable(path)).ok_or("no folder of PATH has a program of this name")?
+    } else {
+        match program {
+            path if executable(path) => path.to_owned(),
+            path if path.is_file() => return Err("it may not be executed: `chmod +x` it, or check its owner".into()),
+            _ => return Err("there is no such file".into()),
+        }
+    };
+    trusted::find(&path).map_err(|error| error.to_string())?;
+    Ok(path)
 }
 
 /// The event as environment variables: `DOORWARD_` and the key, which is empty where that is `null`. A variable cannot

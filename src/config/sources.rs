@@ -4,8 +4,10 @@
 //! what cannot be read at all.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use trusted::TrustError;
 use wording::{listed, nearest};
 
 use super::layers::{Layer, Variable, same_name, variable_name};
@@ -57,10 +59,10 @@ impl Sources {
     }
 
     fn file(&mut self, file: &Path) -> Option<Layer> {
-        let text = match identities::text_file::read(file) {
+        let text = match text(file) {
             Ok(text) => text,
-            Err(error) => {
-                self.wrong(Place::file(file), "", format!("cannot read this file: {error}"));
+            Err(problem) => {
+                self.wrong(Place::file(file), "", problem);
                 return None;
             }
         };
@@ -142,4 +144,14 @@ impl Sources {
         };
         self.wrong(Place::Variable(variable.to_owned()), "", format!("no detector is called `{meant}`; {help}"));
     }
+}
+
+/// What a configuration file says. One that others can write to is not read: it may name programs to run.
+fn text(file: &Path) -> Result<String, String> {
+    let unread = |error: io::Error| format!("cannot read this file: {error}");
+    trusted::find(file).map_err(|error| match error {
+        TrustError::File { source, .. } => unread(source),
+        others => others.to_string(),
+    })?;
+    identities::text_file::read(file).map_err(unread)
 }

@@ -157,6 +157,7 @@ impl<'a> Scene<'a> {
     ) -> Result<Self, FetchError> {
         let dir = store.dir();
         fs::create_dir_all(dir).map_err(ModelError::file("create", dir))?;
+        store.trusted()?;
         let lock = lock(dir, watcher)?;
         if lock.is_some() {
             clean(dir);

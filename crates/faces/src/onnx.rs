@@ -1,9 +1,9 @@
 //! ONNX Runtime: the shared library, loaded once per process, and sessions on model files.
 //!
-//! In: the path of the library, paths of models. Out: sessions that use the number of threads they are told, leave
-//! idle cores idle, and say nothing below an error. It knows no model.
+//! In: the library, the bytes of models. Out: sessions that use the number of threads they are told, leave idle cores
+//! idle, and say nothing below an error. It knows no model.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
@@ -11,14 +11,11 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use crate::models::Runtime;
+
 /// Why ONNX Runtime or a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
-    #[error(
-        "there is no ONNX Runtime library at {}; fetch it with `doorward models pull`, or set ORT_DYLIB_PATH to a \
-         libonnxruntime.so of version 1.{} or newer", .file.display(), ort::MINOR_VERSION
-    )]
-    NoLibrary { file: PathBuf },
     #[error(
         "cannot load ONNX Runtime from {}; it must be version 1.{} or newer, built for this machine",
         .file.display(), ort::MINOR_VERSION
@@ -33,10 +30,8 @@ pub enum OnnxError {
     Start { source: ort::Error },
     #[error("no model can be opened before ONNX Runtime is loaded")]
     NotLoaded,
-    #[error("there is no model file at {}; fetch it with `doorward models pull`", .file.display())]
-    NoModel { file: PathBuf },
-    #[error("cannot open the model {}; check it with `doorward models verify`", .file.display())]
-    Open { file: PathBuf, source: ort::Error },
+    #[error("cannot open the model {model}; check it with `doorward models verify`")]
+    Open { model: String, source: ort::Error },
 }
 
 /// The one environment a process may have, with the file it came from. ONNX Runtime itself is global to the process,
@@ -56,20 +51,17 @@ pub unsafe fn prepare() {
     unsafe { std::env::set_var(DISABLE_TELEMETRY, "1") };
 }
 
-/// Loads ONNX Runtime from `runtime`, once: the same file again does nothing, another one is an error. After an error
-/// it may be tried again.
-pub fn init(runtime: &Path) -> Result<(), OnnxError> {
-    // A bare file name is left to the dynamic linker's search path.
-    let bare = runtime.components().count() == 1 && !runtime.exists();
-    let file = if bare { Ok(runtime.into()) } else { runtime.canonicalize() };
-    let file = file.map_err(|_| OnnxError::NoLibrary { file: runtime.into() })?;
+/// Loads ONNX Runtime, once: the same file again does nothing, another one is an error. After an error it may be tried
+/// again.
+pub fn init(runtime: &Runtime) -> Result<(), OnnxError> {
+    let file = runtime.path().to_owned();
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     match &*loaded {
         Some((first, _)) if *first == file => return Ok(()),
         Some((first, _)) => return Err(OnnxError::AlreadyLoaded { loaded: first.clone(), wanted: file }),
         None => {}
     }
-    let environment = ort::init_from(&file)
+    let environment = ort::init_from(runtime.loadable())
         .map_err(|source| OnnxError::Load { file: file.clone(), source })?
         .with_name("doorward")
         .with_telemetry(false)
@@ -79,16 +71,14 @@ pub fn init(runtime: &Path) -> Result<(), OnnxError> {
     Ok(())
 }
 
-/// Opens a model for inference with `threads` threads (at least 1). [`init`] comes first.
-pub fn session(path: &Path, threads: u16) -> Result<Session, OnnxError> {
-    if !path.is_file() {
-        return Err(OnnxError::NoModel { file: path.into() });
-    }
+/// Opens the model of this name, whose file has these bytes, for inference with `threads` threads (at least 1).
+/// [`init`] comes first.
+pub fn session(model: &str, bytes: &[u8], threads: u16) -> Result<Session, OnnxError> {
     let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let (_, environment) = loaded.as_ref().ok_or(OnnxError::NotLoaded)?;
     options(environment, threads)
-        .and_then(|mut builder| builder.commit_from_file(path))
-        .map_err(|source| OnnxError::Open { file: path.into(), source })
+        .and_then(|mut builder| builder.commit_from_memory(bytes))
+        .map_err(|source| OnnxError::Open { model: model.into(), source })
 }
 
 fn options(environment: &Environment, threads: u16) -> ort::Result<SessionBuilder> {
@@ -110,35 +100,25 @@ mod tests {
     use super::*;
     use crate::models::ModelStore;
 
-    fn runtime() -> PathBuf {
+    fn runtime() -> Runtime {
         ModelStore::locate(None).runtime().expect("the runtime is there after `make models`")
-    }
-
-    #[test]
-    fn a_missing_library_says_how_to_get_one() {
-        let error = init(Path::new("no/such/libonnxruntime.so")).unwrap_err();
-        assert!(matches!(error, OnnxError::NoLibrary { .. }));
-        assert!(error.to_string().contains("doorward models pull"), "{error}");
     }
 
     #[test]
     fn a_file_that_is_no_library_is_refused_and_the_real_one_still_loads() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, b"not a library").unwrap();
-        assert!(matches!(init(file.path()), Err(OnnxError::Load { .. } | OnnxError::AlreadyLoaded { .. })));
+        let other = Runtime::named(file.path()).unwrap();
+        assert!(matches!(init(&other), Err(OnnxError::Load { .. } | OnnxError::AlreadyLoaded { .. })));
         init(&runtime()).unwrap();
         init(&runtime()).unwrap();
-        assert!(matches!(init(file.path()), Err(OnnxError::AlreadyLoaded { .. })));
+        assert!(matches!(init(&other), Err(OnnxError::AlreadyLoaded { .. })));
     }
 
     #[test]
-    fn a_missing_or_broken_model_says_what_to_do() {
+    fn a_broken_model_says_what_to_do() {
         init(&runtime()).unwrap();
-        let error = session(Path::new("no/such/model.onnx"), 1).unwrap_err();
-        assert!(matches!(error, OnnxError::NoModel { .. }) && error.to_string().contains("models pull"), "{error}");
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&file, [8; 100]).unwrap();
-        let error = session(file.path(), 1).unwrap_err();
+        let error = session("yunet_n", &[8; 100], 1).unwrap_err();
         assert!(matches!(error, OnnxError::Open { .. }) && error.to_string().contains("models verify"), "{error}");
     }
 }

@@ -118,9 +118,9 @@ fn models(loaded: &Loaded, report: &mut Report) -> bool {
     let store = store(loaded);
     report.ok("models folder", store.place());
     let found = store.runtime().map_err(anyhow::Error::from);
-    let loaded = found.and_then(|file| onnx::init(&file).map(|()| file).map_err(anyhow::Error::from));
+    let loaded = found.and_then(|library| onnx::init(&library).map(|()| library).map_err(anyhow::Error::from));
     match &loaded {
-        Ok(file) => report.ok("ONNX Runtime", format!("loaded from {}", file.display())),
+        Ok(library) => report.ok("ONNX Runtime", format!("loaded from {}", library.path().display())),
         Err(error) => report.error("ONNX Runtime", format!("{error:#}")),
     }
     loaded.is_ok()

@@ -93,8 +93,6 @@ pub(super) fn found(faces: &[Face]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::detect::SearchOptions;
     use crate::detect::{self, DetectError, Model};
@@ -103,12 +101,12 @@ mod tests {
 
     /// What `make` gives for every detector of the manifest that is here. CenterFace comes from a package registry and
     /// always is after `make models`; the others have a public address alone, which not every machine reaches.
-    fn detectors<T>(make: impl Fn(&str, &Path) -> T) -> Vec<T> {
+    fn detectors<T>(make: impl Fn(&str, &[u8]) -> T) -> Vec<T> {
         let store = ModelStore::locate(None);
         onnx::init(&store.runtime().unwrap()).unwrap();
         store.choose(Role::Detector, "centerface").expect("the models are there after `make models`");
         let made = ["yunet_n", "yunet_s", "centerface"].map(|name| match store.choose(Role::Detector, name) {
-            Ok(model) => Some(make(name, &model.path)),
+            Ok(model) => Some(make(name, &store.read(&model).unwrap())),
             Err(error) => {
                 eprintln!("{name} was not checked: {error}");
                 None
@@ -127,7 +125,7 @@ mod tests {
     fn every_model_finds_the_face_and_none_finds_it_with_red_and_blue_swapped() {
         let picture = &PICTURE;
         let options = SearchOptions { min_score: 0.3, ..SearchOptions::default() };
-        for mut detector in detectors(|name, file| detect::model(name, file, options.clone(), 1).unwrap()) {
+        for mut detector in detectors(|name, bytes| detect::model(name, bytes, options.clone(), 1).unwrap()) {
             let faces = detector.detect(picture).unwrap();
             assert!(found(&faces), "{}: {faces:?}", detector.name());
             assert!(faces[0].score > 0.85, "{}: {}", detector.name(), faces[0].score);
@@ -140,7 +138,7 @@ mod tests {
     fn a_detector_proves_itself_whatever_score_it_is_told_to_report() {
         for min_score in [0.05, 0.6, 1.0] {
             let config = SearchOptions { min_score, ..SearchOptions::default() };
-            for mut detector in detectors(|name, file| detect::open(name, file, &config, 1).unwrap()) {
+            for mut detector in detectors(|name, bytes| detect::open(name, bytes, &config, 1).unwrap()) {
                 detector.prove().unwrap();
             }
         }

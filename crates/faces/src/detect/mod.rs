@@ -12,7 +12,6 @@ mod second_look;
 mod shrink;
 mod yunet;
 
-use std::path::Path;
 use std::time::Duration;
 
 pub use crate::face::{Face, Point, Rect};
@@ -94,21 +93,21 @@ pub fn load(store: &ModelStore, config: &SearchOptions, threads: u16) -> Result<
     let choose = |source| DetectError::Choose { source };
     let model = store.choose(Role::Detector, &config.model).map_err(choose)?;
     onnx::init(&store.runtime().map_err(choose)?).map_err(|source| DetectError::Runtime { source })?;
-    let mut detector = open(&model.name, &model.path, config, threads)?;
+    let mut detector = open(&model.name, &store.read(&model).map_err(choose)?, config, threads)?;
     detector.prove()?;
     let name = detector.name();
     tracing::info!(model = name, wanted = config.model, threads, "the detector model is {name}");
     Ok(detector)
 }
 
-/// Opens the model file of the manifest's detector `name`. ONNX Runtime must have been loaded.
-pub fn open(name: &str, file: &Path, config: &SearchOptions, threads: u16) -> Result<FaceDetector, DetectError> {
+/// Opens the manifest's detector `name`, whose file has these bytes. ONNX Runtime must have been loaded.
+pub fn open(name: &str, bytes: &[u8], config: &SearchOptions, threads: u16) -> Result<FaceDetector, DetectError> {
     let looks = SearchOptions { min_score: config.min_score * search::CONFIRMING, ..config.clone() };
-    Ok(FaceDetector::new(model(name, file, looks, threads)?, config))
+    Ok(FaceDetector::new(model(name, bytes, looks, threads)?, config))
 }
 
-fn model(name: &str, file: &Path, options: SearchOptions, threads: u16) -> Result<Box<dyn Model>, DetectError> {
-    let session = onnx::session(file, threads);
+fn model(name: &str, bytes: &[u8], options: SearchOptions, threads: u16) -> Result<Box<dyn Model>, DetectError> {
+    let session = onnx::session(name, bytes, threads);
     let session = session.map_err(|source| DetectError::Load { model: name.into(), source })?;
     Ok(match name {
         "yunet_n" | "yunet_s" => Box::new(Pass::new(name, Yunet::new(name, &session)?, session, options)),

@@ -78,7 +78,7 @@ pub fn load(store: &ModelStore, wanted: &str, threads: u16) -> Result<FaceEmbedd
     let Some((model, preparation)) = described(&file.name) else {
         return Err(EmbedError::Unknown { model: file.name });
     };
-    let session = onnx::session(&file.path, threads);
+    let session = onnx::session(&file.name, &store.read(&file).map_err(choose)?, threads);
     let session = session.map_err(|source| EmbedError::Load { model: file.name, source })?;
     tracing::info!(model = model.name, wanted, threads, "the embedding model is {}", model.name);
     Ok(FaceEmbedder { model, preparation, session, input: Vec::new() })

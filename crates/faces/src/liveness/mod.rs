@@ -72,7 +72,8 @@ pub fn load(store: &ModelStore, names: &[String], threads: u16) -> Result<Livene
     let failed = |source| LivenessError::Choose { source };
     let files = choose(store, names).map_err(failed)?;
     onnx::init(&store.runtime().map_err(failed)?).map_err(|source| LivenessError::Runtime { source })?;
-    let networks = files.into_iter().map(|file| Network::load(file, threads)).collect::<Result<Vec<_>, _>>()?;
+    let network = |file: Model| Network::load(&file.name, &store.read(&file).map_err(failed)?, threads);
+    let networks = files.into_iter().map(network).collect::<Result<Vec<_>, _>>()?;
     let check = LivenessCheck { networks, input: Vec::new() };
     tracing::info!(threads, "the liveness models are {}", check.models().collect::<Vec<_>>().join(", "));
     Ok(check)
@@ -121,16 +122,16 @@ impl LivenessCheck {
 }
 
 impl Network {
-    fn load(file: Model, threads: u16) -> Result<Self, LivenessError> {
-        let layout = match file.name.as_str() {
+    fn load(name: &str, bytes: &[u8], threads: u16) -> Result<Self, LivenessError> {
+        let layout = match name {
             "antispoof_minifas_128" => antispoof::LAYOUT,
             "minifasnet_v2_2_7" => minifasnet::LAYOUT_2_7,
             "minifasnet_v1se_4_0" => minifasnet::LAYOUT_4_0,
-            _ => return Err(LivenessError::Unknown { model: file.name }),
+            _ => return Err(LivenessError::Unknown { model: name.into() }),
         };
-        let session = onnx::session(&file.path, threads);
-        let session = session.map_err(|source| LivenessError::Load { model: file.name.clone(), source })?;
-        Ok(Self { name: file.name, layout, session })
+        let session = onnx::session(name, bytes, threads);
+        let session = session.map_err(|source| LivenessError::Load { model: name.into(), source })?;
+        Ok(Self { name: name.into(), layout, session })
     }
 
     fn look(&mut self, picture: &Picture, face: &Rect, input: &mut Vec<f32>) -> Result<ModelScore, LivenessError> {

@@ -8,8 +8,10 @@ mod store;
 
 use std::path::{Path, PathBuf};
 
+use trusted::TrustError;
+
 pub use manifest::{Digest, Entry, Manifest};
-pub use store::{Model, ModelStore, Presence, hash_file};
+pub use store::{Model, ModelStore, Presence, Runtime, hash_file};
 
 /// Why there is no usable model file.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,8 @@ pub enum ModelError {
     RuntimeArch { arch: &'static str },
 
     // Files.
+    #[error(transparent)]
+    Untrusted(#[from] TrustError),
     #[error("cannot {action} {}", path.display())]
     File { action: &'static str, path: PathBuf, source: std::io::Error },
 }

@@ -1,12 +1,13 @@
 //! The folder of model files: where it is, and which file of it serves a role.
 //!
-//! In: the manifest and a folder. Out: a [`Model`] whose file is there and has the right length; `verify` is what
-//! hashes. It never fetches and never writes.
+//! In: the manifest and a folder. Out: a [`Model`] whose file is there and has the right length, and its bytes, which
+//! are the manifest's and out of a file nobody else can change. It never fetches and never writes.
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -18,8 +19,9 @@ pub const DIR_VARIABLE: &str = "DOORWARD_MODELS_DIR";
 /// Names ONNX Runtime's shared library; wins over the models folder. It is `ort`'s own variable.
 pub const RUNTIME_VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// Where packages and `doorward models pull` put the files on an installed system; the first that has any wins.
-const SYSTEM_DIRS: [&str; 2] = ["/var/lib/doorward/models", "/usr/share/doorward/models"];
+/// Where `doorward models pull` and packages put the files on an installed system; the first that has any wins. Neither
+/// is below the state folder: what the service can write to it must not run.
+const SYSTEM_DIRS: [&str; 2] = ["/usr/local/share/doorward/models", "/usr/share/doorward/models"];
 
 /// Who may have named the models folder.
 const BY_VARIABLE: &str = "named by DOORWARD_MODELS_DIR";
@@ -44,6 +46,13 @@ pub struct Model {
     pub path: PathBuf,
 }
 
+/// ONNX Runtime's shared library, ready to be loaded.
+pub struct Runtime {
+    path: PathBuf,
+    /// Open since it was hashed; none where the machine's owner named a library of their own.
+    file: Option<File>,
+}
+
 /// What the folder has of an entry, by a look at the file's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -54,7 +63,7 @@ pub enum Presence {
 }
 
 impl ModelStore {
-    /// The folder that `DOORWARD_MODELS_DIR` names, else the configured one, else `/var/lib/doorward/models` or
+    /// The folder that `DOORWARD_MODELS_DIR` names, else the configured one, else `/usr/local/share/doorward/models` or
     /// `/usr/share/doorward/models`, whichever has files first.
     pub fn locate(configured: Option<&Path>) -> Self {
         let manifest = Manifest::embedded();
@@ -79,6 +88,15 @@ impl ModelStore {
             Some(by) => format!("{} ({by})", self.dir.display()),
             None => self.dir.display().to_string(),
         }
+    }
+
+    /// Whether what is put into the folder may be used from there.
+    ///
+    /// # Errors
+    /// A folder that is missing, and one in which somebody else could swap the files.
+    pub fn trusted(&self) -> Result<(), ModelError> {
+        trusted::find(&self.dir)?;
+        Ok(())
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -118,11 +136,24 @@ impl ModelStore {
         self.manifest.preference(role).into_iter().find(|entry| self.presence(entry) == Presence::Present)
     }
 
+    /// The bytes of a model's file, which are those of the manifest.
+    ///
+    /// # Errors
+    /// A file that others can change, cannot be read, or is not the manifest's.
+    pub fn read(&self, model: &Model) -> Result<Vec<u8>, ModelError> {
+        let entry = self.manifest.entry(&model.name).ok_or_else(|| self.manifest.unknown(None, &model.name))?;
+        let (file, path) = trusted::open(&model.path)?;
+        let mut bytes = Vec::new();
+        file.take(entry.bytes + 1).read_to_end(&mut bytes).map_err(ModelError::file("read", &path))?;
+        right(model, entry, &digest(bytes.as_slice(), &path)?)?;
+        Ok(bytes)
+    }
+
     /// ONNX Runtime's shared library: what `ORT_DYLIB_PATH` names, else the models folder's for this processor, hashed.
     ///
     /// # Errors
-    /// When neither is there or it is not the manifest's file, with the command to run.
-    pub fn runtime(&self) -> Result<PathBuf, ModelError> {
+    /// When neither is there, others can change it or it is not the manifest's file, with the command to run.
+    pub fn runtime(&self) -> Result<Runtime, ModelError> {
         self.runtime_or(env::var_os(RUNTIME_VARIABLE))
     }
 
@@ -137,26 +168,30 @@ impl ModelStore {
     /// Hashes the file of an entry.
     ///
     /// # Errors
-    /// A file that is missing, cannot be read, or is not the one of the manifest.
+    /// A file that is missing, that others can change, cannot be read, or is not the one of the manifest.
     pub fn verify(&self, entry: &Entry) -> Result<(), ModelError> {
-        let model = self.there(entry)?;
-        match hash_file(&model.path)? == entry.digest() {
-            true => Ok(()),
-            false => Err(ModelError::WrongHash { name: model.name, path: model.path }),
-        }
+        self.hashed(entry).map(drop)
     }
 
-    fn runtime_or(&self, named: Option<OsString>) -> Result<PathBuf, ModelError> {
+    fn runtime_or(&self, named: Option<OsString>) -> Result<Runtime, ModelError> {
         if let Some(path) = named.filter(|path| !path.is_empty()).map(PathBuf::from) {
             // A bare file name is left to the dynamic linker's search path.
-            let bare = path.components().count() == 1 && !path.exists();
-            return if bare || path.is_file() { Ok(path) } else { Err(ModelError::RuntimeOverride { path }) };
+            if path.components().count() == 1 && !path.exists() {
+                return Ok(Runtime { path, file: None });
+            }
+            return if path.is_file() { Runtime::named(&path) } else { Err(ModelError::RuntimeOverride { path }) };
         }
         let entry = self.manifest.preference(Role::Runtime).first().copied();
-        let entry = entry.ok_or(ModelError::RuntimeArch { arch: env::consts::ARCH })?;
-        // Unlike a model it is run: a file of the right length in a folder anybody may write to is not enough.
-        self.verify(entry)?;
-        Ok(self.path(entry))
+        let (file, path) = self.hashed(entry.ok_or(ModelError::RuntimeArch { arch: env::consts::ARCH })?)?;
+        Ok(Runtime { path, file: Some(file) })
+    }
+
+    /// The file of an entry, whose bytes are the manifest's, and where it is.
+    fn hashed(&self, entry: &Entry) -> Result<(File, PathBuf), ModelError> {
+        let model = self.there(entry)?;
+        let (file, path) = trusted::open(&model.path)?;
+        right(&model, entry, &digest(&file, &path)?)?;
+        Ok((file, path))
     }
 
     fn there(&self, entry: &Entry) -> Result<Model, ModelError> {
@@ -184,9 +219,35 @@ impl ModelStore {
     }
 }
 
-/// Length and sha256 of a file.
+impl Runtime {
+    /// A library that the machine's owner names. What is beside it is loaded with it, and is as safe as its folder.
+    pub(crate) fn named(path: &Path) -> Result<Self, ModelError> {
+        let (_, path) = trusted::open(path)?;
+        Ok(Self { path, file: None })
+    }
+
+    /// Where the library is, for people.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the dynamic linker is to open. The library looks for what it needs beside itself before anywhere else, so
+    /// ours is opened by its descriptor, beside which there is nothing, and which is the file that was hashed.
+    pub(crate) fn loadable(&self) -> PathBuf {
+        match &self.file {
+            Some(file) => PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())),
+            None => self.path.clone(),
+        }
+    }
+}
+
+/// Length and sha256 of a file, whoever may write to it.
 pub fn hash_file(path: &Path) -> Result<Digest, ModelError> {
-    let mut reader = fs::File::open(path).map_err(ModelError::file("open", path))?;
+    digest(File::open(path).map_err(ModelError::file("open", path))?, path)
+}
+
+/// Length and sha256 of what is read to the end; `path` is for the error.
+fn digest(mut reader: impl Read, path: &Path) -> Result<Digest, ModelError> {
     let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
         match reader.read(&mut buffer).map_err(ModelError::file("read", path))? {
@@ -197,6 +258,13 @@ pub fn hash_file(path: &Path) -> Result<Digest, ModelError> {
             }
         }
     }
+}
+
+fn right(model: &Model, entry: &Entry, found: &Digest) -> Result<(), ModelError> {
+    if *found == entry.digest() {
+        return Ok(());
+    }
+    Err(ModelError::WrongHash { name: model.name.clone(), path: model.path.clone() })
 }
 
 fn place(
@@ -300,20 +368,30 @@ mod tests {
     #[test]
     fn the_variable_names_the_runtime_before_the_folder_does() {
         let (dir, store) = store(&[("library", "abc"), ("library_foreign", "abc")]);
-        assert!(store.runtime_or(None).unwrap().ends_with("library.bin"));
-        assert!(store.runtime_or(Some("".into())).unwrap().ends_with("library.bin"));
+        let path = |named: &Path| store.runtime_or(Some(named.into())).unwrap().path;
+        assert!(store.runtime_or(None).unwrap().path.ends_with("library.bin"));
+        assert!(path(Path::new("")).ends_with("library.bin"));
         let other = dir.path().join("other.so");
-        assert!(store.runtime_or(Some(other.clone().into())).unwrap_err().to_string().contains("ORT_DYLIB_PATH names"));
+        assert!(
+            store.runtime_or(Some(other.clone().into())).err().unwrap().to_string().contains("ORT_DYLIB_PATH names")
+        );
         fs::write(&other, "").unwrap();
-        assert_eq!(store.runtime_or(Some(other.clone().into())).unwrap(), other);
-        let bare = store.runtime_or(Some("libonnxruntime.so".into())).unwrap();
-        assert_eq!(bare, Path::new("libonnxruntime.so"));
+        assert_eq!(path(&other), other.canonicalize().unwrap());
+        assert_eq!(path(Path::new("libonnxruntime.so")), Path::new("libonnxruntime.so"));
+    }
+
+    #[test]
+    fn a_model_of_other_bytes_is_not_read() {
+        let (_dir, store) = store(&[("faster", "abc"), ("better", "abd")]);
+        let read = |name| store.read(&store.choose(Role::Detector, name).unwrap());
+        assert_eq!(read("faster").unwrap(), b"abc");
+        assert!(matches!(read("better"), Err(ModelError::WrongHash { .. })));
     }
 
     #[test]
     fn a_runtime_of_other_bytes_is_not_loaded() {
         let (_dir, store) = store(&[("library", "abd")]);
-        let error = store.runtime_or(None).unwrap_err().to_string();
+        let error = store.runtime_or(None).err().unwrap().to_string();
         assert!(error.contains("does not have the sha256") && error.contains("models pull library"), "{error}");
     }
 
