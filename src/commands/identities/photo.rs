@@ -1,16 +1,25 @@
 //! Photos on their way to an engine.
 //!
-//! In: a file. Out: its bytes, if it is a whole photo that an engine can take; or what is wrong with it and what to do
-//! about it. The pixels are the engine's to judge.
+//! In: a file. Out: a photo that an engine can take, without what the file says of place, time and camera; or what is
+//! wrong with it and what to do about it. The pixels are the engine's to judge.
 
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use faces::picture::{Looks, MAX_PHOTO_BYTES, MAX_PIXELS, Picture, PictureError, looks_like};
+use faces::picture::{Looks, MAX_PHOTO_BYTES, MAX_PIXELS, Picture, PictureError, bare_jpeg, looks_like};
 use identities::ClientError;
 
-/// Reads a photo, if it is one an engine can take.
+/// Of a photo that is sent as another file than it came as.
+const JPEG_QUALITY: u8 = 95;
+
+/// Reads a photo that is to be sent, if it is one an engine can take.
 pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let shown = file.display();
+    bare(as_it_is(file)?).with_context(|| format!("{shown} cannot be sent"))
+}
+
+/// The bytes of such a file.
+pub fn as_it_is(file: &Path) -> anyhow::Result<Vec<u8>> {
     let shown = file.display();
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {shown}"))?.len();
     if size > MAX_PHOTO_BYTES as u64 {
@@ -24,6 +33,14 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
             bail!("{shown} is not a picture that is taken (JPEG, PNG, WebP and BMP are)")
         }
         Err(error) => Err(error).with_context(|| format!("{shown} cannot be sent")),
+    }
+}
+
+/// The photo alone: a JPEG as it is but for its metadata, or a new one of what is turned or of another format.
+fn bare(bytes: Vec<u8>) -> Result<Vec<u8>, PictureError> {
+    match bare_jpeg(&bytes) {
+        Some(bare) => Ok(bare),
+        None => Picture::decode(&bytes, MAX_PIXELS)?.jpeg(JPEG_QUALITY),
     }
 }
 

@@ -48,7 +48,7 @@ async fn detection(engine: Engine, ids: Result<Path<(String, String)>, PathRejec
 
 fn jpeg(photo: Option<Vec<u8>>) -> Result<Response, Refusal> {
     let photo = photo.ok_or(Refusal::NotFound("photo"))?;
-    Ok(([(CONTENT_TYPE, "image/jpeg")], photo).into_response())
+    Ok(([(CONTENT_TYPE, "image/jpeg"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], photo).into_response())
 }
 
 /// An operation that the contract has not got: without it nobody finds again what was uploaded without an id.

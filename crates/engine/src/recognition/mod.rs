@@ -12,7 +12,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use faces::detect::Rect;
 use faces::embed::Embedding;
-use faces::picture::{Interpolation, MAX_PIXELS, Picture, PictureError};
+use faces::picture::{Interpolation, MAX_PIXELS, Picture, PictureError, bare_jpeg};
 use identities::Permission::{self, *};
 use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem, FaceEdgeRecognizeWithOptions};
 use rusqlite::Connection;
@@ -231,7 +231,7 @@ pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Op
                 found.face.bbox = within(found.face.bbox, &decoded);
             }
             let jpeg = match keep.filter(|_| !faces.is_empty()) {
-                Some(side) => kept(&picture, &decoded, side).map_err(picture_error)?,
+                Some(side) => kept(&decoded, side).map_err(picture_error)?,
                 None => Vec::new(),
             };
             Ok(Seen { faces, jpeg, doubt: None })
@@ -250,7 +250,7 @@ pub async fn look_at_photo(serving: &Current, photo: Bytes) -> Result<Seen, Refu
             let jpeg = match turned {
                 _ if faces.is_empty() => Vec::new(),
                 Some(turned) => turned.jpeg(JPEG_QUALITY).map_err(picture_error)?,
-                None => as_jpeg(&photo, &decoded).map_err(picture_error)?,
+                None => bare_jpeg(&photo).map_or_else(|| decoded.jpeg(JPEG_QUALITY), Ok).map_err(picture_error)?,
             };
             Ok(Seen { faces, jpeg, doubt })
         })
@@ -275,19 +275,15 @@ pub fn decode(picture: &[u8]) -> Result<Picture, Refusal> {
     })
 }
 
-/// The picture as it is kept: as it came, or smaller.
-fn kept(encoded: &[u8], decoded: &Picture, side: u32) -> Result<Vec<u8>, PictureError> {
+/// The picture as it is kept: anew, whatever it came as, so that it is no larger than such a picture is, and smaller
+/// where it is a large one.
+fn kept(decoded: &Picture, side: u32) -> Result<Vec<u8>, PictureError> {
     let longest = decoded.width().max(decoded.height());
     if longest <= side {
-        return as_jpeg(encoded, decoded);
+        return decoded.jpeg(JPEG_QUALITY);
     }
     let scaled = |length: u32| (u64::from(length) * u64::from(side) / u64::from(longest)) as u32;
     decoded.resized(scaled(decoded.width()), scaled(decoded.height()), Interpolation::Area)?.jpeg(JPEG_QUALITY)
-}
-
-/// The JPEG as it came where it is one, else a new one.
-fn as_jpeg(encoded: &[u8], decoded: &Picture) -> Result<Vec<u8>, PictureError> {
-    if encoded.starts_with(b"\xff\xd8\xff") { Ok(encoded.to_vec()) } else { decoded.jpeg(JPEG_QUALITY) }
 }
 
 fn picture_error(error: PictureError) -> Refusal {

@@ -96,6 +96,13 @@ impl Picture {
     }
 }
 
+/// The same JPEG without what it says beside its pixels (where it was taken, by what, with which comment), and without
+/// what stands behind its end. `None` where leaving out is not enough: it is no whole JPEG, or one that has to be
+/// turned.
+pub fn bare_jpeg(encoded: &[u8]) -> Option<Vec<u8>> {
+    codec::jpeg::bare(encoded)
+}
+
 /// Why a picture cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {

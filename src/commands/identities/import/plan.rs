@@ -54,7 +54,7 @@ fn tidy(record: &mut PersonFile) {
 /// Reads every photo of a person once: what it holds, and whether it is one. What is none goes to the flaws.
 fn look_at_photos(person: &mut Planned, flaws: &mut Vec<Flaw>, photo_read: &dyn Fn()) {
     person.photos.retain_mut(|found| {
-        let read = photo::read(&found.file);
+        let read = photo::as_it_is(&found.file);
         photo_read();
         match read {
             Ok(bytes) => {

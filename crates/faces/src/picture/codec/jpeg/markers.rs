@@ -12,9 +12,17 @@ pub struct Markers<'a> {
     pub exif: Option<&'a [u8]>,
 }
 
-/// Marker codes (T.81, table B.1): end of image, application segment 1.
+/// Marker codes (T.81, table B.1): end of image, application segments, comment.
 const END: u8 = 0xd9;
+const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
+const APP14: u8 = 0xee;
+const APP15: u8 = 0xef;
+const COMMENT: u8 = 0xfe;
+/// Says that the colours are luma and chroma.
+const JFIF: &[u8] = b"JFIF\0";
+/// Says which colours there are.
+const ADOBE: &[u8] = b"Adobe";
 const EXIF: &[u8] = b"Exif\0\0";
 
 impl<'a> Markers<'a> {
@@ -44,6 +52,41 @@ impl<'a> Markers<'a> {
     }
 }
 
+/// The JPEG without anything that is not needed to show it: no EXIF data, no profile, no comment, no second picture,
+/// and nothing behind its end. `None` where its end is missing.
+pub fn bare(jpeg: &[u8]) -> Option<Vec<u8>> {
+    let mut bare = jpeg.get(..2)?.to_vec();
+    let mut rest = &jpeg[2..];
+    loop {
+        let (marker, after) = next_marker(rest)?;
+        // What a scan holds up to the marker; fill bytes before the code say nothing.
+        let before = &rest[..rest.len() - after.len() - 1];
+        let scanned = before.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
+        bare.extend_from_slice(&before[..scanned]);
+        bare.extend_from_slice(&[0xff, marker]);
+        rest = match marker {
+            END => return Some(bare),
+            0x00 | 0x01 | 0xd0..=0xd8 => after,
+            _ => {
+                let (content, behind) = segment(after)?;
+                match marker {
+                    // Its first 14 bytes; a small picture may follow.
+                    APP0 if content.starts_with(JFIF) && content.len() >= 14 => {
+                        bare.extend_from_slice(&16u16.to_be_bytes());
+                        bare.extend_from_slice(&content[..12]);
+                        bare.extend_from_slice(&[0, 0]);
+                    }
+                    APP0..=APP15 | COMMENT if !(marker == APP14 && content.starts_with(ADOBE)) => {
+                        bare.truncate(bare.len() - 2);
+                    }
+                    _ => bare.extend_from_slice(&after[..after.len() - behind.len()]),
+                }
+                behind
+            }
+        };
+    }
+}
+
 /// The next marker's code and what follows it. Any number of fill bytes, `ff`, may stand before the code.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let begin = memchr::memchr(0xff, bytes)?;
@@ -60,6 +103,37 @@ fn segment(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_needed_to_show_it_is_left_out() {
+        let segment = |marker: u8, content: &[u8]| {
+            let length = (content.len() as u16 + 2).to_be_bytes();
+            [&[0xff, marker], &length[..], content].concat()
+        };
+        let jfif = segment(APP0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
+        let thumbnail = segment(APP0, b"JFIF\0\x01\x01\0\0\x01\0\x01\x01\x01a face");
+        let (adobe, table) = (segment(APP14, b"Adobe\0\x64\0\0\0\0\x02"), segment(0xdb, b"\xffa table\xd9"));
+        let scan = b"\xff\xda\x00\x04ab\x11\xff\x00\x22\xff\xd0\x33".to_vec();
+        let (begin, end) = (b"\xff\xd8".to_vec(), b"\xff\xd9".to_vec());
+        let told = [
+            segment(APP1, b"Exif\0\0GPS \xff\xd9"),
+            segment(0xe2, b"ICC"),
+            segment(0xed, b"a name"),
+            segment(APP0, b"JFXX\0another face"),
+            segment(COMMENT, b"a comment"),
+            segment(APP14, b"else"),
+        ]
+        .concat();
+        let fill = b"\xff\xff";
+        let all =
+            [&begin[..], &thumbnail, &told, &adobe, fill, &table, &told, &scan, fill, &scan, &end, b"more"].concat();
+        let shown = [begin, jfif, adobe, table, scan.clone(), scan, end].concat();
+        assert_eq!(bare(&all).unwrap(), shown);
+        assert_eq!(bare(&shown).unwrap(), shown);
+        for short in [&shown[..shown.len() - 1], &shown[..20], b"\xff\xd8", b""] {
+            assert_eq!(bare(short), None);
+        }
+    }
 
     #[test]
     fn the_end_and_the_exif_data_are_found_behind_whatever_stands_before() {

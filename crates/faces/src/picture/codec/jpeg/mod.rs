@@ -11,6 +11,7 @@ use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use self::markers::Markers;
 use self::turbo::{Colours, Decompressor};
+use super::format::{Kind, Looks};
 use super::{Header, Stored, raster};
 use crate::picture::{Picture, PictureError};
 
@@ -49,6 +50,14 @@ pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureE
     let orientation = Markers::of(encoded).exif.and_then(Orientation::from_exif_chunk);
     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     Ok(Stored { picture: Picture::new(width, height, pixels)?, orientation })
+}
+
+/// The same pixels in a JPEG that says nothing beside them; `None` where that takes more than leaving things out: it is
+/// no whole JPEG, or one that has to be turned.
+pub(in crate::picture) fn bare(encoded: &[u8]) -> Option<Vec<u8>> {
+    let turned = Markers::of(encoded).exif.and_then(Orientation::from_exif_chunk);
+    let stands = turned.is_none_or(|orientation| orientation == Orientation::NoTransforms);
+    markers::bare(encoded).filter(|_| stands && matches!(super::looks_like(encoded), Looks::Taken(Kind::Jpeg)))
 }
 
 /// Packed blue-green-red rows as JPEG, `quality` from 1 to 100, with a quarter of the colour samples.
