@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use uuid::Uuid;
 
 use super::ImportedPeople;
 
@@ -36,6 +39,8 @@ pub enum EngineCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Erase a person, a stranger or a time for good, as the page does
+    Erase(EngineEraseArgs),
     /// Who changed what, newest first
     Audit {
         #[command(flatten)]
@@ -85,6 +90,72 @@ pub struct EngineServeArgs {
     /// HTTP on every address: passwords and faces cross the network in the clear
     #[arg(long, conflicts_with_all = ["https", "certificate", "name"])]
     pub http: bool,
+    /// Erase what was seen, of people and of strangers, after so many days, or keep it `forever`
+    #[arg(long, default_value = "90", value_name = "DAYS")]
+    pub keep_detections_days: KeepDays,
+    /// Erase strangers so many days after they were last seen, with what was seen of them, or keep them `forever`
+    #[arg(long, default_value = "30", value_name = "DAYS")]
+    pub keep_unknown_days: KeepDays,
+}
+
+/// For how many days something is kept, at least one; shown as people say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, derive_more::Display)]
+pub enum KeepDays {
+    #[display("{_0} days")]
+    For(u32),
+    #[display("ever")]
+    Forever,
+}
+
+impl KeepDays {
+    pub fn days(self) -> Option<u32> {
+        match self {
+            Self::For(days) => Some(days),
+            Self::Forever => None,
+        }
+    }
+}
+
+impl FromStr for KeepDays {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "forever" => Ok(Self::Forever),
+            days => match days.parse() {
+                Ok(days @ 1..=36_500) => Ok(Self::For(days)),
+                _ => Err("it is a number of days from 1 to 36500, or `forever`"),
+            },
+        }
+    }
+}
+
+/// Whom or what to erase for good.
+#[derive(Debug, Args)]
+pub struct EngineEraseArgs {
+    #[command(flatten)]
+    pub folder: EngineFolder,
+    /// A person: record, photos, documents, and all that was seen of them, also before they were enrolled
+    #[arg(long, value_name = "PERSON_ID", group = "whom")]
+    pub person: Option<Uuid>,
+    /// Somebody nobody knows, by any of their faces
+    #[arg(long, value_name = "FACE_ID", group = "whom")]
+    pub stranger: Option<Uuid>,
+    /// What was seen from this moment on, as in 2026-01-31T18:00:00+01:00
+    #[arg(long, value_name = "TIME", group = "whom", requires = "to")]
+    pub from: Option<DateTime<Utc>>,
+    /// And before this one
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub to: Option<DateTime<Utc>>,
+    /// Only what this detector saw
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub detector: Option<String>,
+    /// Tell what would be erased, and erase nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -229,6 +229,10 @@ fn the_data_folder_is_closed_to_others_and_served_by_one_engine() {
     let mut server = Server::start();
     let mode = std::fs::metadata(server.data()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+    for file in ["engine.db", "engine.db-wal", "engine.db-shm"] {
+        let mode = std::fs::metadata(server.data().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
     let serve = |listen: &str, data: &std::path::Path| {
         doorward()
             .args(["engine", "serve", "--listen", listen, "--data"])

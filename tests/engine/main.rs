@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod crash;
+mod erasing;
 mod load;
 #[path = "../support/pictures.rs"]
 mod made;

@@ -51,8 +51,15 @@ impl Server {
         Self::start_with(folder, &["--listen", "127.0.0.1:0"])
     }
 
-    /// Starts one that listens, and perhaps more, as told.
+    /// Starts one that listens, and perhaps more, as told; it keeps what it sees: sightings of the tests are as old as
+    /// their dates.
     pub fn start_with(folder: TempDir, arguments: &[&str]) -> Self {
+        let forever = ["--keep-detections-days", "forever", "--keep-unknown-days", "forever"];
+        Self::start_as(folder, &[arguments, &forever].concat())
+    }
+
+    /// The same, and nothing beside what is told.
+    pub fn start_as(folder: TempDir, arguments: &[&str]) -> Self {
         let log = folder.path().join("log");
         let mut child = doorward()
             .args(["engine", "serve", "--data"])

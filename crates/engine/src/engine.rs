@@ -1,8 +1,8 @@
 //! The engine itself: the open data folder, the models that answer, and the bounds on what they do at once.
 //!
 //! In: a data folder and models. Out: an [`Engine`], whose clones are handed to every request. Here is how blocking
-//! work is done, and how people and photos are erased, from the disk and from memory; what else is done with faces is
-//! written in [`recognition`](crate::recognition).
+//! work is done; what is done with faces is written in [`recognition`](crate::recognition), and how they are erased in
+//! [`erasing`](crate::erasing).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,6 @@ use identities::operation::Operation;
 use rusqlite::{Connection, Transaction};
 use telemetry::Repeated;
 use tokio::sync::{RwLock, Semaphore};
-use uuid::Uuid;
 
 use super::analyzer::{self, Loader};
 use super::auth::{Accounts, Auth, Caller};
@@ -152,27 +151,5 @@ impl Engine {
             work(&inner)
         });
         worked.await.map_err(|_| EngineError::Interrupted)?
-    }
-}
-
-impl Engine {
-    /// Erases something of a person, whom `erase` names for the audit log. The gallery follows before the next writer,
-    /// so that nobody is matched who is not there any more.
-    pub async fn erase(
-        &self,
-        caller: Caller,
-        operation: &'static str,
-        erase: impl FnOnce(&Transaction) -> Result<Uuid, Stop> + Send + 'static,
-    ) -> Result<(), Refusal> {
-        let serving = self.serving().await;
-        self.blocking(move |inner| {
-            let erase_and_record = |transaction: &Transaction| {
-                let person = erase(transaction)?;
-                users::record_change(transaction, &caller.username, operation, Some(&person.to_string()))
-            };
-            let follow = |()| serving.gallery.write().reload(&inner.store, true);
-            Ok(inner.store.write_then("erase", erase_and_record, follow)??)
-        })
-        .await
     }
 }

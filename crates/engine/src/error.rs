@@ -36,7 +36,7 @@ pub enum EngineError {
     UnknownRole { role: String, known: String },
     #[error("the password must have 1 to {limit} bytes")]
     UnusablePassword { limit: usize },
-    #[error("the name of the {of} must have 1 to 256 characters and no space at its ends")]
+    #[error("the name of the {of} must have 1 to 256 characters, no space at its ends and no control characters")]
     UnusableName { of: &'static str },
     #[error("there is no user {username}; `doorward engine user list` shows those there are")]
     UnknownUser { username: String },

@@ -8,9 +8,7 @@
 use std::sync::Arc;
 
 use ::faces::embed::FaceModel;
-use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::RwLock;
-use rusqlite::Transaction;
 use tokio::sync::OwnedRwLockReadGuard;
 use tracing::warn;
 use uuid::Uuid;
@@ -18,7 +16,7 @@ use uuid::Uuid;
 use super::analyzer::{Analyzers, FaceAnalyzer};
 use super::error::EngineError;
 use super::index::{Entry, Index, Nearest};
-use super::store::{Stop, Store, faces};
+use super::store::{Store, faces};
 
 pub struct Serving {
     pub analyzers: Arc<Analyzers>,
@@ -38,17 +36,10 @@ impl Serving {
     }
 }
 
-/// An unknown face is recognised again until it has not been seen for this long, and as long as it is among this many
-/// last seen: vectors of strangers are personal data nobody asked to keep.
-const UNKNOWN_KEPT: TimeDelta = TimeDelta::days(30);
-const UNKNOWN_MOST: usize = 10_000;
-
-/// How often the unknown faces are gone through, at the most; reaching [`UNKNOWN_MOST`] makes room for a tenth.
-const CLEANING_INTERVAL: TimeDelta = TimeDelta::hours(1);
-
 /// A face as like somebody else as to be less than so many times likelier the nearest person's is nobody's. Measured on
 /// the pictures of `make quality` with a quality of 0.5 and more, thirteen people enrolled: none of MobileFaceNet's 862
-/// matches is lost, nor of face-api's ResNet's 653; of those it would have at a distance of 0.54, 4 of 902, and the wrong one.
+/// matches is lost, nor of face-api's ResNet's 653; of those it would have at a distance of 0.54, 4 of 902, and the
+/// wrong one.
 const CLEARLY: f32 = 5.0;
 
 /// Everybody there is to compare with.
@@ -56,7 +47,6 @@ pub struct Gallery {
     model: FaceModel,
     known: Index,
     unknown: Index,
-    cleaned: DateTime<Utc>,
 }
 
 /// A match with somebody enrolled.
@@ -90,7 +80,7 @@ impl Gallery {
     pub fn load(store: &Store, model: FaceModel) -> Result<Self, EngineError> {
         let known = read(store, &model, true)?;
         let unknown = read(store, &model, false)?;
-        Ok(Self { model, known, unknown, cleaned: DateTime::UNIX_EPOCH })
+        Ok(Self { model, known, unknown })
     }
 
     /// Photos enrolled, and unknown faces.
@@ -152,25 +142,9 @@ impl Gallery {
         index.insert(Entry { face, person }, vector).map_err(EngineError::Vector)
     }
 
-    /// Whether [`clean`] is due, of which this takes note.
-    pub fn cleaning_due(&mut self, now: DateTime<Utc>) -> bool {
-        let due = self.unknown.len() >= UNKNOWN_MOST || now - self.cleaned >= CLEANING_INTERVAL;
-        if due {
-            self.cleaned = now;
-        }
-        due
-    }
-
-    /// Makes the next stranger clean up, as an hour would.
-    #[cfg(test)]
-    pub fn clean_soon(&mut self) {
-        self.cleaned = DateTime::UNIX_EPOCH;
-    }
-
-    /// Reads the enrolled faces (`known`) or the unknown ones anew, after some have been erased or forgotten.
-    pub fn reload(&mut self, store: &Store, known: bool) -> Result<(), EngineError> {
-        let index = if known { &mut self.known } else { &mut self.unknown };
-        *index = read(store, &self.model, known)?;
+    /// Reads all faces anew, after some have been erased.
+    pub fn reload(&mut self, store: &Store) -> Result<(), EngineError> {
+        (self.known, self.unknown) = (read(store, &self.model, true)?, read(store, &self.model, false)?);
         Ok(())
     }
 }
@@ -200,12 +174,6 @@ fn read(store: &Store, model: &FaceModel, known: bool) -> Result<Index, EngineEr
     Ok(index)
 }
 
-/// Forgets unknown faces that are too old or too many; true when any were.
-pub fn clean(transaction: &Transaction, now: DateTime<Utc>) -> Result<bool, Stop> {
-    let keep = UNKNOWN_MOST - UNKNOWN_MOST / 10;
-    Ok(faces::forget_unknown(transaction, now - UNKNOWN_KEPT, keep)? > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use ::faces::embed::Metric;
@@ -217,7 +185,7 @@ mod tests {
         let threshold = if metric == Metric::L2 { 0.48 } else { 0.43 };
         let model = FaceModel { name: "any".into(), dimensions: 2, metric, threshold };
         let index = || Index::new(metric, 2);
-        let mut gallery = Gallery { model, known: index(), unknown: index(), cleaned: DateTime::UNIX_EPOCH };
+        let mut gallery = Gallery { model, known: index(), unknown: index() };
         for (person, photos) in people.iter().enumerate() {
             for (photo, angle) in photos.iter().enumerate() {
                 let face = Uuid::from_u128((100 * person + photo) as u128);

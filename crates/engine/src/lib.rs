@@ -13,10 +13,13 @@
 
 mod analyzer;
 mod auth;
+mod blank;
 mod engine;
+mod erasing;
 mod error;
 mod export;
 mod gallery;
+mod housekeeping;
 mod http;
 pub mod index;
 mod preparation;
@@ -28,11 +31,14 @@ mod takeover;
 
 pub use auth::{Accounts, Guest};
 pub use engine::Engine;
+pub use erasing::erase;
 pub use error::EngineError;
 pub use export::{Exported, export};
+pub use housekeeping::Retention;
 pub use preparation::ModelState;
 pub use quality::{Finding, Quality, quality};
 pub use serve::{Tls, TlsFiles, serve};
+pub use store::erase::{Erased, Whom};
 pub use store::faces::Progress;
 pub use store::users::{AuditLine, RoleLine, UserLine};
 

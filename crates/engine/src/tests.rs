@@ -4,6 +4,7 @@ mod nearest;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
@@ -216,23 +217,46 @@ async fn requests_go_on_while_another_model_takes_over() {
 }
 
 #[tokio::test]
-async fn strangers_are_forgotten_in_time_and_their_history_is_not() {
+async fn strangers_are_forgotten_in_time_and_all_that_was_seen_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path(), "one");
     let caller = caller(&engine).await;
     engine.publish(&caller, published(picture(80, &[BLUE]))).await.unwrap();
-    assert_eq!(engine.faces().await, (0, 1));
-    let long_ago = store::millis(Utc::now() - TimeDelta::days(31));
     let database = Connection::open(folder.path().join("engine.db")).unwrap();
+    let long_ago = store::millis(Utc::now() - TimeDelta::days(31));
     database.execute("UPDATE faces SET last_seen = ?", [long_ago]).unwrap();
-    // The first cleaning took place at the first stranger; the next is due in an hour.
-    engine.inner.serving.read().await.gallery.write().clean_soon();
     engine.publish(&caller, published(picture(80, &[GREEN]))).await.unwrap();
-    assert_eq!(engine.faces().await, (0, 1));
+    assert_eq!(engine.faces().await, (0, 2));
+    let stop = CancellationToken::new();
+    let retention = Retention { unknown_days: Some(30), detections_days: None };
+    let keeping = tokio::spawn(housekeeping::run(engine.clone(), retention, stop.clone()));
     let count = |table: &str| {
         database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
     };
-    assert_eq!((count("faces"), count("embeddings"), count("detections")), (2, 1, 2));
+    for _ in 0..500 {
+        if count("faces") == 1 && engine.faces().await == (0, 1) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(engine.faces().await, (0, 1));
+    assert_eq!((count("faces"), count("embeddings"), count("detections"), count("photos")), (1, 1, 1, 1));
+    let told = engine.accounts().audit(9).unwrap().into_iter().find(|line| line.operation == "eraseOutdated").unwrap();
+    assert_eq!(told.subject.as_deref(), Some("1 sightings, 1 strangers"));
+
+    // Another process erases; the gallery follows.
+    let (from, to) = (Utc::now() - TimeDelta::days(1), Utc::now() + TimeDelta::days(1));
+    let erased = erase(folder.path(), &Whom::Seen { from, to, detector: None }, false).unwrap();
+    assert_eq!((erased.strangers, erased.sightings), (1, 1));
+    for _ in 0..500 {
+        if engine.faces().await == (0, 0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(engine.faces().await, (0, 0));
+    stop.cancel();
+    keeping.await.unwrap();
 }
 
 #[tokio::test]

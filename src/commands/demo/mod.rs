@@ -123,7 +123,14 @@ async fn serve_engine(
         engine.accounts().put(ACCOUNT, "Administrator", &password)?;
         Ok(engine)
     });
-    tokio::spawn(engine::serve(listener, opened.await??, None, None, stop.cancelled_owned()));
+    tokio::spawn(engine::serve(
+        listener,
+        opened.await??,
+        None,
+        None,
+        engine::Retention::default(),
+        stop.cancelled_owned(),
+    ));
     Ok(())
 }
 

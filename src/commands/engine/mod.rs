@@ -1,9 +1,10 @@
 //! `doorward engine`: serve the Identities API, look after its users and roles and the photos of people, take people in
-//! and out as files.
+//! and out as files, erase them.
 //!
 //! Standard output holds what a person or a program must read; everything else is log, on standard error.
 
 mod accounts;
+mod erase;
 mod quality;
 mod serve;
 mod transfer;
@@ -22,6 +23,7 @@ pub async fn run(command: EngineCommand) -> CommandResult {
         EngineCommand::User(command) => accounts::user(command),
         EngineCommand::Role(command) => accounts::role(command),
         EngineCommand::Quality { folder, json } => quality::run(&folder.data, json),
+        EngineCommand::Erase(args) => erase::run(args),
         EngineCommand::Audit { folder, last, json } => accounts::audit(&folder, last, json),
     }
 }

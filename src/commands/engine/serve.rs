@@ -4,7 +4,7 @@
 //! administrator's password.
 
 use anyhow::Context;
-use engine::{self, Engine, EngineError, Tls, TlsFiles};
+use engine::{self, Engine, EngineError, Retention, Tls, TlsFiles};
 use faces::models::ModelStore;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -28,6 +28,9 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
         warn!("HTTP on {address}: passwords and faces cross the network in the clear");
     }
 
+    let retention =
+        Retention { detections_days: args.keep_detections_days.days(), unknown_days: args.keep_unknown_days.days() };
+    info!("what is seen is kept for {}, strangers for {}", args.keep_detections_days, args.keep_unknown_days);
     let data = args.data.clone();
     let secure = args.https || args.certificate.is_some() || !(loopback || args.http);
     let opened = tokio::task::spawn_blocking(move || {
@@ -60,7 +63,7 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
         stop.cancelled().await;
         info!("told to stop: answering what is under way, then stopping");
     };
-    engine::serve(listener, engine, tls, Some(metrics), stop).await?;
+    engine::serve(listener, engine, tls, Some(metrics), retention, stop).await?;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -25,7 +25,7 @@ const GUEST: &str = "(import)";
 const GUEST_ROLE: &str = "Enroller";
 
 /// Who the audit log says has made a change from the command line.
-const OPERATOR: &str = "(command line)";
+pub const OPERATOR: &str = "(command line)";
 
 /// The accounts of a data folder.
 #[derive(Clone)]
@@ -185,7 +185,9 @@ impl Drop for Guest {
 }
 
 fn check_name(of: &'static str, name: &str) -> Result<(), EngineError> {
-    let usable = name.trim() == name && (1..=256).contains(&name.chars().count());
+    // A control character would forge a line of a list or a log.
+    let readable = name.trim() == name && !name.chars().any(char::is_control);
+    let usable = readable && (1..=256).contains(&name.chars().count());
     if usable { Ok(()) } else { Err(EngineError::UnusableName { of }) }
 }
 
@@ -286,7 +288,9 @@ mod tests {
         assert!(matches!(set("Viewer", &["Add Tags"]), Err(EngineError::BuiltInRole { .. })));
         assert!(matches!(accounts.remove_role("Viewer"), Err(EngineError::BuiltInRole { .. })));
         assert!(matches!(accounts.remove_role("nothing"), Err(EngineError::UnknownRole { .. })));
-        assert!(matches!(set(" x", &["Add Tags"]), Err(EngineError::UnusableName { of: "role" })));
+        for name in [" x", "x\ny", "x\u{7f}", "", "x\u{85}y"] {
+            assert!(matches!(set(name, &["Add Tags"]), Err(EngineError::UnusableName { of: "role" })), "{name:?}");
+        }
         accounts.put("desk", "Guard", &"password".into()).unwrap();
         assert!(matches!(accounts.remove_role("Guard"), Err(EngineError::RoleInUse { .. })));
         accounts.remove("desk").unwrap();

@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 use super::error::{EngineError, Refusal, Unauthenticated};
 use super::store::{Store, users};
-pub use accounts::{Accounts, Guest};
+pub use accounts::{Accounts, Guest, OPERATOR};
 use secrets::Tokens;
 use throttle::Throttle;
 

@@ -8,14 +8,14 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, FromRequest, Request};
 use axum::http::header::{self, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Extension, Router};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operation, SEARCH_PEOPLE};
 use serde::Deserialize;
 use serde_json::json;
@@ -27,7 +27,9 @@ use super::openapi::INDEX;
 use super::problem;
 use crate::auth::Caller;
 use crate::engine::Engine;
-use crate::store::{browse, faces, meta};
+use crate::error::Refusal;
+use crate::store::erase::Whom;
+use crate::store::{browse, meta};
 
 /// Nothing from elsewhere and nothing inline; pictures come as blobs, because they are asked for with a token.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -38,13 +40,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const MOST: u32 = 200;
 
 /// Path, media type and content of every file.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 14] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/page.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("/page/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
     ("/page/main.js", SCRIPT, include_str!("../page/main.js")),
     ("/page/api.js", SCRIPT, include_str!("../page/api.js")),
     ("/page/dom.js", SCRIPT, include_str!("../page/dom.js")),
+    ("/page/erase.js", SCRIPT, include_str!("../page/erase.js")),
     ("/page/photo.js", SCRIPT, include_str!("../page/photo.js")),
     ("/page/people.js", SCRIPT, include_str!("../page/people.js")),
     ("/page/sights.js", SCRIPT, include_str!("../page/sights.js")),
@@ -76,6 +79,18 @@ const ERASE_PERSON: Operation = Operation {
     path: "/page/people/{personId}",
     ..CONFIGURE_STRING_FIELD
 };
+const ERASING_PERSON: Operation = Operation {
+    id: "pageErasingPerson",
+    method: &Method::GET,
+    path: "/page/people/{personId}/erasing",
+    ..ERASE_PERSON
+};
+const ERASE_STRANGER: Operation =
+    Operation { id: "pageEraseStranger", path: "/page/strangers/{faceId}", ..ERASE_PERSON };
+const ERASING_STRANGER: Operation =
+    Operation { id: "pageErasingStranger", path: "/page/strangers/{faceId}/erasing", ..ERASING_PERSON };
+const ERASE_SEEN: Operation = Operation { id: "pageEraseSights", path: "/page/sights", ..ERASE_PERSON };
+const ERASING_SEEN: Operation = Operation { id: "pageErasingSights", path: "/page/sights/erasing", ..ERASING_PERSON };
 const ERASE_PHOTO: Operation = Operation {
     id: "pageErasePhoto",
     method: &Method::DELETE,
@@ -88,15 +103,61 @@ pub fn routes() -> Vec<Route> {
         Route::reading(&LIST_PEOPLE, |connection, Query(PeopleFilter { text, skip, take })| {
             browse::people(connection, text.trim(), skip, take.min(MOST), Utc::now())
         }),
-        Route::new(&ERASE_PERSON, |engine: Engine, caller: Caller, Id(person): Id| async move {
-            engine.erase(caller, "erasePerson", move |transaction| faces::erase_person(transaction, person)).await
-        }),
+        erases(&ERASE_PERSON, |Id(person)| Ok(Whom::Person(person))),
+        would_erase(&ERASING_PERSON, |Id(person)| Ok(Whom::Person(person))),
+        erases(&ERASE_STRANGER, |Id(face)| Ok(Whom::Stranger(face))),
+        would_erase(&ERASING_STRANGER, |Id(face)| Ok(Whom::Stranger(face))),
+        erases(&ERASE_SEEN, |Query(time): Query<Time>| time.seen()),
+        would_erase(&ERASING_SEEN, |Query(time): Query<Time>| time.seen()),
         Route::of_person(&LIST_PHOTOS, browse::photos),
         Route::new(&ERASE_PHOTO, |engine: Engine, caller: Caller, Id(face): Id| async move {
-            engine.erase(caller, "erasePhoto", move |transaction| faces::erase_photo(transaction, face)).await
+            engine.erase_photo(caller, face).await
         }),
         Route::reading(&LIST_SIGHTINGS, |connection, Query(wanted)| browse::sightings(connection, &wanted, MOST)),
     ]
+}
+
+/// A route that erases what is asked for, and tells in numbers what went.
+fn erases<M: 'static, A: FromRequest<Engine, M> + Send + 'static>(
+    operation: &'static Operation,
+    whom: fn(A) -> Result<Whom, Refusal>,
+) -> Route {
+    Route::new(operation, move |engine: Engine, caller: Caller, asked: A| async move {
+        engine.erase(caller, whom(asked)?).await.map(Json)
+    })
+}
+
+/// A route that tells what would go.
+fn would_erase<M: 'static, A: FromRequest<Engine, M> + Send + 'static>(
+    operation: &'static Operation,
+    whom: fn(A) -> Result<Whom, Refusal>,
+) -> Route {
+    Route::new(
+        operation,
+        move |engine: Engine, asked: A| async move { engine.would_erase(whom(asked)?).await.map(Json) },
+    )
+}
+
+/// From when on and before when, in milliseconds since 1970, and at which detector; without one at all.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Time {
+    from_ms: i64,
+    to_ms: i64,
+    detector: Option<String>,
+}
+
+impl Time {
+    fn seen(self) -> Result<Whom, Refusal> {
+        let moment = |millis| DateTime::from_timestamp_millis(millis);
+        let (Some(from), Some(to)) = (moment(self.from_ms), moment(self.to_ms)) else {
+            return Err(Refusal::bad_input("fromMs and toMs must be milliseconds since 1970"));
+        };
+        if from >= to {
+            return Err(Refusal::bad_input("fromMs must be before toMs"));
+        }
+        Ok(Whom::Seen { from, to, detector: self.detector })
+    }
 }
 
 /// The files, for everybody: who sees the page has seen nobody's face.

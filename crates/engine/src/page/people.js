@@ -2,6 +2,7 @@
 
 import { call, path, photo } from "./api.js";
 import { chips, doing, fullName, h, moment, notice, percent } from "./dom.js";
+import { eraseFor } from "./erase.js";
 import { photoOf } from "./photo.js";
 import { sightList } from "./sights.js";
 
@@ -89,10 +90,7 @@ export async function person(view, { id, signal: left }) {
 function heading(record, id) {
   const name = fullName(record.aliases[0]);
   const erase = doing(async () => {
-    const sure = `Erase ${name || "this person"} for good, with all photos and everything seen of them?`;
-    if (!confirm(sure)) return;
-    await call("DELETE", `page/people/${path(id)}`);
-    location.hash = "#/people";
+    if (await eraseFor(`Erase ${name || "this person"}?`, `page/people/${path(id)}`)) location.hash = "#/people";
   });
   return h("div", { class: "bar" }, h("h2", { class: "grow" }, name || nameless),
     h("button", { type: "button", class: "danger", onclick: erase }, "Erase person"));

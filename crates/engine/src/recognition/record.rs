@@ -16,7 +16,7 @@ use super::nearest::MayKnow;
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
 use crate::error::{EngineError, Refusal};
-use crate::gallery::{self, KnownMatch, Serving, Whose};
+use crate::gallery::{KnownMatch, Serving, Whose};
 use crate::store::{Stop, browse, faces, people, tags};
 
 /// A repeated detection within this time of the first is answered but not stored again.
@@ -65,18 +65,11 @@ impl Inner {
                         Ok::<_, Stop>(face)
                     })
                     .collect::<Result<Vec<_>, _>>()?;
-                let cleaned = !recording.strangers.is_empty()
-                    && serving.gallery.write().cleaning_due(now)
-                    && gallery::clean(transaction, now)?;
-                Ok((recorded, recording.strangers, cleaned))
+                Ok((recorded, recording.strangers))
             },
-            |(recorded, strangers, cleaned)| {
+            |(recorded, strangers)| {
                 let mut gallery = serving.gallery.write();
-                if cleaned {
-                    gallery.reload(&self.store, false)?;
-                } else {
-                    strangers.iter().try_for_each(|(face, vector)| gallery.insert(*face, None, vector))?;
-                }
+                strangers.iter().try_for_each(|(face, vector)| gallery.insert(*face, None, vector))?;
                 Ok(recorded)
             },
         )?
@@ -124,8 +117,11 @@ impl<'a> Recording<'a> {
     /// requests with the same stranger, the second finds the first's.
     fn stranger(&mut self, transaction: &Transaction, found: &'a Analyzed) -> Result<Uuid, Stop> {
         let vector = found.embedding.values.as_slice();
-        if let Some(before) = self.serving.gallery.read().unknown(vector).map_err(Refusal::from)? {
-            faces::seen(transaction, before, self.now)?;
+        let before = self.serving.gallery.read().unknown(vector).map_err(Refusal::from)?;
+        // Who was erased a moment ago is somebody new.
+        if let Some(before) = before
+            && faces::seen(transaction, before, self.now)?
+        {
             return Ok(before);
         }
         let face = Uuid::new_v4();

@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::housekeeping::{self, Retention};
 use crate::{http, takeover};
 use slots::{Slot, Slots};
 
@@ -67,16 +68,19 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
 };
 
 /// Serves until `shutdown` resolves and the requests then under way are answered; over TLS when there is a certificate,
-/// and with `/metrics` when there are any. A model to be prepared is prepared meanwhile.
+/// and with `/metrics` when there are any. A model to be prepared is prepared meanwhile, and what is older than it may
+/// be is erased.
 pub async fn serve(
     listener: TcpListener,
     engine: Engine,
     tls: Option<Tls>,
     metrics: Option<Metrics>,
+    retention: Retention,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), EngineError> {
     let stopping = CancellationToken::new();
     let aside = TaskTracker::new();
+    aside.spawn(housekeeping::run(engine.clone(), retention, stopping.clone()));
     aside.spawn(takeover::run(engine.clone(), stopping.clone()));
     if let Some(tls) = tls.clone() {
         aside.spawn(tls.keep_up_to_date(stopping.clone()));

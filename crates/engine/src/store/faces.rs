@@ -1,10 +1,7 @@
-//! Faces: enrolled photos of people, and faces seen that nobody knows, with their vectors; and erasing people and
-//! photos for good.
+//! Faces: enrolled photos of people, and faces seen that nobody knows, with their vectors.
 //!
-//! In: what was found in a picture; whom to erase, or which photo. Out: rows to fill the matching index from, photos,
-//! and who holds a photo reference; a database without what was erased. Vectors are kept per model, so that a new model
-//! can be prepared beside the old one. What is deleted is overwritten with zeros (`secure_delete`); a photo that also
-//! shows somebody else stays until they are erased, too.
+//! In: what was found in a picture. Out: rows to fill the matching index from, photos, and who holds a photo reference.
+//! Vectors are kept per model, so that a new model can be prepared beside the old one.
 
 use std::collections::HashMap;
 
@@ -14,8 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::statement::{first, from_row, id, rows, run};
-use super::{Stop, millis, people};
-use crate::error::Refusal;
+use super::{Stop, millis};
 
 /// A photo enrolled for a person.
 pub struct Enrolled<'a> {
@@ -72,8 +68,10 @@ pub fn insert_unknown(transaction: &Transaction, face: Uuid, quality: f32, now: 
     run(transaction, statement, (face.to_string(), quality, millis(now))).map(drop)
 }
 
-pub fn seen(transaction: &Transaction, face: Uuid, now: DateTime<Utc>) -> Result<(), Stop> {
-    run(transaction, "UPDATE faces SET last_seen = ? WHERE face_id = ?", (millis(now), face.to_string())).map(drop)
+/// Notes that a face was seen again; whether there is such a face.
+pub fn seen(transaction: &Transaction, face: Uuid, now: DateTime<Utc>) -> Result<bool, Stop> {
+    let statement = "UPDATE faces SET last_seen = ? WHERE face_id = ?";
+    Ok(run(transaction, statement, (millis(now), face.to_string()))? > 0)
 }
 
 pub fn insert_embedding(transaction: &Transaction, face: Uuid, model: &str, vector: &[f32]) -> Result<(), Stop> {
@@ -98,12 +96,25 @@ pub fn each_embedding(
     let mut vector = Vec::new();
     while let Some(row) = rows.next()? {
         let person = known.then(|| id(row, 1)).transpose()?;
-        vector.clear();
-        let (values, _) = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?.as_chunks::<4>();
-        vector.extend(values.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        read_vector(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
         each(id(row, 0)?, person, &vector);
     }
     Ok(())
+}
+
+/// The vectors of one face, with the models that made them.
+pub fn embeddings_of(connection: &Connection, face: Uuid) -> Result<Vec<(String, Vec<f32>)>, Stop> {
+    let query = "SELECT model, vector FROM embeddings WHERE face_id = ?";
+    rows(connection, query, [face.to_string()], |row| {
+        let mut vector = Vec::new();
+        read_vector(row.get_ref(1)?.as_blob()?, &mut vector);
+        Ok((row.get(0)?, vector))
+    })
+}
+
+fn read_vector(bytes: &[u8], vector: &mut Vec<f32>) {
+    vector.clear();
+    vector.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
 }
 
 /// The person, the face and the quality of every enrolled photo, in the order they came.
@@ -172,153 +183,4 @@ pub fn by_reference(connection: &Connection, reference: &str) -> Result<Option<R
     first(connection, query, [reference], |row| {
         Ok(Reference { face: row.get(0)?, person: id(row, 1)?, detect_id: row.get(2)? })
     })
-}
-
-/// Forgets the vectors of unknown faces not seen since `before`, and of all but the `keep` last seen; what was seen of
-/// them stays in the history. Returns how many were forgotten.
-pub fn forget_unknown(transaction: &Transaction, before: DateTime<Utc>, keep: usize) -> Result<usize, Stop> {
-    let statement = "DELETE FROM embeddings WHERE face_id IN (SELECT face_id FROM ( \
-                        SELECT face_id, last_seen, row_number() OVER (ORDER BY last_seen DESC) AS place \
-                        FROM faces WHERE person_id IS NULL AND face_id IN (SELECT face_id FROM embeddings)) \
-                     WHERE last_seen < ? OR place > ?)";
-    run(transaction, statement, (millis(before), keep as i64))
-}
-
-/// Erases a person: record, photos, vectors, documents and everything seen of them; gives whom.
-pub fn erase_person(transaction: &Transaction, person: Uuid) -> Result<Uuid, Stop> {
-    people::require(transaction, person)?;
-    let owner = person.to_string();
-    let query = "SELECT photo_id FROM faces WHERE person_id = ?1 AND photo_id IS NOT NULL \
-                 UNION SELECT photo_id FROM detections WHERE person_id = ?1";
-    let photos = rows(transaction, query, [&owner], |row| row.get(0))?;
-    run(transaction, "DELETE FROM people WHERE person_id = ?", [&owner])?;
-    erase_unused(transaction, &photos)?;
-    Ok(person)
-}
-
-/// Erases an enrolled photo and its vector, and gives whose it was. A person's last photo stays: without any, nobody
-/// would be recognised and nobody would know why.
-pub fn erase_photo(transaction: &Transaction, face: Uuid) -> Result<Uuid, Stop> {
-    let face = face.to_string();
-    let query = "SELECT person_id, photo_id FROM faces \
-                 WHERE face_id = ? AND person_id IS NOT NULL AND photo_id IS NOT NULL";
-    let found = first(transaction, query, [&face], |row| Ok((id(row, 0)?, row.get(1)?)))?;
-    let (person, photo) = found.ok_or(Refusal::NotFound("photo"))?;
-    let query = "SELECT face_id FROM faces WHERE person_id = ? AND photo_id IS NOT NULL AND face_id <> ? \
-                 ORDER BY rowid";
-    let another: Option<String> = first(transaction, query, (person.to_string(), &face), |row| row.get(0))?;
-    let another = another.ok_or_else(|| {
-        Refusal::bad_input("it is the person's only photo: add another one first, or erase the person")
-    })?;
-    // What was seen stays the person's, as seen by another of their photos.
-    run(transaction, "UPDATE detections SET face_id = ? WHERE face_id = ?", (another, &face))?;
-    run(transaction, "DELETE FROM faces WHERE face_id = ?", [&face])?;
-    erase_unused(transaction, &[photo])?;
-    Ok(person)
-}
-
-/// Erases those of the photos that nothing shows any more.
-fn erase_unused(transaction: &Transaction, photos: &[i64]) -> Result<(), Stop> {
-    let statement = "DELETE FROM photos WHERE photo_id = ?1 \
-                     AND NOT EXISTS (SELECT 1 FROM faces WHERE photo_id = ?1) \
-                     AND NOT EXISTS (SELECT 1 FROM detections WHERE photo_id = ?1)";
-    photos.iter().try_for_each(|photo| run(transaction, statement, [photo]).map(drop))
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::Utc;
-
-    use super::*;
-    use crate::store::{Store, browse, faces};
-
-    const SECRET: &[u8] = b"what a photo shows, many bytes of it";
-
-    /// A person with photos of their own, seen once.
-    fn somebody(transaction: &Transaction, photos: usize) -> Result<(Uuid, Vec<Uuid>), Stop> {
-        let (owner, now) = (Uuid::new_v4(), Utc::now());
-        people::create(transaction, owner, now)?;
-        let mut enrolled = Vec::new();
-        for _ in 0..photos {
-            let face = Uuid::new_v4();
-            let (detect_id, jpeg) = (Uuid::new_v4(), SECRET);
-            let photo = faces::Enrolled { face, person: owner, detect_id, photo_reference: None, quality: 0.5, jpeg };
-            faces::insert_enrolled(transaction, &photo, now)?;
-            faces::insert_embedding(transaction, face, "model", &[0.25; 4])?;
-            enrolled.push(face);
-        }
-        seen(transaction, owner, enrolled[0], faces::insert_photo(transaction, SECRET)?)?;
-        Ok((owner, enrolled))
-    }
-
-    fn seen(transaction: &Transaction, owner: Uuid, face: Uuid, photo: i64) -> Result<(), Stop> {
-        let detection = browse::Detection {
-            detect_id: Uuid::new_v4(),
-            face,
-            person: Some(owner),
-            detector: "front",
-            time: Utc::now(),
-            time_zone: "UTC",
-            confidence: 0.9,
-            match_confidence: Some(0.8),
-            quality: 0.5,
-            bbox: [0, 0, 1, 1],
-            photo,
-        };
-        browse::insert(transaction, &detection)
-    }
-
-    /// Rows of people, faces, vectors, sights and photos.
-    fn rows(store: &Store) -> [u32; 5] {
-        let tables = ["people", "faces", "embeddings", "detections", "photos"];
-        let count = |connection: &rusqlite::Connection, table: &str| {
-            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
-        };
-        store
-            .read("count", |connection| Ok(tables.map(|table| count(connection, table).unwrap())))
-            .unwrap_or_else(|refusal| panic!("{refusal:?}"))
-    }
-
-    #[test]
-    fn nothing_of_a_person_stays_but_what_shows_somebody_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let write = |work: &dyn Fn(&Transaction) -> Result<(), Stop>| store.write("test", |tx| work(tx));
-        let (ada, _) = store.write("test", |tx| somebody(tx, 2)).unwrap();
-        let (grace, faces) = store.write("test", |tx| somebody(tx, 1)).unwrap();
-        // One picture that shows both.
-        write(&|tx| {
-            Ok(tx.execute("UPDATE detections SET photo_id = (SELECT max(photo_id) FROM photos)", []).map(drop)?)
-        })
-        .unwrap();
-        assert_eq!(rows(&store), [2, 3, 3, 2, 5]);
-        write(&|tx| erase_person(tx, ada).map(drop)).unwrap();
-        assert!(matches!(write(&|tx| erase_person(tx, ada).map(drop)), Err(Refusal::NotFound(_))));
-        // The photo nobody's sight shows any more since the update above was nobody's to erase.
-        assert_eq!(rows(&store), [1, 1, 1, 1, 3]);
-        write(&|tx| erase_person(tx, grace).map(drop)).unwrap();
-        assert_eq!(rows(&store)[..4], [0; 4]);
-        assert!(matches!(store.write("test", |tx| erase_photo(tx, faces[0])), Err(Refusal::NotFound(_))));
-    }
-
-    #[test]
-    fn an_erased_photos_bytes_are_not_in_the_file_any_more() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let (ada, faces) = store.write("test", |tx| somebody(tx, 2)).unwrap();
-        let found = || {
-            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-            let database = folder.path().join("engine.db");
-            rusqlite::Connection::open(&database).unwrap().query_row(checkpoint, [], |_| Ok(())).unwrap();
-            let bytes = std::fs::read(database).unwrap();
-            bytes.windows(SECRET.len()).filter(|window| *window == SECRET).count()
-        };
-        assert_eq!(found(), 3);
-        assert_eq!(store.write("test", |tx| erase_photo(tx, faces[0])).unwrap(), ada);
-        assert_eq!((rows(&store), found()), ([1, 1, 1, 1, 2], 2));
-        let last = store.write("test", |tx| erase_photo(tx, faces[1]));
-        assert!(matches!(last, Err(Refusal::BadInput(_))));
-        store.write("test", |tx| erase_person(tx, ada)).unwrap();
-        assert_eq!(found(), 0);
-    }
 }

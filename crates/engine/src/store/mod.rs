@@ -5,10 +5,12 @@
 //! this one hold the statements, one file per kind of record.
 
 pub mod browse;
+pub mod erase;
 pub mod faces;
 pub mod meta;
 pub mod people;
 mod schema;
+mod scrub;
 mod statement;
 pub mod tags;
 pub mod users;
@@ -26,6 +28,7 @@ use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use scrub::Remains;
 
 use super::error::{EngineError, Refusal};
 
@@ -43,10 +46,16 @@ pub struct Store {
     database: PathBuf,
     /// The one connection that writes: SQLite has one writer at a time, and requests wait for this lock rather than in
     /// its busy handler. Within it the gallery may be locked, and `readers`.
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     /// Idle connections for reading; as many are opened as read at once, which the caller bounds. No other lock is
     /// taken while this one is held.
     readers: Mutex<Vec<Connection>>,
+}
+
+/// The connection that writes, and whether it has taken out something that the files still hold.
+struct Writer {
+    connection: Connection,
+    remains: Remains,
 }
 
 /// The lock of a data folder, held by the one process that serves it.
@@ -69,9 +78,17 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
         prepare_folder(folder)?;
         let database = folder.join(DATABASE);
-        let mut writer = connect(&database)?;
-        schema::migrate(&mut writer, &database)?;
-        Ok(Self { database, writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+        close_to_others(&database)?;
+        let mut connection = connect(&database)?;
+        schema::migrate(&mut connection, &database)?;
+        let failed = |source| EngineError::Database { operation: "take what was erased out of the files", source };
+        scrub::shrinkable(&connection).map_err(failed)?;
+        let remains = Remains::watch(&mut connection).map_err(failed)?;
+        let store = Self { database, writer: Mutex::new(Writer { connection, remains }), readers: Mutex::default() };
+        // What an earlier run was killed over.
+        store.writer.lock().remains.note();
+        store.scrub();
+        Ok(store)
     }
 
     /// Makes sure that this process is the only one serving `folder`, until the lock is dropped.
@@ -117,21 +134,36 @@ impl Store {
     }
 
     /// Like [`write`](Self::write); `then` runs after the commit and before the next writer, so that what is kept in
-    /// memory follows the database in its order.
+    /// memory follows the database in its order. What was deleted or overwritten is out of the files, too, when this
+    /// returns.
     pub fn write_then<T, U>(
         &self,
         operation: &'static str,
         write: impl FnOnce(&Transaction) -> Result<T, Stop>,
         then: impl FnOnce(T) -> U,
     ) -> Result<U, Refusal> {
-        let mut connection = self.writer.lock();
+        let mut writer = self.writer.lock();
         let attempt = || {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = write(&transaction)?;
             transaction.commit()?;
             Ok(result)
         };
-        attempt().map(then).map_err(|stop: Stop| stop.into_refusal(operation))
+        let done = attempt().map(then).map_err(|stop: Stop| stop.into_refusal(operation));
+        writer.scrub();
+        done
+    }
+
+    /// A number that is another one once another process has written; of one that reads it again and again.
+    pub fn written_elsewhere(&self) -> Result<i64, Refusal> {
+        let version = self.writer.lock().connection.query_row("PRAGMA data_version", [], |row| row.get(0));
+        version.map_err(|source| Stop::Sql(source).into_refusal("see whether the database has changed"))
+    }
+
+    /// Takes what was deleted out of the files where an earlier attempt could not; [`write`](Self::write) does it by
+    /// itself. Cheap when there is nothing to do.
+    pub fn scrub(&self) {
+        self.writer.lock().scrub();
     }
 }
 
@@ -160,8 +192,9 @@ fn connect(database: &Path) -> Result<Connection, EngineError> {
         let connection = Connection::open_with_flags(database, flags)?;
         connection.busy_timeout(BUSY_WAIT)?;
         connection.execute_batch(
-            "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA foreign_keys = on; \
-             PRAGMA secure_delete = on; PRAGMA trusted_schema = off;",
+            "PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = wal; PRAGMA synchronous = full; \
+             PRAGMA foreign_keys = on; \
+             PRAGMA secure_delete = on; PRAGMA temp_store = memory; PRAGMA trusted_schema = off;",
         )?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         add_folded(&connection)?;
@@ -178,6 +211,22 @@ fn add_folded(connection: &Connection) -> Result<(), rusqlite::Error> {
         let text: Option<String> = context.get(0)?;
         Ok(text.as_deref().map(text::folded))
     })
+}
+
+/// Makes the database's file, if need be, and keeps everybody but its owner from it and its log, which SQLite gives the
+/// same mode: a folder is opened to others sooner than one thinks.
+fn close_to_others(database: &Path) -> Result<(), EngineError> {
+    let failed = || EngineError::file("restrict access to", database);
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(database).map_err(failed())?;
+    for ending in ["", "-wal", "-shm"] {
+        let mut file = database.as_os_str().to_owned();
+        file.push(ending);
+        match fs::set_permissions(&file, Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            done => done.map_err(failed())?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes the folder, or checks that it is ours, and closes it to everybody but its owner: faces are in it.

@@ -3,7 +3,7 @@
 use identities::wire::{NearestPerson, PersonAlias};
 
 use super::*;
-use crate::store::{faces, people};
+use crate::store::{erase, people};
 
 /// A user whose role may do these.
 fn caller_who_may(engine: &Engine, permissions: &[&str]) -> auth::Caller {
@@ -78,7 +78,8 @@ async fn it_is_told_where_it_is_asked_for_and_of_strangers_only() {
     assert!(engine.list_faces(&root, picture(80, &[RED])).await.unwrap()[0].nearest.is_none());
 
     // Of whom nothing is left nothing is told, by a gallery that still has her either.
-    engine.inner.store.write("erase", |tx| faces::erase_person(tx, ann).map(drop)).unwrap();
+    let plan = |tx: &_| erase::plan(tx, &Whom::Person(ann), &|_, _, _| false);
+    engine.inner.store.write("erase", |tx| erase::carry_out(tx, &plan(tx)?)).unwrap();
     assert!(engine.publish(&root, asked(true, true)).await.unwrap()[0].nearest.is_none());
     assert!(engine.publish(&root, published(picture(80, &[RED]))).await.unwrap()[0].nearest.is_none());
 }

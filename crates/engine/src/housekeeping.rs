@@ -1,0 +1,107 @@
+//! What an engine does by itself while it serves: erase what is older than it may be, follow what a command has changed
+//! in its folder, take what was deleted out of the files.
+//!
+//! In: how long is kept. Out: a data folder that grows no older, and the audit log's word of it, in numbers. It never
+//! touches who is enrolled.
+
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use telemetry::Repeated;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+use wording::with_causes;
+
+use super::engine::Engine;
+use super::erasing::numbers;
+use super::error::Refusal;
+use super::store::erase::{self, Erased};
+use super::store::users;
+
+/// How often it is looked whether there is anything to follow or to finish.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often what is outdated is erased.
+const ERASE: Duration = Duration::from_secs(60);
+
+/// Entries erased in one transaction: requests wait for it.
+const AT_ONCE: usize = 500;
+
+/// Strangers that are recognised again at the most, the last seen ones: more would make every request slower.
+const STRANGERS: usize = 10_000;
+
+/// Who the audit log says has erased what was outdated.
+const NOBODY: &str = "(housekeeping)";
+
+/// How long what was seen is kept, in days; `None` for ever. Who is enrolled stays until somebody erases them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Entries of the history, with their photos.
+    pub detections_days: Option<u32>,
+    /// Faces nobody knows, from when they were last seen, with what was seen of them.
+    pub unknown_days: Option<u32>,
+}
+
+/// Keeps house until told to stop.
+pub async fn run(engine: Engine, retention: Retention, stopping: CancellationToken) {
+    let failures = Repeated::new(Duration::from_secs(3600));
+    let mut written = None;
+    let mut erased: Option<Instant> = None;
+    loop {
+        let due = erased.is_none_or(|at| at.elapsed() >= ERASE);
+        if let Err(refusal) = once(&engine, retention, due, &mut written).await
+            && let Some(line) = failures.note(Instant::now(), told(&refusal))
+        {
+            error!("housekeeping did not work, trying again: {line}");
+        }
+        if due {
+            erased = Some(Instant::now());
+        }
+        if stopping.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn once(engine: &Engine, retention: Retention, due: bool, written: &mut Option<i64>) -> Result<(), Refusal> {
+    let now = engine.blocking(|inner| {
+        inner.store.scrub();
+        inner.store.written_elsewhere()
+    });
+    let now = now.await?;
+    if written.replace(now).is_some_and(|before| before != now) {
+        // Another process may have erased somebody.
+        engine.erasing(|_| Ok(())).await?;
+    }
+    if due { erase_outdated(engine, retention).await } else { Ok(()) }
+}
+
+/// Erases everything that is outdated, some of it at a time.
+async fn erase_outdated(engine: &Engine, retention: Retention) -> Result<(), Refusal> {
+    let before = |days: Option<u32>| days.and_then(|days| Utc::now().checked_sub_signed(TimeDelta::days(days.into())));
+    let (detections, unknown) = (before(retention.detections_days), before(retention.unknown_days));
+    let mut all = Erased::default();
+    loop {
+        let outdated = move |connection: &_| erase::outdated(connection, detections, unknown, STRANGERS, AT_ONCE);
+        if engine.read("look for what is outdated", move |connection| Ok(outdated(connection)?.is_empty())).await? {
+            break;
+        }
+        let erased = engine.erasing(move |transaction| {
+            let erased = erase::carry_out(transaction, &outdated(transaction)?)?;
+            users::record_change(transaction, NOBODY, "eraseOutdated", Some(&numbers(&erased)))?;
+            Ok(erased)
+        });
+        all += erased.await?;
+    }
+    if all != Erased::default() {
+        info!(sightings = all.sightings, strangers = all.strangers, "what is older than it may be was erased");
+    }
+    Ok(())
+}
+
+fn told(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Internal(failure) => with_causes(failure),
+        other => format!("{other:?}"),
+    }
+}
