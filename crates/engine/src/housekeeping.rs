@@ -21,6 +21,9 @@ use super::store::users;
 /// How often it is looked whether there is anything to follow or to finish.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often it is tried to scrub the files once that did not work: who writes waits for it.
+const SCRUB: Duration = Duration::from_secs(10);
+
 /// How often what is outdated is erased.
 const ERASE: Duration = Duration::from_secs(60);
 
@@ -46,10 +49,14 @@ pub struct Retention {
 pub async fn run(engine: Engine, retention: Retention, stopping: CancellationToken) {
     let failures = Repeated::new(Duration::from_secs(3600));
     let mut written = None;
-    let mut erased: Option<Instant> = None;
+    let (mut erased, mut scrubbed): (Option<Instant>, Instant) = (None, Instant::now());
     loop {
         let due = erased.is_none_or(|at| at.elapsed() >= ERASE);
-        if let Err(refusal) = once(&engine, retention, due, &mut written).await
+        let scrub = scrubbed.elapsed() >= SCRUB;
+        if scrub {
+            scrubbed = Instant::now();
+        }
+        if let Err(refusal) = once(&engine, retention, (scrub, due), &mut written).await
             && let Some(line) = failures.note(Instant::now(), told(&refusal))
         {
             error!("housekeeping did not work, trying again: {line}");
@@ -63,9 +70,17 @@ pub async fn run(engine: Engine, retention: Retention, stopping: CancellationTok
     }
 }
 
-async fn once(engine: &Engine, retention: Retention, due: bool, written: &mut Option<i64>) -> Result<(), Refusal> {
-    let now = engine.blocking(|inner| {
-        inner.store.scrub();
+/// One look; to scrub and to erase are not due every time.
+async fn once(
+    engine: &Engine,
+    retention: Retention,
+    (scrub, due): (bool, bool),
+    written: &mut Option<i64>,
+) -> Result<(), Refusal> {
+    let now = engine.blocking(move |inner| {
+        if scrub {
+            inner.store.scrub_again();
+        }
         inner.store.written_elsewhere()
     });
     let now = now.await?;

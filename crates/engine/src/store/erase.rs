@@ -437,4 +437,22 @@ mod tests {
         let grey = |x: usize| picture.row(50)[3 * x];
         assert!(grey(45).abs_diff(128) < 12 && grey(245) > 243, "{} {}", grey(45), grey(245));
     }
+
+    #[test]
+    fn what_somebody_still_reads_is_scrubbed_when_they_are_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (ada, _) = store.write("test", |tx| somebody(tx, 1)).unwrap();
+        let log = || std::fs::metadata(folder.path().join("engine.db-wal")).unwrap().len();
+        let mut reader = Connection::open(folder.path().join("engine.db")).unwrap();
+        let reading = reader.transaction().unwrap();
+        assert_eq!(value::<u32>(&reading, "SELECT count(*) FROM people", []).unwrap_or_default(), 1);
+        erase(&store, &Whom::Person(ada)).unwrap();
+        assert!(log() > 0, "the reader holds what was there");
+        store.scrub_again();
+        assert!(log() > 0, "and still does");
+        drop(reading);
+        store.scrub_again();
+        assert_eq!(log(), 0);
+    }
 }

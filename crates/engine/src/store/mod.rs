@@ -85,9 +85,7 @@ impl Store {
         scrub::shrinkable(&connection).map_err(failed)?;
         let remains = Remains::watch(&mut connection).map_err(failed)?;
         let store = Self { database, writer: Mutex::new(Writer { connection, remains }), readers: Mutex::default() };
-        // What an earlier run was killed over.
-        store.writer.lock().remains.note();
-        store.scrub();
+        store.scrub_again();
         Ok(store)
     }
 
@@ -162,8 +160,8 @@ impl Store {
 
     /// Takes what was deleted out of the files where an earlier attempt could not; [`write`](Self::write) does it by
     /// itself. Cheap when there is nothing to do.
-    pub fn scrub(&self) {
-        self.writer.lock().scrub();
+    pub fn scrub_again(&self) {
+        self.writer.lock().scrub_again();
     }
 }
 

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::hooks::Action;
 use tracing::warn;
 
-use super::Writer;
+use super::{BUSY_WAIT, Writer};
 
 /// Parts of a person's record that are written over when they change; everything else only comes and goes.
 const CHANGED: [&str; 6] = ["aliases", "addresses", "notes", "entity_fields", "documents", "photos"];
@@ -19,43 +20,57 @@ const CHANGED: [&str; 6] = ["aliases", "addresses", "notes", "entity_fields", "d
 /// The value of `PRAGMA auto_vacuum` for a file that shrinks when it is told to.
 const INCREMENTAL: i32 = 2;
 
-/// Whether something was taken out since the files were last scrubbed.
-#[derive(Clone, Default)]
-pub struct Remains(Arc<AtomicBool>);
+/// How long a reader of what was there before is waited for; everybody who writes waits meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What was taken out and is in the files still.
+pub struct Remains {
+    /// Something was taken out since the files were last scrubbed.
+    fresh: Arc<AtomicBool>,
+    /// They were, and it did not work.
+    left: bool,
+}
 
 impl Remains {
-    /// Notices from now on what this connection deletes and writes over.
+    /// Notices from now on what this connection deletes and writes over. An earlier run may have been killed over it.
     pub fn watch(connection: &mut Connection) -> rusqlite::Result<Self> {
-        let remains = Self::default();
-        let noticing = remains.clone();
+        let remains = Self { fresh: Arc::default(), left: true };
+        let fresh = remains.fresh.clone();
         connection.update_hook(Some(move |action: Action, _: &str, table: &str, _| {
             let changes = action == Action::SQLITE_UPDATE && CHANGED.contains(&table);
             if changes || action == Action::SQLITE_DELETE {
-                noticing.note();
+                fresh.store(true, Ordering::Relaxed);
             }
         }))?;
         Ok(remains)
     }
-
-    pub fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 impl Writer {
-    /// Scrubs the files if there is something to scrub; what fails (somebody reads for long, the disk is full) stays to
-    /// be done.
+    /// Scrubs the files after a transaction that took something out.
     pub fn scrub(&mut self) {
-        if !self.remains.0.swap(false, Ordering::Relaxed) {
-            return;
+        if self.remains.fresh.swap(false, Ordering::Relaxed) {
+            self.scrub_now();
         }
-        let left = match scrub(&self.connection) {
-            Ok(true) => return,
-            Ok(false) => "somebody still reads what was there before".to_owned(),
-            Err(error) => error.to_string(),
+    }
+
+    /// Scrubs them where that did not work before: somebody read for long, or the disk was full.
+    pub fn scrub_again(&mut self) {
+        if self.remains.left {
+            self.scrub_now();
+        }
+    }
+
+    fn scrub_now(&mut self) {
+        let reason = match scrub(&self.connection) {
+            Ok(true) => None,
+            Ok(false) => Some("somebody still reads what was there before".to_owned()),
+            Err(error) => Some(error.to_string()),
         };
-        self.remains.note();
-        warn!("what was erased is still in the write-ahead log, trying again: {left}");
+        let before = std::mem::replace(&mut self.remains.left, reason.is_some());
+        if let Some(reason) = reason.filter(|_| !before) {
+            warn!("what was erased is still in the write-ahead log, trying again: {reason}");
+        }
     }
 }
 
@@ -64,8 +79,10 @@ fn scrub(connection: &Connection) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached("PRAGMA incremental_vacuum")?;
     let mut pages = statement.query([])?;
     while pages.next()?.is_some() {}
-    // Waits for readers as long as any statement waits.
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i32>(0)).map(|busy| busy == 0)
+    connection.busy_timeout(PATIENCE)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i32>(0));
+    connection.busy_timeout(BUSY_WAIT)?;
+    Ok(busy? == 0)
 }
 
 /// Makes a database of an earlier version one that can shrink: it is written anew, once.
