@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use wording::with_causes;
 
-use super::engine::Engine;
+use super::engine::{Engine, Inner};
 use super::erasing::numbers;
 use super::error::Refusal;
 use super::store::erase::{self, Erased};
@@ -48,21 +48,12 @@ pub struct Retention {
 /// Keeps house until told to stop.
 pub async fn run(engine: Engine, retention: Retention, stopping: CancellationToken) {
     let failures = Repeated::new(Duration::from_secs(3600));
-    let mut written = None;
-    let (mut erased, mut scrubbed): (Option<Instant>, Instant) = (None, Instant::now());
+    let mut house = House { engine, retention, written: None, scrubbed: Instant::now(), erased: None };
     loop {
-        let due = erased.is_none_or(|at| at.elapsed() >= ERASE);
-        let scrub = scrubbed.elapsed() >= SCRUB;
-        if scrub {
-            scrubbed = Instant::now();
-        }
-        if let Err(refusal) = once(&engine, retention, (scrub, due), &mut written).await
+        if let Err(refusal) = house.look().await
             && let Some(line) = failures.note(Instant::now(), told(&refusal))
         {
             error!("housekeeping did not work, trying again: {line}");
-        }
-        if due {
-            erased = Some(Instant::now());
         }
         if stopping.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
             return;
@@ -70,25 +61,36 @@ pub async fn run(engine: Engine, retention: Retention, stopping: CancellationTok
     }
 }
 
-/// One look; to scrub and to erase are not due every time.
-async fn once(
-    engine: &Engine,
+struct House {
+    engine: Engine,
     retention: Retention,
-    (scrub, due): (bool, bool),
-    written: &mut Option<i64>,
-) -> Result<(), Refusal> {
-    let now = engine.blocking(move |inner| {
-        if scrub {
-            inner.store.scrub_again();
+    /// At the last look; another number once another process has written.
+    written: Option<i64>,
+    scrubbed: Instant,
+    erased: Option<Instant>,
+}
+
+impl House {
+    async fn look(&mut self) -> Result<(), Refusal> {
+        if self.scrubbed.elapsed() >= SCRUB {
+            self.scrubbed = Instant::now();
+            let scrub = |inner: &Inner| {
+                inner.store.scrub_again();
+                Ok(())
+            };
+            self.engine.blocking(scrub).await?;
         }
-        inner.store.written_elsewhere()
-    });
-    let now = now.await?;
-    if written.replace(now).is_some_and(|before| before != now) {
-        // Another process may have erased somebody.
-        engine.erasing(|_| Ok(())).await?;
+        let now = self.engine.blocking(|inner| inner.store.written_elsewhere()).await?;
+        if self.written.replace(now).is_some_and(|before| before != now) {
+            // Another process may have erased somebody.
+            self.engine.erasing(|_| Ok(())).await?;
+        }
+        if self.erased.is_none_or(|at| at.elapsed() >= ERASE) {
+            self.erased = Some(Instant::now());
+            erase_outdated(&self.engine, self.retention).await?;
+        }
+        Ok(())
     }
-    if due { erase_outdated(engine, retention).await } else { Ok(()) }
 }
 
 /// Erases everything that is outdated, some of it at a time.

@@ -85,7 +85,7 @@ impl Store {
         scrub::shrinkable(&connection).map_err(failed)?;
         let remains = Remains::watch(&mut connection).map_err(failed)?;
         let store = Self { database, writer: Mutex::new(Writer { connection, remains }), readers: Mutex::default() };
-        store.scrub_again();
+        store.writer.lock().scrub();
         Ok(store)
     }
 

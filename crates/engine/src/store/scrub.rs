@@ -34,7 +34,7 @@ pub struct Remains {
 impl Remains {
     /// Notices from now on what this connection deletes and writes over. An earlier run may have been killed over it.
     pub fn watch(connection: &mut Connection) -> rusqlite::Result<Self> {
-        let remains = Self { fresh: Arc::default(), left: true };
+        let remains = Self { fresh: Arc::new(AtomicBool::new(true)), left: false };
         let fresh = remains.fresh.clone();
         connection.update_hook(Some(move |action: Action, _: &str, table: &str, _| {
             let changes = action == Action::SQLITE_UPDATE && CHANGED.contains(&table);
