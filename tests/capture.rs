@@ -17,6 +17,11 @@ use faces::picture::Picture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+#[allow(dead_code)] // what is damaged and turned is for other tests
+#[path = "support/clip.rs"]
+mod clip;
+#[path = "capture/elsewhere.rs"]
+mod elsewhere;
 #[path = "support/shared.rs"]
 mod shared;
 #[path = "capture/watched.rs"]
@@ -177,7 +182,7 @@ fn a_recording_gives_every_frame_once() {
 }
 
 fn stream(url: &str, transport: RtspTransport) -> CameraConfig {
-    CameraConfig::Stream(StreamConfig { url: url.to_owned().into(), transport, stall_ms: 1000, rotate: 0 })
+    CameraConfig::Stream(StreamConfig { transport, stall_ms: 1000, ..StreamConfig::new(url) })
 }
 
 /// Debian's RTSP server, in a process that can be killed.

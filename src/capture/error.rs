@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use faces::picture::PictureError;
 
-use super::VideoError;
+use super::{Refused, VideoError};
+use crate::config::SCHEMES;
 
 /// A camera or recording that cannot be opened, or that stopped delivering.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,14 @@ pub enum CaptureError {
         hint: &'static str,
         source: VideoError,
     },
+    #[error("the stream {address} cannot be fetched: its address must begin with {SCHEMES}")]
+    NoSuchScheme { address: String },
+    #[error(
+        "the stream {address} leads to another host, {}, port {}, which was not called; if the camera's stream comes \
+         from there, write `allow_hosts = [\"{}\"]` in its `[camera]`",
+        refused.host, refused.port, refused.host
+    )]
+    Elsewhere { address: String, refused: Refused },
     #[error("the stream {address} broke off")]
     BrokeOff { address: String },
     #[error("there is no camera {device}; {cameras}")]

@@ -33,7 +33,7 @@ use crate::clock;
 use crate::config::{CameraConfig, DetectorName};
 
 pub use error::CaptureError;
-pub use ffmpeg::VideoError;
+pub use ffmpeg::{Refused, VideoError};
 pub use health::{FROZEN_AFTER, Lens};
 pub use reconnect::run;
 pub use redact::redacted;

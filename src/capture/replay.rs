@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use faces::picture::Picture;
 use tracing::warn;
 
-use super::ffmpeg::{Decoded, Options, Read, Video, is_rate};
+use super::ffmpeg::{Decoded, FILES, Options, Read, Video, is_rate};
 use super::folder::{Folder, is_picture};
 use super::{About, CameraSource, CaptureError, Losses, Next, Shot, ShotTime, SkipReason, Skipped};
 use crate::config::{Pace, ReplayConfig};
@@ -108,8 +108,8 @@ impl Replay {
                 let what = format!("a frame of {}", self.config.path.display());
                 Ok(Next::Skipped(Skipped { reason: SkipReason::TooLarge, what }))
             }
-            // A file is read without a time limit.
-            Read::End | Read::TimedOut => self.finish_round(),
+            // A file is read without a time limit, and leads nowhere.
+            Read::End | Read::TimedOut | Read::Refused(_) => self.finish_round(),
         }
     }
 
@@ -179,7 +179,7 @@ impl Recording {
         std::fs::File::open(path).map_err(unreadable)?;
         let whole: PathBuf = std::path::absolute(path).map_err(unreadable)?;
         let name = whole.to_str().ok_or_else(|| CaptureError::NotUtf8 { path: path.into() })?;
-        let options = Options { protocols: "file", settings: &[], limits: None };
+        let options = Options { protocols: "file", formats: FILES, hosts: &[], settings: &[], limits: None };
         let video = Video::open(&format!("file:{name}"), &options);
         video
             .map(|video| Self::Video(Box::new(video)))

@@ -1,7 +1,8 @@
-//! A network camera: RTSP, HTTP MJPEG, or any address FFmpeg reads.
+//! A network camera: RTSP, HTTP with what cameras send over it, RTMP and others; or a file or pipe as if it were one.
 //!
-//! In: the address and how long a silence may last. Out: shots dated by their arrival; the camera's own clock is not
-//! ours. It always reads, so nothing piles up on the way, and it never shows the address whole.
+//! In: the address, which other hosts it may lead to, how long a silence may last. Out: shots dated by their arrival;
+//! the camera's own clock is not ours. It always reads, so nothing piles up on the way, and it never shows the address
+//! whole.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,10 +11,10 @@ use std::time::Instant;
 use ffmpeg_next::Error;
 use secrecy::ExposeSecret;
 
-use super::ffmpeg::{Decoded, Limits, Options, Read, Video, VideoError};
+use super::ffmpeg::{Decoded, FILES, Limits, Options, Read, Video, VideoError};
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped};
 use super::{open_limit, redacted, stall_limit};
-use crate::config::{RtspTransport, StreamConfig};
+use crate::config::{RtspTransport, Scheme, StreamConfig};
 
 /// An open stream.
 pub(super) struct Stream {
@@ -24,31 +25,32 @@ pub(super) struct Stream {
     finite: bool,
 }
 
-/// What FFmpeg may use for a camera of the network, whatever a playlist or a redirect names: no file of this machine.
-const NETWORK: &str = "tcp,udp,tls,rtp,srtp,http,httpproxy,https,crypto,rtmp,rtmpe,rtmps,rtmpt,rtmpte,rtmpts,\
-                       ffrtmphttp,ffrtmpcrypt,srt,mmsh,mmst";
-
 impl Stream {
     /// Connects, and waits until the decoder has seen enough of the stream to know its format.
     pub fn open(config: &StreamConfig) -> Result<Self, CaptureError> {
         let url = config.url.expose_secret();
+        let address = redacted(url);
+        let Some(scheme) = config.scheme() else { return Err(CaptureError::NoSuchScheme { address }) };
+        let (protocols, formats) = taken(scheme);
         let stall = stall_limit(config.stall_ms);
         let transport = match config.transport {
             // UDP when the camera insists on it.
             RtspTransport::Tcp => ("rtsp_flags", "prefer_tcp"),
             RtspTransport::Udp => ("rtsp_transport", "udp"),
         };
-        let path = url.strip_prefix("file://").unwrap_or(url);
         // A pipe of this machine has no end that anybody can know of.
-        let (local, finite) = (!path.contains("://"), Path::new(path).is_file());
+        let finite = scheme == Scheme::File && Path::new(url.strip_prefix("file://").unwrap_or(url)).is_file();
         let options = Options {
-            protocols: if local { "file" } else { NETWORK },
-            settings: &[transport],
+            protocols,
+            formats,
+            hosts: &config.allow_hosts,
+            // Nobody can tell whom a proxy calls.
+            settings: &[transport, ("http_proxy", "")],
             limits: Some(Limits { open: open_limit(stall), read: stall }),
         };
-        let address = redacted(url);
         match Video::open(url, &options) {
             Ok(video) => Ok(Self { video, address, finite }),
+            Err(VideoError::Refused(refused)) => Err(CaptureError::Elsewhere { address, refused }),
             Err(source) => Err(CaptureError::NotOpened { hint: hint(&source), address, source }),
         }
     }
@@ -73,7 +75,28 @@ impl CameraSource for Stream {
             Read::End if self.finite => Ok(Next::End),
             Read::End => Err(CaptureError::BrokeOff { address: self.address.clone() }),
             Read::TimedOut => Err(CaptureError::Stalled { waited_ms: asked.elapsed().as_millis() }),
+            Read::Refused(refused) => Err(CaptureError::Elsewhere { address: self.address.clone(), refused }),
         }
+    }
+}
+
+/// What FFmpeg may use for an address that begins so: its protocols, and the formats that cameras send by them. Of
+/// these formats HLS alone names other addresses, and they are fetched by the same protocols.
+fn taken(scheme: Scheme) -> (&'static str, &'static str) {
+    match scheme {
+        Scheme::File => ("file", FILES),
+        Scheme::Rtsp => ("rtp,udp,tcp", "rtsp"),
+        Scheme::Rtsps => ("rtp,udp,tcp,tls", "rtsp"),
+        // What an encrypted HLS stream is read through is a protocol, too.
+        Scheme::Http => (
+            "http,https,tcp,tls,crypto",
+            "mjpeg,mpjpeg,jpeg_pipe,mpegts,mpeg,flv,mov,matroska,avi,asf,h264,hevc,m4v,hls,aac,ac3,eac3,mp3,webvtt",
+        ),
+        Scheme::Rtmp => {
+            ("rtmp,rtmpe,rtmps,rtmpt,rtmpte,rtmpts,ffrtmphttp,ffrtmpcrypt,http,https,tcp,tls", "flv,live_flv")
+        }
+        Scheme::Srt => ("srt", "mpegts"),
+        Scheme::Raw => ("udp,rtp,tcp", "rtp,mpegts,mpjpeg,mjpeg,h264,hevc,m4v,flv,matroska"),
     }
 }
 
@@ -82,6 +105,9 @@ fn hint(error: &VideoError) -> &'static str {
     let error = match error {
         VideoError::Unopened { error, .. } => error,
         VideoError::TooSlow { .. } => return "check the address and the network, and whether the camera hangs",
+        VideoError::OtherFormat => return "what comes is no video of a camera: check the path",
+        VideoError::Refused(_) => return "check the address",
+        VideoError::Unseen => return "build it as the README says",
         VideoError::NoPictures => return "check the path, and whether the camera sends its picture there",
         VideoError::NoDecoder { .. } => return "set the camera to H.264 or to motion JPEG",
         VideoError::TooLarge { .. } => return "choose a smaller stream of the camera",
@@ -113,7 +139,7 @@ mod tests {
     use crate::capture::ffmpeg::clip::Clip;
 
     fn open(url: String) -> Result<Stream, CaptureError> {
-        Stream::open(&StreamConfig { url: url.into(), transport: RtspTransport::Tcp, stall_ms: 500, rotate: 0 })
+        Stream::open(&StreamConfig { stall_ms: 500, ..StreamConfig::new(url) })
     }
 
     /// A server on loopback that sends this to everybody; its port.
@@ -142,7 +168,7 @@ mod tests {
             (silent.local_addr().unwrap().port(), "whether the camera hangs"),
             (answer("401 Unauthorized", "text/plain", ""), "check the user name and the password"),
             (answer("404 Not Found", "text/plain", ""), "check the path"),
-            (answer("200 OK", "text/html", &"<p>Login, please.</p>".repeat(200)), "no moving picture"),
+            (answer("200 OK", "text/html", &"<p>Login, please.</p>".repeat(200)), "no video of a camera"),
             (serve(b"SSH-2.0-OpenSSH_9.2".repeat(1000)), "check the port and the path"),
         ] {
             let error = open(format!("http://admin:hunter2@127.0.0.1:{port}/video?token=hunter2")).err().unwrap();

@@ -13,6 +13,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 options = argparse.ArgumentParser()
+options.add_argument("--address", default="127.0.0.1")
 options.add_argument("--port", default="0")
 options.add_argument("--transport", choices=["tcp", "udp", "any"], default="any")
 options.add_argument("--user")
@@ -21,7 +22,7 @@ options = options.parse_args()
 
 Gst.init(None)
 server = GstRtspServer.RTSPServer()
-server.set_address("127.0.0.1")
+server.set_address(options.address)
 server.set_service(options.port)
 
 factory = GstRtspServer.RTSPMediaFactory()

@@ -1,7 +1,8 @@
 //! FFmpeg itself: from a file or an address to upright pictures, each with its time and whether it is whole.
 //!
-//! In: what to open, which protocols may be used for it, how long that may take. Out: pictures in the order they are to
-//! be seen, and how many could not be had. It does not know whether anybody waits for them, nor what follows a fault.
+//! In: what to open, with which protocols, formats and hosts, how long it may take. Out: pictures in the order they are
+//! to be seen, and how many could not be had. It does not know whether anybody waits for them, nor what follows a
+//! fault.
 //!
 //! ```text
 //! container --packets--▶ decoder --frames--▶ convert (colours, upright) --▶ Read::Picture
@@ -15,11 +16,14 @@ pub(super) mod clip;
 mod convert;
 mod deadline;
 mod doubt;
+mod hosts;
 mod log;
 #[cfg(test)]
 mod tests;
 mod turn;
 
+use std::ffi::CString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use convert::Converter;
@@ -33,7 +37,12 @@ use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::util::frame;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi, format, media};
+use hosts::Hosts;
 use turn::Turn;
+
+use crate::config::AllowedHost;
+
+pub use hosts::Refused;
 
 /// An open video.
 pub(super) struct Video {
@@ -42,6 +51,7 @@ pub(super) struct Video {
     stream: usize,
     decoder: decoder::Video,
     deadline: Deadline,
+    hosts: Arc<Hosts>,
     limits: Option<Limits>,
     frame: frame::Video,
     converter: Converter,
@@ -62,6 +72,10 @@ pub(super) struct Video {
 pub(super) struct Options<'a> {
     /// The only protocols FFmpeg may use, whatever a playlist or a redirect names: `file`, `rtsp,tcp,udp,rtp` …
     pub protocols: &'a str,
+    /// The only formats it may take what comes for, by FFmpeg's names, also of what is inside another: `hls,mpegts` …
+    pub formats: &'a str,
+    /// What may be called beside the host of the address.
+    pub hosts: &'a [AllowedHost],
     /// FFmpeg's options for this connection alone.
     pub settings: &'a [(&'a str, &'a str)],
     /// Without limits, as for a file, it may take as long as it does.
@@ -86,6 +100,8 @@ pub(super) enum Read {
     End,
     /// The time limit has passed.
     TimedOut,
+    /// It leads to another host, which was not called.
+    Refused(Refused),
 }
 
 /// A frame, decoded.
@@ -107,6 +123,12 @@ pub enum VideoError {
         said: String,
         error: Error,
     },
+    #[error("its format is none that is taken there")]
+    OtherFormat,
+    #[error("it leads to {}, port {}", .0.host, .0.port)]
+    Refused(Refused),
+    #[error("this program was linked so that it cannot see whom FFmpeg calls")]
+    Unseen,
     #[error("opening it took more than {waited_ms} ms")]
     TooSlow { waited_ms: u128 },
     #[error("there is sound or text in it, and no moving picture")]
@@ -126,6 +148,9 @@ enum Stage {
     Over,
 }
 
+/// The formats of files that are recordings, by FFmpeg's names: those that hold what they show, and name no other file.
+pub(super) const FILES: &str = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,nut,dv,ivf,h264,hevc,m4v,obu,\
+                                mjpeg,mpjpeg,jpeg_pipe,gif,yuv4mpegpipe,wav,mp3,aac,flac";
 /// One thread decodes a video. A box has several cameras and few cores; frames come out without delay; and FFmpeg tells
 /// of concealed damage only then (its frame threads lose the mark, its slice threads do not conceal).
 const DECODER_THREADS: usize = 1;
@@ -139,16 +164,25 @@ impl Video {
     /// Opens a file name or an address, and reads enough of it to know its format.
     pub fn open(target: &str, options: &Options) -> Result<Self, VideoError> {
         log::to_tracing();
-        if target.contains('\0') {
+        let Ok(address) = CString::new(target) else {
             return Err(VideoError::Unopened { said: "there is a zero byte in its name".into(), error: Error::Bug });
+        };
+        if !hosts::in_force() {
+            return Err(VideoError::Unseen);
         }
+        let hosts = Hosts::of(&address, options.hosts);
         let mut settings: Dictionary = options.settings.iter().copied().collect();
         settings.set("protocol_whitelist", options.protocols);
+        settings.set("format_whitelist", options.formats);
         let deadline = Deadline::never();
         deadline.set(options.limits.map(|limits| limits.open));
-        let (began, watch) = (Instant::now(), deadline.clone());
+        let (began, watch, held) = (Instant::now(), deadline.clone(), hosts.clone());
+        let over = move || watch.passed() || held.refused().is_some();
         let (opened, heard) =
-            log::listening(|| format::input_with_interrupt_and_dictionary(target, move || watch.passed(), settings));
+            hosts.hold(|| log::listening(|| format::input_with_interrupt_and_dictionary(target, over, settings)));
+        if let Some(refused) = hosts.refused() {
+            return Err(VideoError::Refused(refused.clone()));
+        }
         let input = match opened {
             Ok(input) => input,
             Err(_) if deadline.passed() => {
@@ -173,6 +207,7 @@ impl Video {
             stream: index,
             decoder,
             deadline,
+            hosts,
             limits: options.limits,
             frame: frame::Video::empty(),
             converter: Converter::default(),
@@ -194,6 +229,13 @@ impl Video {
     /// Waits for the next frame and decodes it.
     pub fn read(&mut self) -> Read {
         self.deadline.set(self.limits.map(|limits| limits.read));
+        let hosts = self.hosts.clone();
+        let read = hosts.hold(|| self.next_frame());
+        // Whatever is shown meanwhile: it is not the camera alone that shows it.
+        hosts.refused().map_or(read, |refused| Read::Refused(refused.clone()))
+    }
+
+    fn next_frame(&mut self) -> Read {
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
                 Ok(()) => return self.decoded(),
@@ -240,6 +282,7 @@ impl Video {
                     }
                     Err(Error::Eof) => return Ok(None),
                     Err(_) if self.deadline.passed() => return Err(Read::TimedOut),
+                    Err(_) if self.hosts.refused().is_some() => return Ok(None),
                     // What is damaged is passed over, and found missing at the end.
                     Err(_) => break,
                 }
@@ -330,6 +373,9 @@ fn is_cut_short(packet: &Packet) -> bool {
 }
 
 fn unopened(error: Error, heard: &[String]) -> VideoError {
+    if heard.iter().any(|line| line.starts_with("Format not on whitelist")) {
+        return VideoError::OtherFormat;
+    }
     let said = if heard.is_empty() { error.to_string() } else { format!("{error} ({})", heard.join("; ")) };
     VideoError::Unopened { said, error }
 }

@@ -8,7 +8,7 @@ use super::clip::{Clip, edit, frames, turn};
 use super::doubt::MOST_IN_DOUBT;
 use super::*;
 
-const FILE: Options = Options { protocols: "file", settings: &[], limits: None };
+const FILE: Options = Options { protocols: "file", formats: FILES, hosts: &[], settings: &[], limits: None };
 
 fn open(path: &std::path::Path) -> Result<Video, VideoError> {
     Video::open(&format!("file:{}", path.display()), &FILE)
@@ -227,7 +227,7 @@ fn only_the_protocols_named_are_opened_and_a_silent_host_is_given_up() {
     let (_dir, path) = clip("here.mp4", &Clip::steady(Id::MPEG4, (64, 48), 1, 40));
     let over = |target: &str, protocols| {
         let limits = Some(Limits { open: Duration::from_millis(200), read: Duration::from_millis(200) });
-        Video::open(target, &Options { protocols, settings: &[], limits }).err()
+        Video::open(target, &Options { protocols, limits, ..FILE }).err()
     };
     assert!(matches!(over(&address, "file"), Some(VideoError::Unopened { .. })));
     assert!(matches!(over(&format!("file:{}", path.display()), "http,tcp"), Some(VideoError::Unopened { .. })));

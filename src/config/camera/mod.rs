@@ -2,12 +2,14 @@
 //!
 //! In: what a detector's file says. Out: [`CameraConfig`]. Whether there is a camera is for `doorward check` to see.
 
+mod hosts;
 mod replay;
 mod stream;
 mod v4l2;
 
+pub use hosts::AllowedHost;
 pub use replay::{Pace, ReplayConfig};
-pub use stream::{RtspTransport, StreamConfig};
+pub use stream::{RtspTransport, SCHEMES, Scheme, StreamConfig};
 pub use v4l2::{PixelFormat, V4l2Config};
 
 use faces::picture::Turn;

@@ -2,16 +2,19 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::hosts::AllowedHost;
 use crate::config::address;
 use crate::config::reading::At;
 use crate::config::section::section;
 use crate::config::value::words;
 
 section! {
-    /// `type = "stream"`: RTSP, HTTP MJPEG, or any address FFmpeg reads.
+    /// `type = "stream"`: a camera of the network, or a file or pipe of this machine.
     pub struct StreamConfig: new(url: impl Into<SecretString>), checked by check_stream {
         /// It may hold a user name and password, and then never shows up in a log.
         pub url: SecretString;
+        /// What else may be called for it than the host of `url`, wherever playlists, redirects and answers lead.
+        pub allow_hosts: Vec<AllowedHost> = Vec::new();
         pub transport: RtspTransport = RtspTransport::Tcp;
         /// No frame for this long is a fault: the stream is reopened.
         pub stall_ms: u64 = 5_000, in 500..=600_000;
@@ -28,15 +31,53 @@ words! {
     }
 }
 
+/// How a stream is fetched, told by how its address begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// A file or a pipe of this machine.
+    File,
+    Rtsp,
+    /// RTSP over TLS.
+    Rtsps,
+    /// With or without TLS.
+    Http,
+    Rtmp,
+    Srt,
+    /// A stream that comes without being asked for, or over a bare connection.
+    Raw,
+}
+
+/// The beginnings of addresses, as mistakes list them.
+pub const SCHEMES: &str =
+    "`rtsp://`, `rtsps://`, `http://`, `https://`, `rtmp://`, `srt://`, `udp://`, `rtp://` or `tcp://`";
+
+impl StreamConfig {
+    /// `None` for an address that begins with nothing that is known.
+    pub fn scheme(&self) -> Option<Scheme> {
+        let Some((scheme, _)) = self.url.expose_secret().split_once("://") else { return Some(Scheme::File) };
+        Some(match scheme {
+            "file" => Scheme::File,
+            "rtsp" => Scheme::Rtsp,
+            "rtsps" => Scheme::Rtsps,
+            "http" | "https" => Scheme::Http,
+            "rtmp" | "rtmpe" | "rtmps" | "rtmpt" | "rtmpte" | "rtmpts" => Scheme::Rtmp,
+            "srt" => Scheme::Srt,
+            "udp" | "rtp" | "tcp" => Scheme::Raw,
+            _ => return None,
+        })
+    }
+}
+
 fn check_stream(stream: &StreamConfig, at: &At<'_>) {
     let url = stream.url.expose_secret();
     match url.contains("://").then(|| address::parse(url)) {
         None if url.is_empty() => {
             at.wrong(&["url"], "it is empty; write it like `rtsp://camera.example/stream`");
         }
-        // FFmpeg reads more than addresses.
+        // A file or a pipe.
         None => {}
         Some(Err(problem)) => at.wrong(&["url"], problem),
+        Some(Ok(_)) if stream.scheme().is_none() => at.wrong(&["url"], format!("it must begin with {SCHEMES}")),
         Some(Ok(url)) => {
             if let Some(doubt) = address::doubt(&url) {
                 at.unwise(&["url"], doubt);
