@@ -193,6 +193,7 @@ impl TestPerson {
             match_confidence: None,
             face_id: None,
             detect_id: None,
+            left_out: None,
         })
     }
 }

@@ -12,7 +12,7 @@ use identities::wire::{
     self, Base64, DetectedFace, EdgePerson, FaceEdgePublishRequest, FaceEdgePublishResponse, FaceEdgeRecognizeRequest,
     FaceEdgeRecognizeWithOptions, MatchedPerson,
 };
-use identities::{Client, ClientError, Looked, LookupForm, Verdict};
+use identities::{Client, ClientError, Dated, LeftOut, Looked, LookupForm, Verdict};
 
 use super::{Answer, Field, FieldValue, Known, Nearest, Person, Recognition, Tag, is_id};
 use crate::config::{Call, IdentifyConfig};
@@ -48,16 +48,27 @@ async fn ask(client: &Client, sighting: &Sighting, config: &IdentifyConfig) -> R
         Call::PublishWithResponse => {
             let published = client.publish_with_response(&publish_with_response(sighting, config)).await?;
             let now = published.date.unwrap_or_else(Utc::now);
-            return Ok(published_answer(published.answer, sighting.face, config.include_person, now));
+            let answer = published_answer(published.answer, sighting.face, config.include_person, now);
+            return Ok(without(answer, published.left_out));
         }
         Call::Publish => return client.publish(&publish(sighting, config)).await.map(|_| Answer::Accepted),
         Call::Recognize => client.recognize(&recognize(sighting, config)?).await?,
         Call::Lookup => client.lookup(&lookup(sighting, config)?).await?,
     };
     Ok(match looked {
-        Looked::Somebody(found) => edge_answer(Some((found.answer, found.date.unwrap_or_else(Utc::now)))),
+        Looked::Somebody(Dated { answer, date, left_out }) => {
+            without(edge_answer(Some((answer, date.unwrap_or_else(Utc::now)))), left_out)
+        }
         Looked::Nobody(nearest) => Answer::Unknown { confidence: None, nearest: nearest.and_then(Nearest::of) },
     })
+}
+
+/// An answer of which this was left out.
+fn without(answer: Answer, left_out: Option<LeftOut>) -> Answer {
+    match answer {
+        Answer::Known(known) => Answer::Known(Known { left_out, ..known }),
+        other => other,
+    }
 }
 
 impl Recognition {

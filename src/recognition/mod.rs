@@ -11,6 +11,7 @@ mod nearest;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use identities::LeftOut;
 use uuid::Uuid;
 
 use crate::config::{DetectorName, OutcomeKind};
@@ -108,12 +109,18 @@ impl Answer {
         }
     }
 
-    /// Why the engine turned the sighting down.
+    /// Why the engine turned the sighting down, or what was left out of an answer that was too large.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Refused { reason } => Some(reason),
+            Self::Known(known) => known.left_out.as_ref().map(|left_out| left_out.told.as_str()),
             _ => None,
         }
+    }
+
+    /// Whether the person may carry tags that nobody has read.
+    pub fn lacks_tags(&self) -> bool {
+        self.known().and_then(|known| known.left_out.as_ref()).is_some_and(|left_out| left_out.tags)
     }
 
     /// Whether it is somebody, and by so weak a match that another picture should say so, too.
@@ -155,6 +162,8 @@ pub struct Known {
     /// The engine's ids of the face and of this detection, opaque.
     pub face_id: Option<String>,
     pub detect_id: Option<String>,
+    /// What was left out of the answer because it was too large.
+    pub left_out: Option<LeftOut>,
 }
 
 impl Known {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use identities::LeftOut;
 use uuid::Uuid;
 
 use super::{ActionRequest, Check, Decision, Firing, RuleClock, Rules, scope_of};
@@ -75,6 +76,7 @@ impl Case {
             match_confidence: None,
             face_id: None,
             detect_id: None,
+            left_out: None,
         };
         let (mut now, mut nearest) = (None, None);
         for word in words {
@@ -102,6 +104,7 @@ impl Case {
                     let name = Some("Ann Example".into());
                     nearest = Some(Nearest { person: Person { id: value.into(), name }, score: 0.41, threshold: 0.43 });
                 }
+                ("cut", _) => known.left_out = Some(LeftOut { tags: value == "tags", ..LeftOut::default() }),
                 ("q", _) => case.quality = value.parse().unwrap(),
                 ("live", _) => case.recognition.live = Some(value.parse().unwrap()),
                 ("at", _) => case.recognition.seen_at = time(value),

@@ -120,14 +120,16 @@ impl Guard {
 
     fn banned(&self, circumstances: &Circumstances) -> Check {
         let Circumstances { happened, memory, present, .. } = circumstances;
-        let there = present.iter().map(|stay| &stay.recognition).chain([&*happened.recognition]);
+        let there: Vec<_> = present.iter().map(|stay| &stay.recognition).chain([&*happened.recognition]).collect();
         let around = memory.tags_around(happened.recognition.seen_at).filter(|tag| happened.counts(tag));
-        let tags = there.flat_map(|there| happened.valid_tags(there)).chain(around);
+        let tags = there.iter().flat_map(|there| happened.valid_tags(there)).chain(around);
         let mut found: Vec<_> = tags.map(|tag| folded(&tag.name)).filter(|tag| self.banned.contains(tag)).collect();
         found.sort();
         found.dedup();
         let wanted = format!("nobody with {}", list(&self.banned, String::clone));
-        Check::of("banned_tags", wanted, list(&found, String::clone), found.is_empty())
+        let unread = !self.banned.is_empty() && there.into_iter().any(|there| there.answer.lacks_tags());
+        let told = if unread { "an answer too large to read all tags of".into() } else { list(&found, String::clone) };
+        Check::of("banned_tags", wanted, told, found.is_empty() && !unread)
     }
 
     /// How many of the visit's newest answers say the same as this one and are good enough.
@@ -224,6 +226,10 @@ mod tests {
             ("… where none is asked for", one("min_confidence = 0.0"), &["known tag=Staff conf=none"], &[], &[]),
             ("no tag", one(""), &["known"], &[], &["needs_tag"]),
             ("an expired tag", one(""), &["known tag=Staff@2026-06-10T10:00:00Z"], &[], &["needs_tag"]),
+            ("tags nobody has read", one(""), &["known tag=Staff cut=tags"], &[], &["banned_tags"]),
+            ("… of somebody else", one(""), &[staff], &["known id=bob cut=tags"], &["banned_tags"]),
+            ("… where nobody is banned", one("banned_tags = []"), &["known tag=Staff cut=tags"], &[], &[]),
+            ("an answer with all of its tags", one(""), &["known tag=Staff cut=fields"], &[], &[]),
             ("no tag needed", one("needs_tag = false"), &["known"], &[], &[]),
             ("another tag", one("tags_any = ['VIP']"), &[staff], &[], &["tags_any"]),
             ("the tag", one("tags_any = ['VIP', ' STAFF']"), &[staff], &[], &[]),

@@ -293,6 +293,7 @@ mod tests {
             match_confidence: None,
             face_id: None,
             detect_id: None,
+            left_out: None,
         })
     }
 

@@ -23,8 +23,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These bytes at once, then one more now and then.
     Drip(Vec<u8>),
-    /// This head, then this much of nothing, as fast as it is taken.
-    Flood(String, usize),
+    /// The first text, the second so many times, and the third, as fast as they are taken.
+    Long(String, String, usize, String),
     /// These bytes at once, then nothing; the connection stays open.
     Stuck(Vec<u8>),
     /// Nothing at all; the connection stays open.
@@ -34,7 +34,7 @@ pub enum Reply {
 pub struct Fake {
     pub address: std::net::SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
-    /// Bytes of floods that were taken.
+    /// Bytes of long answers that were taken, without their first and last ones.
     flooded: Arc<Mutex<usize>>,
 }
 
@@ -65,6 +65,11 @@ impl Reply {
             format!("HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}")
                 .into_bytes(),
         )
+    }
+
+    /// This head, then this much of nothing.
+    pub fn flood(head: String, size: usize) -> Self {
+        Self::Long(head, " ".into(), size, String::new())
     }
 
     /// An answer of authenticate or renewToken.
@@ -189,13 +194,15 @@ async fn serve(
                 stream.write_all(b" ").await.ok()?;
             }
         }
-        Reply::Flood(head, size) => {
-            stream.write_all(head.as_bytes()).await.ok()?;
-            let piece = vec![b' '; 64 << 10];
-            for _ in 0..size / piece.len() {
-                stream.write_all(&piece).await.ok()?;
-                *flooded.lock().unwrap() += piece.len();
+        Reply::Long(start, piece, times, end) => {
+            let at_once = (64 << 10) / piece.len();
+            stream.write_all(start.as_bytes()).await.ok()?;
+            for sent in (0..times).step_by(at_once) {
+                let pieces = piece.repeat(at_once.min(times - sent));
+                stream.write_all(pieces.as_bytes()).await.ok()?;
+                *flooded.lock().unwrap() += pieces.len();
             }
+            stream.write_all(end.as_bytes()).await.ok()?;
         }
         Reply::Stuck(bytes) => {
             stream.write_all(&bytes).await.ok()?;

@@ -62,7 +62,7 @@ fn peak_memory() -> usize {
 #[tokio::test]
 async fn a_large_document_comes_and_goes_without_being_in_memory() {
     const LARGE: usize = 512 * MIB;
-    let fake = Fake::start(|_| Reply::Flood(head(LARGE), LARGE)).await;
+    let fake = Fake::start(|_| Reply::flood(head(LARGE), LARGE)).await;
     let before = peak_memory();
     let mut to = Counted(0);
     let bytes = client(&fake).download_document("p", "d", &mut to).await.unwrap();
@@ -183,9 +183,9 @@ async fn what_is_cut_short_too_large_or_refused_is_an_error() {
     };
     let error = photo(|| Reply::Raw((head(100) + "abc").into_bytes())).await;
     assert!(matches!(error, ClientError::Cut { .. }), "{error}");
-    let error = photo(|| Reply::Flood(head(100 * MIB), 100 * MIB)).await;
+    let error = photo(|| Reply::flood(head(100 * MIB), 100 * MIB)).await;
     assert!(matches!(error, ClientError::TooLarge { .. }), "{error}");
-    let endless = || Reply::Flood("HTTP/1.1 200 OK\r\n\r\n".into(), 200 * MIB);
+    let endless = || Reply::flood("HTTP/1.1 200 OK\r\n\r\n".into(), 200 * MIB);
     let error = photo(endless).await;
     assert!(matches!(error, ClientError::TooLarge { .. }), "{error}");
     let error = photo(|| Reply::with(404, "", "")).await;

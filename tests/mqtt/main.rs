@@ -88,6 +88,7 @@ fn ada() -> Answer {
         match_confidence: Some(0.91),
         face_id: None,
         detect_id: None,
+        left_out: None,
     })
 }
 

@@ -8,9 +8,11 @@
 use bytes::Bytes;
 use reqwest::Body;
 use reqwest::multipart::{Form, Part};
+use serde::de::DeserializeOwned;
 
 use super::client::Client;
 use super::error::{ClientError, Result};
+use super::excerpt::{LeftOut, MOST_TEXT};
 use super::operation::{
     CHECK_IMAGE_REFERENCE, FACE_COMPARE, FACE_DETECT, FACE_ENROLL, LOOKUP, PUBLISH, PUBLISH_WITH_RESPONSE, RECOGNIZE,
 };
@@ -34,6 +36,8 @@ pub struct LookupForm {
 pub struct Dated<T> {
     pub answer: T,
     pub date: Option<chrono::DateTime<chrono::Utc>>,
+    /// What was left out of it because it was too large.
+    pub left_out: Option<LeftOut>,
 }
 
 /// What lookup and recognize say of a face.
@@ -50,7 +54,10 @@ impl Client {
         request: &FaceEdgeRecognizeWithOptions,
     ) -> Result<Dated<FaceEdgePublishResponse>> {
         let reply = self.call(&PUBLISH_WITH_RESPONSE, &[], |call| call.json(request)).await?;
-        Ok(Dated { date: reply.date(), answer: reply.json()? })
+        dated(&reply, |answer: &FaceEdgePublishResponse| {
+            let last = answer.detected_faces.last().and_then(|face| face.person.as_ref());
+            last.is_some_and(|person| is_id(&person.person_id))
+        })
     }
 
     /// Sends a picture without waiting for a result.
@@ -85,10 +92,32 @@ impl LookupForm {
     }
 }
 
+/// The answer, or of one that is too large what is needed of it; an error where even whom it is about lies beyond what
+/// was read.
+fn dated<T: DeserializeOwned>(reply: &Reply, names_somebody: impl Fn(&T) -> bool) -> Result<Dated<T>> {
+    let operation = reply.operation.id;
+    let answer = match (reply.json(), &reply.left_out) {
+        (Ok(answer), Some(left_out)) if !left_out.in_doubt || names_somebody(&answer) => {
+            tracing::warn!(operation, "{operation}: {}", left_out.told);
+            answer
+        }
+        (_, Some(left_out)) if left_out.in_doubt => {
+            return Err(ClientError::TooLarge { operation, limit: reply.operation.answer_bytes });
+        }
+        (answer, _) => answer?,
+    };
+    Ok(Dated { answer, date: reply.date(), left_out: reply.left_out.clone() })
+}
+
+/// Whether it is an id, and not the beginning of one.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MOST_TEXT
+}
+
 /// 404 is the ordinary answer "nobody"; that the address is right, the login before it has proved.
 fn looked(reply: Result<Reply>) -> Result<Looked> {
     match reply {
-        Ok(reply) => Ok(Looked::Somebody(Dated { date: reply.date(), answer: reply.json()? })),
+        Ok(reply) => Ok(Looked::Somebody(dated(&reply, |person: &EdgePerson| is_id(&person.person_id))?)),
         Err(ClientError::NotFound { nearest, .. }) => Ok(Looked::Nobody(nearest.map(|nearest| *nearest))),
         Err(error) => Err(error),
     }

@@ -16,6 +16,7 @@ mod account;
 mod auth;
 mod client;
 mod error;
+mod excerpt;
 mod faces;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -35,6 +36,7 @@ pub mod wire;
 pub use account::Right;
 pub use client::Client;
 pub use error::{BrokenAnswer, ClientError, Result};
+pub use excerpt::LeftOut;
 pub use faces::{Dated, Looked, LookupForm};
 pub use operation::{ALL as OPERATIONS, Operation};
 pub use options::{ClientOptions, is_loopback, stays_private};

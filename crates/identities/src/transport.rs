@@ -1,4 +1,4 @@
-//! One HTTP exchange with the engine: address, TLS, timeouts, and an answer of bounded size.
+//! One HTTP exchange with the engine: address, TLS, timeouts, and an answer of bounded size, or an excerpt of it.
 //!
 //! In: an [`Operation`] and what to put into its request. Out: a [`Reply`], whatever its status, or why there is none.
 //! It follows no redirect, keeps no token, decides nothing by status and never tries twice.
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::error::{BrokenAnswer, ClientError, Result, is_tls, server_text};
+use super::excerpt::{End, Excerpt, LeftOut};
 use super::operation::{Fault, Operation};
 use super::options::{ClientOptions, is_loopback, stays_private};
 use super::retry::{http_date, retry_after, status_is_transient};
@@ -27,6 +28,8 @@ pub(super) struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// What the body lacks.
+    pub left_out: Option<LeftOut>,
 }
 
 /// The connections to one engine.
@@ -145,7 +148,13 @@ impl Transport {
         }
         let limit = operation.answer_bytes;
         let announced = response.content_length().unwrap_or_default();
+        let mut left_out = None;
         let body = match status.is_success() {
+            true if operation.excerpted => {
+                let (body, lacks) = self.excerpt(operation, &mut response).await?;
+                left_out = lacks;
+                body
+            }
             true if announced > limit as u64 => return Err(ClientError::TooLarge { operation: operation.id, limit }),
             true => match read(&mut response, limit).await {
                 Ok((body, true)) => body,
@@ -155,7 +164,28 @@ impl Transport {
             // The status says it all; its body is only for people.
             false => read(&mut response, MAX_ERROR_BYTES).await.map(|(start, _)| start).unwrap_or_default(),
         };
-        Ok(Reply { operation, status: status.as_u16(), headers, body })
+        Ok(Reply { operation, status: status.as_u16(), headers, body, left_out })
+    }
+
+    /// The body, or of one that is too large what is needed of it. A large one whose end does not come in time is not
+    /// asked for again, when it would be as large: what there is of it counts.
+    async fn excerpt(
+        &self,
+        operation: &Operation,
+        response: &mut reqwest::Response,
+    ) -> Result<(Bytes, Option<LeftOut>)> {
+        let mut excerpt = Excerpt::default();
+        let end = loop {
+            match response.chunk().await {
+                Ok(Some(piece)) if excerpt.take(&piece) => {}
+                Ok(Some(_)) => break End::Size,
+                Ok(None) => return Ok(excerpt.whole()),
+                Err(error) if error.is_timeout() && excerpt.read() > operation.answer_bytes => break End::Time,
+                Err(source) => return Err(self.failed(operation, source)),
+            }
+        };
+        let (body, left_out) = excerpt.so_far(end);
+        Ok((body, Some(left_out)))
     }
 
     fn url(&self, operation: &Operation, given: &[&str]) -> Result<Url> {

@@ -169,6 +169,7 @@ mod tests {
             match_confidence: None,
             face_id: None,
             detect_id: None,
+            left_out: None,
         };
         let recognition = Recognition {
             sighting: Uuid::from_u128(1),

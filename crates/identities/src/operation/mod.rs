@@ -29,8 +29,10 @@ pub struct Operation {
     pub request: Content,
     /// The content of an answer with status 200.
     pub answer: Content,
-    /// The largest answer in bytes that the client reads.
+    /// The largest answer in bytes that the client reads whole.
     pub answer_bytes: usize,
+    /// Of a larger one it reads what is needed to act upon, and turns no answer down for its size alone.
+    pub excerpted: bool,
     /// Whether the contract names a 400: some operations take whatever they are given.
     pub refuses_input: bool,
     /// What a 404 says there is none of; `None` where the contract names no 404, so that one is no answer.
@@ -97,6 +99,7 @@ const PLAIN: Operation = Operation {
     request: Content::Empty,
     answer: Content::Empty,
     answer_bytes: RECORD_BYTES,
+    excerpted: false,
     refuses_input: true,
     missing: None,
     fault: Fault::Unnamed,

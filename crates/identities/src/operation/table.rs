@@ -44,16 +44,17 @@ operations! {
     "Face edge" {
         PUBLISH_WITH_RESPONSE = POST "/api/v1/faceEdge/publishWithResponse" "faceEdgePublishWithResponse",
             "Send what a detector sees and learn who it is", access: AnyOf(&[FacePublishing]),
-            request: Json("FaceEdgeRecognizeWithOptions"), answer: Json("FaceEdgePublishResponse"),
+            request: Json("FaceEdgeRecognizeWithOptions"), answer: Json("FaceEdgePublishResponse"), excerpted: true,
             fault: Fault::Passing;
         PUBLISH = POST "/api/v1/faceEdge/publish" "faceEdgePublish", "Send what a detector sees, for the history",
             access: AnyOf(&[FacePublishing]), request: Json("FaceEdgePublishRequest"), fault: Fault::Passing;
         RECOGNIZE = POST "/api/v1/faceEdge/recognize" "faceEdgeRecognize",
             "Whose face this is; 404 when nobody matches", access: AnyOf(&[FaceRecognize]),
-            request: Json("FaceEdgeRecognizeRequest"), answer: Json("EdgePerson"), missing: Some("match");
+            request: Json("FaceEdgeRecognizeRequest"), answer: Json("EdgePerson"), excerpted: true,
+            missing: Some("match");
         LOOKUP = POST "/api/v1/faceEdge/lookup" "faceEdgeLookup",
             "Whose face this is, sent as a form; 404 when nobody matches", access: AnyOf(&[FaceRecognize]),
-            request: Form("FaceEdgeLookupForm"), answer: Json("EdgePerson"), missing: Some("match");
+            request: Form("FaceEdgeLookupForm"), answer: Json("EdgePerson"), excerpted: true, missing: Some("match");
     }
 
     "Faces" {

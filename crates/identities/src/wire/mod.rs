@@ -16,4 +16,5 @@ pub use auth::*;
 pub use faces::*;
 pub use nearest::NearestPerson;
 pub use people::*;
+pub(crate) use scalar::MAX_ENTRIES;
 pub use scalar::{Base64, BoundingBox, TimeSpan, parse_time};

@@ -185,7 +185,7 @@ pub(super) fn null_is_empty<'de, T: Default + Deserialize<'de>, D: Deserializer<
 
 /// A list within an answer may have this many entries. A list is bounded apart from the answer's bytes because the
 /// smallest entry, `{}`, takes a hundred times as much memory as it has characters.
-pub(super) const MAX_ENTRIES: usize = 1024;
+pub const MAX_ENTRIES: usize = 1024;
 
 /// `#[serde(default, deserialize_with = "scalar::list")]`: `null` is empty, and no more than [`MAX_ENTRIES`].
 pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
