@@ -145,6 +145,8 @@ by `;` or `|`, or a folder), first_name, last_name, middle_name, title or just n
 person for a key that makes several rows one person, person_id for somebody the engine knows. All but photo may be
 missing.
 
+Nothing outside the folder, or outside the one that the CSV file is in, is read, and no link below it is followed.
+
 Exit codes: 0 everything is in, 1 something is not.")]
 pub struct ImportArgs {
     #[command(flatten)]

@@ -43,7 +43,8 @@ impl tokio::io::AsyncWrite for Counted {
 
 fn upload(file: &std::path::Path) -> DocumentUpload {
     DocumentUpload {
-        file: file.to_owned(),
+        file: std::fs::File::open(file).unwrap().into(),
+        file_name: file.file_name().unwrap().to_str().unwrap().into(),
         person_id: "2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10".into(),
         name: "Contract".into(),
         description: Some("signed".into()),
@@ -195,11 +196,6 @@ async fn what_is_cut_short_too_large_or_refused_is_an_error() {
     let error = photo(|| Reply::with(401, "", "")).await;
     assert!(matches!(error, ClientError::Unauthorised { .. }), "{error}");
 
-    let fake = Fake::start(|_| Reply::json(200, "[]")).await;
-    let gone = upload(std::path::Path::new("/nowhere/at all"));
-    let error = client(&fake).upload_document(&gone).await.unwrap_err();
-    assert!(matches!(error, ClientError::File { .. }), "{error}");
-    assert!(!format!("{error} {error:?}").contains("at all"), "{error:?}");
     // A missing call is no answer about a record.
     let old = Fake::start(|_| Reply::with(404, "", "")).await;
     let error = client(&old).tags(None).await.unwrap_err();

@@ -7,6 +7,7 @@ mod enroll;
 mod fake;
 mod files;
 mod import;
+mod prepared;
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;

@@ -154,7 +154,8 @@ fn steps() -> Vec<Step> {
             Ok(photo.starts_with(b"\xff\xd8\xff"))
         };
         uploadFileDocument |w| w.client.upload_document(&DocumentUpload {
-            file: w.document.clone(), person_id: w.person.clone(), name: "Contract".into(), description: None,
+            file: std::fs::File::open(&w.document).unwrap().into(), file_name: "contract.txt".into(),
+            person_id: w.person.clone(), name: "Contract".into(), description: None,
             public_id: Some("contract 2026/17".into()), media_type: Some("text/plain".into()),
         }).await.map(|()| true);
         downloadFileDocument |w| {

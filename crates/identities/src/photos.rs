@@ -4,17 +4,19 @@
 //! never in memory as a whole. What limits the time of such an exchange is a standstill, not its length: what stands
 //! still for as long as another exchange may take altogether is given up.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt, stream};
 use reqwest::Body;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::multipart::{Form, Part};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Mutex, watch};
-use tokio_util::io::ReaderStream;
 
 use super::client::Client;
 use super::error::{ClientError, Result};
@@ -34,7 +36,10 @@ const PIECE: usize = 64 << 10;
 #[derive(Clone, derive_more::Debug)]
 #[debug("DocumentUpload({person_id}, {public_id:?})")]
 pub struct DocumentUpload {
-    pub file: PathBuf,
+    /// It is open, and is read from its beginning however often it is sent.
+    pub file: Arc<File>,
+    /// What the file is called.
+    pub file_name: String,
     pub person_id: String,
     /// The name that users are shown.
     pub name: String,
@@ -84,18 +89,17 @@ impl Client {
 impl DocumentUpload {
     /// The form, and a watch on how far its file has been read.
     async fn form(&self) -> Result<(Form, watch::Receiver<u64>)> {
-        let failed = |source| ClientError::File { operation: UPLOAD_DOCUMENT.id, source };
-        let file = File::open(&self.file).await.map_err(failed)?;
-        let size = file.metadata().await.map_err(failed)?.len();
+        let file = Arc::clone(&self.file);
+        let size = in_file(move || Ok(file.metadata()?.len())).await;
+        let size = size.map_err(|source| ClientError::File { operation: UPLOAD_DOCUMENT.id, source })?;
         let (progress, watched) = watch::channel(0);
-        let pieces = ReaderStream::with_capacity(file.take(size), PIECE)
+        let pieces = pieces(Arc::clone(&self.file), size)
             .inspect_ok(move |piece| progress.send_modify(|read| *read += piece.len() as u64));
 
         let kind = self.media_type.as_deref().and_then(|kind| HeaderValue::from_str(kind).ok());
         let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned());
         let part = Part::stream_with_length(Body::wrap_stream(pieces), size)
-            .file_name(name.unwrap_or_else(|| "file".into()))
+            .file_name(self.file_name.clone())
             .headers(HeaderMap::from_iter([(CONTENT_TYPE, kind)]));
 
         let texts = [
@@ -111,6 +115,29 @@ impl DocumentUpload {
         // Last, so that the engine knows whose it is before it comes.
         Ok((form.part(upload_part::FILE, part), watched))
     }
+}
+
+/// A file's bytes up to `size`. Each piece is read where it stands, so that no other reader of the file is in the way.
+fn pieces(file: Arc<File>, size: u64) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold(0, move |at| {
+        let file = Arc::clone(&file);
+        async move {
+            let mut piece = vec![0; PIECE.min(usize::try_from(size - at).unwrap_or(PIECE))];
+            let read = move || {
+                let length = file.read_at(&mut piece, at)?;
+                piece.truncate(length);
+                Ok(Bytes::from(piece))
+            };
+            let piece = in_file(read).await?;
+            let next = at + piece.len() as u64;
+            Ok((!piece.is_empty()).then_some((piece, next)))
+        }
+    })
+}
+
+/// What is done to a file, which may take its time.
+async fn in_file<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// However well it moves, an exchange ends after this.

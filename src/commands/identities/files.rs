@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use identities::{Client, ClientError, DocumentUpload};
 use serde_json::json;
 use tokio::io::AsyncWrite;
 use uuid::Uuid;
 
-use super::access;
+use super::{access, tree};
 use crate::cli::{Asked, Asking, DocumentCommand, Output, PhotoCommand};
 use crate::commands::{CommandResult, print_either, print_line, table};
 use crate::terminal::ExitCode;
@@ -34,19 +34,20 @@ pub async fn document(Asked { command, asking }: Asked<DocumentCommand>) -> Comm
             download(document, &output, &asking).await
         }
         DocumentCommand::Upload { person, file, name, description, id, media_type } => {
-            ensure!(file.is_file(), "{} is not a file", file.display());
-            let own_name = || file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let open = tree::named(&file)?;
+            let file_name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let id = id.unwrap_or_else(|| Uuid::new_v4().to_string());
             let upload = DocumentUpload {
-                name: name.unwrap_or_else(own_name),
+                file: open.into(),
+                name: name.unwrap_or_else(|| file_name.clone()),
+                file_name,
                 person_id: person,
                 description,
                 public_id: Some(id.clone()),
                 media_type,
-                file,
             };
             let sent = access::connect(&asking.access)?.upload_document(&upload).await;
-            sent.with_context(|| format!("{} was not attached", upload.file.display()))?;
+            sent.with_context(|| format!("{} was not attached", file.display()))?;
             let answer = json!({ "personId": upload.person_id, "publicId": id });
             print_either(asking.json, &answer, || table::line("document", &id))
         }

@@ -12,6 +12,7 @@ mod import;
 mod people;
 mod photo;
 mod tags;
+mod tree;
 mod trust;
 
 #[cfg(feature = "engine")]

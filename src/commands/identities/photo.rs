@@ -3,11 +3,15 @@
 //! In: a file. Out: a photo that an engine can take, without what the file says of place, time and camera; or what is
 //! wrong with it and what to do about it. The pixels are the engine's to judge.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use faces::picture::{Looks, MAX_PHOTO_BYTES, MAX_PIXELS, Picture, PictureError, bare_jpeg, looks_like};
 use identities::ClientError;
+
+use super::tree;
 
 /// Of a photo that is sent as another file than it came as.
 const JPEG_QUALITY: u8 = 95;
@@ -15,18 +19,18 @@ const JPEG_QUALITY: u8 = 95;
 /// Reads a photo that is to be sent, if it is one an engine can take.
 pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let shown = file.display();
-    bare(as_it_is(file)?).with_context(|| format!("{shown} cannot be sent"))
+    bare(as_it_is(tree::named(file)?, file)?).with_context(|| format!("{shown} cannot be sent"))
 }
 
-/// The bytes of such a file.
-pub fn as_it_is(file: &Path) -> anyhow::Result<Vec<u8>> {
+/// The bytes of such a file, which is open.
+pub fn as_it_is(open: File, file: &Path) -> anyhow::Result<Vec<u8>> {
     let shown = file.display();
-    let size = std::fs::metadata(file).with_context(|| format!("cannot read {shown}"))?.len();
+    let size = open.metadata().with_context(|| format!("cannot read {shown}"))?.len();
     if size > MAX_PHOTO_BYTES as u64 {
         let [mb, most] = [size, MAX_PHOTO_BYTES as u64].map(|bytes| bytes as f64 / 1e6);
         bail!("{shown} has {mb:.1} MB; a photo of at most {most:.1} MB is taken: save it as JPEG, or smaller");
     }
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    let bytes = tree::read(open, MAX_PHOTO_BYTES as u64).with_context(|| format!("cannot read {shown}"))?;
     match Picture::check(&bytes, MAX_PIXELS) {
         Ok(()) => Ok(bytes),
         Err(PictureError::NotTaken { format: None }) => {
@@ -45,10 +49,9 @@ fn bare(bytes: Vec<u8>) -> Result<Vec<u8>, PictureError> {
 }
 
 /// What a file looks like, whatever its name says.
-pub fn looks(file: &Path) -> std::io::Result<Looks> {
-    use std::io::Read;
+pub fn looks(open: File) -> std::io::Result<Looks> {
     let mut beginning = Vec::new();
-    std::fs::File::open(file)?.take(64).read_to_end(&mut beginning)?;
+    open.take(64).read_to_end(&mut beginning)?;
     Ok(looks_like(&beginning))
 }
 

@@ -95,7 +95,7 @@ async fn import(client: Client, plan: &Plan, what: &ImportedPeople, report: &mut
             return Ok(());
         }
     };
-    let importer = Importer { client, cut: cut.clone(), force: what.force, tags };
+    let importer = Importer { client, tree: plan.tree.clone(), cut: cut.clone(), force: what.force, tags };
     let photos = plan.people.iter().map(|person| person.photos.len() as u64).sum();
     let bar = bar("{bar:30} {pos}/{len} photos, {per_sec}, {eta} left");
     bar.set_length(photos);

@@ -10,11 +10,16 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::io;
 
 use anyhow::{Context, bail};
+use faces::picture::MAX_PHOTO_BYTES;
+use identities::operation::FACE_ENROLL;
 use identities::wire::{Base64, CheckImageReferenceResponse, FaceEnrollQuery, FaceEnrollRequest, IdentityPersonItem};
 use identities::{Client, ClientError};
+use sha2::{Digest, Sha256};
 
+use super::super::tree::{self, Tree};
 use super::cut::{Cut, is_of_one};
 use super::record::{Record, share_a_name};
 use super::source::{Photo, Planned};
@@ -25,6 +30,8 @@ const SAY_SO: &str = "say so: person_id in the CSV file, personId in person.json
 /// What everybody's import needs.
 pub struct Importer {
     pub client: Client,
+    /// Where the photos and documents are.
+    pub tree: Tree,
     pub cut: Cut,
     /// Enrol poor photos too.
     pub force: bool,
@@ -96,7 +103,7 @@ impl Importer {
             bail!("nobody was enrolled: every photo was turned down");
         };
         let stored = self.person(person).await?;
-        let record = Record { client: &self.client, cut: &self.cut, tags: &self.tags, stored };
+        let record = Record { client: &self.client, tree: &self.tree, cut: &self.cut, tags: &self.tags, stored };
         record.complete(wanted).await.context("the record is not complete")
     }
 
@@ -170,7 +177,7 @@ impl Importer {
 
     /// Whose a photo is that the engine has: it is shown to the engine again.
     async fn owner(&self, photo: &Photo, known: &CheckImageReferenceResponse) -> anyhow::Result<Owner> {
-        let picture = read(photo).await?;
+        let picture = self.read(photo).await?;
         let faces = self.cut.patiently(async || self.client.face_detect(picture.clone()).await).await?.detections;
         let enrolled = faces.iter().find(|face| known.face_id.as_ref() == Some(&face.face_id));
         let certain = enrolled.is_some_and(|face| face.person_id.is_some());
@@ -187,7 +194,7 @@ impl Importer {
 
     /// The only person the engine knows in a photo, if they are called as the source has it.
     async fn namesake(&self, photo: &Photo, wanted: &Planned) -> anyhow::Result<Option<String>> {
-        let picture = read(photo).await?;
+        let picture = self.read(photo).await?;
         let faces = match self.cut.patiently(async || self.client.face_detect(picture.clone()).await).await {
             Ok(found) => found.detections,
             Err(error) if is_of_one(&error) => return Ok(None),
@@ -202,7 +209,7 @@ impl Importer {
     /// Enrols a photo the engine does not have; gives the person's id.
     async fn enroll(&self, photo: &Photo, person: Option<&str>) -> anyhow::Result<String> {
         let query = FaceEnrollQuery { person_id: person.map(str::to_owned), force_enrollment: self.force };
-        let picture = read(photo).await?;
+        let picture = self.read(photo).await?;
         let request = FaceEnrollRequest { face_image: picture, photo_reference_id: Some(photo.reference.clone()) };
         let mut tried = false;
         let enrolled = self.cut.patiently(async || {
@@ -218,6 +225,13 @@ impl Importer {
             (None, Some(person)) => Ok(person.to_owned()),
             (None, None) => Ok(self.owner(photo, &self.known(photo).await?).await?.person.person_id),
         }
+    }
+
+    async fn read(&self, photo: &Photo) -> Result<Base64, ClientError> {
+        let (tree, photo) = (self.tree.clone(), photo.clone());
+        let read = tokio::task::spawn_blocking(move || read_again(&tree, &photo)).await;
+        let read = read.map_err(io::Error::other).flatten();
+        read.map(Base64::from).map_err(|source| ClientError::File { operation: FACE_ENROLL.id, source })
     }
 
     async fn known(&self, photo: &Photo) -> Result<CheckImageReferenceResponse, ClientError> {
@@ -236,7 +250,13 @@ struct Owner {
     certain: bool,
 }
 
-async fn read(photo: &Photo) -> Result<Base64, ClientError> {
-    let bytes = tokio::fs::read(&photo.file).await;
-    bytes.map(Base64::from).map_err(|source| ClientError::File { operation: "faceEnroll", source })
+/// The photo again, which must be what it was.
+fn read_again(tree: &Tree, photo: &Photo) -> io::Result<Vec<u8>> {
+    let open = tree.file(&photo.file).map_err(io::Error::other)?;
+    let bytes = tree::read(open, MAX_PHOTO_BYTES as u64)?;
+    if hex::encode(Sha256::digest(&bytes)) != photo.content {
+        let changed = format!("{} is another one than a moment ago; run the import again", photo.file.display());
+        return Err(io::Error::other(changed));
+    }
+    Ok(bytes)
 }

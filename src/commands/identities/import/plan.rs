@@ -12,6 +12,7 @@ use identities::text;
 use sha2::{Digest, Sha256};
 
 use super::super::photo;
+use super::super::tree::Tree;
 use super::source::{Flaw, Photo, Plan, Planned};
 use super::{folder, sheet};
 use crate::commands::doors::Doors;
@@ -21,7 +22,8 @@ pub fn read(source: &Path, doors: &Doors, photo_read: &dyn Fn()) -> anyhow::Resu
     let about = std::fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))?;
     let mut plan = if about.is_dir() { folder::read(source)? } else { sheet::read(source, doors)? };
     for person in &mut plan.people {
-        look_at_photos(person, &mut plan.flaws, photo_read);
+        look_at_photos(person, &plan.tree, &mut plan.flaws, photo_read);
+        look_at_documents(person, &plan.tree, &mut plan.flaws);
         tidy(&mut person.record);
     }
     set_aside_repeated_photos(&mut plan);
@@ -52,9 +54,10 @@ fn tidy(record: &mut PersonFile) {
 }
 
 /// Reads every photo of a person once: what it holds, and whether it is one. What is none goes to the flaws.
-fn look_at_photos(person: &mut Planned, flaws: &mut Vec<Flaw>, photo_read: &dyn Fn()) {
+fn look_at_photos(person: &mut Planned, tree: &Tree, flaws: &mut Vec<Flaw>, photo_read: &dyn Fn()) {
     person.photos.retain_mut(|found| {
-        let read = photo::as_it_is(&found.file);
+        let open = tree.file(&found.file).map_err(anyhow::Error::from);
+        let read = open.and_then(|open| photo::as_it_is(open, &found.file));
         photo_read();
         match read {
             Ok(bytes) => {
@@ -70,6 +73,21 @@ fn look_at_photos(person: &mut Planned, flaws: &mut Vec<Flaw>, photo_read: &dyn 
                 false
             }
         }
+    });
+}
+
+/// Which documents of a person can be opened. Those that cannot go to the flaws.
+fn look_at_documents(person: &mut Planned, tree: &Tree, flaws: &mut Vec<Flaw>) {
+    person.record.documents.retain(|document| {
+        let open = tree.file(&person.folder.join(&document.file)).map_err(anyhow::Error::from);
+        let flaw = open.err().map(|error| Flaw {
+            person: person.key.clone(),
+            photo: None,
+            reason: format!("a document is left out: {error:#}"),
+        });
+        let is_fine = flaw.is_none();
+        flaws.extend(flaw);
+        is_fine
     });
 }
 

@@ -4,9 +4,11 @@
 //! person and what it says, so that putting it again changes nothing.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::slice;
 
 use chrono::Utc;
+use identities::operation::UPLOAD_DOCUMENT;
 use identities::roster::DocumentFile;
 use identities::text;
 use identities::wire::{
@@ -16,12 +18,15 @@ use identities::{Client, ClientError, DocumentUpload};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::super::tree::Tree;
 use super::cut::Cut;
 use super::source::Planned;
 
 /// One person of an engine, whose record is to be completed.
 pub struct Record<'a> {
     pub client: &'a Client,
+    /// Where the documents are.
+    pub tree: &'a Tree,
     pub cut: &'a Cut,
     /// The ids of tag definitions by folded name.
     pub tags: &'a BTreeMap<String, String>,
@@ -111,8 +116,13 @@ impl Record<'_> {
             Err(ClientError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
+        let (tree, file) = (self.tree.clone(), wanted.folder.join(&document.file));
+        let open = tokio::task::spawn_blocking(move || tree.file(&file).map_err(io::Error::other)).await;
+        let open = open.map_err(io::Error::other).flatten();
+        let open = open.map_err(|source| ClientError::File { operation: UPLOAD_DOCUMENT.id, source })?;
         let upload = DocumentUpload {
-            file: wanted.folder.join(&document.file),
+            file: open.into(),
+            file_name: document.file.clone(),
             person_id: self.id().to_owned(),
             name: document.name.clone(),
             description: document.description.clone(),

@@ -13,6 +13,7 @@ use identities::roster::CarriedTag;
 use identities::text;
 use identities::wire::{EntityField, PersonAlias, PersonNote, parse_time};
 
+use super::super::tree::{self, Tree};
 use super::source::{Flaw, Photo, Plan, Planned, alias, pictures};
 use crate::commands::doors::Doors;
 
@@ -44,13 +45,13 @@ enum Column {
 }
 
 pub fn read(file: &Path, doors: &Doors) -> anyhow::Result<Plan> {
-    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
-    ensure!(size <= MAX_BYTES, "{} has {size} bytes, too many for a list of people", file.display());
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = tree::read(tree::named(file)?, MAX_BYTES).with_context(|| format!("cannot read {}", file.display()))?;
+    let fits = bytes.len() as u64 <= MAX_BYTES;
+    ensure!(fits, "{} has more than {MAX_BYTES} bytes, too many for a list of people", file.display());
     let failed = || format!("{} cannot be used", file.display());
     let (text, guessed) = decoded(&bytes).with_context(failed)?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut source = rows(&text, folder, doors).with_context(failed)?;
+    let mut source = rows(&text, Tree::open(folder)?, doors).with_context(failed)?;
     if guessed {
         source.notes.push(format!(
             "{} is not UTF-8 and was read as Windows-1252, as Excel writes it in western Europe; if names come out \
@@ -71,7 +72,7 @@ fn decoded(bytes: &[u8]) -> anyhow::Result<(String, bool)> {
     Ok((text, guessed))
 }
 
-fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Plan> {
+fn rows(text: &str, tree: Tree, doors: &Doors) -> anyhow::Result<Plan> {
     let (said, text) = separator(text);
     // Above the lines the reader counts, `sep=;` is one more.
     let above = u64::from(said.is_some());
@@ -85,7 +86,7 @@ fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Plan> {
     if !columns.iter().any(|column| matches!(column, Column::Photo | Column::PersonId)) {
         bail!("the first line names no column `photo`");
     }
-    let mut source = Plan::default();
+    let mut source = Plan::of(tree.clone());
     let mut by_key: BTreeMap<String, usize> = BTreeMap::new();
     for row in reader.records() {
         let row = row?;
@@ -105,11 +106,11 @@ fn rows(text: &str, folder: &Path, doors: &Doors) -> anyhow::Result<Plan> {
             None => format!("line {line}"),
         });
         let index = *by_key.entry(key.clone()).or_insert_with(|| {
-            source.people.push(Planned { key: key.clone(), folder: folder.into(), ..Planned::default() });
+            source.people.push(Planned { key: key.clone(), folder: tree.path().into(), ..Planned::default() });
             source.people.len() - 1
         });
         let person = &mut source.people[index];
-        if let Err(error) = add(person, cells(), name(&one), one(Column::PersonId), folder, doors) {
+        if let Err(error) = add(person, cells(), name(&one), one(Column::PersonId), &tree, doors) {
             let reason = format!("line {line}: {error:#}");
             source.flaws.push(Flaw { person: key, photo: None, reason });
         }
@@ -123,7 +124,7 @@ fn add<'a>(
     cells: impl Iterator<Item = (&'a Column, &'a str)>,
     name: Option<PersonAlias>,
     person_id: Option<String>,
-    folder: &Path,
+    tree: &Tree,
     doors: &Doors,
 ) -> anyhow::Result<()> {
     if let Some(id) = person_id
@@ -137,7 +138,7 @@ fn add<'a>(
         match column {
             Column::Photo => {
                 for path in several(cell) {
-                    let found = pictures(&folder.join(path))?;
+                    let found = pictures(tree, &tree.path().join(path))?;
                     person.photos.extend(found.into_iter().map(|file| Photo { file, ..Photo::default() }));
                 }
             }
@@ -245,7 +246,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> anyhow::Result<Plan> {
-        rows(text, Path::new("/photos"), &Doors::default())
+        rows(text, Tree::open(Path::new("/")).unwrap(), &Doors::default())
     }
 
     fn refusal(text: &str) -> String {
@@ -262,7 +263,7 @@ mod tests {
             let source = parsed(text).unwrap();
             let [person] = &source.people[..] else { panic!("{text}") };
             assert_eq!(person.key, "line 2 (Ada Lovelace)");
-            assert_eq!(person.photos[0].file, PathBuf::from("/photos/a.jpg"));
+            assert_eq!(person.photos[0].file, PathBuf::from("/a.jpg"));
             let record = &person.record;
             assert_eq!(record.aliases[0].last_name.as_deref(), Some("Lovelace"));
             let tags: Vec<_> = record.tags.iter().map(|tag| (tag.name.as_str(), tag.expires.is_some())).collect();

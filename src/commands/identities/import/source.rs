@@ -5,17 +5,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use faces::picture::Looks;
 use identities::roster::PersonFile;
 use identities::text;
 use identities::wire::{PersonAlias, TagWrite};
 
 use super::super::photo;
+use super::super::tree::{Tree, TreeError};
 
 /// Everything there is to do, and what cannot be done.
-#[derive(Default)]
 pub struct Plan {
+    /// Where the files of it are: nothing else is opened.
+    pub tree: Tree,
     pub people: Vec<Planned>,
     /// Definitions that came along.
     pub tags: Vec<TagWrite>,
@@ -56,16 +57,24 @@ pub struct Flaw {
     pub reason: String,
 }
 
+impl Plan {
+    /// Of a folder nothing is known of yet.
+    pub fn of(tree: Tree) -> Self {
+        let (people, tags, flaws, repeated, notes) = Default::default();
+        Self { tree, people, tags, flaws, repeated, notes }
+    }
+}
+
 /// What pictures are called, taken or not: a file of such a name is told of if it is none.
 const PICTURES: [&str; 12] =
     ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "heic", "heif", "avif", "tif", "tiff"];
 
 /// The pictures in a folder, or the one that a file is.
-pub fn pictures(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
+pub fn pictures(tree: &Tree, path: &Path) -> Result<Vec<PathBuf>, TreeError> {
+    if !tree.is_folder(path) {
         return Ok(vec![path.to_owned()]);
     }
-    Ok(entries(path)?.into_iter().filter(|path| path.is_file() && is_picture(path)).collect())
+    Ok(tree.entries(path)?.into_iter().filter(|path| !tree.is_folder(path) && is_picture(tree, path)).collect())
 }
 
 /// A name as people write it: `Ada Lovelace`, `Ada_Lovelace`, `Lovelace, Ada`, `Ada`.
@@ -80,22 +89,15 @@ pub fn alias(name: &str) -> Option<PersonAlias> {
     (alias != PersonAlias::default()).then_some(alias)
 }
 
-/// What is in a folder, sorted, without what is hidden.
-pub fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let read = std::fs::read_dir(folder).and_then(|found| found.map(|entry| Ok(entry?.path())).collect());
-    let mut paths: Vec<PathBuf> = read.with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    paths.retain(|path| !name_of(path).starts_with('.'));
-    paths.sort();
-    Ok(paths)
-}
-
 pub fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Whether a file is a picture by its content, which counts, or is called one: then it is told what is wrong with it.
-pub fn is_picture(path: &Path) -> bool {
-    if !matches!(photo::looks(path), Ok(Looks::NoPicture)) {
+/// What cannot be opened may be one.
+pub fn is_picture(tree: &Tree, path: &Path) -> bool {
+    let looks = tree.file(path).ok().and_then(|file| photo::looks(file).ok());
+    if !matches!(looks, Some(Looks::NoPicture)) {
         return true;
     }
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
