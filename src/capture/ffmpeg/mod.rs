@@ -159,6 +159,9 @@ const MOST_FAULTS: u32 = 1000;
 /// JPEG's markers of the beginning of a scan, and of the end of a picture (ITU-T T.81, table B.1).
 const SCAN: [u8; 2] = [0xff, 0xda];
 const END: [u8; 2] = [0xff, 0xd9];
+/// Passes over the pixels that a JPEG may take, where cameras write one or three. Nothing else ends a decoder that goes
+/// over 50 megapixels thousands of times.
+const MOST_SCANS: usize = 20;
 
 impl Video {
     /// Opens a file name or an address, and reads enough of it to know its format.
@@ -252,7 +255,7 @@ impl Video {
                     self.stage = Stage::Draining;
                     self.decoder.send_eof()
                 }
-                Err(timed_out) => return timed_out,
+                Err(instead) => return instead,
             };
             // A decoder that has been told of the end has nothing more to refuse.
             if fed.is_err() && self.stage == Stage::Reading {
@@ -266,7 +269,7 @@ impl Video {
         Read::Lost(1)
     }
 
-    /// The next packet of the shown stream; `None` when there are no more.
+    /// The next packet of the shown stream; `None` when there are no more. The error is what reading gives instead.
     fn next_packet(&mut self) -> Result<Option<Packet>, Read> {
         for _ in 0..MOST_FAULTS {
             loop {
@@ -275,7 +278,11 @@ impl Video {
                     Ok(()) if packet.stream() != self.stream => {}
                     Ok(()) => {
                         self.packets += 1;
-                        if packet.is_corrupt() || (self.decoder.id() == Id::MJPEG && is_cut_short(&packet)) {
+                        let is_jpeg = self.decoder.id() == Id::MJPEG;
+                        if is_jpeg && scans(&packet) > MOST_SCANS {
+                            return Err(self.lost());
+                        }
+                        if packet.is_corrupt() || (is_jpeg && is_cut_short(&packet)) {
                             self.torn.push(packet.pts());
                         }
                         return Ok(Some(packet));
@@ -363,6 +370,11 @@ fn open_decoder(stream: &Stream) -> Result<decoder::Video, Error> {
     }
     let limit = MAX_PIXELS.to_string();
     decoder.open_as_with(codec, [("max_pixels", limit.as_str())].into_iter().collect())?.video()
+}
+
+/// How many scans a JPEG has, with those of pictures within it.
+fn scans(packet: &Packet) -> usize {
+    packet.data().unwrap_or_default().windows(2).filter(|pair| **pair == SCAN).count()
 }
 
 /// Whether a JPEG ends before its end.

@@ -113,6 +113,19 @@ fn a_damaged_frame_is_marked_or_counted_and_the_others_are_shown() {
 }
 
 #[test]
+fn a_jpeg_with_passes_without_end_is_lost_and_the_others_are_shown() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("passes.mjpeg");
+    let jpeg = Picture::new(96, 64, quarters(96, 64)).unwrap().jpeg(90).unwrap();
+    let scan = jpeg.windows(2).position(|pair| pair == SCAN).unwrap();
+    let (before, pass) = jpeg[..jpeg.len() - 2].split_at(scan);
+    let passes = |times: usize| [before, &pass.repeat(times), &END].concat();
+    std::fs::write(&path, [passes(1), passes(MOST_SCANS + 1), passes(MOST_SCANS), passes(1)].concat()).unwrap();
+    let (pictures, lost) = play(&mut open(&path).unwrap());
+    assert_eq!((pictures.len(), lost), (3, 1));
+}
+
+#[test]
 fn what_is_built_on_a_damaged_frame_is_marked_until_a_key_frame() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("chain.mp4");
