@@ -12,8 +12,9 @@ pub struct Markers<'a> {
     pub exif: Option<&'a [u8]>,
 }
 
-/// Marker codes (T.81, table B.1): end of image, application segments, comment.
+/// Marker codes (T.81, table B.1): end of image, start of scan, application segments, comment.
 const END: u8 = 0xd9;
+const SCAN: u8 = 0xda;
 const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP14: u8 = 0xee;
@@ -53,21 +54,28 @@ impl<'a> Markers<'a> {
 }
 
 /// The JPEG without anything that is not needed to show it: no EXIF data, no profile, no comment, no second picture,
-/// and nothing behind its end. `None` where its end is missing.
+/// nothing between its segments or behind its end. `None` where its end is missing.
 pub fn bare(jpeg: &[u8]) -> Option<Vec<u8>> {
     let mut bare = jpeg.get(..2)?.to_vec();
     let mut rest = &jpeg[2..];
+    let mut in_scan = false;
     loop {
         let (marker, after) = next_marker(rest)?;
-        // What a scan holds up to the marker; fill bytes before the code say nothing.
-        let before = &rest[..rest.len() - after.len() - 1];
-        let scanned = before.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
-        bare.extend_from_slice(&before[..scanned]);
-        bare.extend_from_slice(&[0xff, marker]);
+        if in_scan {
+            // What it holds up to the marker; fill bytes before the code say nothing.
+            let before = &rest[..rest.len() - after.len() - 1];
+            let scanned = before.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
+            bare.extend_from_slice(&before[..scanned]);
+        }
+        let alone = matches!(marker, 0x00 | 0x01 | 0xd0..=0xd8);
+        if in_scan || !alone {
+            bare.extend_from_slice(&[0xff, marker]);
+        }
         rest = match marker {
             END => return Some(bare),
-            0x00 | 0x01 | 0xd0..=0xd8 => after,
+            _ if alone => after,
             _ => {
+                in_scan = marker == SCAN;
                 let (content, behind) = segment(after)?;
                 match marker {
                     // Its first 14 bytes; a small picture may follow.
@@ -124,9 +132,24 @@ mod tests {
             segment(APP14, b"else"),
         ]
         .concat();
-        let fill = b"\xff\xff";
-        let all =
-            [&begin[..], &thumbnail, &told, &adobe, fill, &table, &told, &scan, fill, &scan, &end, b"more"].concat();
+        let (fill, astray) = (b"\xff\xff", b"a note\xff\x00\xff\xd1");
+        let all = [
+            &begin[..],
+            astray,
+            &thumbnail,
+            &told,
+            astray,
+            &adobe,
+            fill,
+            &table,
+            &told,
+            &scan,
+            fill,
+            &scan,
+            &end,
+            b"more",
+        ]
+        .concat();
         let shown = [begin, jfif, adobe, table, scan.clone(), scan, end].concat();
         assert_eq!(bare(&all).unwrap(), shown);
         assert_eq!(bare(&shown).unwrap(), shown);
