@@ -45,7 +45,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("rumqttc::", &["actions"], "the MQTT broker"),
     ("rcgen::", &["engine"], "certificates we make"),
     ("tokio_rustls::", &["engine", "identities"], "TLS connections of our own"),
-    ("TcpListener", &["status", "engine", "agent", "commands"], "listening"),
+    ("TcpListener", &["serving", "status", "engine", "agent", "commands"], "listening"),
     ("tokio::signal", &["agent", "commands"], "signals"),
     ("sd_notify", &["agent"], "the service manager"),
     (".dangerous()", &["identities"], "checking certificates"),

@@ -1,7 +1,8 @@
 //! The status page over a real socket.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use doorward::config::DetectorName;
@@ -61,6 +62,33 @@ async fn the_server_answers_read_only_and_stops() {
 
     drop(client);
     stop.send(()).unwrap();
-    server.await.unwrap().unwrap();
+    server.await.unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+/// Connections that ask nothing, more than there may be: the page is there for who asks, and they are let go.
+#[tokio::test]
+async fn connections_held_for_nothing_keep_nobody_from_the_page() {
+    identities::trust::crypto();
+    let board = Board::new(Instant::now(), [DetectorName::new("front").unwrap()]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Another test of this process may have made the metrics.
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let view = StatusView { board, metrics: recorder.handle() };
+    tokio::spawn(serve(listener, view, std::future::pending()));
+    let mut held = Vec::new();
+    for n in 0..300 {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let half = ["GET / HTTP/1.1\r\nHost: x\r\n", "GET /health HT", ""][n % 3];
+        stream.write_all(half.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    let asked = Instant::now();
+    let answer = reqwest::get(format!("http://{address}/health")).await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(answer.text().await.unwrap().starts_with("{\"ok\":"));
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), held[0].read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the first is let go");
 }

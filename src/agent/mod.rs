@@ -281,11 +281,7 @@ async fn open_page(
     })?;
     tracing::info!(address = %listener.local_addr()?, "the status page is served");
     let view = StatusView { board: board.clone(), metrics };
-    Ok(tokio::spawn(async move {
-        if let Err(error) = status::serve(listener, view, async move { ending.cancelled().await }).await {
-            tracing::error!(%error, "the status page ended");
-        }
-    }))
+    Ok(tokio::spawn(status::serve(listener, view, async move { ending.cancelled().await })))
 }
 
 /// Waits until everything is settled, at most `grace`, less when told to stop.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use engine::{IpNet, Proxies};
 use uuid::Uuid;
 
 use super::ImportedPeople;
@@ -96,6 +97,23 @@ pub struct EngineServeArgs {
     /// Erase strangers so many days after they were last seen, with what was seen of them, or keep them `forever`
     #[arg(long, default_value = "30", value_name = "DAYS")]
     pub keep_unknown_days: KeepDays,
+    /// Keep photos of what was seen of so many megabytes, of one account half as much at most: the oldest are erased
+    #[arg(long, default_value_t = 10_000, value_name = "MB")]
+    pub keep_detections_mb: u64,
+    /// Keep documents of so many megabytes, of one account half as much at most: more are refused
+    #[arg(long, default_value_t = 2_000, value_name = "MB")]
+    pub keep_documents_mb: u64,
+    /// Take in nothing while the disk has less than so many megabytes free
+    #[arg(long, default_value_t = 500, value_name = "MB")]
+    pub keep_free_mb: u64,
+    /// A reverse proxy, by address or network, which says in X-Forwarded-For who is asking: guesses and connections are
+    /// then counted by client; may be given several times
+    #[arg(long, value_name = "ADDR", value_parser = proxy)]
+    pub trusted_proxy: Vec<IpNet>,
+}
+
+fn proxy(text: &str) -> Result<IpNet, &'static str> {
+    Proxies::parse(text).ok_or("it is an address, or a network like 10.0.0.0/8")
 }
 
 /// For how many days something is kept, at least one; shown as people say it.

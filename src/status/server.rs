@@ -3,8 +3,6 @@
 //! In: a listener, what to show, and a future that ends it. Out: answers to GET. A page on the internet may make a
 //! visitor's browser ask us (DNS rebinding): names that are not this machine's are refused.
 
-use std::future::Future;
-use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -15,8 +13,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use chrono::Utc;
+use serving::{Limits, Plain, Proxies, Server};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
 use super::Board;
@@ -36,13 +36,21 @@ pub struct StatusView {
     pub metrics: Metrics,
 }
 
+/// A page looked at by a few browsers, and asked by what watches the box.
+const LIMITS: Limits = Limits {
+    connections: 64,
+    of_one_address: 32,
+    handshake: LONGEST,
+    header: Duration::from_secs(20),
+    stall: Duration::from_secs(30),
+};
+
 /// Answers until `shutdown`, then finishes the requests under way.
-pub async fn serve(
-    listener: TcpListener,
-    view: StatusView,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, router(view)).with_graceful_shutdown(shutdown).await
+pub async fn serve(listener: TcpListener, view: StatusView, shutdown: impl Future<Output = ()> + Send + 'static) {
+    let (counter, stopping) = ("doorward_status_connections_total", CancellationToken::new());
+    let server =
+        Server { app: router(view), handshake: Plain, limits: LIMITS, proxies: Proxies::default(), counter, stopping };
+    server.serve(listener, shutdown).await;
 }
 
 fn router(view: StatusView) -> Router {

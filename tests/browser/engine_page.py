@@ -188,8 +188,12 @@ with page(screenshots, camera) as (opened, complaints):
     # Reloading keeps the session; signing out ends it, and somebody who may only look is told so.
     opened.reload()
     expect(opened.get_by_text("2 people")).to_be_visible()
+    token = opened.evaluate("sessionStorage.getItem('identities-token')")
+    status = "async token => (await fetch('api/v1/Tags', {headers: {Authorization: `Bearer ${token}`}})).status"
+    assert opened.evaluate(status, token) == 200
     opened.get_by_role("button", name="Sign out").click()
     expect(opened.get_by_role("button", name="Sign in")).to_be_visible()
+    assert opened.evaluate(status, token) == 401, "whoever has the token is still signed in"
     assert opened.evaluate("sessionStorage.length") == 0
     sign_in(opened, "looker", password)
     opened.locator(".entry", has_text="Ada").click()
@@ -197,5 +201,6 @@ with page(screenshots, camera) as (opened, complaints):
     opened.get_by_role("button", name="Add note").click()
     expect(opened.locator("#notice.bad")).to_contain_text("Mutate")
     assert "403" in complaints.pop(), complaints
+    assert "401" in complaints.pop(), complaints
     assert not complaints, complaints
 print("the page does what it says")

@@ -7,9 +7,10 @@ use identities::operation::Access;
 use identities::{OPERATIONS, Permission};
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use crate::operations::path_with;
-use crate::server::{Reply, Server, doorward};
+use crate::server::{Reply, Server, doorward, portrait};
 
 const ID: &str = "2c9f9a4e-6d0c-4b57-b3f8-0b9a7f7f2e10";
 
@@ -69,20 +70,116 @@ async fn wrong_credentials_are_refused_and_guessing_is_slowed_down() {
     {
         api.post("/api/v1/authenticate", &body).await.is_problem(400);
     }
-    let mut throttled = None;
-    for _ in 0..10 {
-        let reply = attempt("admin", "guess").await;
+    // Many at once: some are heard, one or two wait for their turn, the others are told when to come again.
+    let replies: Vec<_> = (0..12).map(|_| tokio::spawn(attempt("admin", "guess"))).collect();
+    let mut throttled = 0;
+    for reply in replies {
+        let reply = reply.await.unwrap();
         reply.is_problem(401);
-        throttled = reply.headers.get("retry-after").cloned();
-        if throttled.is_some() {
-            break;
+        if let Some(retry) = reply.headers.get("retry-after") {
+            assert!(retry.to_str().unwrap().parse::<u32>().unwrap() > 0);
+            throttled += 1;
         }
     }
-    assert!(throttled.unwrap().to_str().unwrap().parse::<u32>().unwrap() > 0);
-    attempt("admin", &password).await.is_problem(401);
-    // Another name is not held up by it.
+    assert!((4..=7).contains(&throttled), "{throttled}");
+    // The right one is heard in its turn.
+    attempt("admin", &password).await.ok();
+}
+
+#[tokio::test]
+async fn wrong_passwords_keep_nobody_else_out() {
+    let server = Server::start();
     assert!(server.add_user("gate", "Edge Publisher", "gate's own").success());
-    attempt("gate", "gate's own").await.ok();
+    let guesses: Vec<_> = (0..60)
+        .map(|n| {
+            let api = server.anonymous();
+            let body = json!({"username": format!("name{}", n / 2), "password": "guess"});
+            tokio::spawn(async move { api.post("/api/v1/authenticate", &body).await.status })
+        })
+        .collect();
+    for guess in guesses {
+        assert_eq!(guess.await.unwrap(), 401);
+    }
+    server.log_in("gate", "gate's own").await;
+}
+
+#[tokio::test]
+async fn guesses_are_counted_by_the_client_a_trusted_proxy_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder, &["--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.0/8"]);
+    assert!(server.add_user("gate", "Edge Publisher", "gate's own").success());
+    let attempt = |client: &str, password: &str| {
+        let request = server.anonymous().request(Method::POST, "/api/v1/authenticate");
+        let request =
+            request.header("x-forwarded-for", client).json(&json!({"username": "gate", "password": password}));
+        tokio::spawn(Reply::of(request))
+    };
+    let guesses: Vec<_> = (0..12).map(|_| attempt("198.51.100.7", "guess")).collect();
+    // Somebody else behind the proxy, while the guesser waits.
+    let started = std::time::Instant::now();
+    attempt("192.0.2.1", "gate's own").await.unwrap().ok();
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    let mut throttled = 0;
+    for guess in guesses {
+        throttled += usize::from(guess.await.unwrap().headers.contains_key("retry-after"));
+    }
+    assert!((3..=5).contains(&throttled), "{throttled}");
+}
+
+#[tokio::test]
+async fn half_open_connections_keep_nobody_out() {
+    let server = Server::start();
+    let address = server.base.strip_prefix("http://").unwrap().to_owned();
+    let mut held = Vec::new();
+    for _ in 0..600 {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        stream
+            .write_all(b"POST /api/v1/authenticate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            .await
+            .unwrap();
+        held.push(stream);
+    }
+    let started = std::time::Instant::now();
+    server.administrator().await;
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_signed_out_of() {
+    let server = Server::start();
+    let admin = server.administrator().await;
+    let mut renewed = admin.clone();
+    renewed.token = Some(admin.get("/api/v1/renewToken").await.ok()["token"].as_str().unwrap().to_owned());
+    let other = server.administrator().await;
+    assert_eq!(renewed.send(Method::POST, "/page/signOut", None).await.status, 200);
+    for api in [&admin, &renewed] {
+        api.get("/auth/v1/user/profile").await.is_problem(401);
+        api.get("/api/v1/renewToken").await.is_problem(401);
+    }
+    assert_eq!(other.get("/auth/v1/user/profile").await.status, 200);
+    // Also for an engine that starts anew.
+    let server = Server::start_in(server.kill());
+    let mut gone = server.anonymous();
+    gone.token = admin.token;
+    gone.get("/auth/v1/user/profile").await.is_problem(401);
+}
+
+#[tokio::test]
+async fn who_may_only_publish_sees_no_enrolled_photo() {
+    let Some(photo) = portrait() else { return };
+    let server = Server::start();
+    let admin = server.administrator().await;
+    admin.enroll(&photo).await;
+    for (name, role) in [("gate", "Edge Publisher"), ("desk", "Enroller"), ("guard", "Viewer")] {
+        assert!(server.add_user(name, role, "password").success());
+    }
+    let gate = server.log_in("gate", "password").await;
+    let seen = gate.publish(&photo, json!({})).await.remove(0);
+    let path = format!("/api/v1/people/enrollmentPhoto/{}", seen["faceId"].as_str().unwrap());
+    gate.get(&path).await.is_problem(404);
+    for name in ["desk", "guard"] {
+        assert_eq!(server.log_in(name, "password").await.get(&path).await.status, 200, "{name}");
+    }
 }
 
 #[tokio::test]

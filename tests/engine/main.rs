@@ -2,8 +2,10 @@
 
 mod access;
 mod accounts;
+mod bombs;
 mod crash;
 mod erasing;
+mod limits;
 mod load;
 #[path = "../support/pictures.rs"]
 mod made;

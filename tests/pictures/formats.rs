@@ -94,6 +94,17 @@ fn what_is_damaged_inside_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_lossless_picture_of_nothing_but_tables_is_refused_before_they_are_unpacked() {
+    let mut told = Picture::check(&intricate_webp(2 << 20), MAX_PIXELS).unwrap_err().to_string();
+    assert!(told.contains("a lossless WebP of 2.1 MB"), "{told}");
+    told = Picture::decode(&intricate_webp(2 << 20), MAX_PIXELS).unwrap_err().to_string();
+    assert!(told.contains("save it as JPEG"), "{told}");
+    // A shorter one is known for what it takes: 16 pixels, and 92 bits for each table of 4096 bytes.
+    let memory = Picture::check(&intricate_webp(1 << 20), MAX_PIXELS).unwrap();
+    assert!(memory > (1 << 20) * 8 / 92 * 4096, "{memory}");
+}
+
+#[test]
 fn a_header_that_promises_too_much_is_told_with_its_numbers() {
     for (what, file, width, height) in too_large() {
         for error in [Picture::decode(&file, MAX_PIXELS).err(), Picture::check(&file, MAX_PIXELS).err()] {

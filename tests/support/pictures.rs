@@ -236,3 +236,78 @@ pub fn bmp(picture: &Picture, how: Bitmap, (width, height): (u32, u32)) -> Vec<u
     let size = begin + pixels.len() as u32;
     [b"BM", &size.to_le_bytes()[..], &[0; 4], &begin.to_le_bytes(), &about, &pixels].concat()
 }
+
+/// A bitmap of black and white, all black.
+pub fn black_bmp(width: u32, height: u32) -> Vec<u8> {
+    let mut about = [40u32.to_le_bytes(), width.to_le_bytes(), height.to_le_bytes()].concat();
+    about.extend([1, 0, 1, 0]);
+    about.resize(40, 0);
+    let pixels = vec![0; (width.div_ceil(32) * 4 * height) as usize];
+    let begin = 14 + 40 + 8u32;
+    let size = begin + pixels.len() as u32;
+    let colours = [0, 0, 0, 0, 255, 255, 255, 0];
+    [b"BM", &size.to_le_bytes()[..], &[0; 4], &begin.to_le_bytes(), &about, &colours, &pixels].concat()
+}
+
+/// A lossless WebP of 4 x 4 pixels that brings tables of codes until it has this length. Each is said in 92 bits and
+/// takes 4096 bytes once it is unpacked (RFC 9649, 6.2).
+pub fn intricate_webp(length: usize) -> Vec<u8> {
+    let mut bits = Bits::default();
+    bits.put(0x2f, 8);
+    // Width and height less one, no alpha, version 0; no transform, no cache of colours.
+    for (value, count) in [(3, 14), (3, 14), (0, 1), (0, 3), (0, 1), (0, 1)] {
+        bits.put(value, count);
+    }
+    // Which group of codes holds where: one block of 4 x 4, of a picture of one pixel without a cache of colours. Each of
+    // its five codes has one symbol; green and red make the number of the last group.
+    bits.put(1, 1);
+    bits.put(0, 3);
+    bits.put(0, 1);
+    for symbol in [255, 255, 0, 0, 0] {
+        bits.put(0b101, 3);
+        bits.put(symbol, 8);
+    }
+    // The codes: eleven symbols, one each of 1 to 9 bits and two of 10.
+    while bits.bytes.len() < length - 20 {
+        bits.put(0, 1);
+        bits.put(14 - 4, 4);
+        // How lengths are said (17, 18, 0, 1 to 5, 16, 6 to 10): those of 1 to 5 and 10 in three bits, the others in four.
+        for length in [0, 0, 0, 3, 3, 3, 3, 3, 0, 4, 4, 4, 4, 3] {
+            bits.put(length, 3);
+        }
+        bits.put(1, 1);
+        bits.put(1, 3);
+        bits.put(11 - 2, 4);
+        // Codes in order of length, then of symbol; the first bit is the most significant one.
+        for code in [0b000, 0b001, 0b010, 0b011, 0b100u64] {
+            bits.put(code.reverse_bits() >> 61, 3);
+        }
+        for code in [0b1100, 0b1101, 0b1110, 0b1111u64] {
+            bits.put(code.reverse_bits() >> 60, 4);
+        }
+        for _ in 0..2 {
+            bits.put(0b101u64.reverse_bits() >> 61, 3);
+        }
+    }
+    riff(&webp_chunk(b"VP8L", &bits.bytes))
+}
+
+/// Bits into bytes, the least significant one first.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    last: u64,
+    count: u32,
+}
+
+impl Bits {
+    fn put(&mut self, value: u64, count: u32) {
+        self.last |= value << self.count;
+        self.count += count;
+        while self.count >= 8 {
+            self.bytes.push(self.last as u8);
+            self.last >>= 8;
+            self.count -= 8;
+        }
+    }
+}

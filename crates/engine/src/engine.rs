@@ -4,8 +4,10 @@
 //! work is done; what is done with faces is written in [`recognition`](crate::recognition), and how they are erased in
 //! [`erasing`](crate::erasing).
 
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ::faces::models::ModelStore;
 use identities::operation::Operation;
@@ -13,10 +15,13 @@ use rusqlite::{Connection, Transaction};
 use telemetry::Repeated;
 use tokio::sync::{RwLock, Semaphore};
 
+use super::admission::{Admission, Asker, Urgency};
 use super::analyzer::{self, Loader};
-use super::auth::{Accounts, Auth, Caller};
+use super::auth::{Accounts, Auth, Caller, network};
+use super::decoding::Decoding;
 use super::error::{EngineError, Refusal};
 use super::gallery::Serving;
+use super::limits::{Disk, KeepLimits};
 use super::preparation::{self, ModelState, Preparation};
 use super::store::{FolderLock, Stop, Store, users};
 
@@ -24,8 +29,9 @@ use super::store::{FolderLock, Stop, Store, users};
 /// the threads.
 const BLOCKING: usize = 16;
 
-/// Pictures analysed at once: as many as there are cores, but no more than this. Each has its own copy of the models.
-const MOST_ANALYZERS: usize = 4;
+/// Pictures analysed at once: as many as there are cores, but two at least, so that an upload leaves one to the doors,
+/// and no more than this. Each has its own copy of the models.
+const ANALYZERS: RangeInclusive<usize> = 2..=4;
 
 /// A running engine; clones are the same one.
 #[derive(Clone)]
@@ -42,11 +48,16 @@ pub struct Inner {
     pub serving: Arc<RwLock<Serving>>,
     pub preparation: Preparation,
     pub analyzer_count: usize,
+    /// Room for pictures that are being decoded.
+    pub decoding: Decoding,
+    /// How much is kept; set once, before the engine is served.
+    keep: OnceLock<KeepLimits>,
+    disk: Disk,
     /// Permits for blocking work.
     blocking: Arc<Semaphore>,
-    /// The permit to hash a password: one log-in after the other, or many clients at once could guess oftener than the
-    /// throttle allows, and use up every core.
-    pub hashing: Arc<Semaphore>,
+    /// The place to hash a password: one log-in after the other, or many clients at once could guess oftener than the
+    /// throttle allows, and use up every core. Each client has its turn.
+    hashing: Admission,
     /// Detectors whose clocks are ahead, told once a minute.
     pub clocks_ahead: Repeated,
     /// The folder is ours until the last clone is gone.
@@ -61,7 +72,8 @@ impl Engine {
         // The folder first: what is wrong with it is known at once, the models take seconds.
         let (store, lock) = (Store::open(data)?, Store::lock(data)?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::assemble(store, lock, analyzer::loader(models.clone()), model, cores.min(MOST_ANALYZERS))
+        let analyzers = cores.clamp(*ANALYZERS.start(), *ANALYZERS.end());
+        Self::assemble(store, lock, analyzer::loader(models.clone()), model, analyzers)
     }
 
     /// An engine with these parts; [`Engine::open`] gives it the real models, a test its own.
@@ -80,8 +92,11 @@ impl Engine {
             serving: Arc::new(RwLock::new(serving)),
             preparation,
             analyzer_count,
+            decoding: Decoding::new(analyzer_count),
+            keep: OnceLock::new(),
+            disk: Disk::default(),
             blocking: Arc::new(Semaphore::new(BLOCKING)),
-            hashing: Arc::new(Semaphore::new(1)),
+            hashing: Admission::new(1, 1),
             clocks_ahead: Repeated::default(),
             _lock: lock,
         };
@@ -98,6 +113,21 @@ impl Engine {
         self.inner.serving.read().await.gallery.read().sizes()
     }
 
+    /// How much it may keep.
+    pub(crate) fn keep_limits(&self) -> KeepLimits {
+        self.inner.keep.get().copied().unwrap_or_default()
+    }
+
+    /// The same from now on, if nothing was said before.
+    pub(crate) fn set_keep_limits(&self, limits: KeepLimits) {
+        let _ = self.inner.keep.set(limits);
+    }
+
+    /// Refuses to take in more while the disk is too full.
+    pub(crate) fn check_room(&self) -> Result<(), Refusal> {
+        self.inner.disk.check(self.inner.store.folder(), self.keep_limits().free)
+    }
+
     /// Which embedding model answers, and how far the next one is.
     pub fn model_state(&self) -> ModelState {
         self.inner.preparation.state()
@@ -109,7 +139,19 @@ impl Engine {
         &self,
         work: impl FnOnce(&Inner) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.limited(&self.inner.blocking, work).await
+        let permit = self.inner.blocking.clone().acquire_owned().await.map_err(|_| EngineError::Interrupted)?;
+        self.holding(permit, work).await
+    }
+
+    /// Does work that hashes a password, one after the other, each client's in turn.
+    pub(crate) async fn hashing<T: Send + 'static>(
+        &self,
+        client: IpAddr,
+        work: impl FnOnce(&Inner) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let asker = Asker::new(&network(client).to_string(), Urgency::Live);
+        let place = self.inner.hashing.enter(&asker, 1).await?;
+        self.holding(place, work).await
     }
 
     /// Reads from one snapshot of the data folder. `what` completes "cannot …" should it fail.
@@ -139,15 +181,15 @@ impl Engine {
         .await
     }
 
-    pub(crate) async fn limited<T: Send + 'static>(
+    /// Does blocking work, and holds something until it is done.
+    async fn holding<T: Send + 'static>(
         &self,
-        limit: &Arc<Semaphore>,
+        held: impl Send + 'static,
         work: impl FnOnce(&Inner) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let permit = limit.clone().acquire_owned().await.map_err(|_| EngineError::Interrupted)?;
         let inner = self.inner.clone();
         let worked = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _held = held;
             work(&inner)
         });
         worked.await.map_err(|_| EngineError::Interrupted)?

@@ -39,6 +39,14 @@ impl Engine {
         self.erasing(erase).await
     }
 
+    /// Deletes entries of the history in one transaction, of which the gallery holds nothing.
+    pub(super) async fn erasing_sightings<T: Send + 'static>(
+        &self,
+        erase: impl FnOnce(&Transaction) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.blocking(move |inner| inner.store.write("erase", erase)).await
+    }
+
     /// Deletes in one transaction, which the gallery follows.
     pub(super) async fn erasing<T: Send + 'static>(
         &self,

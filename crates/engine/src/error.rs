@@ -113,6 +113,8 @@ pub enum Refusal {
     NobodyMatches(Option<Box<NearestPerson>>),
     /// The picture can be read but not used.
     TurnedDown(String),
+    /// There is no room to keep more, and what to do about it.
+    NoRoom(String),
     /// The engine is at fault; the caller learns nothing more than that.
     #[from]
     Internal(EngineError),

@@ -1,12 +1,13 @@
-//! What an engine does by itself while it serves: erase what is older than it may be, follow what a command has changed
-//! in its folder, take what was deleted out of the files.
+//! What an engine does by itself while it serves: erase what is older or more than it may be, follow what a command has
+//! changed in its folder, take what was deleted out of the files.
 //!
-//! In: how long is kept. Out: a data folder that grows no older, and the audit log's word of it, in numbers. It never
-//! touches who is enrolled.
+//! In: how long and how much is kept. Out: a data folder that grows no older and no larger, and the audit log's word of
+//! it, in numbers. It never touches who is enrolled.
 
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
+use rusqlite::{Connection, Transaction};
 use telemetry::Repeated;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -15,8 +16,9 @@ use wording::with_causes;
 use super::engine::{Engine, Inner};
 use super::erasing::numbers;
 use super::error::Refusal;
-use super::store::erase::{self, Erased};
-use super::store::users;
+use super::store::erase::{self, Erased, Plan};
+use super::store::usage::{self, Kind};
+use super::store::{Stop, users};
 
 /// How often it is looked whether there is anything to follow or to finish.
 const LOOK: Duration = Duration::from_secs(1);
@@ -89,31 +91,73 @@ impl House {
             self.erased = Some(Instant::now());
             erase_outdated(&self.engine, self.retention).await?;
         }
-        Ok(())
+        erase_beyond(&self.engine).await
     }
+}
+
+/// Erases the oldest of what was seen where there is more of it than may be kept, in all or of one account.
+async fn erase_beyond(engine: &Engine) -> Result<(), Refusal> {
+    let most = engine.keep_limits().seen;
+    // What makes room is what the fullest account's doors saw.
+    let beyond = move |connection: &Connection| {
+        let Some(fullest) = usage::fullest(connection, Kind::Seen)? else { return Ok(Plan::default()) };
+        let all = usage::of_all(connection, Kind::Seen)?;
+        match fullest.bytes.saturating_sub(most / 2).max(all.saturating_sub(most)) {
+            0 => Ok(Plan::default()),
+            // A little more, not to be back at once.
+            beyond => erase::oldest(connection, &fullest.account, beyond + most / 100, AT_ONCE),
+        }
+    };
+    let mut all = 0;
+    while any(engine, beyond).await? {
+        let erased = engine.erasing_sightings(move |transaction| carry_out(transaction, "eraseBeyondLimit", beyond));
+        all += erased.await?.sightings;
+    }
+    if all > 0 {
+        info!(sightings = all, "more was seen than may be kept: the oldest was erased (--keep-detections-mb)");
+    }
+    Ok(())
 }
 
 /// Erases everything that is outdated, some of it at a time.
 async fn erase_outdated(engine: &Engine, retention: Retention) -> Result<(), Refusal> {
     let before = |days: Option<u32>| days.and_then(|days| Utc::now().checked_sub_signed(TimeDelta::days(days.into())));
-    let (detections, unknown) = (before(retention.detections_days), before(retention.unknown_days));
+    let (seen, unknown) = (before(retention.detections_days), before(retention.unknown_days));
     let mut all = Erased::default();
-    loop {
-        let outdated = move |connection: &_| erase::outdated(connection, detections, unknown, STRANGERS, AT_ONCE);
-        if engine.read("look for what is outdated", move |connection| Ok(outdated(connection)?.is_empty())).await? {
-            break;
+    if let Some(time) = seen {
+        let outdated = move |connection: &Connection| erase::seen_before(connection, time, AT_ONCE);
+        while any(engine, outdated).await? {
+            all +=
+                engine.erasing_sightings(move |transaction| carry_out(transaction, "eraseOutdated", outdated)).await?;
         }
-        let erased = engine.erasing(move |transaction| {
-            let erased = erase::carry_out(transaction, &outdated(transaction)?)?;
-            users::record_change(transaction, NOBODY, "eraseOutdated", Some(&numbers(&erased)))?;
-            Ok(erased)
-        });
-        all += erased.await?;
+    }
+    let outdated = move |connection: &Connection| erase::outdated_strangers(connection, unknown, STRANGERS, AT_ONCE);
+    while any(engine, outdated).await? {
+        all += engine.erasing(move |transaction| carry_out(transaction, "eraseOutdated", outdated)).await?;
     }
     if all != Erased::default() {
         info!(sightings = all.sightings, strangers = all.strangers, "what is older than it may be was erased");
     }
     Ok(())
+}
+
+/// Whether there is anything of it.
+async fn any(
+    engine: &Engine,
+    plan: impl Fn(&Connection) -> Result<Plan, Stop> + Send + 'static,
+) -> Result<bool, Refusal> {
+    engine.read("look for what is outdated", move |connection| Ok(!plan(connection)?.is_empty())).await
+}
+
+/// Erases it, and says so in the audit log.
+fn carry_out(
+    transaction: &Transaction,
+    operation: &str,
+    plan: impl Fn(&Connection) -> Result<Plan, Stop>,
+) -> Result<Erased, Stop> {
+    let erased = erase::carry_out(transaction, &plan(transaction)?)?;
+    users::record_change(transaction, NOBODY, operation, Some(&numbers(&erased)))?;
+    Ok(erased)
 }
 
 fn told(refusal: &Refusal) -> String {

@@ -11,9 +11,11 @@
 //! problem+json              analyzer  gallery (vectors in memory)
 //! ```
 
+mod admission;
 mod analyzer;
 mod auth;
 mod blank;
+mod decoding;
 mod engine;
 mod erasing;
 mod error;
@@ -22,6 +24,7 @@ mod gallery;
 mod housekeeping;
 mod http;
 pub mod index;
+mod limits;
 mod preparation;
 mod quality;
 mod recognition;
@@ -35,9 +38,12 @@ pub use erasing::erase;
 pub use error::EngineError;
 pub use export::{Exported, export};
 pub use housekeeping::Retention;
+pub use http::fuzzing;
+pub use limits::KeepLimits;
 pub use preparation::ModelState;
 pub use quality::{Finding, Quality, quality};
-pub use serve::{Tls, TlsFiles, serve};
+pub use serve::{ServeOptions, Tls, TlsFiles, serve};
+pub use serving::{IpNet, Proxies};
 pub use store::erase::{Erased, Whom};
 pub use store::faces::Progress;
 pub use store::users::{AuditLine, RoleLine, UserLine};

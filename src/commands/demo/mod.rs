@@ -123,14 +123,8 @@ async fn serve_engine(
         engine.accounts().put(ACCOUNT, "Administrator", &password)?;
         Ok(engine)
     });
-    tokio::spawn(engine::serve(
-        listener,
-        opened.await??,
-        None,
-        None,
-        engine::Retention::default(),
-        stop.cancelled_owned(),
-    ));
+    let options = engine::ServeOptions::default();
+    tokio::spawn(engine::serve(listener, opened.await??, options, stop.cancelled_owned()));
     Ok(())
 }
 

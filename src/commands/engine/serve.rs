@@ -4,7 +4,7 @@
 //! administrator's password.
 
 use anyhow::Context;
-use engine::{self, Engine, EngineError, Retention, Tls, TlsFiles};
+use engine::{self, Engine, EngineError, KeepLimits, Proxies, Retention, ServeOptions, Tls, TlsFiles};
 use faces::models::ModelStore;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -31,6 +31,13 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
     let retention =
         Retention { detections_days: args.keep_detections_days.days(), unknown_days: args.keep_unknown_days.days() };
     info!("what is seen is kept for {}, strangers for {}", args.keep_detections_days, args.keep_unknown_days);
+    let bytes = |megabytes: u64| megabytes.saturating_mul(1_000_000);
+    let keep = KeepLimits {
+        seen: bytes(args.keep_detections_mb),
+        documents: bytes(args.keep_documents_mb),
+        free: bytes(args.keep_free_mb),
+    };
+    let proxies = Proxies(args.trusted_proxy.clone());
     let data = args.data.clone();
     let secure = args.https || args.certificate.is_some() || !(loopback || args.http);
     let opened = tokio::task::spawn_blocking(move || {
@@ -63,7 +70,8 @@ pub async fn run(args: EngineServeArgs) -> CommandResult {
         stop.cancelled().await;
         info!("told to stop: answering what is under way, then stopping");
     };
-    engine::serve(listener, engine, tls, Some(metrics), retention, stop).await?;
+    let options = ServeOptions { tls, metrics: Some(metrics), retention, keep, proxies };
+    engine::serve(listener, engine, options, stop).await;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

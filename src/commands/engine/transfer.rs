@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use chrono::Utc;
-use engine::{self, Engine, Retention};
+use engine::{self, Engine, ServeOptions};
 use faces::models::ModelStore;
 use identities::Client;
 use tokio_util::sync::CancellationToken;
@@ -43,16 +43,10 @@ pub async fn import(args: EngineImportArgs) -> CommandResult {
     let url = url.parse().context("the address of this machine makes no URL")?;
     let client = Client::new(&IdentitiesConfig::new(url, guest.username, guest.password.clone()).client())?;
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(engine::serve(
-        listener,
-        engine.clone(),
-        None,
-        None,
-        Retention::default(),
-        stop.clone().cancelled_owned(),
-    ));
+    let options = ServeOptions::default();
+    let serving = tokio::spawn(engine::serve(listener, engine.clone(), options, stop.clone().cancelled_owned()));
     let imported = import_people(args.what, None, || Ok(Some(client))).await;
     stop.cancel();
-    serving.await??;
+    serving.await?;
     imported
 }

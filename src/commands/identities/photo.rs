@@ -32,7 +32,7 @@ pub fn as_it_is(open: File, file: &Path) -> anyhow::Result<Vec<u8>> {
     }
     let bytes = tree::read(open, MAX_PHOTO_BYTES as u64).with_context(|| format!("cannot read {shown}"))?;
     match Picture::check(&bytes, MAX_PIXELS) {
-        Ok(()) => Ok(bytes),
+        Ok(_) => Ok(bytes),
         Err(PictureError::NotTaken { format: None }) => {
             bail!("{shown} is not a picture that is taken (JPEG, PNG, WebP and BMP are)")
         }

@@ -10,10 +10,11 @@ mod models;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 pub use models::{Upright, loader, upright};
 
+use super::admission::Admission;
+use super::decoding::Decoded;
 use super::error::{EngineError, Refusal};
 use faces::detect::Face;
 use faces::embed::{Embedding, FaceModel};
@@ -66,8 +67,8 @@ pub struct Analyzers {
     pub model: FaceModel,
     /// Each is locked by the one request that works with it, which takes no other lock meanwhile.
     all: Vec<Mutex<Box<dyn FaceAnalyzer>>>,
-    /// As many permits as there are analysers; requests wait in the order they came.
-    free: Arc<Semaphore>,
+    /// As many places as there are analysers; uploads of one account leave one to others.
+    free: Admission,
 }
 
 impl Analyzers {
@@ -75,22 +76,24 @@ impl Analyzers {
     pub fn new(analyzers: Vec<Box<dyn FaceAnalyzer>>) -> Result<Self, EngineError> {
         let model = analyzers.first().ok_or(EngineError::NoAnalyzer)?.model().clone();
         let all: Vec<_> = analyzers.into_iter().map(Mutex::new).collect();
-        Ok(Self { model, free: Arc::new(Semaphore::new(all.len())), all })
+        let count = all.len() as u32;
+        Ok(Self { model, free: Admission::new(count, count.saturating_sub(1)), all })
     }
 
-    /// Waits for an analyser to be free and does the work with it on a thread that may block. Work once begun is
-    /// finished even if nobody waits for it any more.
-    pub async fn run<T: Send + 'static>(
+    /// Waits for an analyser to be free and does the work on pictures with it, on a thread that may block. Work once
+    /// begun is finished even if nobody waits for it any more.
+    pub async fn run<const N: usize, T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&mut dyn FaceAnalyzer) -> Result<T, Refusal> + Send + 'static,
+        decoded: Decoded<N>,
+        work: impl FnOnce(&mut dyn FaceAnalyzer, &[Picture; N]) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let permit = self.free.clone().acquire_owned().await.map_err(|_| EngineError::Interrupted)?;
+        let place = self.free.enter(&decoded.asker, 1).await?;
         let pool = self.clone();
         let worked = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _place = place;
             // While others come and go, the free one may be missed: then the first is waited for.
             let free = pool.all.iter().find_map(Mutex::try_lock).or_else(|| pool.all.first().map(Mutex::lock));
-            free.map(|mut analyzer| work(analyzer.as_mut()))
+            free.map(|mut analyzer| work(analyzer.as_mut(), &decoded.pictures))
         });
         worked.await.ok().flatten().ok_or(EngineError::Interrupted)?
     }

@@ -18,8 +18,9 @@ use secrecy::SecretString;
 use super::error::{EngineError, Refusal, Unauthenticated};
 use super::store::{Store, users};
 pub use accounts::{Accounts, Guest, OPERATOR};
-use secrets::Tokens;
+use secrets::{Session, Tokens};
 use throttle::Throttle;
+pub use throttle::network;
 
 /// A known user making a request.
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ pub struct Caller {
     permissions: Vec<Permission>,
     user_id: String,
     token_version: i64,
+    session: Session,
 }
 
 /// Log-ins and tokens over a data folder.
@@ -65,8 +67,7 @@ impl Auth {
         password: &SecretString,
     ) -> Result<(String, String), Refusal> {
         if let Some(wait) = self.throttle.lock().wait(client, username, Instant::now()) {
-            let retry_secs = wait.as_secs() + 1;
-            return Err(Refusal::Unauthenticated(Unauthenticated::Throttled { retry_secs }));
+            return Err(Refusal::Unauthenticated(Unauthenticated::Throttled { retry_secs: wait.as_secs() + 1 }));
         }
         let user = store.read("look up a user", |connection| users::by_name(connection, username))?;
         let right = secrets::verify(password, user.as_ref().map(|user| user.password_hash.as_str()));
@@ -74,7 +75,8 @@ impl Auth {
             self.throttle.lock().failed(client, username, Instant::now());
             return Err(Refusal::Unauthenticated(Unauthenticated::BadCredentials));
         };
-        let token = self.tokens.issue(&user.user_id, user.token_version, Utc::now())?;
+        let now = Utc::now();
+        let token = self.tokens.issue(&user.user_id, user.token_version, Session::begin(now), now)?;
         Ok((user.username, token))
     }
 
@@ -82,17 +84,29 @@ impl Auth {
     pub fn caller(&self, store: &Store, token: &str) -> Result<Caller, Refusal> {
         let bad = || Refusal::Unauthenticated(Unauthenticated::BadToken);
         let claims = self.tokens.read(token).ok_or_else(bad)?;
+        let session = Session { id: claims.sid, began: claims.auth_time };
         store.read("look up a user", |connection| {
+            if users::session_ended(connection, session.id)? {
+                return Err(bad().into());
+            }
             let user = users::by_id(connection, &claims.sub)?.filter(|user| user.token_version == claims.ver);
             let user = user.ok_or_else(bad)?;
             let permissions = users::permissions(connection, &user)?;
             let users::User { user_id, username, role, token_version, .. } = user;
-            Ok(Caller { username, role, permissions, user_id, token_version })
+            Ok(Caller { username, role, permissions, user_id, token_version, session })
         })
     }
 
-    /// A newer token for somebody whose token is good.
+    /// A newer token for somebody whose token is good; no newer than the session allows.
     pub fn renew(&self, caller: &Caller) -> Result<String, EngineError> {
-        self.tokens.issue(&caller.user_id, caller.token_version, Utc::now())
+        self.tokens.issue(&caller.user_id, caller.token_version, caller.session, Utc::now())
+    }
+
+    /// Ends the caller's session: none of its tokens is good any more.
+    pub fn sign_out(&self, store: &Store, caller: &Caller) -> Result<(), Refusal> {
+        let Session { id, .. } = caller.session;
+        store.write("end a session", |transaction| {
+            users::end_session(transaction, id, caller.session.ends(), Utc::now().timestamp())
+        })
     }
 }

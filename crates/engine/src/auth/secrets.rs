@@ -59,6 +59,9 @@ pub fn generate() -> SecretString {
 /// How long a token is good for, in seconds.
 pub const LIFETIME_SECS: i64 = 3600;
 
+/// How long a session lasts, in seconds: however often its token is renewed, then a password is asked for again.
+pub const SESSION_SECS: i64 = 24 * 3600;
+
 const SECRET_BYTES: usize = 32;
 
 /// The keys that sign and check tokens.
@@ -66,6 +69,14 @@ pub struct Tokens {
     sign: EncodingKey,
     check: DecodingKey,
     validation: Validation,
+}
+
+/// From a log-in on, through all the tokens it is renewed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    pub id: Uuid,
+    /// When the password was given, in seconds since 1970.
+    pub began: i64,
 }
 
 /// What a token says.
@@ -77,6 +88,9 @@ pub struct Claims {
     pub ver: i64,
     /// Makes every token different.
     pub jti: Uuid,
+    /// The session's id, and when it began.
+    pub sid: Uuid,
+    pub auth_time: i64,
     /// Seconds since 1970.
     pub iat: i64,
     pub exp: i64,
@@ -89,17 +103,35 @@ impl Tokens {
         Self { sign: EncodingKey::from_secret(secret), check: DecodingKey::from_secret(secret), validation }
     }
 
-    /// A token for the user, good for [`LIFETIME_SECS`] from `now`.
-    pub fn issue(&self, user_id: &str, version: i64, now: DateTime<Utc>) -> Result<String, EngineError> {
-        let iat = now.timestamp();
-        let claims =
-            Claims { sub: user_id.to_owned(), ver: version, jti: Uuid::new_v4(), iat, exp: iat + LIFETIME_SECS };
+    /// A token for the user, good for [`LIFETIME_SECS`] from `now`, or until the session ends.
+    pub fn issue(
+        &self,
+        user_id: &str,
+        version: i64,
+        session: Session,
+        now: DateTime<Utc>,
+    ) -> Result<String, EngineError> {
+        let (iat, jti) = (now.timestamp(), Uuid::new_v4());
+        let exp = session.ends().min(iat + LIFETIME_SECS);
+        let (sid, auth_time) = (session.id, session.began);
+        let claims = Claims { sub: user_id.to_owned(), ver: version, jti, sid, auth_time, iat, exp };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign).map_err(EngineError::SignToken)
     }
 
     /// What the token says, if it is ours and has not expired.
     pub fn read(&self, token: &str) -> Option<Claims> {
         jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).ok().map(|token| token.claims)
+    }
+}
+
+impl Session {
+    pub fn begin(now: DateTime<Utc>) -> Self {
+        Self { id: Uuid::new_v4(), began: now.timestamp() }
+    }
+
+    /// When it is over, in seconds since 1970.
+    pub fn ends(self) -> i64 {
+        self.began + SESSION_SECS
     }
 }
 
@@ -150,23 +182,37 @@ mod tests {
     fn a_token_says_what_was_put_in_until_it_expires() {
         let tokens = Tokens::new(&[7; 32]);
         let now = Utc::now();
-        let claims = tokens.read(&tokens.issue("u1", 3, now).unwrap()).unwrap();
+        let session = Session::begin(now);
+        let claims = tokens.read(&tokens.issue("u1", 3, session, now).unwrap()).unwrap();
         assert_eq!((claims.sub.as_str(), claims.ver, claims.exp - claims.iat), ("u1", 3, LIFETIME_SECS));
+        assert_eq!((claims.sid, claims.auth_time), (session.id, now.timestamp()));
         let past = now - TimeDelta::seconds(LIFETIME_SECS + 2);
-        assert_eq!(tokens.read(&tokens.issue("u1", 3, past).unwrap()), None);
+        assert_eq!(tokens.read(&tokens.issue("u1", 3, session, past).unwrap()), None);
+    }
+
+    #[test]
+    fn no_token_outlives_its_session() {
+        let tokens = Tokens::new(&[7; 32]);
+        let now = Utc::now();
+        let nearly_over = Session { began: now.timestamp() - SESSION_SECS + 60, ..Session::begin(now) };
+        let claims = tokens.read(&tokens.issue("u1", 3, nearly_over, now).unwrap()).unwrap();
+        assert_eq!(claims.exp - claims.iat, 60);
+        let over = Session { began: now.timestamp() - SESSION_SECS - 1, ..nearly_over };
+        assert_eq!(tokens.read(&tokens.issue("u1", 3, over, now).unwrap()), None);
     }
 
     #[test]
     fn two_tokens_of_one_second_differ() {
         let tokens = Tokens::new(&[7; 32]);
         let now = Utc::now();
-        assert_ne!(tokens.issue("u1", 3, now).unwrap(), tokens.issue("u1", 3, now).unwrap());
+        let issue = || tokens.issue("u1", 3, Session { id: Uuid::nil(), began: now.timestamp() }, now).unwrap();
+        assert_ne!(issue(), issue());
     }
 
     #[test]
     fn a_token_of_another_key_or_algorithm_or_none_is_nothing() {
         let tokens = Tokens::new(&[7; 32]);
-        let token = tokens.issue("u1", 3, Utc::now()).unwrap();
+        let token = tokens.issue("u1", 3, Session::begin(Utc::now()), Utc::now()).unwrap();
         assert_eq!(Tokens::new(&[8; 32]).read(&token), None);
         let body = token.split('.').nth(1).unwrap();
         for header in [r#"{"alg":"none","typ":"JWT"}"#, r#"{"alg":"HS384","typ":"JWT"}"#, "{}"] {

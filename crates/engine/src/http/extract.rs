@@ -40,7 +40,7 @@ pub struct Guid(pub Uuid);
 pub struct Id(pub Uuid);
 
 /// The parts of a multipart form, one after the other.
-pub struct Form(axum::extract::Multipart);
+pub struct Form(pub(super) axum::extract::Multipart);
 
 impl<T: DeserializeOwned> FromRequest<Engine> for Json<T> {
     type Rejection = Refusal;

@@ -31,11 +31,11 @@ use crate::store::{Stop, faces, guid};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::new(&PUBLISH_WITH_RESPONSE, publish_with_response).with_body(PICTURES),
-        Route::new(&PUBLISH, publish).with_body(PICTURES),
-        Route::new(&RECOGNIZE, recognize).with_body(PICTURES),
-        Route::new(&LOOKUP, lookup).with_body(PICTURES),
-        Route::new(&FACE_ENROLL, enroll).with_body(PICTURES),
+        Route::new(&PUBLISH_WITH_RESPONSE, publish_with_response).live().growing().with_body(PICTURES),
+        Route::new(&PUBLISH, publish).live().growing().with_body(PICTURES),
+        Route::new(&RECOGNIZE, recognize).live().with_body(PICTURES),
+        Route::new(&LOOKUP, lookup).live().with_body(PICTURES),
+        Route::new(&FACE_ENROLL, enroll).growing().with_body(PICTURES),
         Route::new(&FACE_DETECT, detect).with_body(PICTURES),
         Route::new(&FACE_COMPARE, compare).with_body(TWO_PICTURES),
         Route::reading(&CHECK_IMAGE_REFERENCE, check_reference),
@@ -146,10 +146,14 @@ async fn detect(
     Ok(Answer(FaceDetectResponse { detections: engine.list_faces(&caller, request.image.0).await? }))
 }
 
-async fn compare(engine: Engine, Json(request): Json<FaceCompareRequest>) -> Answered<FaceCompareResponse> {
+async fn compare(
+    engine: Engine,
+    caller: Caller,
+    Json(request): Json<FaceCompareRequest>,
+) -> Answered<FaceCompareResponse> {
     filled_picture("image1", &request.image1.0)?;
     filled_picture("image2", &request.image2.0)?;
-    let (matched, confidence) = engine.compare(request.image1.0, request.image2.0).await?;
+    let (matched, confidence) = engine.compare(&caller, request.image1.0, request.image2.0).await?;
     Ok(Answer(FaceCompareResponse { matched, confidence: Some(confidence) }))
 }
 

@@ -6,7 +6,6 @@
 //! in one place, so that no handler leaves a client talking to a closed connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
@@ -20,12 +19,12 @@ use futures_util::StreamExt;
 use identities::operation::{AUTHENTICATE, Access, Operation, RENEW_TOKEN, USER_PROFILE};
 use identities::wire::{AuthenticateRequest, AuthenticateResponse, UserProfile};
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 
 use super::extract::{Json, filled};
 use super::{Answered, Route};
+use crate::admission::{Admission, Asker, Urgency};
 use crate::auth::Caller;
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::{Refusal, Unauthenticated};
 
 /// How long a body may take to arrive, and how much longer for each of its bytes: a photo from a phone with a poor
@@ -37,16 +36,24 @@ const BODY_BYTES_PER_SEC: u64 = 32 << 10;
 const DRAIN_BYTES: usize = 128 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Memory for bodies, all requests together, in KiB; more requests wait.
-pub const BODY_MEMORY_KIB: u32 = 256 << 10;
+/// Memory for bodies in KiB, all requests together and those of one account; more requests wait.
+const BODY_MEMORY_KIB: u32 = 256 << 10;
+const BODY_MEMORY_OF_ONE_KIB: u32 = BODY_MEMORY_KIB / 2;
 
 /// What the guard knows of the operation it stands before.
 #[derive(Clone)]
 pub struct Guard {
     pub engine: Engine,
     pub operation: &'static Operation,
+    pub urgency: Urgency,
+    pub grows: bool,
     pub body_limit: usize,
-    pub body_memory: Arc<Semaphore>,
+    pub body_memory: Admission,
+}
+
+/// Memory for the bodies of all requests.
+pub fn body_memory() -> Admission {
+    Admission::new(BODY_MEMORY_KIB, BODY_MEMORY_OF_ONE_KIB)
 }
 
 /// The middleware around every operation: judges the request, counts and times it.
@@ -68,21 +75,31 @@ impl Guard {
         let (mut parts, body) = request.into_parts();
         let mut body = body.into_data_stream();
         let token = bearer(&parts.headers);
-        match self.admit(token).await {
-            Ok(Some(caller)) => drop(parts.extensions.insert(caller)),
-            Ok(None) => {}
+        let asker = match self.admit(token).await {
+            Ok(caller) => {
+                let account = caller.as_ref().map_or("", |caller| &caller.username);
+                let asker = Asker::new(account, self.urgency);
+                caller.and_then(|caller| parts.extensions.insert(caller));
+                asker
+            }
             Err(refusal) => {
                 if !parts.headers.contains_key(EXPECT) {
                     drain(&mut body).await;
                 }
                 return refusal.into_response();
             }
-        }
+        };
         let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         let most = length.or(body.is_end_stream().then_some(0)).unwrap_or(self.body_limit).min(self.body_limit);
         let kib = u32::try_from(most.div_ceil(1024)).unwrap_or(BODY_MEMORY_KIB).min(BODY_MEMORY_KIB);
         // Held until the answer is there: the handler has the body, and what it makes of it, in memory.
-        let _memory = self.body_memory.acquire_many(kib).await;
+        let _memory = match kib {
+            0 => None,
+            kib => match self.body_memory.enter(&asker, kib).await {
+                Ok(memory) => Some(memory),
+                Err(error) => return Refusal::from(error).into_response(),
+            },
+        };
         match collect(&mut body, self.body_limit).await {
             Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
             Err(refusal) => {
@@ -101,6 +118,9 @@ impl Guard {
         let caller = self.engine.blocking(move |inner| inner.auth.caller(&inner.store, &token)).await?;
         if let Access::AnyOf(wanted) = self.operation.access {
             caller.require(wanted)?;
+        }
+        if self.grows {
+            self.engine.check_room()?;
         }
         Ok(Some(caller))
     }
@@ -145,6 +165,9 @@ async fn drain(body: &mut BodyDataStream) {
     let _ = tokio::time::timeout(DRAIN_TIME, read).await;
 }
 
+/// How long a log-in waits for its turn after wrong passwords, before it is told to come again.
+const PATIENCE: Duration = Duration::from_secs(25);
+
 /// A user name and a password: nobody anonymous gets to send more.
 const CREDENTIALS: usize = 16 << 10;
 
@@ -164,10 +187,23 @@ async fn authenticate(
     filled("username", &request.username)?;
     filled("password", &request.password)?;
     let (name, password) = (request.username, SecretString::from(request.password));
-    let log_in = engine
-        .limited(&engine.inner.hashing, move |inner| inner.auth.log_in(&inner.store, client.ip(), &name, &password));
-    let (username, token) = log_in.await?;
-    Ok(Answer(AuthenticateResponse { username, token }))
+    let (client, by) = (client.ip(), Instant::now() + PATIENCE);
+    loop {
+        let (name, password) = (name.clone(), password.clone());
+        let log_in = move |inner: &Inner| inner.auth.log_in(&inner.store, client, &name, &password);
+        match engine.hashing(client, log_in).await {
+            // A right password after wrong ones is heard, if it has to wait for it.
+            Err(Refusal::Unauthenticated(Unauthenticated::Throttled { retry_secs }))
+                if Instant::now() + Duration::from_secs(retry_secs) <= by =>
+            {
+                tokio::time::sleep(Duration::from_secs(retry_secs)).await;
+            }
+            logged_in => {
+                let (username, token) = logged_in?;
+                return Ok(Answer(AuthenticateResponse { username, token }));
+            }
+        }
+    }
 }
 
 async fn renew(engine: Engine, caller: Caller) -> Answered<AuthenticateResponse> {

@@ -7,6 +7,7 @@
 mod extract;
 mod faces;
 mod files;
+pub mod fuzzing;
 mod guard;
 mod names;
 mod openapi;
@@ -15,13 +16,12 @@ mod parts;
 mod people;
 
 use std::any::Any;
-use std::sync::Arc;
 
 use ::faces::picture::MAX_PHOTO_BYTES;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts};
 use axum::handler::Handler;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -33,12 +33,12 @@ use names::Paths;
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use telemetry::Metrics;
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::error;
 use uuid::Uuid;
 use wording::with_causes;
 
+use crate::admission::Urgency;
 use crate::auth::Caller;
 use crate::engine::Engine;
 use crate::error::{Refusal, Unauthenticated};
@@ -60,6 +60,9 @@ type Answered<T> = Result<Json<T>, Refusal>;
 /// An operation and what answers it. Everything else about it is said by the operation itself.
 pub struct Route {
     operation: &'static Operation,
+    urgency: Urgency,
+    /// The data folder grows by it: refused while the disk is too full.
+    grows: bool,
     /// The largest body that is read, in bytes.
     body_limit: usize,
     handler: MethodRouter<Engine>,
@@ -69,7 +72,8 @@ impl Route {
     fn new<H: Handler<T, Engine>, T: 'static>(operation: &'static Operation, handler: H) -> Self {
         // Every method of the table is one that routes know.
         let method = MethodFilter::try_from(operation.method.clone()).expect("a method of the table");
-        Self { operation, body_limit: RECORD, handler: on(method, handler) }
+        let (urgency, handler) = (Urgency::Upload, on(method, handler));
+        Self { operation, urgency, grows: false, body_limit: RECORD, handler }
     }
 
     /// An operation that reads from one snapshot of the data folder and answers in JSON.
@@ -108,9 +112,20 @@ impl Route {
         A: FromRequest<Engine, M> + Send + 'static,
         T: IntoResponse + Send + 'static,
     {
-        Self::new(operation, move |engine: Engine, caller: Caller, asked: A| async move {
+        let route = Self::new(operation, move |engine: Engine, caller: Caller, asked: A| async move {
             engine.change(caller, operation, move |transaction, username| change(transaction, username, asked)).await
-        })
+        });
+        if operation.method == Method::DELETE { route } else { route.growing() }
+    }
+
+    /// The same for somebody who stands at a door: it goes before what has time.
+    fn live(self) -> Self {
+        Self { urgency: Urgency::Live, ..self }
+    }
+
+    /// The same where it makes the data folder grow.
+    fn growing(self) -> Self {
+        Self { grows: true, ..self }
     }
 
     /// The same with another limit than that of a record.
@@ -127,13 +142,15 @@ fn routes() -> Vec<Route> {
 
 /// The whole API, at the root and below `/identities` as the vendor's cloud has it.
 pub fn router(engine: Engine, metrics: Option<Metrics>) -> Router {
-    let body_memory = Arc::new(Semaphore::new(guard::BODY_MEMORY_KIB as usize));
+    let body_memory = guard::body_memory();
     let routes = routes();
     let operations: Vec<_> = routes.iter().map(|route| route.operation).collect();
     let swagger = [openapi::DOCUMENT, openapi::INDEX].into_iter().chain(openapi::PAGE);
     let paths = Paths::new(operations.iter().map(|operation| operation.path).chain(swagger));
-    let api = routes.into_iter().fold(Router::new(), |router, Route { operation, body_limit, handler }| {
-        let state = Guard { engine: engine.clone(), operation, body_limit, body_memory: body_memory.clone() };
+    let api = routes.into_iter().fold(Router::new(), |router, route| {
+        let Route { operation, urgency, grows, body_limit, handler } = route;
+        let (engine, body_memory) = (engine.clone(), body_memory.clone());
+        let state = Guard { engine, operation, urgency, grows, body_limit, body_memory };
         router.route(operation.path, handler.route_layer(from_fn_with_state(state, guard)))
     });
     let api = api.merge(openapi::router(operations)).merge(page::files());
@@ -173,6 +190,7 @@ impl IntoResponse for Refusal {
                 (StatusCode::NOT_FOUND, "Not found", "there is no such person with this face".into())
             }
             Self::TurnedDown(detail) => (StatusCode::INTERNAL_SERVER_ERROR, "Picture turned down", detail.clone()),
+            Self::NoRoom(detail) => (StatusCode::INSUFFICIENT_STORAGE, "No room", detail.clone()),
             Self::Internal(failure) => {
                 error!("{}", with_causes(failure));
                 (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the engine's log says more".into())

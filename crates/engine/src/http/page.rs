@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Extension, Router};
 use chrono::{DateTime, Utc};
-use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operation, SEARCH_PEOPLE};
+use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operation, SEARCH_PEOPLE, USER_PROFILE};
 use serde::Deserialize;
 use serde_json::json;
 use telemetry::Metrics;
@@ -91,6 +91,8 @@ const ERASING_STRANGER: Operation =
     Operation { id: "pageErasingStranger", path: "/page/strangers/{faceId}/erasing", ..ERASING_PERSON };
 const ERASE_SEEN: Operation = Operation { id: "pageEraseSights", path: "/page/sights", ..ERASE_PERSON };
 const ERASING_SEEN: Operation = Operation { id: "pageErasingSights", path: "/page/sights/erasing", ..ERASING_PERSON };
+const SIGN_OUT: Operation =
+    Operation { id: "pageSignOut", method: &Method::POST, path: "/page/signOut", ..USER_PROFILE };
 const ERASE_PHOTO: Operation = Operation {
     id: "pageErasePhoto",
     method: &Method::DELETE,
@@ -112,6 +114,9 @@ pub fn routes() -> Vec<Route> {
         Route::of_person(&LIST_PHOTOS, browse::photos),
         Route::new(&ERASE_PHOTO, |engine: Engine, caller: Caller, Id(face): Id| async move {
             engine.erase_photo(caller, face).await
+        }),
+        Route::new(&SIGN_OUT, |engine: Engine, caller: Caller| async move {
+            engine.blocking(move |inner| inner.auth.sign_out(&inner.store, &caller)).await
         }),
         Route::reading(&LIST_SIGHTINGS, |connection, Query(wanted)| browse::sightings(connection, &wanted, MOST)),
     ]

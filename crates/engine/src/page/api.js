@@ -26,7 +26,14 @@ export async function signIn(username, password) {
   keep((await answer.json()).token);
 }
 
-export function signOut() {
+/** The engine forgets the session, too. */
+export async function signOut() {
+  if (token) await call("POST", "page/signOut").catch(() => {});
+  forget();
+}
+
+function forget() {
+  if (token === null) return;
   keep(null);
   signedOut();
 }
@@ -61,7 +68,7 @@ async function ask(method, path, { body, query = {}, signal } = {}) {
   const problem = await answer.json().catch(() => ({}));
   const text = problem.detail || problem.title || `the engine answers ${answer.status}`;
   if (answer.status === 401 && token) {
-    signOut();
+    forget();
     throw new Refused(401, "signed out: sign in again");
   }
   throw new Refused(answer.status, text);

@@ -12,14 +12,16 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use faces::detect::Rect;
 use faces::embed::Embedding;
-use faces::picture::{Interpolation, MAX_PIXELS, Picture, PictureError, bare_jpeg};
+use faces::picture::{Interpolation, Picture, PictureError, bare_jpeg};
 use identities::Permission::{self, *};
 use identities::wire::{BoundingBox, DetectedFace, EdgePerson, EdgeTag, FaceDetectItem, FaceEdgeRecognizeWithOptions};
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use crate::admission::Asker;
 use crate::analyzer::{Analyzed, Upright, Wanted, upright};
 use crate::auth::Caller;
+use crate::decoding::Decoded;
 use crate::engine::Engine;
 use crate::error::{EngineError, Refusal};
 use crate::gallery::{Current, Whose};
@@ -58,10 +60,12 @@ impl Engine {
         request.detect_time_utc = self.plausible(request.detect_time_utc, &request.detector_name);
         leave_out_what_is_not_permitted(&mut request, caller);
         let wanted = if request.largest_face_only { Wanted::Largest } else { Wanted::All };
-        let may_know = MayKnow::of(caller);
+        let (may_know, account) = (MayKnow::of(caller), caller.username.clone());
         let serving = self.serving().await;
-        let seen = look_at(&serving, request.expanded.0.clone(), wanted, Some(DETECTION_SIDE)).await?;
-        self.blocking(move |inner| inner.record(&serving, &request, may_know, &seen)).await
+        let picture = request.expanded.0.clone();
+        let decoded = self.decoded(Asker::live(caller), [picture]).await?;
+        let seen = look_at(&serving, decoded, wanted, Some(DETECTION_SIDE)).await?;
+        self.blocking(move |inner| inner.record(&serving, &request, &account, may_know, &seen)).await
     }
 
     /// The time of a sighting, or now where the detector says that it is yet to come. The clock of a detector that is
@@ -90,18 +94,14 @@ impl Engine {
     ) -> Result<EdgePerson, Refusal> {
         let may_know = MayKnow::of(caller);
         let serving = self.serving().await;
-        let own = embedding.filter(|embedding| serving.analyzers.model.takes(embedding));
-        let made = serving
-            .analyzers
-            .run(move |analyzer| {
-                let crop = decode(&crop)?;
-                match own {
-                    Some(embedding) => Ok(Some(embedding)),
-                    None => Ok(analyzer.embed_crop(&crop)?),
-                }
-            })
-            .await?;
-        let embedding = made.ok_or(Refusal::NotFound("face in the picture"))?;
+        let decoded = self.decoded(Asker::live(caller), [crop]).await?;
+        let embedding = match embedding.filter(|embedding| serving.analyzers.model.takes(embedding)) {
+            Some(embedding) => embedding,
+            None => {
+                let made = serving.analyzers.run(decoded, |analyzer, [crop]| Ok(analyzer.embed_crop(crop)?));
+                made.await?.ok_or(Refusal::NotFound("face in the picture"))?
+            }
+        };
         self.blocking(move |inner| {
             let whose = match serving.gallery.read().whose(&embedding.values) {
                 Err(EngineError::Vector(_)) => return Err(Refusal::bad_input("the embedding cannot be compared")),
@@ -134,7 +134,9 @@ impl Engine {
     pub async fn enroll(&self, caller: &Caller, enrolment: Enrolment) -> Result<Uuid, Refusal> {
         let username = caller.username.clone();
         let serving = self.serving().await;
-        let seen = look_at_photo(&serving, enrolment.picture.clone()).await?;
+        let photo = enrolment.picture.clone();
+        let decoded = self.decoded(Asker::upload(caller), [photo.clone()]).await?;
+        let seen = look_at_photo(&serving, photo, decoded).await?;
         self.blocking(move |inner| {
             if let Some(person) = enrolment.person {
                 inner.store.read("look up a person", |connection| people::require(connection, person))?;
@@ -148,7 +150,8 @@ impl Engine {
     pub async fn list_faces(&self, caller: &Caller, picture: Bytes) -> Result<Vec<FaceDetectItem>, Refusal> {
         let may_know = MayKnow::of(caller);
         let serving = self.serving().await;
-        let seen = look_at(&serving, picture, Wanted::All, None).await?;
+        let decoded = self.decoded(Asker::upload(caller), [picture]).await?;
+        let seen = look_at(&serving, decoded, Wanted::All, None).await?;
         self.blocking(move |inner| {
             let item = |connection: &Connection, found: &Analyzed| {
                 let (gallery, vector) = (serving.gallery.read(), &found.embedding.values);
@@ -176,22 +179,26 @@ impl Engine {
     }
 
     /// Whether the largest faces of two pictures are one person's, and how sure that is.
-    pub async fn compare(&self, first: Bytes, second: Bytes) -> Result<(bool, f32), Refusal> {
+    pub async fn compare(&self, caller: &Caller, first: Bytes, second: Bytes) -> Result<(bool, f32), Refusal> {
         let serving = self.serving().await;
+        // Both must be readable before either may be unusable.
+        let decoded = self.decoded(Asker::upload(caller), [first, second]).await?;
         let (a, b) = serving
             .analyzers
-            .run(move |analyzer| {
-                // Both must be readable before either may be unusable.
-                let (first, second) = (decode(&first)?, decode(&second)?);
+            .run(decoded, |analyzer, [first, second]| {
                 let mut largest = |picture: &Picture, name| {
                     let found = analyzer.analyze(picture, Wanted::Largest)?.into_iter().next();
                     found.ok_or_else(|| Refusal::TurnedDown(format!("{name} shows no face")))
                 };
-                Ok((largest(&first, "image1")?, largest(&second, "image2")?))
+                Ok((largest(first, "image1")?, largest(second, "image2")?))
             })
             .await?;
         let gallery = serving.gallery.read();
         Ok(gallery.compare(&a.embedding.values, &b.embedding.values))
+    }
+
+    async fn decoded<const N: usize>(&self, asker: Asker, pictures: [Bytes; N]) -> Result<Decoded<N>, Refusal> {
+        self.inner.decoding.decode(asker, pictures).await
     }
 }
 
@@ -220,18 +227,17 @@ pub struct Seen {
     pub doubt: Option<&'static str>,
 }
 
-/// Decodes and analyses a picture with the models that answer now. It is kept no longer than `keep` pixels, or not.
-pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Option<u32>) -> Result<Seen, Refusal> {
+/// Analyses a picture with the models that answer now. It is kept no longer than `keep` pixels, or not.
+async fn look_at(serving: &Current, decoded: Decoded<1>, wanted: Wanted, keep: Option<u32>) -> Result<Seen, Refusal> {
     serving
         .analyzers
-        .run(move |analyzer| {
-            let decoded = decode(&picture)?;
-            let mut faces = analyzer.analyze(&decoded, wanted)?;
+        .run(decoded, move |analyzer, [picture]| {
+            let mut faces = analyzer.analyze(picture, wanted)?;
             for found in &mut faces {
-                found.face.bbox = within(found.face.bbox, &decoded);
+                found.face.bbox = within(found.face.bbox, picture);
             }
             let jpeg = match keep.filter(|_| !faces.is_empty()) {
-                Some(side) => kept(&decoded, side).map_err(picture_error)?,
+                Some(side) => kept(picture, side).map_err(EngineError::Picture)?,
                 None => Vec::new(),
             };
             Ok(Seen { faces, jpeg, doubt: None })
@@ -239,20 +245,19 @@ pub async fn look_at(serving: &Current, picture: Bytes, wanted: Wanted, keep: Op
         .await
 }
 
-/// Decodes and analyses a photo that is to be enrolled, turned to where its face stands; it is kept in full, and the
-/// same way up, to be analysed again by another model.
-pub async fn look_at_photo(serving: &Current, photo: Bytes) -> Result<Seen, Refusal> {
+/// Analyses a photo that is to be enrolled, turned to where its face stands; it is kept in full, and the same way up,
+/// to be analysed again by another model.
+async fn look_at_photo(serving: &Current, photo: Bytes, decoded: Decoded<1>) -> Result<Seen, Refusal> {
     serving
         .analyzers
-        .run(move |analyzer| {
-            let decoded = decode(&photo)?;
-            let Upright { faces, turned, doubt } = upright(analyzer, &decoded)?;
+        .run(decoded, move |analyzer, [picture]| {
+            let Upright { faces, turned, doubt } = upright(analyzer, picture)?;
             let jpeg = match turned {
-                _ if faces.is_empty() => Vec::new(),
-                Some(turned) => turned.jpeg(JPEG_QUALITY).map_err(picture_error)?,
-                None => bare_jpeg(&photo).map_or_else(|| decoded.jpeg(JPEG_QUALITY), Ok).map_err(picture_error)?,
+                _ if faces.is_empty() => Ok(Vec::new()),
+                Some(turned) => turned.jpeg(JPEG_QUALITY),
+                None => bare_jpeg(&photo).map_or_else(|| picture.jpeg(JPEG_QUALITY), Ok),
             };
-            Ok(Seen { faces, jpeg, doubt })
+            Ok(Seen { faces, jpeg: jpeg.map_err(EngineError::Picture)?, doubt })
         })
         .await
 }
@@ -265,16 +270,6 @@ fn within(bbox: Rect, picture: &Picture) -> Rect {
     Rect { x: left, y: top, width: right - left, height: bottom - top }
 }
 
-pub fn decode(picture: &[u8]) -> Result<Picture, Refusal> {
-    if picture.is_empty() {
-        return Err(Refusal::bad_input("Face bytes are empty"));
-    }
-    Picture::decode(picture, MAX_PIXELS).map_err(|error| match error {
-        PictureError::Read { .. } | PictureError::Operation { .. } => picture_error(error),
-        _ => Refusal::bad_input(error.to_string()),
-    })
-}
-
 /// The picture as it is kept: anew, whatever it came as, so that it is no larger than such a picture is, and smaller
 /// where it is a large one.
 fn kept(decoded: &Picture, side: u32) -> Result<Vec<u8>, PictureError> {
@@ -284,8 +279,4 @@ fn kept(decoded: &Picture, side: u32) -> Result<Vec<u8>, PictureError> {
     }
     let scaled = |length: u32| (u64::from(length) * u64::from(side) / u64::from(longest)) as u32;
     decoded.resized(scaled(decoded.width()), scaled(decoded.height()), Interpolation::Area)?.jpeg(JPEG_QUALITY)
-}
-
-fn picture_error(error: PictureError) -> Refusal {
-    EngineError::Picture(error).into()
 }

@@ -26,6 +26,8 @@ const DOUBLE_DETECTION: TimeDelta = TimeDelta::seconds(10);
 struct Recording<'a> {
     serving: &'a Serving,
     request: &'a FaceEdgeRecognizeWithOptions,
+    /// The account the picture came from.
+    account: &'a str,
     /// What the caller may know of who is nearest to a stranger.
     may_know: MayKnow,
     jpeg: &'a [u8],
@@ -42,6 +44,7 @@ impl Inner {
         &self,
         serving: &Serving,
         request: &FaceEdgeRecognizeWithOptions,
+        account: &str,
         may_know: MayKnow,
         seen: &Seen,
     ) -> Result<Vec<DetectedFace>, Refusal> {
@@ -51,7 +54,8 @@ impl Inner {
         let whose = match_all(serving, &seen.faces)?;
         let now = Utc::now();
         let (jpeg, may_know) = (seen.jpeg.as_slice(), may_know.and_asked(request));
-        let mut recording = Recording { serving, request, may_know, jpeg, now, photo: None, strangers: Vec::new() };
+        let (photo, strangers) = (None, Vec::new());
+        let mut recording = Recording { serving, request, account, may_know, jpeg, now, photo, strangers };
         self.store.write_then(
             "store what was seen",
             |transaction| {
@@ -141,7 +145,7 @@ impl<'a> Recording<'a> {
     ) -> Result<Uuid, Stop> {
         let photo = match self.photo {
             Some(photo) => photo,
-            None => *self.photo.insert(faces::insert_photo(transaction, self.jpeg)?),
+            None => *self.photo.insert(faces::insert_photo(transaction, self.jpeg, Some(self.account))?),
         };
         let detect_id = Uuid::new_v4();
         let detection = browse::Detection {

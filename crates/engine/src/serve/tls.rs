@@ -23,6 +23,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use serving::Handshake;
 use telemetry::Repeated;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -71,10 +72,6 @@ impl Tls {
         pin(&key).ok_or_else(|| EngineError::UnusableCertificate { path: self.current.files.certificate.clone() })
     }
 
-    pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        self.acceptor.accept(stream).await
-    }
-
     /// Takes up the files whenever they have changed, until told to stop.
     pub async fn keep_up_to_date(self, stopping: CancellationToken) {
         let broken = Repeated::new(Duration::from_secs(3600));
@@ -90,6 +87,14 @@ impl Tls {
                 }
             }
         }
+    }
+}
+
+impl Handshake for Tls {
+    type Stream = TlsStream<TcpStream>;
+
+    async fn shake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.acceptor.accept(stream).await
     }
 }
 

@@ -114,24 +114,44 @@ pub fn plan(connection: &Connection, whom: &Whom, alike: Alike) -> Result<Plan, 
     Ok(plan.counted())
 }
 
-/// Up to `most` of what was seen before `detections`, and up to `most` strangers not seen since `unknown` or not among
-/// the `keep` last seen, with what was seen of them.
-pub fn outdated(
+/// Up to `most` of what was seen before then, the oldest first.
+pub fn seen_before(connection: &Connection, time: DateTime<Utc>, most: usize) -> Result<Plan, Stop> {
+    let sightings = sightings(connection, "time < ? ORDER BY time LIMIT ?", (millis(time), most as i64))?;
+    Ok(Plan { sightings, ..Plan::default() }.counted())
+}
+
+/// Up to `most` strangers who were not seen since then, where there is such a time, or are not among the `keep` last
+/// seen; with what was seen of them.
+pub fn outdated_strangers(
     connection: &Connection,
-    detections: Option<DateTime<Utc>>,
-    unknown: Option<DateTime<Utc>>,
+    since: Option<DateTime<Utc>>,
     keep: usize,
     most: usize,
 ) -> Result<Plan, Stop> {
     let mut plan = Plan::default();
-    let since = |moment: Option<DateTime<Utc>>| moment.map_or(i64::MIN, millis);
-    plan.sightings = sightings(connection, "time < ? ORDER BY time LIMIT ?", (since(detections), most as i64))?;
     let query = "SELECT face_id FROM (SELECT face_id, last_seen, row_number() OVER (ORDER BY last_seen DESC) AS place \
                     FROM faces WHERE person_id IS NULL) WHERE last_seen < ? OR place > ? LIMIT ?";
-    let values = (since(unknown), keep as i64, most as i64);
+    let values = (since.map_or(i64::MIN, millis), keep as i64, most as i64);
     let faces = rows(connection, query, values, |row| id(row, 0))?.into_iter().collect();
     plan.take_strangers(connection, faces)?;
     Ok(plan.counted())
+}
+
+/// Up to `most` of what an account's doors saw, the oldest first, until their photos have so many bytes.
+pub fn oldest(connection: &Connection, account: &str, bytes: u64, most: usize) -> Result<Plan, Stop> {
+    let query = format!(
+        "SELECT {SIGHTING}, length(jpeg) FROM detections JOIN photos USING (photo_id) \
+         WHERE account = ? ORDER BY time LIMIT ?"
+    );
+    let found = rows(connection, &query, (account, most as i64), |row| Ok((sighting(row)?, row.get::<_, u32>(6)?)))?;
+    let mut before = 0;
+    let needed = found.into_iter().take_while(|(_, size)| {
+        let wanted = before < bytes;
+        before += u64::from(*size);
+        wanted
+    });
+    let sightings = needed.map(|(sighting, _)| sighting).collect();
+    Ok(Plan { sightings, ..Plan::default() }.counted())
 }
 
 /// Erases all of it.
@@ -205,11 +225,15 @@ impl Plan {
 
 /// The entries of the history for which the condition holds.
 fn sightings(connection: &Connection, condition: &str, values: impl rusqlite::Params) -> Result<Vec<Sighting>, Stop> {
-    let query = format!("SELECT rowid, photo_id, x, y, width, height FROM detections WHERE {condition}");
-    rows(connection, &query, values, |row: &Row| {
-        let bbox = [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
-        Ok(Sighting { row: row.get(0)?, photo: row.get(1)?, bbox })
-    })
+    rows(connection, &format!("SELECT {SIGHTING} FROM detections WHERE {condition}"), values, sighting)
+}
+
+/// The columns of a [`Sighting`], which come first in a row.
+const SIGHTING: &str = "detections.rowid, photo_id, x, y, width, height";
+
+fn sighting(row: &Row) -> Result<Sighting, rusqlite::Error> {
+    let bbox = [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+    Ok(Sighting { row: row.get(0)?, photo: row.get(1)?, bbox })
 }
 
 /// The faces nobody knows that are one of these people, by any model that has seen both.
@@ -244,7 +268,7 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::store::{Store, browse, faces};
+    use crate::store::{Store, browse, faces, usage};
 
     const SECRET: &[u8] = b"what a photo shows, many bytes of it";
 
@@ -261,7 +285,7 @@ mod tests {
             faces::insert_embedding(transaction, face, "model", &[0.25; 4])?;
             enrolled.push(face);
         }
-        seen(transaction, owner, enrolled[0], faces::insert_photo(transaction, SECRET)?)?;
+        seen(transaction, owner, enrolled[0], faces::insert_photo(transaction, SECRET, Some("door"))?)?;
         Ok((owner, enrolled))
     }
 
@@ -352,7 +376,7 @@ mod tests {
         faces::insert_unknown(transaction, face, 0.5, last)?;
         faces::insert_embedding(transaction, face, "model", vector)?;
         for at in hours {
-            let photo = faces::insert_photo(transaction, SECRET)?;
+            let photo = faces::insert_photo(transaction, SECRET, Some("door"))?;
             browse::insert(transaction, &browse::Detection { person: None, time: hour(*at), ..sighting(face, photo) })?;
         }
         Ok(face)
@@ -402,16 +426,34 @@ mod tests {
             store.write("test", |tx| stranger(tx, &[n as f32; 4], &[n, 50])).unwrap();
         }
         store.write("test", |tx| stranger(tx, &[9.0; 4], &[10])).unwrap();
-        let erase = |detections, unknown, keep, most| {
-            store.write("erase", |tx| carry_out(tx, &outdated(tx, detections, unknown, keep, most)?)).unwrap()
+        let seen = |time, most| store.write("erase", |tx| carry_out(tx, &seen_before(tx, time, most)?)).unwrap();
+        let strangers = |since, keep, most| {
+            store.write("erase", |tx| carry_out(tx, &outdated_strangers(tx, since, keep, most)?)).unwrap()
         };
-        assert_eq!(erase(None, None, 100, 100), Erased::default(), "for ever");
-        assert_eq!(erase(Some(hour(3)), None, 100, 2).sightings, 2);
-        assert_eq!(erase(Some(hour(3)), None, 100, 2).sightings, 1);
-        assert_eq!(erase(Some(hour(3)), None, 100, 2), Erased::default());
-        assert_eq!(erase(None, Some(hour(20)), 100, 9), Erased { strangers: 1, sightings: 1, ..Erased::default() });
-        assert_eq!(erase(None, None, 3, 9).strangers, 1, "more than are kept");
+        assert_eq!(strangers(None, 100, 100), Erased::default(), "for ever");
+        assert_eq!(seen(hour(3), 2).sightings, 2);
+        assert_eq!(seen(hour(3), 2).sightings, 1);
+        assert_eq!(seen(hour(3), 2), Erased::default());
+        assert_eq!(strangers(Some(hour(20)), 100, 9), Erased { strangers: 1, sightings: 1, ..Erased::default() });
+        assert_eq!(strangers(None, 3, 9).strangers, 1, "more than are kept");
         assert_eq!(rows(&store)[..3], [1, 4, 4], "{ada} stays");
+    }
+
+    #[test]
+    fn the_oldest_of_an_account_goes_until_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.write("test", |tx| stranger(tx, &[1.0; 4], &[5, 3, 4])).unwrap();
+        let held = || store.read("test", |connection| usage::of(connection, usage::Kind::Seen, "door")).unwrap();
+        let one = held() / 3;
+        let erase = |account, bytes| {
+            store.write("erase", |tx| carry_out(tx, &oldest(tx, account, bytes, 9)?)).unwrap().sightings
+        };
+        assert_eq!(erase("another", 1), 0);
+        assert_eq!((erase("door", one + 1), held()), (2, one));
+        let left = "SELECT time FROM detections WHERE face_id IN (SELECT face_id FROM faces WHERE person_id IS NULL)";
+        assert_eq!(store.read("test", |connection| value::<i64>(connection, left, [])).unwrap(), millis(hour(5)));
+        assert_eq!((erase("door", u64::MAX), held()), (1, 0));
     }
 
     #[test]
@@ -422,7 +464,7 @@ mod tests {
         let (ada, faces) = store.write("test", |tx| somebody(tx, 1)).unwrap();
         let (grace, others) = store.write("test", |tx| somebody(tx, 1)).unwrap();
         let group = store.write("test", |tx| {
-            let photo = faces::insert_photo(tx, &white)?;
+            let photo = faces::insert_photo(tx, &white, Some("door"))?;
             for (owner, face, x) in [(ada, faces[0], 20), (grace, others[0], 220)] {
                 let bbox = [x, 20, 50, 60];
                 browse::insert(tx, &browse::Detection { person: Some(owner), bbox, ..sighting(face, photo) })?;

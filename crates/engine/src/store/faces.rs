@@ -49,12 +49,13 @@ pub struct Progress {
     pub faceless: usize,
 }
 
-pub fn insert_photo(transaction: &Transaction, jpeg: &[u8]) -> Result<i64, Stop> {
-    Ok(transaction.prepare_cached("INSERT INTO photos (jpeg) VALUES (?)")?.insert([jpeg])?)
+/// Adds a photo: one that a door of this account saw, or one that somebody is enrolled from.
+pub fn insert_photo(transaction: &Transaction, jpeg: &[u8], account: Option<&str>) -> Result<i64, Stop> {
+    Ok(transaction.prepare_cached("INSERT INTO photos (jpeg, account) VALUES (?, ?)")?.insert((jpeg, account))?)
 }
 
 pub fn insert_enrolled(transaction: &Transaction, enrolled: &Enrolled, now: DateTime<Utc>) -> Result<(), Stop> {
-    let photo = insert_photo(transaction, enrolled.jpeg)?;
+    let photo = insert_photo(transaction, enrolled.jpeg, None)?;
     let Enrolled { face, person, detect_id, photo_reference, quality, .. } = enrolled;
     let statement = "INSERT INTO faces (face_id, person_id, detect_id, photo_id, photo_reference, quality, created, \
                      last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";

@@ -13,6 +13,7 @@ mod schema;
 mod scrub;
 mod statement;
 pub mod tags;
+pub mod usage;
 pub mod users;
 
 pub use statement::{Part, delete_part, guid};
@@ -150,6 +151,11 @@ impl Store {
         let done = attempt().map(then).map_err(|stop: Stop| stop.into_refusal(operation));
         writer.scrub();
         done
+    }
+
+    /// Where everything is.
+    pub fn folder(&self) -> &Path {
+        self.database.parent().unwrap_or(&self.database)
     }
 
     /// A number that is another one once another process has written; of one that reads it again and again.

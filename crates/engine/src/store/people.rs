@@ -241,15 +241,21 @@ pub struct FileDocument {
     pub size: u64,
 }
 
-/// Stores the file; one of the same person and id is replaced.
-pub fn put_document(transaction: &Transaction, document: &Document, now: DateTime<Utc>) -> Result<(), Stop> {
+/// Stores the file, in place of the one of the same person and id, which is deleted: the sums of the schema count that.
+pub fn put_document(
+    transaction: &Transaction,
+    document: &Document,
+    account: &str,
+    now: DateTime<Utc>,
+) -> Result<(), Stop> {
     let Document { person, public_id, name, description, file_name, media_type, bytes } = document;
-    let statement = "INSERT OR REPLACE INTO documents \
-                     (person_id, public_id, name, description, file_name, media_type, created, bytes) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     let (person, now) = (person.to_string(), millis(now));
-    run(transaction, statement, (person, public_id, name, description, file_name, media_type, now, bytes.as_ref()))
-        .map(drop)
+    run(transaction, "DELETE FROM documents WHERE person_id = ? AND public_id = ?", (&person, public_id))?;
+    let statement = "INSERT INTO documents \
+                     (person_id, public_id, name, description, file_name, media_type, created, bytes, account) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let values = (person, public_id, name, description, file_name, media_type, now, bytes.as_ref(), account);
+    run(transaction, statement, values).map(drop)
 }
 
 /// The files of a person, in the order they were uploaded in.

@@ -21,7 +21,7 @@ const VERSION: i32 = MIGRATIONS.len() as i32;
 ///
 /// Ids are UUIDs in their usual text form; times are milliseconds since 1970 in UTC; vectors are float32, little
 /// endian. `rowid` keeps lists in the order they were made in.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
 
 const FIRST: &str = "
     CREATE TABLE meta (
@@ -171,6 +171,47 @@ const FIRST: &str = "
     CREATE INDEX detections_of_person ON detections (person_id, time) WHERE person_id IS NOT NULL;
     CREATE INDEX detections_by_time ON detections (time);
     CREATE INDEX detections_of_photo ON detections (photo_id);
+";
+
+const SECOND: &str = "
+    -- Sessions that were signed out of, until their tokens would be void anyway.
+    CREATE TABLE ended_sessions (
+        session_id TEXT PRIMARY KEY,
+        until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Who sent it, by user name; NULL for photos of people who are enrolled, which are not counted.
+    ALTER TABLE photos ADD COLUMN account TEXT;
+    ALTER TABLE documents ADD COLUMN account TEXT NOT NULL DEFAULT '';
+    -- What each account holds; empty for what was there before this was counted.
+    CREATE TABLE usage (
+        account TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (account, kind)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX photos_of_account ON photos (account) WHERE account IS NOT NULL;
+    CREATE TRIGGER photo_added AFTER INSERT ON photos WHEN NEW.account IS NOT NULL BEGIN
+        INSERT INTO usage VALUES (NEW.account, 'seen', length(NEW.jpeg))
+            ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+    END;
+    CREATE TRIGGER photo_changed AFTER UPDATE OF jpeg ON photos WHEN NEW.account IS NOT NULL BEGIN
+        UPDATE usage SET bytes = bytes + length(NEW.jpeg) - length(OLD.jpeg)
+            WHERE account = NEW.account AND kind = 'seen';
+    END;
+    CREATE TRIGGER photo_deleted AFTER DELETE ON photos WHEN OLD.account IS NOT NULL BEGIN
+        UPDATE usage SET bytes = bytes - length(OLD.jpeg) WHERE account = OLD.account AND kind = 'seen';
+    END;
+    CREATE TRIGGER document_added AFTER INSERT ON documents BEGIN
+        INSERT INTO usage VALUES (NEW.account, 'documents', length(NEW.bytes))
+            ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+    END;
+    CREATE TRIGGER document_deleted AFTER DELETE ON documents BEGIN
+        UPDATE usage SET bytes = bytes - length(OLD.bytes) WHERE account = OLD.account AND kind = 'documents';
+    END;
+    UPDATE photos SET account = '' WHERE photo_id IN (SELECT photo_id FROM detections);
+    INSERT INTO usage SELECT '', 'seen', sum(length(jpeg)) FROM photos WHERE account = '' HAVING count(*) > 0;
+    INSERT INTO usage SELECT '', 'documents', sum(length(bytes)) FROM documents HAVING count(*) > 0;
 ";
 
 /// Brings the database to [`VERSION`], all steps in one transaction.

@@ -119,6 +119,18 @@ pub fn remove(transaction: &Transaction, user_id: &str) -> Result<(), Stop> {
     run(transaction, "DELETE FROM users WHERE user_id = ?", [user_id]).map(drop)
 }
 
+/// Whether somebody has signed out of it.
+pub fn session_ended(connection: &Connection, session: Uuid) -> Result<bool, Stop> {
+    value(connection, "SELECT EXISTS (SELECT 1 FROM ended_sessions WHERE session_id = ?)", [session.to_string()])
+}
+
+/// Notes that somebody has signed out of a session, until its tokens are void anyway; times in seconds since 1970.
+pub fn end_session(transaction: &Transaction, session: Uuid, until: i64, now: i64) -> Result<(), Stop> {
+    run(transaction, "DELETE FROM ended_sessions WHERE until < ?", [now])?;
+    let statement = "INSERT OR REPLACE INTO ended_sessions (session_id, until) VALUES (?, ?)";
+    run(transaction, statement, (session.to_string(), until)).map(drop)
+}
+
 /// All users by name.
 pub fn list(connection: &Connection) -> Result<Vec<UserLine>, Stop> {
     let query = "SELECT username, roles.name AS role, created FROM users JOIN roles USING (role_id) ORDER BY username";

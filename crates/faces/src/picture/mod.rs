@@ -56,9 +56,9 @@ impl Picture {
         codec::decode(encoded, max_pixels)
     }
 
-    /// Whether [`decode`](Self::decode) would take it, as far as its format, its dimensions and its end tell: cheap,
-    /// because no pixel is decoded.
-    pub fn check(encoded: &[u8], max_pixels: u64) -> Result<(), PictureError> {
+    /// How many bytes of memory [`decode`](Self::decode) may take, if it would take the picture, as far as its format,
+    /// its dimensions and its end tell: cheap, because no pixel is decoded.
+    pub fn check(encoded: &[u8], max_pixels: u64) -> Result<u64, PictureError> {
         codec::check(encoded, max_pixels)
     }
 
@@ -122,6 +122,13 @@ pub enum PictureError {
         side = MAX_SIDE
     )]
     TooLarge { width: u64, height: u64, limit: u64 },
+    #[error(
+        "the picture is a lossless WebP of {:.1} MB, which takes too much memory to be read; at most {:.1} MB are \
+         taken; save it as JPEG or PNG",
+        *bytes as f64 / 1e6,
+        *limit as f64 / 1e6
+    )]
+    Lossless { bytes: usize, limit: usize },
     /// Of a picture whose decoder does not say by how much.
     #[error("a side of the picture is longer than {} pixels; save it smaller", MAX_SIDE)]
     TooLong,

@@ -30,7 +30,13 @@ pub use format::{Looks, looks_like};
 struct Header {
     width: u32,
     height: u32,
+    /// What its decoder may need for tables, in bytes, where that grows with the file.
+    tables: u64,
 }
+
+/// The most that any of the decoders needs for a pixel, in bytes: of a progressive JPEG for print, two for the
+/// coefficient of each of its four colours, and the pixel itself.
+const BYTES_PER_PIXEL: u64 = 12;
 
 /// A decoded picture as it is stored, and how it has to be turned.
 struct Stored {
@@ -50,15 +56,16 @@ pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Picture, Picture
     picture.upright(orientation)
 }
 
-/// What can be said against a picture without decoding it.
-pub(super) fn check(encoded: &[u8], max_pixels: u64) -> Result<(), PictureError> {
+/// How much memory decoding may take, or what can be said against a picture without decoding it.
+pub(super) fn check(encoded: &[u8], max_pixels: u64) -> Result<u64, PictureError> {
     let header = match kind(encoded)? {
         Kind::Jpeg => jpeg::header(encoded, max_pixels),
         Kind::Png => open_png(encoded).map(|decoder| raster::header(&decoder)),
         Kind::WebP => webp::header(encoded),
         Kind::Bmp => bmp::header(encoded),
     }?;
-    header.within(max_pixels)
+    header.within(max_pixels)?;
+    Ok(u64::from(header.width) * u64::from(header.height) * BYTES_PER_PIXEL + header.tables)
 }
 
 fn kind(encoded: &[u8]) -> Result<Kind, PictureError> {
@@ -70,6 +77,10 @@ fn kind(encoded: &[u8]) -> Result<Kind, PictureError> {
 }
 
 impl Header {
+    fn of((width, height): (u32, u32)) -> Self {
+        Self { width, height, tables: 0 }
+    }
+
     fn within(self, max_pixels: u64) -> Result<(), PictureError> {
         let (width, height) = (u64::from(self.width), u64::from(self.height));
         if width == 0 || height == 0 {

@@ -29,8 +29,7 @@ pub(super) fn decode(mut decoder: impl ImageDecoder, max_pixels: u64) -> Result<
 }
 
 pub(super) fn header(decoder: &impl ImageDecoder) -> Header {
-    let (width, height) = decoder.dimensions();
-    Header { width, height }
+    Header::of(decoder.dimensions())
 }
 
 /// Why the `image` crate could not: the end is missing, or something is wrong inside.

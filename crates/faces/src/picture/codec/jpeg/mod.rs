@@ -38,7 +38,7 @@ pub(super) fn header(encoded: &[u8], max_pixels: u64) -> Result<Header, PictureE
 /// Decodes a picture whose [`header`] has been held against the limit.
 pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureError> {
     let mut decompressor = Decompressor::new(max_pixels)?;
-    let (Header { width, height }, colours) = decompressor.header(encoded)?;
+    let (Header { width, height, .. }, colours) = decompressor.header(encoded)?;
     let count = width as usize * height as usize;
     let passes = (MOST_WORK / count as u64).clamp(1, MOST_PASSES);
     decompressor.limit_passes(passes as i32)?;

@@ -62,12 +62,12 @@ impl Decompressor {
         };
         let space = self.get(raw::TJPARAM_TJPARAM_COLORSPACE);
         let ink = space == raw::TJCS_TJCS_CMYK as i32 || space == raw::TJCS_TJCS_YCCK as i32;
-        Ok((Header { width, height }, if ink { Colours::Ink } else { Colours::BlueGreenRed }))
+        Ok((Header::of((width, height)), if ink { Colours::Ink } else { Colours::BlueGreenRed }))
     }
 
     /// Decodes into rows without padding; `pixels` has room for exactly what [`header`](Self::header) says.
     pub fn decode(&mut self, jpeg: &[u8], pixels: &mut [u8]) -> Result<(), PictureError> {
-        let (Header { width, height }, colours) = self.header(jpeg)?;
+        let (Header { width, height, .. }, colours) = self.header(jpeg)?;
         let (width, height) = (width as usize, height as usize);
         assert_eq!(pixels.len(), width * height * colours as usize, "the caller makes room for every pixel");
         let format = match colours {
