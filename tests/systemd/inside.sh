@@ -87,10 +87,23 @@ systemctl start "$bay"
 [ "$(property "$bay" ActiveState)" = active ]
 systemctl stop "$bay"
 
+echo "the engine, and a command beside it"
+printf 'a long password\n' >/tmp/password
+doorward engine user add --data /var/lib/doorward-engine --username root --role Administrator --password-file /tmp/password
+systemctl start doorward-engine
+[ "$(property doorward-engine ActiveState)" = active ]
+healthy() { exec 3<>/dev/tcp/127.0.0.1/6009 && printf 'GET /health HTTP/1.0\r\n\r\n' >&3 && grep -q '"ok":true' <&3; }
+until_so healthy
+owned_alone /var/lib/private/doorward-engine
+doorward engine user add --data /var/lib/doorward-engine --username gate --role "Edge Publisher" --password-file /tmp/password
+until_so healthy
+systemctl stop doorward-engine
+[ "$(property doorward-engine Result)" = success ]
+
 echo "what systemd thinks of its walls"
-systemd-analyze verify /etc/systemd/system/doorward.service
-for unit in doorward.service doorward@front-door.service; do
+systemd-analyze verify /etc/systemd/system/doorward.service /etc/systemd/system/doorward-engine.service
+for unit in doorward.service doorward@front-door.service doorward-engine.service; do
   # The threshold is in tenths.
-  systemd-analyze security --no-pager --threshold=25 "$unit" | tail -n 1
+  systemd-analyze security --no-pager --threshold=15 "$unit" | tail -n 1
 done
 echo "all is well"

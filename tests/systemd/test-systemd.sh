@@ -33,7 +33,7 @@ install -D -m 644 -t "$root/usr/share/doorward/models" "$models"/*.onnx "$models
 install -D -m 644 -t "$root/usr/share/doorward/visitors" "$models"/sample*.jpg
 # Not from where it lies: a booted system has a /tmp of its own, which hides a clone below it.
 install -D -m 755 tests/systemd/inside.sh "$root/usr/lib/doorward-test/inside.sh"
-install -D -m 644 -t "$root/etc/systemd/system" systemd/doorward.service systemd/doorward@.service
+install -D -m 644 -t "$root/etc/systemd/system" systemd/*.service
 install -D -m 600 /dev/stdin "$root/etc/doorward/credentials/IDENTITIES_PASSWORD" <<<"credential-5c1e7a90"
 install -D -m 644 /dev/stdin "$root/etc/doorward/doorward.toml" <<'TOML'
 state_dir = "${STATE_DIRECTORY:/var/lib/doorward}"
