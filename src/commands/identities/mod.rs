@@ -15,6 +15,8 @@ mod tags;
 mod tree;
 mod trust;
 
+#[cfg(fuzzing)]
+pub use import::fuzzing;
 #[cfg(feature = "engine")]
 pub use import::people as import_people;
 #[cfg(feature = "engine")]

@@ -11,6 +11,8 @@
 
 mod cut;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod person;
 mod plan;
 mod record;
