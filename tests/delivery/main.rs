@@ -2,6 +2,7 @@
 
 mod answers;
 mod clocks;
+mod erased;
 #[allow(dead_code)] // what the client's own tests need of it
 #[path = "../identities_client/fake.rs"]
 mod fake;
