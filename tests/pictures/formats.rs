@@ -76,6 +76,8 @@ fn what_is_damaged_inside_is_refused_with_the_reason() {
     let picture = gradient(320, 240);
     let whole = jpeg(&picture, false);
     let without_a_part = [&whole[..whole.len() / 2], &whole[whole.len() - 200..]].concat();
+    // Behind the first segment, which has 18 bytes (JFIF).
+    let behind_a_note = [&without_a_part[..20], b"a note", &without_a_part[20..]].concat();
     let mut flipped = png(&picture);
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x55;
@@ -83,6 +85,7 @@ fn what_is_damaged_inside_is_refused_with_the_reason() {
     let passes = many_passes(&gradient(640, 480), 600);
     for (what, file, says) in [
         ("a JPEG that lacks a part", without_a_part, "damaged"),
+        ("one with something astray behind its first segment", behind_a_note, "damaged"),
         ("a PNG with a wrong byte", flipped, "damaged"),
         ("a WebP that holds a larger picture than it says", claims_more, "larger than the file says"),
         ("a JPEG of 600 passes", passes, "more than 500 scans"),

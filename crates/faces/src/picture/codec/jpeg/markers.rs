@@ -10,6 +10,8 @@ pub struct Markers<'a> {
     pub whole: bool,
     /// The TIFF structure of the first EXIF segment.
     pub exif: Option<&'a [u8]>,
+    /// Something stands between two segments, outside of any scan.
+    pub astray: bool,
 }
 
 /// Marker codes (T.81, table B.1): end of image, start of scan, application segments, comment.
@@ -32,16 +34,22 @@ impl<'a> Markers<'a> {
         let mut found = Self::default();
         // After the start of the image.
         let mut rest = jpeg.get(2..).unwrap_or_default();
+        let mut in_scan = false;
         while let Some((marker, after)) = next_marker(rest) {
+            found.astray |= !in_scan && rest.first() != Some(&0xff);
             rest = match marker {
                 END => {
                     found.whole = true;
                     break;
                 }
                 // Stuffed bytes and restarts inside a scan, and a marker that stands alone.
-                0x00 | 0x01 | 0xd0..=0xd8 => after,
+                0x00 | 0x01 | 0xd0..=0xd8 => {
+                    found.astray |= !in_scan;
+                    after
+                }
                 _ => {
                     let Some((content, after)) = segment(after) else { break };
+                    in_scan = marker == SCAN;
                     if marker == APP1 && found.exif.is_none() {
                         found.exif = content.strip_prefix(EXIF);
                     }
@@ -164,6 +172,10 @@ mod tests {
         let scan = b"\xff\xda\x00\x04ab\x11\xff\x00\x22\xff\xd0\x33".as_slice();
         let (begin, end) = (b"\xff\xd8".as_slice(), b"\xff\xd9".as_slice());
         let data = Some(b"II\xff\xd9".as_slice());
+        for note in [b"a note".as_slice(), b"\xff\x00"] {
+            let astray = [begin, note, exif, scan, end].concat();
+            assert_eq!(Markers::of(&astray), Markers { whole: true, exif: data, astray: true });
+        }
         for (what, jpeg, whole, exif) in [
             ("whole", [begin, exif, scan, end].concat(), true, data),
             ("with fill bytes", [begin, b"\xff\xff", exif, b"\xff\xff\xff", scan, b"\xff", end].concat(), true, data),
@@ -175,7 +187,7 @@ mod tests {
             ("nothing", Vec::new(), false, None),
             ("fill bytes for ever", vec![0xff; 1000], false, None),
         ] {
-            assert_eq!(Markers::of(&jpeg), Markers { whole, exif }, "{what}");
+            assert_eq!(Markers::of(&jpeg), Markers { whole, exif, astray: false }, "{what}");
         }
     }
 }

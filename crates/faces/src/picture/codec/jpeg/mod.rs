@@ -38,7 +38,13 @@ pub(super) fn header(encoded: &[u8], max_pixels: u64) -> Result<Header, PictureE
 /// Decodes a picture whose [`header`] has been held against the limit.
 pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureError> {
     let mut decompressor = Decompressor::new(max_pixels)?;
-    let (Header { width, height, .. }, colours) = decompressor.header(encoded)?;
+    let markers = Markers::of(encoded);
+    // The library keeps its first warning alone: what stands astray would hide that pixels are missing.
+    let tidied = markers.astray.then(|| markers::bare(encoded)).flatten();
+    let encoded = tidied.as_deref().unwrap_or(encoded);
+    let (header, colours) = decompressor.header(encoded)?;
+    header.within(max_pixels)?;
+    let Header { width, height, .. } = header;
     let count = width as usize * height as usize;
     let passes = (MOST_WORK / count as u64).clamp(1, MOST_PASSES);
     decompressor.limit_passes(passes as i32)?;
@@ -47,8 +53,7 @@ pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureE
     if colours == Colours::Ink {
         raster::repack(&mut pixels, 4, from_ink);
     }
-    let orientation = Markers::of(encoded).exif.and_then(Orientation::from_exif_chunk);
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let orientation = markers.exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
     Ok(Stored { picture: Picture::new(width, height, pixels)?, orientation })
 }
 
