@@ -77,8 +77,12 @@ fn the_transport_is_the_configured_one() {
     let url = |server: &RtspServer| format!("rtsp://127.0.0.1:{}/door", server.port);
     let refused = Watched::start("udp-to-tcp", stream(&url(&only_tcp), RtspTransport::Udp), Duration::ZERO);
     let udp = Watched::start("udp-to-udp", stream(&url(&only_udp), RtspTransport::Udp), Duration::ZERO);
+    // By name: its packets come from an address.
+    let by_name = format!("rtsp://localhost:{}/door", only_udp.port);
+    let by_name = Watched::start("udp-by-name", stream(&by_name, RtspTransport::Udp), Duration::ZERO);
     let tcp = Watched::start("tcp-to-tcp", stream(&url(&only_tcp), RtspTransport::Tcp), Duration::ZERO);
     udp.wait_for_frames(3);
+    by_name.wait_for_frames(3);
     tcp.wait_for_frames(3);
     refused.wait_for(|state| matches!(state, CameraState::Failed { .. }));
     assert!(refused.stop().is_empty(), "a camera that only speaks TCP must have been asked for UDP");

@@ -15,16 +15,20 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use ffmpeg_next::ffi;
 use nix::libc;
+use parking_lot::Mutex;
 
 use crate::config::AllowedHost;
 
 /// The hosts that may be called for one video.
 pub struct Hosts {
     allowed: Vec<AllowedHost>,
+    /// Where those that have a name were found: a camera that sends by UDP is called at its address.
+    found: Mutex<Vec<AllowedHost>>,
     refused: OnceLock<Refused>,
 }
 
@@ -49,6 +53,8 @@ thread_local! {
 const LONGEST_HOST: usize = 1024;
 /// No name of a host is longer (RFC 1035, section 2.3.4).
 const LONGEST_SHOWN: usize = 253;
+/// Addresses that are remembered; a name has a few.
+const MOST_ADDRESSES: usize = 64;
 /// What an address without a host leads to.
 const NO_HOST: &str = "localhost";
 
@@ -56,7 +62,7 @@ impl Hosts {
     /// The host of this address, as FFmpeg finds it, and these beside it.
     pub fn of(address: &CStr, beside: &[AllowedHost]) -> Arc<Self> {
         let allowed = [&[AllowedHost::exactly(&host_of(address))], beside].concat();
-        Arc::new(Self { allowed, refused: OnceLock::new() })
+        Arc::new(Self { allowed, found: Mutex::default(), refused: OnceLock::new() })
     }
 
     /// Does a piece of FFmpeg's work, in which no other hosts are called.
@@ -72,10 +78,11 @@ impl Hosts {
         self.refused.get()
     }
 
-    /// Whether this host may be called; if not, it is remembered.
-    fn allow(&self, host: &str, port: u16) -> bool {
-        let allowed = self.allowed.iter().any(|it| it.allows(host, port));
-        if !allowed {
+    /// By what this host may be called; if by nothing, it is remembered.
+    fn allow(&self, host: &str, port: u16) -> Option<AllowedHost> {
+        let found = self.found.lock();
+        let allowed = self.allowed.iter().chain(&*found).find(|it| it.allows(host, port)).cloned();
+        if allowed.is_none() {
             let fits = (1..=LONGEST_SHOWN).contains(&host.len());
             let is_one = fits && host.chars().all(|c| c.is_alphanumeric() || "-_.:%".contains(c));
             let host = if is_one { host.to_owned() } else { "…".into() };
@@ -83,6 +90,16 @@ impl Hosts {
             let _ = self.refused.set(Refused { host, port });
         }
         allowed
+    }
+
+    /// Remembers where an allowed host is.
+    fn remember(&self, host: &AllowedHost, addresses: impl Iterator<Item = IpAddr>) {
+        let mut found = self.found.lock();
+        for address in addresses.map(|address| host.at(address)) {
+            if !found.contains(&address) && found.len() < MOST_ADDRESSES {
+                found.push(address);
+            }
+        }
     }
 }
 
@@ -126,14 +143,47 @@ pub unsafe extern "C" fn getaddrinfo(
     let listens = host.is_none() && flags & libc::AI_PASSIVE != 0;
     let host = host.unwrap_or(NO_HOST.into());
     let port = port.and_then(|port| port.parse().ok()).unwrap_or(0);
-    if !is_number && !listens && hosts.is_some_and(|hosts| !hosts.allow(&host, port)) {
-        return libc::EAI_FAIL;
+    let of_video = hosts.filter(|_| !is_number && !listens);
+    let allowed = match &of_video {
+        None => None,
+        Some(hosts) => match hosts.allow(&host, port) {
+            None => return libc::EAI_FAIL,
+            allowed => allowed,
+        },
+    };
+    let Some(lookup) = the_librarys() else { return libc::EAI_FAIL };
+    // SAFETY: it is asked what this function was asked.
+    let failed = unsafe { lookup(node, service, hints, found) };
+    if let (0, Some(hosts), Some(allowed)) = (failed, of_video, allowed) {
+        // SAFETY: without a failure there is a list, of which nobody else knows yet.
+        hosts.remember(&allowed, unsafe { addresses(*found) });
     }
-    match the_librarys() {
-        // SAFETY: it is asked what this function was asked.
-        Some(lookup) => unsafe { lookup(node, service, hints, found) },
-        None => libc::EAI_FAIL,
-    }
+    failed
+}
+
+/// # Safety
+/// It is a list that getaddrinfo(3) gave, which lives as long as what is given back.
+unsafe fn addresses(list: *const libc::addrinfo) -> impl Iterator<Item = IpAddr> {
+    let mut next = list;
+    std::iter::from_fn(move || {
+        // SAFETY: as above; each entry points to an address of its family.
+        let entry = unsafe { next.as_ref() }?;
+        next = entry.ai_next;
+        Some(unsafe {
+            match entry.ai_family {
+                libc::AF_INET => {
+                    let at = entry.ai_addr.cast::<libc::sockaddr_in>().as_ref();
+                    at.map(|at| IpAddr::from(at.sin_addr.s_addr.to_ne_bytes()))
+                }
+                libc::AF_INET6 => {
+                    let at = entry.ai_addr.cast::<libc::sockaddr_in6>().as_ref();
+                    at.map(|at| IpAddr::from(at.sin6_addr.s6_addr))
+                }
+                _ => None,
+            }
+        })
+    })
+    .flatten()
 }
 
 /// # Safety
@@ -180,6 +230,8 @@ mod tests {
         let found = |host: &str| (host, 80).to_socket_addrs().is_ok();
         let hosts = Hosts::of(c"http://localhost/", &[]);
         assert!(hosts.hold(|| found("localhost")) && hosts.refused().is_none());
+        let (its, another) = (hosts.allow("127.0.0.1", 9), hosts.allow("127.0.0.3", 9));
+        assert!(its.is_some() && another.is_none(), "a name is called at its own addresses");
         let hosts = Hosts::of(c"http://127.0.0.1/", &[AllowedHost::exactly("127.0.0.3")]);
         assert!(!hosts.hold(|| found("localhost")), "a name is not its address");
         // The standard library puts the port to what is found.
@@ -194,7 +246,7 @@ mod tests {
     fn what_is_no_host_is_not_shown() {
         for host in ["", &"x".repeat(254), "two words", "a\u{1b}[2Jb", "host/path", "a@b"] {
             let hosts = Hosts::of(c"http://camera/", &[]);
-            assert!(!hosts.allow(host, 1));
+            assert!(hosts.allow(host, 1).is_none());
             assert_eq!(hosts.refused().map(|it| it.host.as_str()), Some("…"), "{host:?}");
         }
     }

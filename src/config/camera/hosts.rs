@@ -38,6 +38,11 @@ impl AllowedHost {
         Self { place, port: None }
     }
 
+    /// An address of this host, to be called at the same ports.
+    pub fn at(&self, address: IpAddr) -> Self {
+        Self { place: Place::of(address.to_canonical()), port: self.port }
+    }
+
     /// Whether this host, as an address of the network names it, may be called at this port.
     pub fn allows(&self, host: &str, port: u16) -> bool {
         let here = match (&self.place, address(host)) {
