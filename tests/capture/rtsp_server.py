@@ -30,7 +30,8 @@ factory.set_launch(
     "( videotestsrc is-live=true pattern=smpte"
     " ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0 pt=26 )"
 )
-factory.set_shared(True)
+# One client leaving while another comes ends a GStreamer server that has both at one pipeline.
+factory.set_shared(False)
 transports = {
     "tcp": GstRtsp.RTSPLowerTrans.TCP,
     "udp": GstRtsp.RTSPLowerTrans.UDP,

@@ -2,7 +2,6 @@
 
 mod access;
 mod accounts;
-mod bombs;
 mod crash;
 mod erasing;
 mod limits;
