@@ -1,6 +1,7 @@
-//! The command line: every command, its arguments and its help. Those of `engine` and `identities` have files of their
-//! own.
+//! The command line: every command, its arguments and its help. Those of `camera`, `engine`, `identities` and
+//! `liveness` have files of their own.
 
+mod camera;
 #[cfg(feature = "engine")]
 mod engine;
 mod identities;
@@ -16,6 +17,7 @@ use strum::VariantNames;
 
 use crate::config::{DetectorName, Subject};
 
+pub use camera::*;
 #[cfg(feature = "engine")]
 pub use engine::*;
 pub use identities::*;
@@ -45,6 +47,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Send a recording through the whole agent
     Replay(ReplayArgs),
+    /// The cameras of this machine, and what a camera shows
+    #[command(subcommand)]
+    Camera(CameraCommand),
     /// Find the faces in pictures
     Detect(DetectArgs),
     /// Turn the largest face of each picture into a vector
@@ -98,7 +103,7 @@ pub struct RunArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Also log in to the engine
+    /// Also take a picture from every camera, and log in to the engine and the broker
     #[arg(long)]
     pub online: bool,
     /// Print the result as JSON

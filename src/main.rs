@@ -24,6 +24,7 @@ fn main() {
         #[cfg(feature = "engine")]
         Command::Demo(args) => block_on(commands::demo::run(args)),
         Command::Replay(args) => block_on(commands::replay::run(args)),
+        Command::Camera(command) => commands::camera::run(command),
         Command::Detect(args) => commands::detect::run(args),
         Command::Embed(args) => commands::embed::run(args),
         Command::Explain(args) => commands::explain::run(args),

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use doorward::capture::{self, CameraState};
-use doorward::config::{CameraConfig, DetectorName, Pace, ReplayConfig, RtspTransport, StreamConfig};
+use doorward::capture::{self, CameraState, View};
+use doorward::config::{CameraConfig, DetectorName, Pace, ReplayConfig, RtspTransport, StreamConfig, ViewConfig};
 use faces::picture::Picture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,13 +20,14 @@ use tokio_util::sync::CancellationToken;
 #[allow(dead_code)] // what is damaged and turned is for other tests
 #[path = "support/clip.rs"]
 mod clip;
+#[path = "capture/commands.rs"]
+mod commands;
 #[path = "capture/elsewhere.rs"]
 mod elsewhere;
-#[path = "support/shared.rs"]
-mod shared;
+mod support;
 #[path = "capture/watched.rs"]
 mod watched;
-use shared::shared;
+use support::shared;
 use watched::{PATIENCE, Watched, metric};
 
 const PASSWORD: &str = "hunter2";
@@ -46,7 +47,7 @@ fn an_rtsp_camera_that_goes_away_and_comes_back_is_seen_again() {
     server.kill();
     let state = camera.wait_for(|state| matches!(state, CameraState::Failed { tries, .. } if *tries >= 2));
     assert!(!format!("{state:?}").contains(PASSWORD), "{state:?}");
-    assert!(format!("{state:?}").contains("nothing answers there"), "{state:?}");
+    assert!(format!("{state:?}").contains("nothing listens on the port"), "{state:?}");
 
     let seen = camera.frames.lock().unwrap().len();
     let _server = RtspServer::start(&["--user", "admin", "--password", PASSWORD, "--port", &port.to_string()]);
@@ -166,12 +167,14 @@ fn a_recording_gives_every_frame_once() {
         ("one-by-one-person-detection.mp4", 1394, (768, 432), 100),
     ] {
         let Some(path) = shared(&format!("video/{name}")) else { continue };
-        let replay = ReplayConfig { path, pace: Pace::Fast, fps: None, looped: false, starts_at: None, rotate: 0 };
+        let replay = ReplayConfig { pace: Pace::Fast, ..ReplayConfig::new(path) };
         let config = CameraConfig::Replay(replay);
         let (sender, receiver) = capture::channel(&config);
         let (state, states) = watch::channel(CameraState::Connecting);
         let detector = DetectorName::new("recording").unwrap();
-        let camera = thread::spawn(move || capture::run(detector, &config, sender, CancellationToken::new(), state));
+        let view = View::new(&config, &ViewConfig::default());
+        let stop = CancellationToken::new();
+        let camera = thread::spawn(move || capture::run(detector, &config, view, sender, stop, state));
         let mut seen = 0;
         while let Some(frame) = receiver.recv() {
             assert_eq!((frame.picture.width(), frame.picture.height()), size, "{name}");

@@ -91,7 +91,7 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
         ("[[rule]]\nname = \"a\"\nactions = []\nwhen = { fields = { X = [1] } }", "", &["doorward.toml:7: `rule.actions`: it is empty", "doorward.toml:8: `rule.when.fields.X`: it is a list; it must be text in quotes, a number, or true or false; or a comparison like { at_least = 18 }"]),
         // Words that are not among the choices.
         ("[detector.identify]\ncall = \"publishWithResponse\"", "", &["doorward.toml:6: `detector.identify.call`: `publishWithResponse` is not one of `publish_with_response`, `publish`, `recognize` and `lookup`; did you mean `publish_with_response`?"]),
-        ("", "time_zone = \"UTC\"\n[camera]\ntype = \"usb\"\ndevice = \"0\"", &["detectors/front.toml:3: `camera.type`: `usb` is not one of `v4l2`, `stream` and `replay`"]),
+        ("", "time_zone = \"UTC\"\n[camera]\ntype = \"usb\"\ndevice = \"0\"", &["detectors/front.toml:3: `camera.type`: `usb` is not one of `v4l2`, `stream`, `snapshot`, `program` and `replay`"]),
         ("[action.x]\ntype = \"webhok\"\nurl = \"https://a.example\"", "", &["doorward.toml:6: `action.x.type`: `webhok` is not one of `journal`, `webhook`, `exec`, `relay`, `email`, `syslog`, `identities` and `mqtt`; did you mean `webhook`?"]),
         ("[[rule]]\nname = \"a\"\nactions = [\"j\"]\nwhen = { weekdays = [\"mon\", \"tues\"] }\n[action.j]\ntype = \"journal\"\npath = \"/tmp/j\"", "", &["doorward.toml:8: `rule.when.weekdays`: `tues` is not one of `mon`, `tue`"]),
         // Missing keys.

@@ -5,18 +5,16 @@
 //! in a clean environment, and nothing of that group outlives the action: it is ended at the time limit, when the
 //! program exits, and when the action is dropped.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
-use nix::unistd::{AccessFlags, access};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -34,8 +32,6 @@ const OUTPUT_BYTES: usize = 64 << 10;
 const GRACE: Duration = Duration::from_millis(500);
 /// After everything of the group was killed, its pipes close at once, unless something left the group and holds them.
 const DRAIN: Duration = Duration::from_millis(100);
-/// Where programs are looked for when doorward itself has no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What of the event's person stands in the environment, as it is found in the event; of the rest every key does.
 const OF_PERSON: [&str; 2] = ["person/id", "person/name"];
 
@@ -60,7 +56,7 @@ impl Exec {
         let env = setup.templates("env", &config.env, String::as_str);
         let args = config.args.iter().enumerate();
         let args = args.map(|(n, source)| setup.template(format!("args[{n}]"), source, Place::Text)).collect();
-        let program = find(&config.program).map_err(|problem| setup.fail("program", problem))?;
+        let program = trusted::program(&config.program).map_err(|problem| setup.fail("program", problem))?;
         setup.finish(Self { program, args, env, timeout: Duration::from_millis(config.timeout_ms) })
     }
 
@@ -87,7 +83,7 @@ impl Exec {
             command
                 .args(args)
                 .env_clear()
-                .env("PATH", search_path())
+                .env("PATH", trusted::search_path())
                 .envs(environment(&request.inputs))
                 .envs(env)
                 .stdin(stdin)
@@ -198,28 +194,6 @@ async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
         let room = OUTPUT_BYTES - kept.len();
         kept.extend_from_slice(&chunk[..length.min(room)]);
     }
-}
-
-fn search_path() -> OsString {
-    std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
-}
-
-/// A path as it is, a bare name from the first folder of `PATH` that has it; executable in any case, and nobody else's.
-fn find(program: &Path) -> Result<PathBuf, String> {
-    let executable = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
-    let path = if program.components().count() == 1 && !program.is_absolute() {
-        let path = search_path();
-        let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
-        found.find(|path| executable(path)).ok_or("no folder of PATH has a program of this name")?
-    } else {
-        match program {
-            path if executable(path) => path.to_owned(),
-            path if path.is_file() => return Err("it may not be executed: `chmod +x` it, or check its owner".into()),
-            _ => return Err("there is no such file".into()),
-        }
-    };
-    trusted::find(&path).map_err(|error| error.to_string())?;
-    Ok(path)
 }
 
 /// The event as environment variables: `DOORWARD_` and the key, which is empty where that is `null`. A variable cannot

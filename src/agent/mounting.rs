@@ -17,13 +17,15 @@ const AGREE: f32 = 0.7;
 pub struct Mounting {
     /// What the configuration turns its frames by, in degrees clockwise.
     rotate: u32,
+    /// They are mirrored after that.
+    mirror: bool,
     /// Quarter turns their faces needed, the newest last.
     quarters: VecDeque<u8>,
 }
 
 impl Mounting {
-    pub fn new(rotate: u32) -> Self {
-        Self { rotate, quarters: VecDeque::new() }
+    pub fn new(rotate: u32, mirror: bool) -> Self {
+        Self { rotate, mirror, quarters: VecDeque::new() }
     }
 
     /// Takes in a visitor's first shot, and says what is wrong now.
@@ -41,7 +43,9 @@ impl Mounting {
         let enough = |quarter: &u8| visitors >= ENOUGH && agreeing(*quarter) as f32 >= AGREE * visitors as f32;
         let quarter = (1..4).find(enough)?;
         let how = if quarter == 2 { "upside down" } else { "on its side" };
-        let rotate = (self.rotate + 90 * u32::from(quarter)) % 360;
+        // In a mirror a turn goes the other way round.
+        let before_mirror = if self.mirror { 4 - quarter } else { quarter };
+        let rotate = (self.rotate + 90 * u32::from(before_mirror)) % 360;
         let (agreeing, key) = (agreeing(quarter), format!("set `rotate = {rotate}` in its [camera] section"));
         Some(format!("the camera hangs {how}, as the faces of {agreeing} of {visitors} visitors show; {key}"))
     }
@@ -68,7 +72,7 @@ mod tests {
         ];
         for (what, quarters, rotate, how, set) in cases {
             let quarters = quarters.iter().copied().rev().take(VISITORS).rev().collect();
-            let problem = Mounting { rotate, quarters }.problem();
+            let problem = Mounting { rotate, mirror: false, quarters }.problem();
             match how {
                 None => assert_eq!(problem, None, "{what}"),
                 Some(how) => {
@@ -76,6 +80,13 @@ mod tests {
                     assert!(problem.contains(how) && problem.contains(&format!("`rotate = {set}`")), "{problem}");
                 }
             }
+        }
+    }
+    #[test]
+    fn in_a_mirror_the_other_turn_helps() {
+        for (quarter, rotate) in [(1, 270), (2, 180), (3, 90)] {
+            let problem = Mounting { rotate: 0, mirror: true, quarters: [quarter; 5].into() }.problem().unwrap();
+            assert!(problem.contains(&format!("`rotate = {rotate}`")), "{problem}");
         }
     }
 }

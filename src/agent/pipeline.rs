@@ -20,10 +20,10 @@ use super::events::{Event, Events};
 use super::presence::Presences;
 use super::shots::Shots;
 use super::supervisor::{Beat, Ending, Supervisor, Thread};
-use crate::capture::{self, CameraState, CaptureTime, Frame, FrameReceiver, Losses};
+use crate::capture::{self, CameraState, CaptureTime, Frame, FrameReceiver, Losses, View};
 use crate::config::{CameraConfig, DetectorConfig, Pace as ReplayPace};
 use crate::crop::Sighting;
-use crate::detect::Detections;
+use crate::detect::{Detections, is_watched};
 use crate::outbox::Outbox;
 use crate::status::Board;
 use crate::track::{BestShot, Feedback, TrackEvent, Tracker, VisitId};
@@ -125,7 +125,10 @@ impl Pipeline {
         let name = config.name.clone();
 
         let camera = Arc::clone(&config);
-        let capture = move |_: Beat| capture::run(camera.name.clone(), &camera.camera, frames, cancel, state);
+        let capture = move |_: Beat| {
+            let DetectorConfig { name, camera, view, .. } = &*camera;
+            capture::run(name.clone(), camera, View::new(camera, view), frames, cancel, state)
+        };
         let (detect_config, board) = (Arc::clone(&config), handover.board.clone());
         let search = Arc::clone(&detector);
         let detect = move |beat: Beat| detect_faces(&detect_config, &search, &newest, &detections, &board, &beat);
@@ -218,7 +221,8 @@ fn detect_faces(
         let started = Instant::now();
         let found = beat.during("searching a frame", || detector.lock().detect(&frame.picture));
         match found {
-            Ok(faces) => {
+            Ok(mut faces) => {
+                faces.retain(|face| is_watched(face, &frame.picture, &config.view));
                 seconds.record(started.elapsed());
                 processed.increment(1);
                 searched += 1;

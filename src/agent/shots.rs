@@ -44,7 +44,7 @@ impl Shots {
     ) -> Self {
         let stays = embedder.as_ref().filter(|_| config.presence.same_face);
         let stays = stays.map(|embedder| Stays::new(embedder.model.clone(), absent(&config)));
-        let mounting = Mounting::new(config.camera.rotate());
+        let mounting = Mounting::new(config.camera.rotate(), config.view.mirror);
         Self { config, detector, embedder, stays, liveness, mounting, board }
     }
 

@@ -16,8 +16,8 @@ use super::{About, CameraSource, CaptureError, Next, Shot, Skipped};
 use crate::clock;
 use crate::config::DetectorName;
 
-/// Opens the camera; called on the connection's thread.
-pub(super) type Opener = dyn Fn() -> Result<Box<dyn CameraSource>, CaptureError> + Send + Sync;
+/// Opens the camera, within a limit; called on the connection's thread.
+pub(super) type Opener = dyn Fn(Duration) -> Result<Box<dyn CameraSource>, CaptureError> + Send + Sync;
 
 /// An opened camera, or one being opened.
 pub(super) struct Connection {
@@ -54,12 +54,12 @@ pub(super) const CANCEL_POLL: Duration = Duration::from_millis(50);
 const GOODBYE: Duration = Duration::from_millis(500);
 
 impl Connection {
-    pub fn start(detector: &DetectorName, open: Arc<Opener>) -> Result<Self, CaptureError> {
+    pub fn start(detector: &DetectorName, open: Arc<Opener>, limit: Duration) -> Result<Self, CaptureError> {
         let (sender, events) = sync_channel(EVENTS);
         let span = Span::current();
         let thread = thread::Builder::new()
             .name(format!("source {detector}"))
-            .spawn(move || span.in_scope(|| work(&*open, &sender)))
+            .spawn(move || span.in_scope(|| work(&*open, limit, &sender)))
             .map_err(CaptureError::Thread)?;
         Ok(Self { thread, events })
     }
@@ -97,10 +97,10 @@ impl Connection {
 }
 
 /// The thread's body.
-fn work(open: &Opener, events: &SyncSender<Event>) {
+fn work(open: &Opener, limit: Duration, events: &SyncSender<Event>) {
     // A source is used by this thread alone and dropped in here, so a panic leaves nothing half-changed to see.
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut source = open()?;
+        let mut source = open(limit)?;
         let mut event = Event::Opened(source.about());
         // When nobody listens any more this connection is no longer wanted.
         while events.send(event).is_ok() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use faces::picture::PictureError;
 
-use super::{Refused, VideoError};
+use super::{Refused, SnapshotError, Unreached, VideoError};
 use crate::config::SCHEMES;
 
 /// A camera or recording that cannot be opened, or that stopped delivering.
@@ -15,8 +15,8 @@ use crate::config::SCHEMES;
 pub enum CaptureError {
     #[error("cannot read the recording {}: check that it is there and that this user may read it", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("a frame cannot be turned")]
-    Turn { source: PictureError },
+    #[error("a frame cannot be turned or cut as `[view]` says")]
+    View(#[from] PictureError),
     #[error("the folder {} holds no picture (JPEG, PNG, WebP or BMP)", path.display())]
     NoPictures { path: PathBuf },
     #[error("none of the {count} pictures in {} can be decoded", path.display())]
@@ -37,6 +37,25 @@ pub enum CaptureError {
         hint: &'static str,
         source: VideoError,
     },
+    #[error("the camera at {address} does not answer; {}", source.hint())]
+    NotReached { address: String, source: Unreached },
+    #[error("the camera at {address} refuses the log-in; check the user name and the password")]
+    LogInRefused { address: String },
+    #[error("the camera at {address} gives no picture; {hint}")]
+    NoSnapshot {
+        address: String,
+        /// What to do next.
+        hint: &'static str,
+        source: SnapshotError,
+    },
+    #[error("the camera at {address} cannot be asked: {problem}")]
+    Unusable { address: String, problem: String },
+    #[error("the program {program} does not start: {problem}")]
+    NotStarted { program: String, problem: String },
+    #[error("the program {program} is over: {how}; {said}")]
+    ProgramEnded { program: String, how: String, said: String },
+    #[error("the program {program} has written no picture for {waited_ms} ms and was ended; {said}")]
+    ProgramSilent { program: String, waited_ms: u128, said: String },
     #[error("the stream {address} cannot be fetched: its address must begin with {SCHEMES}")]
     NoSuchScheme { address: String },
     #[error(
@@ -79,4 +98,11 @@ pub enum CaptureError {
     Panicked { what: String },
     #[error("cannot start a thread for the camera")]
     Thread(#[source] std::io::Error),
+}
+
+impl CaptureError {
+    /// Whether a camera was given up while it was being opened, because nothing came of it for too long.
+    pub fn is_too_slow(&self) -> bool {
+        matches!(self, Self::OpenTooSlow { .. } | Self::NotOpened { source: VideoError::TooSlow { .. }, .. })
+    }
 }

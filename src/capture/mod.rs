@@ -4,24 +4,32 @@
 //! reconnect loop lives here, once, for every source. It knows nothing of faces.
 //!
 //! ```text
-//! CameraSource --Shot--▶ run (reconnects, dates, counts, watches the lens) --Frame--▶ channel --▶ detect
+//! CameraSource --Shot--▶ run (reconnects, dates, counts, watches the lens, views) --Frame--▶ channel --▶ detect
 //!  own thread             the agent's thread         └-- CameraState --▶ status
 //! ```
 
+mod ask;
 mod connection;
 mod error;
 mod ffmpeg;
 mod folder;
 mod health;
 mod jpeg;
+mod look;
 mod news;
+mod patience;
+mod pixels;
+mod program;
+mod reach;
 mod reconnect;
 mod redact;
 mod replay;
 mod slot;
+mod snapshot;
 mod stream;
 mod tally;
 mod v4l2;
+mod view;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,13 +40,18 @@ use faces::picture::Picture;
 use crate::clock;
 use crate::config::{CameraConfig, DetectorName};
 
+pub use ask::SnapshotError;
 pub use error::CaptureError;
 pub use ffmpeg::{Refused, VideoError};
 pub use health::{FROZEN_AFTER, Lens};
+pub use look::{Delivered, Look, deliver, look};
+use patience::Patience;
+pub use reach::Unreached;
 pub use reconnect::run;
 pub use redact::redacted;
 pub use slot::{FrameReceiver, FrameSender, Sent, channel};
-pub use v4l2::device_file;
+pub use v4l2::{CameraDevice, CameraMode, device_file, devices};
+pub use view::View;
 
 /// One decoded picture from a camera.
 #[derive(Debug, Clone)]
@@ -183,20 +196,22 @@ pub enum CameraState {
     Ended,
 }
 
-/// Opens the configured camera. Blocks until it is ready to deliver, for a stream up to twice its `stall_ms`
-/// (at least 2 s). Errors say what to do next and never hold a password.
-pub fn open(config: &CameraConfig) -> Result<Box<dyn CameraSource>, CaptureError> {
+/// Opens the configured camera. Blocks until it is ready to deliver, for a stream no longer than the limit. Errors say
+/// what to do next and never hold a password.
+fn open(config: &CameraConfig, limit: Duration) -> Result<Box<dyn CameraSource>, CaptureError> {
     match config {
         CameraConfig::V4l2(config) => Ok(Box::new(v4l2::V4l2::open(config)?)),
-        CameraConfig::Stream(config) => Ok(Box::new(stream::Stream::open(config)?)),
+        CameraConfig::Stream(config) => Ok(Box::new(stream::Stream::open(config, limit)?)),
+        CameraConfig::Snapshot(config) => Ok(Box::new(snapshot::Snapshot::open(config)?)),
+        CameraConfig::Program(config) => Ok(Box::new(program::Program::open(config)?)),
         CameraConfig::Replay(config) => Ok(Box::new(replay::Replay::open(config)?)),
     }
 }
 
-/// How long opening a camera may take, from the silence that counts as a fault: a stream has to wait for a key
-/// frame as well.
-fn open_limit(stall: Duration) -> Duration {
-    (2 * stall).max(Duration::from_secs(2))
+/// How long opening a camera may take, from the silence that counts as a fault: as long, and two seconds at least.
+fn patience(config: &CameraConfig) -> Patience {
+    let stall = stall_limit(config.stall_ms().unwrap_or_default());
+    Patience::new(stall.max(Duration::from_secs(2)))
 }
 
 /// The configured `stall_ms`, within what every driver and decoder takes.

@@ -16,17 +16,19 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::Utc;
-use faces::picture::Turn;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info_span, warn};
 
 use super::connection::{CANCEL_POLL, Connection, Event, Opener, Waited};
+use super::ffmpeg::FIRST_FRAME;
 use super::health::{FROZEN_AFTER, LensWatch};
 use super::news::News;
+use super::patience::Patience;
 use super::tally::{Clock, Counters, Meter};
 use super::{
     About, CameraState, CaptureError, CaptureTime, Frame, FrameSender, Lens, Losses, Sent, Shot, ShotTime, SkipReason,
+    View,
 };
 use crate::config::{CameraConfig, DetectorName, Pace};
 
@@ -37,33 +39,38 @@ use crate::config::{CameraConfig, DetectorName, Pace};
 pub fn run(
     detector: DetectorName,
     config: &CameraConfig,
+    view: View,
     frames: FrameSender,
     cancel: CancellationToken,
     state: watch::Sender<CameraState>,
 ) -> Losses {
-    let (limits, turn) = (Limits::of(config), config.turn());
-    let config = config.clone();
-    let reconnect = Reconnect::new(detector, Arc::new(move || super::open(&config)), limits, frames, cancel, state);
-    Reconnect { turn, ..reconnect }.run()
+    let (limits, config) = (Limits::of(config), config.clone());
+    let open = Arc::new(move |limit| super::open(&config, limit));
+    Reconnect::new(detector, open, view, limits, frames, cancel, state).run()
 }
 
 /// How patient the loop is.
 #[derive(Debug, Clone)]
 struct Limits {
-    /// Opening may take this long.
-    open: Option<Duration>,
-    /// No frame for this long is a fault.
+    /// How long opening may take.
+    open: Patience,
+    /// No frame for this long is a fault; a recording may pause as it likes, also before its first frame.
     stall: Option<Duration>,
     /// Whether a fault is followed by another try.
     again: bool,
     pauses: ExponentialBuilder,
 }
 
-/// The shortest and the longest pause between two tries, before jitter, which at most doubles them.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// The shortest and the longest pause between two tries, before jitter, which at most doubles them: a door is to be
+/// watched again within three seconds of its camera being well, however long it was away.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 /// A connection that delivered frames for this long was a good one: after it, the pauses start small again.
-const GOOD_CONNECTION: Duration = Duration::from_secs(20);
+const GOOD_CONNECTION: Duration = Duration::from_secs(3);
+/// Refused log-ins one after the other until the next try waits for [`REFUSED_PAUSE`]: many cameras lock an account
+/// after five to ten of them, for half an hour.
+const MOST_REFUSED: u32 = 3;
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// Connections left behind because they hang. Each may hold a device, a socket and a decoder's memory.
 const MOST_ABANDONED: usize = 4;
 
@@ -71,9 +78,8 @@ impl Limits {
     fn of(config: &CameraConfig) -> Self {
         let stall = config.stall_ms().map(super::stall_limit);
         Self {
-            // The source has the same limits and should strike first: it can put its camera away in order.
-            open: stall.map(|stall| super::open_limit(stall) + Duration::from_secs(2)),
-            stall: stall.map(|stall| stall + Duration::from_millis(250)),
+            open: super::patience(config),
+            stall: stall.map(|stall| stall + AFTER_THE_SOURCE),
             again: !matches!(config, CameraConfig::Replay(replay) if replay.pace == Pace::Fast),
             pauses: ExponentialBuilder::new()
                 .with_min_delay(FIRST_PAUSE)
@@ -83,6 +89,10 @@ impl Limits {
         }
     }
 }
+
+/// A source has the same limits, and should strike first: it can put its camera away in order.
+const AFTER_THE_SOURCE: Duration = Duration::from_millis(250);
+const OPEN_AFTER_THE_SOURCE: Duration = Duration::from_secs(2);
 
 /// Why the loop ends.
 enum End {
@@ -95,8 +105,7 @@ struct Reconnect {
     detector: DetectorName,
     open: Arc<Opener>,
     limits: Limits,
-    /// How each frame is turned.
-    turn: Option<Turn>,
+    view: View,
     frames: FrameSender,
     cancel: CancellationToken,
     news: News,
@@ -108,6 +117,8 @@ struct Reconnect {
     /// When the picture was last seen frozen, on the pipeline's clock, until it has moved for a while.
     frozen: Option<Duration>,
     pauses: ExponentialBackoff,
+    /// Log-ins refused one after the other.
+    refused: u32,
     abandoned: Vec<JoinHandle<()>>,
 }
 
@@ -115,6 +126,7 @@ impl Reconnect {
     fn new(
         detector: DetectorName,
         open: Arc<Opener>,
+        view: View,
         limits: Limits,
         frames: FrameSender,
         cancel: CancellationToken,
@@ -125,8 +137,8 @@ impl Reconnect {
             pauses: limits.pauses.build(),
             detector,
             open,
+            view,
             limits,
-            turn: None,
             frames,
             cancel,
             news: News::new(state),
@@ -135,6 +147,7 @@ impl Reconnect {
             losses: Losses::default(),
             lens: LensWatch::new(),
             frozen: None,
+            refused: 0,
             abandoned: Vec::new(),
         }
     }
@@ -149,14 +162,21 @@ impl Reconnect {
                     self.news.ended();
                     return self.losses;
                 }
-                Err(fault) => self.news.failed(&fault),
+                Err(fault) => {
+                    self.news.failed(&fault);
+                    if fault.is_too_slow() {
+                        self.limits.open.gave_up();
+                    }
+                    let refused = matches!(fault, CaptureError::LogInRefused { .. });
+                    self.refused = if refused { self.refused + 1 } else { 0 };
+                }
             }
             if !self.limits.again {
                 return self.losses;
             }
             // The pauses never run out.
             let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
-            if !self.pause(pause) {
+            if !self.pause(if self.refused >= MOST_REFUSED { REFUSED_PAUSE } else { pause }) {
                 self.news.ended();
                 return self.losses;
             }
@@ -170,7 +190,7 @@ impl Reconnect {
         if self.abandoned.len() >= MOST_ABANDONED {
             return Err(CaptureError::Stuck { count: self.abandoned.len() });
         }
-        let connection = Connection::start(&self.detector, self.open.clone())?;
+        let connection = Connection::start(&self.detector, self.open.clone(), self.limits.open.limit())?;
         let over = self.follow(&connection);
         self.abandoned.extend(connection.close());
         over
@@ -178,17 +198,18 @@ impl Reconnect {
 
     /// Takes what the connection delivers until it is over.
     fn follow(&mut self, connection: &Connection) -> Result<End, CaptureError> {
-        let about = match connection.wait(self.limits.open.map(|limit| Instant::now() + limit), &self.cancel) {
+        let (began, limit) = (Instant::now(), self.limits.open.limit() + OPEN_AFTER_THE_SOURCE);
+        let about = match connection.wait(self.limits.stall.map(|_| began + limit), &self.cancel) {
             Waited::Event(Event::Opened(about)) => about,
             Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),
             Waited::Cancelled => return Ok(End::Cancelled),
             // A connection says nothing else before it is open.
             Waited::Event(Event::Shot(..) | Event::Skipped(_) | Event::Lost(_)) | Waited::Silence => {
-                let waited_ms = self.limits.open.unwrap_or_default().as_millis();
-                return Err(CaptureError::OpenTooSlow { waited_ms });
+                return Err(CaptureError::OpenTooSlow { waited_ms: limit.as_millis() });
             }
         };
         debug!(source = about.name, fps = about.fps, "the camera is open");
+        self.limits.open.opened(began.elapsed());
         self.clock.reopened(about.fps);
         self.lens.restart();
         let mut meter = Meter::new(about.fps);
@@ -197,7 +218,7 @@ impl Reconnect {
         let mut told_of_skips = false;
         let mut passed_over = PassedOver::default();
         loop {
-            let waited = connection.wait(self.limits.stall.map(|stall| silent_since + stall), &self.cancel);
+            let waited = connection.wait(self.patient_until(silent_since, first_shot.is_none()), &self.cancel);
             let silent = silent_since.elapsed();
             match waited {
                 Waited::Cancelled => return Ok(End::Cancelled),
@@ -239,6 +260,12 @@ impl Reconnect {
         }
     }
 
+    /// How long nothing may come. Of the first frame the source knows better: a stream may wait for a key frame.
+    fn patient_until(&self, silent_since: Instant, nothing_shown: bool) -> Option<Instant> {
+        let stall = self.limits.stall?;
+        Some(silent_since + if nothing_shown { (FIRST_FRAME + 1) * stall } else { stall })
+    }
+
     /// Only frames break the silence: a camera that sends nothing but rubbish has to be reopened.
     fn endure(&self, silent: Duration, passed_over: &PassedOver) -> Result<(), CaptureError> {
         match self.limits.stall {
@@ -247,24 +274,24 @@ impl Reconnect {
         }
     }
 
-    /// Dates a shot, turns it, watches the lens, sends the frame on, and shows the state.
-    fn deliver(&mut self, mut shot: Shot, arrived: Instant, about: &About, fps: f32) -> Result<Sent, CaptureError> {
+    /// Dates a shot, watches the lens, sends on what is viewed of it, and shows the state.
+    fn deliver(&mut self, shot: Shot, arrived: Instant, about: &About, fps: f32) -> Result<Sent, CaptureError> {
         let (utc, offset) = match shot.time {
             ShotTime::Arrival => (Utc::now(), self.clock.arrival(arrived)),
             ShotTime::Recording { position, utc } => (utc.unwrap_or_else(Utc::now), self.clock.recording(position)),
         };
-        if let Some(turn) = self.turn {
-            shot.picture = shot.picture.turned(turn).map_err(|source| CaptureError::Turn { source })?;
-        }
-        let lens = self.lens.observe(&shot.picture, offset);
+        let Shot { picture, damaged, .. } = shot;
+        let picture = self.view.upright(picture)?;
+        // All of it: what is blacked out would look like a cover.
+        let lens = self.lens.observe(&picture, offset);
         if shot.time == ShotTime::Arrival && self.reopens_frozen(lens, offset) {
             return Err(CaptureError::Frozen { secs: FROZEN_AFTER.as_secs() });
         }
-        let size = (shot.picture.width(), shot.picture.height());
+        let picture = self.view.part(picture)?;
+        let size = (picture.width(), picture.height());
         self.news.streaming(CameraState::Streaming { size, fps, source: about.name.clone(), lens });
 
         let time = CaptureTime { utc, offset, arrived };
-        let Shot { picture, damaged, .. } = shot;
         let (detector, picture) = (self.detector.clone(), Arc::new(picture));
         let frame = Frame { detector, seq: self.seq, time, picture, damaged };
         self.seq += 1;
@@ -343,7 +370,7 @@ mod tests {
 
     use super::*;
     use crate::capture::{CameraSource, FrameReceiver, Next, Skipped, channel};
-    use crate::config::{ReplayConfig, StreamConfig};
+    use crate::config::{ReplayConfig, StreamConfig, ViewConfig};
 
     /// What the scripted camera does next; when a script is over, the connection breaks.
     #[derive(Debug, Clone, Copy)]
@@ -413,13 +440,13 @@ mod tests {
 
     fn rig(fast: bool, scripts: Vec<Option<Vec<Step>>>) -> Rig {
         let pace = if fast { Pace::Fast } else { Pace::Recorded };
-        let replay = ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None, rotate: 0 };
+        let replay = ReplayConfig { pace, ..ReplayConfig::new("x") };
         let (sender, frames) = channel(&CameraConfig::Replay(replay.clone()));
         let (state, states) = watch::channel(CameraState::Connecting);
         let (release, hang) = mpsc::channel();
         let (hang, opened) = (Arc::new(Mutex::new(hang)), Arc::new(Mutex::new(0)));
         let count = opened.clone();
-        let open: Arc<Opener> = Arc::new(move || {
+        let open: Arc<Opener> = Arc::new(move |_| {
             let mut count = count.lock().unwrap();
             *count += 1;
             let steps = scripts.get(*count - 1).cloned().unwrap_or(Some(vec![Step::Hang]));
@@ -427,14 +454,15 @@ mod tests {
             Ok(Box::new(Scripted { steps, hang: hang.clone() }))
         });
         let limits = Limits {
-            open: Some(Duration::from_millis(500)),
+            open: Patience::new(Duration::from_millis(20)),
             stall: Some(Duration::from_millis(80)),
             pauses: ExponentialBuilder::new().with_min_delay(Duration::from_millis(1)).without_max_times(),
             ..Limits::of(&CameraConfig::Replay(replay))
         };
         let cancel = CancellationToken::new();
         let name = DetectorName::new("door").unwrap();
-        let reconnect = Reconnect::new(name, open, limits, sender, cancel.clone(), state);
+        let view = View::new(&CameraConfig::Replay(ReplayConfig::new("x")), &ViewConfig::default());
+        let reconnect = Reconnect::new(name, open, view, limits, sender, cancel.clone(), state);
         Rig { frames, states, cancel, thread: thread::spawn(|| reconnect.run()), opened, release }
     }
 
@@ -533,8 +561,7 @@ mod tests {
 
     #[test]
     fn only_a_recording_told_as_fast_as_possible_is_given_up() {
-        let replay =
-            |pace| ReplayConfig { path: "x".into(), pace, fps: None, looped: false, starts_at: None, rotate: 0 };
+        let replay = |pace| ReplayConfig { pace, ..ReplayConfig::new("x") };
         let stream = StreamConfig::new("rtsp://127.0.0.1:9/x");
         for (config, again) in [
             (CameraConfig::Replay(replay(Pace::Fast)), false),
@@ -547,18 +574,13 @@ mod tests {
 
     #[test]
     fn a_frozen_camera_is_reopened_once_until_it_has_moved_again() {
-        let (sender, _frames) = channel(&CameraConfig::Replay(ReplayConfig {
-            path: "x".into(),
-            pace: Pace::Recorded,
-            fps: None,
-            looped: false,
-            starts_at: None,
-            rotate: 0,
-        }));
+        let camera = CameraConfig::Replay(ReplayConfig::new("x"));
+        let (sender, _frames) = channel(&camera);
         let mut reconnect = Reconnect::new(
             DetectorName::new("door").unwrap(),
-            Arc::new(|| Err(CaptureError::Stuck { count: 0 })),
-            Limits { open: None, stall: None, again: true, pauses: ExponentialBuilder::new() },
+            Arc::new(|_| Err(CaptureError::Stuck { count: 0 })),
+            View::new(&camera, &ViewConfig::default()),
+            Limits { stall: None, again: true, pauses: ExponentialBuilder::new(), ..Limits::of(&camera) },
             sender,
             CancellationToken::new(),
             watch::channel(CameraState::Connecting).0,

@@ -6,14 +6,15 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ffmpeg_next::Error;
 use secrecy::ExposeSecret;
 
 use super::ffmpeg::{Decoded, FILES, Limits, Options, Read, Video, VideoError};
+use super::reach::reach;
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped};
-use super::{open_limit, redacted, stall_limit};
+use super::{redacted, stall_limit};
 use crate::config::{RtspTransport, Scheme, StreamConfig};
 
 /// An open stream.
@@ -27,10 +28,13 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Connects, and waits until the decoder has seen enough of the stream to know its format.
-    pub fn open(config: &StreamConfig) -> Result<Self, CaptureError> {
+    pub fn open(config: &StreamConfig, limit: Duration) -> Result<Self, CaptureError> {
         let url = config.url.expose_secret();
         let address = redacted(url);
         let Some(scheme) = config.scheme() else { return Err(CaptureError::NoSuchScheme { address }) };
+        if let Err(source) = reach(url) {
+            return Err(CaptureError::NotReached { address, source });
+        }
         let (protocols, formats) = taken(scheme);
         let stall = stall_limit(config.stall_ms);
         let transport = match config.transport {
@@ -45,13 +49,21 @@ impl Stream {
             formats,
             hosts: &config.allow_hosts,
             // Nobody can tell whom a proxy calls.
-            settings: &[transport, ("http_proxy", "")],
-            limits: Some(Limits { open: open_limit(stall), read: stall }),
+            settings: &[&[transport, ("http_proxy", "")], &PROBED[..]].concat(),
+            limits: Some(Limits { open: limit, read: stall }),
         };
         match Video::open(url, &options) {
             Ok(video) => Ok(Self { video, address, finite }),
             Err(VideoError::Refused(refused)) => Err(CaptureError::Elsewhere { address, refused }),
-            Err(source) => Err(CaptureError::NotOpened { hint: hint(&source), address, source }),
+            Err(source) if source.is_log_in() && has_account(url) => Err(CaptureError::LogInRefused { address }),
+            Err(source) => {
+                let by_udp = scheme == Scheme::Rtsp && config.transport == RtspTransport::Udp;
+                let hint = match source {
+                    VideoError::TooSlow { .. } if by_udp => NO_PACKETS,
+                    _ => hint(&source),
+                };
+                Err(CaptureError::NotOpened { hint, address, source })
+            }
         }
     }
 }
@@ -80,6 +92,12 @@ impl CameraSource for Stream {
     }
 }
 
+/// How long FFmpeg looks at a stream before it shows anything of it: until it knows the format, and not for the five
+/// seconds or the twenty frames from which it would guess a rate that nobody needs; and how much of what is no video it
+/// reads until it says so. In microseconds, frames, and bytes.
+const PROBED: [(&str, &str); 3] =
+    [("analyzeduration", "1000000"), ("fpsprobesize", "0"), ("formatprobesize", "262144")];
+
 /// What FFmpeg may use for an address that begins so: its protocols, and the formats that cameras send by them. Of
 /// these formats HLS alone names other addresses, and they are fetched by the same protocols.
 fn taken(scheme: Scheme) -> (&'static str, &'static str) {
@@ -100,6 +118,14 @@ fn taken(scheme: Scheme) -> (&'static str, &'static str) {
     }
 }
 
+/// What to look at when a camera does not show anything by UDP.
+const NO_PACKETS: &str = "check the network, and whether UDP gets through (`transport = \"tcp\"` does without)";
+
+/// Whether an address names a user.
+fn has_account(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
 /// What the operator looks at first when a stream does not open.
 fn hint(error: &VideoError) -> &'static str {
     let error = match error {
@@ -113,7 +139,9 @@ fn hint(error: &VideoError) -> &'static str {
         VideoError::TooLarge { .. } => return "choose a smaller stream of the camera",
     };
     match error {
-        Error::HttpUnauthorized | Error::HttpForbidden => "check the user name and the password",
+        Error::HttpUnauthorized | Error::HttpForbidden => {
+            "it asks who we are: write a user name and a password into the address"
+        }
         Error::HttpNotFound | Error::HttpBadRequest | Error::HttpOther4xx => "check the path",
         Error::InvalidData | Error::Eof => "what comes is no video: check the port and the path",
         Error::Other { errno } => match std::io::Error::from_raw_os_error(*errno).kind() {
@@ -121,6 +149,9 @@ fn hint(error: &VideoError) -> &'static str {
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable
             | ErrorKind::TimedOut => "nothing answers there: check the address, the network, and that the camera is on",
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                "it hangs up at once: it may serve as many as it can, or keep this machine out"
+            }
             _ => "check the address and the path",
         },
         _ => "check the address and the path",
@@ -136,10 +167,10 @@ mod tests {
     use ffmpeg_next::codec::Id;
 
     use super::*;
-    use crate::capture::ffmpeg::clip::Clip;
+    use crate::capture::ffmpeg::clip::{Clip, frames};
 
     fn open(url: String) -> Result<Stream, CaptureError> {
-        Stream::open(&StreamConfig { stall_ms: 500, ..StreamConfig::new(url) })
+        Stream::open(&StreamConfig { stall_ms: 500, ..StreamConfig::new(url) }, Duration::from_secs(2))
     }
 
     /// A server on loopback that sends this to everybody; its port.
@@ -164,7 +195,7 @@ mod tests {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         for (port, hint) in [
-            (closed, "nothing answers there"),
+            (closed, "nothing listens on the port"),
             (silent.local_addr().unwrap().port(), "whether the camera hangs"),
             (answer("401 Unauthorized", "text/plain", ""), "check the user name and the password"),
             (answer("404 Not Found", "text/plain", ""), "check the path"),
@@ -176,6 +207,31 @@ mod tests {
             assert!(text.contains(hint) && text.contains(&format!("127.0.0.1:{port}")), "{text}");
             assert!(!text.contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_stream_entered_in_the_middle_is_waited_for_until_its_next_key_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("saves.ts");
+        let saves = Clip { key_every: 100, ..Clip::steady(Id::H264, (64, 48), 160, 40) };
+        saves.write(&file, |frame| vec![(frame * 7) as u8; 64 * 48 * 3]);
+        let (from, _) = frames(&file)[30];
+        let sent = std::fs::read(&file).unwrap().split_off(from / 188 * 188);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let _ = client.read(&mut [0; 4096]);
+            client.write_all(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n").unwrap();
+            // As fast as the camera films: the key frame is 2.8 s away.
+            for piece in sent.chunks(sent.len() / 130) {
+                client.write_all(piece).unwrap();
+                thread::sleep(Duration::from_millis(40));
+            }
+        });
+        let mut stream = open(format!("http://127.0.0.1:{port}/door.ts")).unwrap();
+        let shown = stream.next_shot();
+        assert!(matches!(shown, Ok(Next::Shot(_))), "{shown:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::Serialize;
 use wording::listed;
 
 pub mod actions;
+pub mod camera;
 pub mod check;
 #[cfg(feature = "engine")]
 pub mod demo;

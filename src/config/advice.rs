@@ -18,6 +18,7 @@ use super::mqtt::MqttConfig;
 use super::reading::At;
 use super::rules::{RuleConfig, WhenConfig};
 use super::settings::{IdentitiesConfig, LogConfig, ModelsConfig, OutboxConfig, StatusConfig};
+use super::view::ViewConfig;
 
 /// A section as advice points at it.
 pub(super) struct Known {
@@ -128,6 +129,7 @@ pub(super) fn sections() -> Vec<Known> {
         of_box("rule", RuleConfig::KEYS),
         of_box("rule.when", WhenConfig::KEYS),
         of_detector("", &["name", "time_zone", "holidays"]),
+        of_detector("view", ViewConfig::KEYS),
         of_detector("detect", DetectConfig::KEYS),
         of_detector("track", TrackConfig::KEYS),
         of_detector("quality", QualityConfig::KEYS),

@@ -15,6 +15,7 @@ use super::rules::RuleConfig;
 use super::section::section;
 use super::time::Days;
 use super::value::words;
+use super::view::ViewConfig;
 
 section! {
     /// One detector: `[detector]` of `doorward.toml` gives the defaults, `detectors/<name>.toml` the rest.
@@ -26,6 +27,7 @@ section! {
         /// What rules call a holiday here.
         pub holidays: Vec<Days> = Vec::new();
         pub camera: CameraConfig;
+        pub view: ViewConfig = ViewConfig::default();
         pub detect: DetectConfig = DetectConfig::default();
         pub track: TrackConfig = TrackConfig::default();
         pub quality: QualityConfig = QualityConfig::default();

@@ -34,6 +34,7 @@ mod tests;
 mod time;
 mod time_zone;
 mod value;
+mod view;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,6 +61,7 @@ pub use settings::{Drain, DryRun, IdentitiesConfig, LogConfig, LogFormat, Models
 pub use time::{Days, TimeWindow, Weekday};
 pub use time_zone::parse as parse_time_zone;
 pub use value::Value;
+pub use view::{Part, Point, Polygon, ViewConfig};
 
 section! {
     /// The whole checked configuration: `doorward.toml` with the detectors beside it. The default is what an empty file

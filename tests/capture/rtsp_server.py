@@ -1,9 +1,13 @@
-"""A small RTSP camera on loopback, for tests/capture.rs: colour bars as JPEG over RTP.
+"""A small RTSP camera on loopback, for tests: colour bars as JPEG over RTP.
 
-Prints its port. Needs Debian's python3-gi, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and -good.
+Prints its port, then takes orders on standard input, a line each: `size WxH` changes the size of its pictures while it
+streams; `lose SHARE` loses that share of its packets on the way, 0 to 1. Needs Debian's python3-gi, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and -good.
 """
 
 import argparse
+import random
+import sys
+import threading
 
 import gi
 
@@ -16,6 +20,7 @@ options = argparse.ArgumentParser()
 options.add_argument("--address", default="127.0.0.1")
 options.add_argument("--port", default="0")
 options.add_argument("--transport", choices=["tcp", "udp", "any"], default="any")
+options.add_argument("--rate", type=int, default=15)
 options.add_argument("--user")
 options.add_argument("--password")
 options = options.parse_args()
@@ -25,11 +30,40 @@ server = GstRtspServer.RTSPServer()
 server.set_address(options.address)
 server.set_service(options.port)
 
+size, lost, shown = "320x240", 0.0, []
+
+
+def caps():
+    width, height = size.split("x")
+    return Gst.Caps.from_string(f"video/x-raw,format=I420,width={width},height={height},framerate={options.rate}/1")
+
+
+def configure(_factory, media):
+    pictures, packets = (media.get_element().get_by_name(name) for name in ("pictures", "pay0"))
+    pictures.set_property("caps", caps())
+    shown.append(pictures)
+    kinds = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST
+    lose = lambda _pad, _info: Gst.PadProbeReturn.DROP if random.random() < lost else Gst.PadProbeReturn.OK  # noqa: E731
+    packets.get_static_pad("src").add_probe(kinds, lose)
+
+
+def obey():
+    global size, lost
+    for line in sys.stdin:
+        order, value = line.split()
+        if order == "size":
+            size = value
+            for pictures in shown:
+                pictures.set_property("caps", caps())
+        else:
+            lost = float(value)
+
+
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(
-    "( videotestsrc is-live=true pattern=smpte"
-    " ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0 pt=26 )"
+    "( videotestsrc is-live=true pattern=smpte ! capsfilter name=pictures ! jpegenc ! rtpjpegpay name=pay0 pt=26 )"
 )
+factory.connect("media-configure", configure)
 # One client leaving while another comes ends a GStreamer server that has both at one pipeline.
 factory.set_shared(False)
 transports = {
@@ -52,5 +86,6 @@ if options.user:
 
 server.get_mount_points().add_factory("/door", factory)
 server.attach(None)
+threading.Thread(target=obey, daemon=True).start()
 print(server.get_bound_port(), flush=True)
 GLib.MainLoop().run()

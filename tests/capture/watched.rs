@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use doorward::capture::{self, CameraState, Frame};
-use doorward::config::{CameraConfig, DetectorName};
+use doorward::capture::{self, CameraState, Frame, View};
+use doorward::config::{CameraConfig, DetectorName, ViewConfig};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,8 @@ impl Watched {
         let frames = Arc::new(Mutex::new(Vec::new()));
         let (detector, stop, seen) = (DetectorName::new(name).unwrap(), cancel.clone(), frames.clone());
         let camera = thread::spawn(move || {
-            capture::run(detector, &config, sender, stop, state);
+            let view = View::new(&config, &ViewConfig::default());
+            capture::run(detector, &config, view, sender, stop, state);
         });
         let watcher = thread::spawn(move || {
             while let Some(frame) = receiver.recv() {

@@ -4,12 +4,13 @@
 //! who could run anything here anyway, and nobody else may write to them: what was found so cannot be swapped between
 //! the look and the use. It does not know what the bytes should be.
 
+use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::geteuid;
+use nix::unistd::{AccessFlags, access, geteuid};
 
 /// May do everything anyway.
 const ROOT: u32 = 0;
@@ -62,6 +63,36 @@ pub fn find(named: &Path) -> Result<PathBuf, TrustError> {
     for part in parts {
         check(part, &part.metadata().map_err(failed("look at", part))?)?;
     }
+    Ok(path)
+}
+
+/// Where programs are looked for when doorward itself has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The folders that programs are looked for in, as in the variable `PATH`.
+pub fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
+}
+
+/// Where a program is: a path as it is, a bare name in the first folder of [`search_path`] that has it; executable in
+/// any case, and nobody else's.
+///
+/// # Errors
+/// There is none, or it may not be executed, or as [`open`]: in words for whoever has named it.
+pub fn program(named: &Path) -> Result<PathBuf, String> {
+    let executable = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    let path = if named.components().count() == 1 && !named.is_absolute() {
+        let path = search_path();
+        let mut found = std::env::split_paths(&path).map(|folder| folder.join(named));
+        found.find(|path| executable(path)).ok_or("no folder of PATH has a program of this name")?
+    } else {
+        match named {
+            path if executable(path) => path.to_owned(),
+            path if path.is_file() => return Err("it may not be executed: `chmod +x` it, or check its owner".into()),
+            _ => return Err("there is no such file".into()),
+        }
+    };
+    find(&path).map_err(|error| error.to_string())?;
     Ok(path)
 }
 

@@ -65,7 +65,11 @@ pub(super) struct Video {
     doubt: Doubt,
     /// Packets of the shown stream read so far.
     packets: u64,
+    /// When reading was last asked for.
+    asked: Instant,
     stage: Stage,
+    /// Whether a frame has come out of the decoder.
+    shown: bool,
 }
 
 /// How a video is opened.
@@ -139,6 +143,13 @@ pub enum VideoError {
     TooLarge { width: u32, height: u32, limit: u64 },
 }
 
+impl VideoError {
+    /// Whether it is another name or password that is wanted.
+    pub fn is_log_in(&self) -> bool {
+        matches!(self, Self::Unopened { error: Error::HttpUnauthorized | Error::HttpForbidden, .. })
+    }
+}
+
 #[derive(PartialEq)]
 enum Stage {
     Reading,
@@ -154,6 +165,9 @@ pub(super) const FILES: &str = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,o
 /// One thread decodes a video. A box has several cameras and few cores; frames come out without delay; and FFmpeg tells
 /// of concealed damage only then (its frame threads lose the mark, its slice threads do not conceal).
 const DECODER_THREADS: usize = 1;
+/// How many times the silence that is a fault the first frame of a stream may take while packets come: cameras that
+/// save send a key frame every ten seconds.
+pub(super) const FIRST_FRAME: u32 = 4;
 /// Faults of the container one after the other, after which there is nothing more to expect of it.
 const MOST_FAULTS: u32 = 1000;
 /// JPEG's markers of the beginning of a scan, and of the end of a picture (ITU-T T.81, table B.1).
@@ -220,7 +234,9 @@ impl Video {
             torn: Vec::new(),
             doubt: Doubt::default(),
             packets: 0,
+            asked: Instant::now(),
             stage: Stage::Reading,
+            shown: false,
         })
     }
 
@@ -232,6 +248,7 @@ impl Video {
     /// Waits for the next frame and decodes it.
     pub fn read(&mut self) -> Read {
         self.deadline.set(self.limits.map(|limits| limits.read));
+        self.asked = Instant::now();
         let hosts = self.hosts.clone();
         let read = hosts.hold(|| self.next_frame());
         // Whatever is shown meanwhile: it is not the camera alone that shows it.
@@ -241,7 +258,10 @@ impl Video {
     fn next_frame(&mut self) -> Read {
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
-                Ok(()) => return self.decoded(),
+                Ok(()) => {
+                    self.shown = true;
+                    return self.decoded();
+                }
                 Err(Error::Other { errno: EAGAIN }) => {}
                 Err(Error::Eof) => return self.end(),
                 Err(_) => return self.lost(),
@@ -250,7 +270,10 @@ impl Video {
                 return Read::TimedOut;
             }
             let fed = match self.next_packet() {
-                Ok(Some(packet)) => self.decoder.send_packet(&packet),
+                Ok(Some(packet)) => {
+                    self.wait_for_a_key_frame();
+                    self.decoder.send_packet(&packet)
+                }
                 Ok(None) => {
                     self.stage = Stage::Draining;
                     self.decoder.send_eof()
@@ -261,6 +284,15 @@ impl Video {
             if fed.is_err() && self.stage == Stage::Reading {
                 return self.lost();
             }
+        }
+    }
+
+    /// A stream that is entered in the middle shows nothing until its next key frame: while packets come, it is waited
+    /// for.
+    fn wait_for_a_key_frame(&self) {
+        let Some(Limits { read, .. }) = self.limits.filter(|_| !self.shown) else { return };
+        if self.asked.elapsed() < FIRST_FRAME * read {
+            self.deadline.set(Some(read));
         }
     }
 

@@ -35,6 +35,24 @@ pub fn cameras() -> String {
     }
 }
 
+/// The device files of all that gives pictures, by their numbers.
+pub fn all() -> Vec<PathBuf> {
+    let listed = std::fs::read_dir("/sys/class/video4linux").into_iter().flatten().flatten();
+    let mut numbers: Vec<u32> =
+        listed.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("video")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| PathBuf::from(format!("/dev/video{number}"))).collect()
+}
+
+/// The names udev gives a device file beside its number.
+pub fn names(device: &Path) -> Vec<String> {
+    let links = [BY_ID, BY_PATH].into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let leads_there = |link: &PathBuf| link.canonicalize().is_ok_and(|target| target == device);
+    let mut names: Vec<PathBuf> = links.map(|entry| entry.path()).filter(leads_there).collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| name.display().to_string()).collect()
+}
+
 /// The name the driver gives a camera.
 pub fn card(device: &Path) -> String {
     let number = device.file_name().unwrap_or_default();

@@ -10,9 +10,9 @@
 
 mod device;
 mod mode;
-mod pixels;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -28,7 +28,8 @@ use v4l::video::capture::Parameters;
 use v4l::{Format, Fraction};
 
 pub use self::device::find as device_file;
-use self::mode::{Layout, Mode, asked_for, nearest};
+use self::mode::{Mode, asked_for, nearest};
+use super::pixels::{self, Layout};
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, stall_limit};
 use crate::config::{PixelFormat, V4l2Config};
 
@@ -42,6 +43,50 @@ pub(super) struct V4l2 {
     /// Bytes per row.
     stride: u32,
     stall: Duration,
+}
+
+/// A camera of this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CameraDevice {
+    pub path: PathBuf,
+    /// Its names that stay the same after a restart: under `/dev/v4l/by-id` and `by-path`.
+    pub names: Vec<String>,
+    /// What the driver calls it.
+    pub card: String,
+    pub driver: String,
+    /// The modes whose pixels can be read; an error when it cannot be asked.
+    pub modes: Result<Vec<CameraMode>, String>,
+}
+
+/// One way a camera can deliver frames.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CameraMode {
+    pub format: PixelFormat,
+    pub width: u32,
+    pub height: u32,
+    /// Frames per second, by the camera's own account.
+    pub fps: Option<f64>,
+}
+
+/// The cameras of this machine, by their numbers.
+pub fn devices() -> Vec<CameraDevice> {
+    device::all().into_iter().map(|path| asked(path, &V4l2Config::new(""))).collect()
+}
+
+fn asked(path: PathBuf, wanted: &V4l2Config) -> CameraDevice {
+    let about = Device::with_path(&path).and_then(|camera| Ok((camera.query_caps()?.driver, modes(&camera, wanted)?)));
+    let (driver, modes) = match about {
+        Ok((driver, modes)) => (driver, Ok(modes)),
+        Err(error) => (String::new(), Err(error.to_string())),
+    };
+    let shown = |mode: Mode| CameraMode {
+        format: mode::word(mode.layout),
+        width: mode.width,
+        height: mode.height,
+        fps: mode.milli_fps().map(|rate| rate as f64 / 1000.0),
+    };
+    let modes = modes.map(|modes| modes.into_iter().map(shown).collect());
+    CameraDevice { names: device::names(&path), card: device::card(&path), driver, modes, path }
 }
 
 /// Buffers that the driver fills while we decode one: enough not to lose frames, few enough not to collect old ones.

@@ -3,8 +3,9 @@
 //! In: the wanted size, rate and format, and the modes the camera says it has. Out: one of them. It is pure; what the
 //! driver then makes of the choice is not known here.
 
-use strum::{Display, EnumIter, IntoEnumIterator};
+use strum::IntoEnumIterator;
 
+use crate::capture::pixels::Layout;
 use crate::config::{PixelFormat, V4l2Config};
 
 /// One way a camera can deliver frames.
@@ -15,19 +16,6 @@ pub struct Mode {
     pub height: u32,
     /// Seconds per frame, as numerator and denominator; `None` when the camera does not say.
     pub interval: Option<(u32, u32)>,
-}
-
-/// How the pixels lie in a buffer; the ones that `pixels` can turn into a picture, in the order they are preferred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Display, EnumIter)]
-#[strum(serialize_all = "UPPERCASE")]
-pub enum Layout {
-    Mjpeg,
-    Yuyv,
-    Nv12,
-    Rgb,
-    Bgr,
-    #[strum(serialize = "grey")]
-    Grey,
 }
 
 /// Chooses the mode nearest to what is configured. What comes first in this list decides; the rest only between
@@ -55,8 +43,21 @@ pub fn asked_for(format: PixelFormat, layout: Layout) -> bool {
         PixelFormat::Mjpeg => layout == Layout::Mjpeg,
         PixelFormat::Yuyv => layout == Layout::Yuyv,
         PixelFormat::Nv12 => layout == Layout::Nv12,
+        PixelFormat::Yuv420 => layout == Layout::Yuv420,
         PixelFormat::Grey => layout == Layout::Grey,
         PixelFormat::Rgb => matches!(layout, Layout::Rgb | Layout::Bgr),
+    }
+}
+
+/// The configured word for a format.
+pub fn word(layout: Layout) -> PixelFormat {
+    match layout {
+        Layout::Mjpeg => PixelFormat::Mjpeg,
+        Layout::Yuyv => PixelFormat::Yuyv,
+        Layout::Nv12 => PixelFormat::Nv12,
+        Layout::Yuv420 => PixelFormat::Yuv420,
+        Layout::Grey => PixelFormat::Grey,
+        Layout::Rgb | Layout::Bgr => PixelFormat::Rgb,
     }
 }
 
@@ -82,6 +83,7 @@ impl Layout {
             Self::Mjpeg => b"MJPG",
             Self::Yuyv => b"YUYV",
             Self::Nv12 => b"NV12",
+            Self::Yuv420 => b"YU12",
             Self::Rgb => b"RGB3",
             Self::Bgr => b"BGR3",
             Self::Grey => b"GREY",

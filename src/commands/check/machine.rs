@@ -1,7 +1,7 @@
 //! This machine: its camera devices and recordings, its folders, and the space on its disk.
 //!
 //! In: what the configuration names. Out: whether each is there and can be used, and else what to do. Nothing is
-//! written, and no camera is opened but to list those that are there when another one is meant.
+//! written, and no camera is opened unless it is asked for.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -11,20 +11,41 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::report::Report;
-use crate::capture::device_file;
+use crate::capture::{self, Look, View, device_file};
 use crate::config::{CameraConfig, DetectorConfig, Loaded, OutboxConfig};
+use crate::terminal::with_causes;
 
 /// Less free space than this and the outbox cannot be trusted to take the next sighting.
 const LEAST_FREE_BYTES: u64 = 64 << 20;
 
-pub fn camera(loaded: &Loaded, detector: &DetectorConfig, report: &mut Report) {
+/// Whether the camera is there, and with `online` whether it shows anything.
+pub async fn camera(loaded: &Loaded, detector: &DetectorConfig, online: bool, report: &mut Report) {
     let check = format!("detector {}: camera", detector.name);
+    let is_recording = matches!(detector.camera, CameraConfig::Replay(_));
+    if online && !is_recording {
+        let (config, view) = (detector.camera.clone(), View::new(&detector.camera, &detector.view));
+        return match tokio::task::spawn_blocking(move || capture::look(&config, view)).await {
+            Ok(Ok(Look { about, picture, shown, .. })) => {
+                let (width, height, ms) = (picture.width(), picture.height(), shown.as_millis());
+                report.ok(check, format!("{} shows {width}x{height} pixels after {ms} ms", about.name));
+            }
+            Ok(Err(error)) => report.error(check, with_causes(&error)),
+            Err(error) => report.error(check, format!("looking through it failed inside: {error}")),
+        };
+    }
     match &detector.camera {
         CameraConfig::V4l2(camera) => match usable_device(&camera.device) {
             Ok(device) => report.ok(check, format!("{} is there", device.display())),
             Err(problem) => report.error(check, loaded.mistake(Some(&detector.name), "camera.device", problem)),
         },
-        CameraConfig::Stream(_) => report.ok(check, "a stream; it is not asked before running"),
+        CameraConfig::Stream(_) => report.ok(check, "a stream, which is not asked without --online"),
+        CameraConfig::Snapshot(_) => {
+            report.ok(check, "pictures of the network, which are not asked for without --online")
+        }
+        CameraConfig::Program(camera) => match trusted::program(&camera.program) {
+            Ok(program) => report.ok(check, format!("{} is there", program.display())),
+            Err(problem) => report.error(check, loaded.mistake(Some(&detector.name), "camera.program", problem)),
+        },
         CameraConfig::Replay(replay) => {
             let path = replay.path.display();
             let problem = match fs::metadata(&replay.path) {

@@ -1,7 +1,7 @@
 //! `doorward check`: everything that can be known before running.
 //!
 //! In: the configuration and this machine. Out: one line per check with ok, warning or error, or one JSON document.
-//! Nothing is written, no camera is opened, and only `--online` leaves the machine.
+//! Nothing is written; only `--online` opens cameras and leaves the machine.
 
 mod acceptance;
 mod doors;
@@ -54,7 +54,7 @@ async fn everything(loaded: &Loaded, online: bool, report: &mut Report) {
     let runtime = models(loaded, report);
     for detector in detectors {
         detector_models(loaded, detector, runtime, report);
-        machine::camera(loaded, detector, report);
+        machine::camera(loaded, detector, online, report).await;
         rules(loaded, detector, report);
     }
     machine::state_dir(&loaded.settings.state_dir, &loaded.settings.outbox, report);

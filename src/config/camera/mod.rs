@@ -3,12 +3,16 @@
 //! In: what a detector's file says. Out: [`CameraConfig`]. Whether there is a camera is for `doorward check` to see.
 
 mod hosts;
+mod program;
 mod replay;
+mod snapshot;
 mod stream;
 mod v4l2;
 
 pub use hosts::AllowedHost;
+pub use program::{ProgramConfig, WrittenFormat};
 pub use replay::{Pace, ReplayConfig};
+pub use snapshot::SnapshotConfig;
 pub use stream::{RtspTransport, SCHEMES, Scheme, StreamConfig};
 pub use v4l2::{PixelFormat, V4l2Config};
 
@@ -22,6 +26,8 @@ kinds! {
     pub enum CameraConfig, checked by check_rotate {
         "v4l2" => V4l2(V4l2Config),
         "stream" => Stream(StreamConfig),
+        "snapshot" => Snapshot(SnapshotConfig),
+        "program" => Program(ProgramConfig),
         "replay" => Replay(ReplayConfig),
     }
 }
@@ -32,6 +38,8 @@ impl CameraConfig {
         match self {
             Self::V4l2(camera) => camera.rotate,
             Self::Stream(stream) => stream.rotate,
+            Self::Snapshot(snapshot) => snapshot.rotate,
+            Self::Program(program) => program.rotate,
             Self::Replay(replay) => replay.rotate,
         }
     }
@@ -51,6 +59,8 @@ impl CameraConfig {
         match self {
             Self::V4l2(camera) => Some(camera.stall_ms),
             Self::Stream(stream) => Some(stream.stall_ms),
+            Self::Snapshot(snapshot) => Some(snapshot.stall_ms),
+            Self::Program(program) => Some(program.stall_ms),
             Self::Replay(_) => None,
         }
     }

@@ -17,7 +17,7 @@ section! {
         pub allow_hosts: Vec<AllowedHost> = Vec::new();
         pub transport: RtspTransport = RtspTransport::Tcp;
         /// No frame for this long is a fault: the stream is reopened.
-        pub stall_ms: u64 = 5_000, in 500..=600_000;
+        pub stall_ms: u64 = 2_500, in 500..=600_000;
         /// So many degrees clockwise each frame is turned, for a camera that hangs on its side or upside down.
         pub rotate: u32 = 0, in 0..=270;
     }

@@ -30,6 +30,7 @@ words! {
         Mjpeg,
         Yuyv,
         Nv12,
+        Yuv420,
         Grey,
         Rgb,
     }

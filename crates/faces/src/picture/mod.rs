@@ -7,8 +7,10 @@
 mod codec;
 mod operations;
 
+use std::ops::Range;
 use std::path::Path;
 
+pub use codec::jpeg::{FirstJpeg, first as first_jpeg};
 pub use codec::{Looks, looks_like};
 pub use operations::{Border, Interpolation, Turn};
 
@@ -88,6 +90,13 @@ impl Picture {
     pub fn row(&self, y: u32) -> &[u8] {
         let stride = self.width as usize * 3;
         &self.bgr[y as usize * stride..][..stride]
+    }
+
+    /// Makes some pixels of a row black; `y` must be below [`height`](Self::height), `x` not end beyond
+    /// [`width`](Self::width).
+    pub fn blacken(&mut self, y: u32, x: Range<u32>) {
+        let row = y as usize * self.width as usize;
+        self.bgr[(row + x.start as usize) * 3..(row + x.end as usize) * 3].fill(0);
     }
 
     /// The picture as JPEG, `quality` from 1 to 100.

@@ -76,6 +76,20 @@ impl Picture {
         self.made_into("resize", width, height, |from, to| imgproc::resize(from, to, size, 0.0, 0.0, flag))
     }
 
+    /// The same picture with outlines drawn in, each by its corners, `[x, y]` in pixels.
+    pub fn outlined(&self, outlines: &[Vec<[i32; 2]>], bgr: [u8; 3]) -> Result<Self, PictureError> {
+        let thickness = (self.width.max(self.height) / 300).max(2) as i32;
+        let colour = Scalar::new(bgr[0].into(), bgr[1].into(), bgr[2].into(), 0.0);
+        self.made_into("draw on", self.width, self.height, |from, to| {
+            from.copy_to(to)?;
+            for outline in outlines {
+                let corners: core::Vector<core::Point> = outline.iter().map(|&[x, y]| core::Point::new(x, y)).collect();
+                imgproc::polylines(to, &corners, true, colour, thickness, imgproc::LINE_8, 0)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Warps by the 2x3 matrix that takes a point of this picture to its place in the new one, which is
     /// `width` by `height`.
     pub fn warped(&self, to: &[[f64; 3]; 2], width: u32, height: u32, border: Border) -> Result<Self, PictureError> {

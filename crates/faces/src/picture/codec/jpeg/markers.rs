@@ -14,7 +14,8 @@ pub struct Markers<'a> {
     pub astray: bool,
 }
 
-/// Marker codes (T.81, table B.1): end of image, start of scan, application segments, comment.
+/// Marker codes (T.81, table B.1): start and end of image, start of scan, application segments, comment.
+const START: u8 = 0xd8;
 const END: u8 = 0xd9;
 const SCAN: u8 = 0xda;
 const APP0: u8 = 0xe0;
@@ -59,6 +60,35 @@ impl<'a> Markers<'a> {
         }
         found
     }
+}
+
+/// What the beginning of a stream of JPEGs holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstJpeg {
+    /// The first picture in full, so many bytes.
+    Whole(usize),
+    /// The first picture breaks off after so many bytes, where another one begins.
+    CutShort(usize),
+    /// More of it has to come.
+    Unfinished,
+}
+
+/// Where the first of several JPEGs ends that follow each other; `jpegs` starts with its beginning.
+pub fn first(jpegs: &[u8]) -> FirstJpeg {
+    let mut rest = jpegs.get(2..).unwrap_or_default();
+    while let Some((marker, after)) = next_marker(rest) {
+        let until_here = jpegs.len() - after.len();
+        rest = match marker {
+            END => return FirstJpeg::Whole(until_here),
+            START => return FirstJpeg::CutShort(until_here - 2),
+            0x00 | 0x01 | 0xd0..=0xd7 => after,
+            _ => match segment(after) {
+                Some((_, after)) => after,
+                None => break,
+            },
+        };
+    }
+    FirstJpeg::Unfinished
 }
 
 /// The JPEG without anything that is not needed to show it: no EXIF data, no profile, no comment, no second picture,
@@ -164,6 +194,19 @@ mod tests {
         for short in [&shown[..shown.len() - 1], &shown[..20], b"\xff\xd8", b""] {
             assert_eq!(bare(short), None);
         }
+    }
+
+    #[test]
+    fn the_first_of_several_ends_where_it_does_whatever_it_holds() {
+        let thumbnail = b"\xff\xe1\x00\x0aEx\xff\xd8\xff\xd9if".as_slice();
+        let scan = b"\xff\xda\x00\x04ab\x11\xff\x00\x22\xff\xd0\x33".as_slice();
+        let whole = [b"\xff\xd8", thumbnail, scan, b"\xff\xff\xd9"].concat();
+        assert_eq!(first(&[&whole[..], &whole[..5]].concat()), FirstJpeg::Whole(whole.len()));
+        for cut in 0..whole.len() {
+            assert_eq!(first(&whole[..cut]), FirstJpeg::Unfinished, "{cut}");
+        }
+        let cut = whole.len() - 4;
+        assert_eq!(first(&[&whole[..cut], &whole[..]].concat()), FirstJpeg::CutShort(cut));
     }
 
     #[test]

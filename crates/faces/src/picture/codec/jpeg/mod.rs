@@ -10,6 +10,7 @@ use image::metadata::Orientation;
 use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use self::markers::Markers;
+pub use self::markers::{FirstJpeg, first};
 use self::turbo::{Colours, Decompressor};
 use super::format::{Kind, Looks};
 use super::{Header, Stored, raster};

@@ -1,21 +1,35 @@
-//! From the bytes of a camera's buffer to a picture.
+//! From the bytes of a camera's buffer, or of a program's output, to a picture.
 //!
-//! In: the buffer, how its pixels lie and how long its rows are. Out: a [`Picture`], or why it is passed over. Nothing
-//! a camera puts into a buffer makes it panic.
+//! In: the bytes, how the pixels lie in them and how long their rows are. Out: a [`Picture`], or why it is passed over.
+//! Nothing that stands in the bytes makes it panic.
 
 use std::borrow::Cow;
 
 use faces::picture::{MAX_PIXELS, Picture};
 use opencv::core::{CV_8UC1, CV_8UC2, CV_8UC3, Mat, Mat_AUTO_STEP};
 use opencv::imgproc;
+use strum::{Display, EnumIter};
 
-use super::mode::Layout;
-use crate::capture::SkipReason;
-use crate::capture::jpeg::jpeg;
+use super::SkipReason;
+use super::jpeg::jpeg;
 
-/// Decodes a buffer of `width` by `height` pixels. `stride` is the length of a row in bytes (of the brightness plane
-/// for NV12), at least the pixels'; 0 when the camera does not say, and meaningless for MJPEG, whose pictures say
-/// their size themselves.
+/// How the pixels lie, in the order in which a camera's ways are preferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Display, EnumIter)]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum Layout {
+    Mjpeg,
+    Yuyv,
+    Nv12,
+    Yuv420,
+    Rgb,
+    Bgr,
+    #[strum(serialize = "grey")]
+    Grey,
+}
+
+/// Decodes a buffer of `width` by `height` pixels. `stride` is the length of a row in bytes, at least the pixels'; of
+/// NV12 and YUV420 that of the brightness, whose colours' rows are as long, or half as long. It is 0 when the camera
+/// does not say, and meaningless for MJPEG, whose pictures say their size themselves.
 pub fn picture(layout: Layout, bytes: &[u8], width: u32, height: u32, stride: u32) -> Result<Picture, SkipReason> {
     if layout == Layout::Mjpeg {
         return jpeg(bytes);
@@ -27,19 +41,42 @@ pub fn picture(layout: Layout, bytes: &[u8], width: u32, height: u32, stride: u3
     let (rows, pixel, kind, code) = match layout {
         Layout::Yuyv => (height, 2, CV_8UC2, Some(imgproc::COLOR_YUV2BGR_YUYV)),
         Layout::Nv12 => (height / 2 * 3, 1, CV_8UC1, Some(imgproc::COLOR_YUV2BGR_NV12)),
+        Layout::Yuv420 => (height / 2 * 3, 1, CV_8UC1, Some(imgproc::COLOR_YUV2BGR_I420)),
         Layout::Rgb => (height, 3, CV_8UC3, Some(imgproc::COLOR_RGB2BGR)),
         Layout::Grey => (height, 1, CV_8UC1, Some(imgproc::COLOR_GRAY2BGR)),
         Layout::Bgr | Layout::Mjpeg => (height, 3, CV_8UC3, None),
     };
-    let halved = matches!(layout, Layout::Yuyv | Layout::Nv12) && width % 2 == 1;
-    if halved || (layout == Layout::Nv12 && height % 2 == 1) || width == 0 || height == 0 {
+    let planes = matches!(layout, Layout::Nv12 | Layout::Yuv420);
+    let odd = (width % 2 == 1 && (planes || layout == Layout::Yuyv)) || (height % 2 == 1 && planes);
+    if odd || width == 0 || height == 0 {
         return Err(SkipReason::Undecodable);
     }
-    let packed = packed(bytes, width as usize * pixel, rows as usize, stride as usize)?;
+    let stride = stride as usize;
+    let packed = match layout {
+        Layout::Yuv420 if stride > width as usize => {
+            let (luma, colours) = bytes.split_at_checked(stride * height as usize).ok_or(SkipReason::Undecodable)?;
+            let luma = packed(luma, width as usize, height as usize, stride)?;
+            let colours = packed(colours, width as usize / 2, height as usize, stride / 2)?;
+            Cow::Owned([luma, colours].concat())
+        }
+        _ => packed(bytes, width as usize * pixel, rows as usize, stride)?,
+    };
     let Some(code) = code else {
         return Picture::new(width, height, packed.into_owned()).map_err(|_| SkipReason::Undecodable);
     };
     convert(&packed, rows, width, kind, code).map_err(|_| SkipReason::Undecodable)
+}
+
+/// How many bytes a picture of so many pixels takes; `None` for JPEG, which takes what it takes.
+pub fn length(layout: Layout, width: u32, height: u32) -> Option<usize> {
+    let pixels = width as usize * height as usize;
+    Some(match layout {
+        Layout::Mjpeg => return None,
+        Layout::Grey => pixels,
+        Layout::Nv12 | Layout::Yuv420 => pixels / 2 * 3,
+        Layout::Yuyv => pixels * 2,
+        Layout::Rgb | Layout::Bgr => pixels * 3,
+    })
 }
 
 /// The rows without what lies between them; an error when the buffer ends too early.
@@ -92,7 +129,7 @@ mod tests {
         let (rows, row): (usize, Vec<u8>) = match layout {
             Layout::Mjpeg => return Picture::filled(width as u32, height as u32, [0, 0, 255]).jpeg(95).unwrap(),
             Layout::Yuyv => (height, [81, 90, 81, 240].repeat(width / 2)),
-            Layout::Nv12 => (height, vec![81; width]),
+            Layout::Nv12 | Layout::Yuv420 => (height, vec![81; width]),
             Layout::Rgb => (height, [255, 0, 0].repeat(width)),
             Layout::Bgr => (height, [0, 0, 255].repeat(width)),
             Layout::Grey => (height, vec![76; width]),
@@ -100,6 +137,10 @@ mod tests {
         let mut bytes = [&row[..], &vec![7; gap]].concat().repeat(rows);
         if layout == Layout::Nv12 {
             bytes.extend([&[90, 240].repeat(width / 2)[..], &vec![7; gap]].concat().repeat(height / 2));
+        }
+        if layout == Layout::Yuv420 {
+            let plane = |colour| [vec![colour; width / 2], vec![7; gap / 2]].concat().repeat(height / 2);
+            bytes.extend([plane(90), plane(240)].concat());
         }
         bytes
     }
@@ -111,13 +152,15 @@ mod tests {
             for gap in [0, 32] {
                 let bytes = red(layout, 64, 48, gap);
                 let row = if layout == Layout::Mjpeg { 0 } else { red(layout, 64, 2, 0).len() / 2 };
-                // NV12's two planes have the same row length: three half rows per row.
-                let row = if layout == Layout::Nv12 { 64 } else { row };
+                // The brightness alone has rows of this length.
+                let row = if matches!(layout, Layout::Nv12 | Layout::Yuv420) { 64 } else { row };
                 let shown = picture(layout, &bytes, 64, 48, (row + gap) as u32).unwrap();
                 assert_eq!((shown.width(), shown.height()), (64, 48), "{layout}");
                 assert!(near(middle(&shown), red_is), "{layout}, gap {gap}: {:?}", middle(&shown));
             }
-            assert!(picture(layout, &red(layout, 64, 48, 0), 64, 48, 0).is_ok(), "{layout}: no word of the stride");
+            let bytes = red(layout, 64, 48, 0);
+            assert!(picture(layout, &bytes, 64, 48, 0).is_ok(), "{layout}: no word of the stride");
+            assert!(length(layout, 64, 48).is_none_or(|length| length == bytes.len()), "{layout}");
         }
     }
 

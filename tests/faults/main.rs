@@ -1,0 +1,334 @@
+//! Cameras that break in twelve ways, again and again: how soon a door is watched once more, and what is said of it.
+//!
+//! In: the agent as it is installed, with a dozen cameras on loopback. Out: the time from a camera being well to its
+//! frames being searched, what `/health` tells of a fault that lasts, and what the process holds afterwards. A machine
+//! that is busy with something else is no fault of the agent's: how long it kept a thread waiting is taken off.
+
+mod camera;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use strum::IntoEnumIterator;
+use tempfile::TempDir;
+
+use camera::{Camera, Fault, Speaks};
+use support::{Running, doorward};
+
+/// Nine of each of the twelve cameras.
+const FAULTS_EACH: usize = 9;
+/// What a fault must have been told within.
+const TOLD: Duration = Duration::from_secs(60);
+
+/// A library that stands before the C library's `getaddrinfo`: a name that ends in `.test` is known while a file of this
+/// name is in the folder `NAMES`.
+const NAMES: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found) {
+  int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+  size_t length = node ? strlen(node) : 0;
+  char path[4096];
+  if (length > 5 && strcmp(node + length - 5, ".test") == 0) {
+    snprintf(path, sizeof path, "%s/%s", getenv("NAMES"), node);
+    if (access(path, F_OK) != 0) return EAI_AGAIN;
+    node = "127.0.0.1";
+  }
+  return next(node, service, hints, found);
+}
+"#;
+
+/// One camera of the dozen, and how it is doing.
+struct Door {
+    name: String,
+    camera: Camera,
+    /// The file by which its name is known.
+    named: PathBuf,
+}
+
+struct Site {
+    folder: TempDir,
+    agent: Running,
+    port: u16,
+    doors: Vec<Arc<Door>>,
+}
+
+impl Site {
+    fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (library, source) = (folder.path().join("names.so"), folder.path().join("names.c"));
+        std::fs::write(&source, NAMES).unwrap();
+        let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status().unwrap();
+        assert!(made.success());
+        let names = folder.path().join("names");
+        std::fs::create_dir_all(folder.path().join("detectors")).unwrap();
+        std::fs::create_dir(&names).unwrap();
+        let speaks = |n: usize| match n {
+            0..=5 => Speaks::Mjpeg,
+            6..=9 => Speaks::Rtsp,
+            _ => Speaks::RtspOverUdp,
+        };
+        let doors: Vec<_> = (0..12)
+            .map(|n| {
+                let (name, camera) = (format!("door-{n}"), Camera::start(speaks(n)));
+                let host = format!("camera-{n}.test");
+                let (scheme, more) = match speaks(n) {
+                    Speaks::Mjpeg => ("http", ""),
+                    Speaks::Rtsp => ("rtsp", ""),
+                    Speaks::RtspOverUdp => ("rtsp", "transport = 'udp'\n"),
+                };
+                let url = format!("{scheme}://{host}:{}/door", camera.port);
+                let text = format!("time_zone = 'UTC'\n[camera]\ntype = 'stream'\nurl = '{url}'\n{more}");
+                std::fs::write(folder.path().join(format!("detectors/{name}.toml")), text).unwrap();
+                let named = names.join(host);
+                std::fs::write(&named, "").unwrap();
+                Arc::new(Door { name, camera, named })
+            })
+            .collect();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = folder.path().join("doorward.toml");
+        let state = folder.path().join("state");
+        let text = format!(
+            "state_dir = '{}'\n[identities]\nurl = 'http://127.0.0.1:9'\nusername = 'u'\npassword = 'p'\n\
+             [status]\nlisten = '127.0.0.1:{port}'\n",
+            state.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let agent = doorward()
+            .args(["run", "--config"])
+            .arg(&config)
+            .env("LD_PRELOAD", &library)
+            .env("NAMES", &names)
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        Self { folder, agent: Running(agent), port, doors }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    fn holds(&self) -> Holds {
+        let process = Path::new("/proc").join(self.agent.0.id().to_string());
+        let count = |what: &str| std::fs::read_dir(process.join(what)).unwrap().count();
+        let status = std::fs::read_to_string(process.join("status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kilobytes: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        Holds { threads: count("task"), descriptors: count("fd"), megabytes: kilobytes >> 10 }
+    }
+}
+
+/// What a process holds.
+#[derive(Debug)]
+struct Holds {
+    threads: usize,
+    descriptors: usize,
+    megabytes: usize,
+}
+
+impl Door {
+    fn break_with(&self, fault: Fault) {
+        if fault == Fault::NoName {
+            std::fs::remove_file(&self.named).unwrap();
+        }
+        self.camera.break_with(fault);
+    }
+
+    fn mend(&self) {
+        std::fs::write(&self.named, "").unwrap();
+        self.camera.mend();
+    }
+}
+
+/// What the agent's page has under this path.
+fn get(port: u16, path: &str) -> Option<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(connection, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).ok()?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+}
+
+/// What the agent has searched so far at each door, and how long this machine kept a thread waiting: both looked at
+/// again and again by a thread of their own.
+struct Looking {
+    searched: Mutex<Vec<u64>>,
+    /// When a thread was kept waiting, and for how long.
+    hiccups: Mutex<Vec<(Instant, Duration)>>,
+    over: AtomicBool,
+}
+
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Looking {
+    fn start(port: u16, doors: usize) -> Arc<Self> {
+        let looking = Arc::new(Self {
+            searched: Mutex::new(vec![0; doors]),
+            hiccups: Mutex::new(Vec::new()),
+            over: AtomicBool::new(false),
+        });
+        let (counts, waits) = (looking.clone(), looking.clone());
+        thread::spawn(move || {
+            while !counts.over.load(Ordering::Relaxed) {
+                let metrics = get(port, "/metrics").unwrap_or_default();
+                for (n, count) in counts.searched.lock().unwrap().iter_mut().enumerate() {
+                    let series = format!("doorward_detect_frames_total{{detector=\"door-{n}\"}} ");
+                    let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+                    *count = value.and_then(|value| value.parse().ok()).unwrap_or(*count);
+                }
+                thread::sleep(LOOK);
+            }
+        });
+        thread::spawn(move || {
+            while !waits.over.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                thread::sleep(LOOK);
+                let late = began.elapsed().saturating_sub(LOOK);
+                if late > LOOK {
+                    waits.hiccups.lock().unwrap().push((began, late));
+                }
+            }
+        });
+        looking
+    }
+
+    fn searched(&self, door: usize) -> u64 {
+        self.searched.lock().unwrap()[door]
+    }
+
+    /// How long this machine has kept a thread waiting since then.
+    fn kept_waiting(&self, since: Instant) -> Duration {
+        self.hiccups.lock().unwrap().iter().filter(|(at, _)| *at >= since).map(|(_, late)| *late).sum()
+    }
+
+    /// Waits until so many more frames of a door are searched; how long that took.
+    fn until_searched(&self, door: usize, more: u64) -> Duration {
+        let (began, before) = (Instant::now(), self.searched(door));
+        while self.searched(door) < before + more {
+            assert!(began.elapsed() < Duration::from_secs(60), "nothing of door-{door} is searched");
+            thread::sleep(Duration::from_millis(10));
+        }
+        began.elapsed()
+    }
+}
+
+#[test]
+fn whatever_a_camera_does_its_door_is_watched_again_within_seconds_of_its_being_well() {
+    let site = Site::start();
+    let looking = Looking::start(site.port, site.doors.len());
+    for door in 0..site.doors.len() {
+        looking.until_searched(door, 5);
+    }
+    let before = site.holds();
+    let recoveries: Vec<(Fault, Duration)> = thread::scope(|scope| {
+        let doors = site.doors.iter().enumerate();
+        let troubled: Vec<_> = doors
+            .map(|(n, door)| {
+                let looking = &looking;
+                scope.spawn(move || {
+                    let possible: Vec<Fault> = Fault::iter().filter(|fault| door.camera.can_have(*fault)).collect();
+                    let mut chance = 0x9e37_79b9_u32.wrapping_mul(n as u32 + 1);
+                    let mut roll = |below: u64| {
+                        chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        u64::from(chance >> 8) % below
+                    };
+                    (0..FAULTS_EACH)
+                        .map(|turn| {
+                            // Each kind comes up, in an order and for a time that chance says.
+                            let fault = possible[(turn + n + roll(2) as usize * 5) % possible.len()];
+                            door.break_with(fault);
+                            thread::sleep(Duration::from_millis(300 + roll(7_000)));
+                            door.mend();
+                            let well = Instant::now();
+                            let took = looking.until_searched(n, 2);
+                            let took = took.saturating_sub(looking.kept_waiting(well));
+                            println!("{} {fault:?}: {} ms", door.name, took.as_millis());
+                            thread::sleep(Duration::from_millis(500 + roll(2_000)));
+                            (fault, took)
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        troubled.into_iter().flat_map(|door| door.join().unwrap()).collect()
+    });
+    let mut times: Vec<Duration> = recoveries.iter().map(|(_, took)| *took).collect();
+    times.sort_unstable();
+    let (median, p95, most) = (times[times.len() / 2], times[times.len() * 95 / 100], times[times.len() - 1]);
+    println!("{} faults: median {median:?}, p95 {p95:?}, most {most:?}", times.len());
+    assert!(recoveries.len() >= 100);
+    assert!(p95 <= Duration::from_secs(3) && most <= Duration::from_secs(6), "{p95:?}, {most:?}");
+    // All is as it was before.
+    for door in 0..site.doors.len() {
+        looking.until_searched(door, 10);
+    }
+    let after = site.holds();
+    println!("before {before:?}, after {after:?}");
+    assert!(after.threads <= before.threads + 4 && after.descriptors <= before.descriptors + 8, "{before:?} {after:?}");
+    assert!(after.megabytes <= before.megabytes + 64, "{before:?} {after:?}");
+    looking.over.store(true, Ordering::Relaxed);
+    assert!(!site.log().contains("panicked"), "{}", site.log());
+}
+
+#[test]
+fn a_fault_that_lasts_is_told_with_its_cause() {
+    let site = Site::start();
+    let looking = Looking::start(site.port, site.doors.len());
+    for door in 0..site.doors.len() {
+        looking.until_searched(door, 3);
+    }
+    looking.over.store(true, Ordering::Relaxed);
+    // The twelfth, another size, is none that lasts.
+    let faults = [
+        (0, Fault::Killed, "nothing listens on the port"),
+        (1, Fault::Frozen, "whether the camera hangs"),
+        (2, Fault::HalfOpen, "whether the camera hangs"),
+        (3, Fault::Garbage, "no video"),
+        (4, Fault::Trickle, "check the address and the network"),
+        (5, Fault::WrongType, "what comes is no video"),
+        (6, Fault::AsksWho, "write a user name and a password"),
+        (7, Fault::NotFound, "check the path"),
+        (8, Fault::Reset, "it hangs up at once"),
+        (9, Fault::NoName, "nobody knows its name"),
+        (10, Fault::Lossy, "whether UDP gets through"),
+        (11, Fault::Killed, "nothing listens on the port"),
+    ];
+    for (door, fault, _) in faults {
+        site.doors[door].break_with(fault);
+    }
+    let broken = Instant::now();
+    let told = || -> Vec<(String, String)> {
+        let health = get(site.port, "/health").unwrap_or_default();
+        let health: serde_json::Value = serde_json::from_str(&health).unwrap_or_default();
+        let faults = health["faults"].as_array().cloned().unwrap_or_default();
+        let text = |fault: &serde_json::Value, key: &str| fault[key].as_str().unwrap_or_default().to_owned();
+        let of_cameras = faults.iter().filter(|fault| fault["part"] == "camera");
+        of_cameras.map(|fault| (text(fault, "detector"), text(fault, "reason"))).collect()
+    };
+    while told().len() < faults.len() && broken.elapsed() < TOLD {
+        thread::sleep(Duration::from_millis(500));
+    }
+    let told = told();
+    for (door, fault, says) in faults {
+        let name = &site.doors[door].name;
+        let reason = told.iter().find(|(detector, _)| detector == name).map(|(_, reason)| reason.as_str());
+        println!("{fault:?}: {reason:?}");
+        assert!(reason.is_some_and(|reason| reason.contains(says)), "{name}, {fault:?}: {reason:?}");
+    }
+}
