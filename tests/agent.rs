@@ -87,8 +87,7 @@ fn who_is_enrolled_from_a_clip_is_known_in_it_and_nobody_else_is() {
 fn save_frame(clip: &Path, number: u64, to: &Path) {
     use doorward::capture::{self, Next};
     use doorward::config::{CameraConfig, Pace, ReplayConfig};
-    let replay =
-        ReplayConfig { path: clip.into(), pace: Pace::Fast, fps: None, looped: false, starts_at: None, rotate: 0 };
+    let replay = ReplayConfig { pace: Pace::Fast, ..ReplayConfig::new(clip) };
     let mut source = capture::open(&CameraConfig::Replay(replay)).unwrap();
     for _ in 0..number {
         source.next_shot().unwrap();

@@ -216,8 +216,7 @@ fn somebody_who_leaves_does_so_once_while_the_agent_runs() {
 
 /// A face of a clip as a photo to enrol: what is around its box in that frame.
 fn save_face(clip: &Path, shot: &Value, to: &Path) {
-    let replay =
-        ReplayConfig { path: clip.into(), pace: Pace::Fast, fps: None, looped: false, starts_at: None, rotate: 0 };
+    let replay = ReplayConfig { pace: Pace::Fast, ..ReplayConfig::new(clip) };
     let mut source = capture::open(&CameraConfig::Replay(replay)).unwrap();
     for _ in 0..shot["frame"].as_u64().unwrap() {
         source.next_shot().unwrap();

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use faces::picture::Picture;
+use faces::picture::{Picture, Turn};
 use ffmpeg_next::codec::Id;
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ mod clip;
 mod support;
 
 use clip::Clip;
-use support::{doorward, json_lines, recording, shared};
+use support::{Engine, doorward, json_lines, recording, run, shared};
 
 fn replay(recording: &Path) -> Output {
     doorward().args(["replay", "--dry-run", "--json", "--input"]).arg(recording).output().unwrap()
@@ -161,5 +161,79 @@ fn recordings_that_went_wrong_in_use_are_right_now() {
         assert!(visits.iter().any(|visit| visit["sent"][0].is_object()), "{visits:?}");
         assert_eq!((rest[0]["frames"].as_u64(), rest[0]["lost"].as_u64()), (Some(50), Some(12)), "{rest:?}");
         assert_eq!(complaints(&output).len(), 1);
+    }
+}
+
+/// However a camera hangs, with `rotate` set its visitors are those that an upright one would see.
+#[test]
+fn whichever_way_a_camera_hangs_rotate_gives_the_same_visits() {
+    let engine = Engine::start();
+    let known = engine.enroll(&recording::known_person(), "Eileen", &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut upright = vec![("who walks up", dir.path().join("upright"))];
+    recording::visit(&upright[0].1);
+    if let Some(clip) = shared("video/face-demographics-walking-and-pause.mjpg.avi") {
+        upright.push(("a real door", dir.path().join("clip")));
+        recording::unpack(&clip, &upright[1].1);
+    }
+    for (what, upright) in upright {
+        let expected = replayed(&engine, dir.path(), &upright, "");
+        assert!(!expected.is_empty(), "{what}: nobody is seen");
+        assert!(what != "who walks up" || expected.iter().any(|visit| visit["person"]["id"] == known.as_str()));
+        for (turn, rotate) in [(Turn::Quarter, 270), (Turn::Half, 180), (Turn::ThreeQuarters, 90)] {
+            let turned = dir.path().join(format!("{rotate}"));
+            recording::turned_copy(&upright, &turned, turn);
+            let seen = replayed(&engine, dir.path(), &turned, &format!("rotate = {rotate}\n"));
+            // How many shots are sent is a matter of how soon answers come.
+            let in_short = |visits: &[Value]| -> Vec<[Value; 3]> {
+                let short = |visit: &Value| [&visit["outcome"], &visit["person"]["id"], &visit["sent"][0]["frame"]];
+                visits.iter().map(|visit| short(visit).map(Value::clone)).collect()
+            };
+            assert_eq!(in_short(&seen), in_short(&expected), "{what}, rotate = {rotate}");
+            std::fs::remove_dir_all(&turned).unwrap();
+        }
+    }
+}
+
+/// What a detector with more in its file, from its `[camera]` on, tells of a recording.
+fn replayed(engine: &Engine, folder: &Path, recording: &Path, detector: &str) -> Vec<Value> {
+    let config = folder.join("doorward.toml");
+    std::fs::write(&config, format!("{}[status]\nlisten = \"off\"\n", engine.section(&engine.url))).unwrap();
+    std::fs::create_dir_all(folder.join("detectors")).unwrap();
+    let text = format!(
+        "time_zone = \"UTC\"\n[camera]\ntype = \"replay\"\npath = \"{}\"\nfps = 10.0\n{detector}[identify]\n\
+         allow_double_detection = true\n",
+        recording.display()
+    );
+    std::fs::write(folder.join("detectors/door.toml"), text).unwrap();
+    json_lines(&run(doorward().args(["replay", "--json", "--config"]).arg(&config).arg("--input").arg(recording)))
+}
+
+/// Who stands where the camera is not to look is nobody: not a visit, and not a pixel of it leaves the box.
+#[test]
+fn nobody_is_seen_where_the_camera_is_not_to_look() {
+    let engine = Engine::start();
+    engine.enroll(&recording::known_person(), "Eileen", &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let visit = dir.path().join("visit");
+    recording::visit(&visit);
+    let outcomes = |view: &str| -> Vec<String> {
+        let visits = replayed(&engine, dir.path(), &visit, &format!("[view]\n{view}\n"));
+        visits.iter().map(|visit| visit["outcome"].as_str().unwrap().to_owned()).collect()
+    };
+    let everywhere = "[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]";
+    let corner = "[[0.0, 0.0], [0.1, 0.0], [0.1, 0.1], [0.0, 0.1]]";
+    for (view, expected) in [
+        ("", &["known"][..]),
+        ("mirror = true", &["known"]),
+        (&format!("ignore = [{corner}]"), &["known"]),
+        (&format!("ignore = [{everywhere}]"), &[]),
+        (&format!("watch = [{everywhere}]"), &["known"]),
+        (&format!("watch = [{corner}]"), &[]),
+        (&format!("watch = [{corner}, {everywhere}]"), &["known"]),
+        ("crop = [0.0, 0.0, 0.1, 0.1]", &[]),
+        ("crop = [0.0, 0.0, 1.0, 1.0]", &["known"]),
+    ] {
+        assert_eq!(outcomes(view), expected, "{view}");
     }
 }

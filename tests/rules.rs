@@ -227,6 +227,94 @@ fn a_ban_in_decomposed_unicode_holds_the_door_back() {
     assert!(text.contains("door: no, tags_none"), "{text}");
 }
 
+/// Rules about cameras: told once of a trouble and once of its end, not of every one that follows at once.
+#[test]
+fn a_camera_in_trouble_is_told_of_and_its_end_too() {
+    let main = "
+[detector]
+time_zone = \"Europe/Berlin\"
+[action.log]
+type = \"journal\"
+path = \"/nonexistent/journal\"
+[[rule]]
+name = \"camera\"
+actions = [\"log\"]
+cooldown_secs = 600
+when = { event = [\"camera\"], detectors = [\"door\"] }
+[[rule]]
+name = \"by day\"
+actions = [\"log\"]
+when = { event = [\"camera\"], between = [\"08:00-18:00\"] }
+[[rule]]
+name = \"dark\"
+actions = [\"log\"]
+when = { event = [\"camera\"] }
+if = \"camera.part == 'picture' and 'dark' in reason\"
+[[rule]]
+name = \"visitors\"
+actions = [\"log\"]
+when = { outcome = [\"known\", \"unknown\"] }
+";
+    let at = |minute: u32, trouble: &str, ok: bool| {
+        json!({"event": "camera", "seen_at": format!("2026-06-10T10:{minute:02}:00Z"), "visit": trouble,
+            "reason": "the picture is dark", "camera": {"ok": ok, "part": "picture"}})
+    };
+    let at_night = json!({"event": "camera", "seen_at": "2026-06-10T21:00:00Z", "reason": "no frames"});
+    let events = json!([
+        at(0, "a", false),
+        at(1, "a", false),
+        at(2, "a", true),
+        at(3, "b", false),
+        at(4, "b", true),
+        at(30, "c", false),
+        at_night,
+        {}
+    ]);
+    let output = test_of(main, &events.to_string(), &["--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let fired: Vec<Value> = support::json_lines(&output).iter().map(|line| line["fired"].clone()).collect();
+    let all = json!(["camera", "by day", "dark"]);
+    assert_eq!(
+        fired,
+        [
+            all.clone(),
+            json!([]),
+            all.clone(),
+            // The first rests; the others do for a minute.
+            json!(["by day", "dark"]),
+            json!(["by day", "dark"]),
+            all,
+            json!(["camera"]),
+            json!(["visitors"]),
+        ]
+    );
+}
+
+#[test]
+fn a_rule_about_cameras_asks_nothing_of_a_visitor() {
+    let rule = |when: &str, actions: &str| {
+        let text = format!("{MAIN}[[rule]]\nname = \"camera\"\nactions = [{actions}]\nwhen = {{ {when} }}\n");
+        String::from_utf8(test_of(&text, "{}", &[]).stderr).unwrap()
+    };
+    for (when, actions, told) in [
+        ("event = [\"camera\", \"left\"]", "\"log\"", "`rule.when.event`: a rule is about cameras or about visitors"),
+        (
+            "event = [\"camera\"], tags_any = [\"Staff\"]",
+            "\"log\"",
+            "`rule.when.tags_any`: a rule about cameras has no visitor",
+        ),
+        (
+            "event = [\"camera\"], outcome = [\"known\"]",
+            "\"log\"",
+            "`rule.when.outcome`: a rule about cameras has no visitor",
+        ),
+        ("event = [\"camera\"]", "\"open\"", "`open` is an actuator, and nothing is opened for a camera"),
+    ] {
+        let said = rule(when, actions);
+        assert!(said.contains(told), "{when}: {said}");
+    }
+}
+
 #[test]
 fn expectations_are_a_test() {
     let met = test("{\"expect\": [\"stranger\"]}\n{\"outcome\": \"no_face\", \"expect\": []}\n", &[]);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use faces::picture::Picture;
 
-use super::{About, CaptureError, Next, View, open, patience};
+use super::{About, CaptureError, Next, View, open};
 use crate::config::CameraConfig;
 
 /// Frames that are no pictures, after which there is nothing more to expect.
@@ -50,7 +50,7 @@ impl Delivered {
 /// As for the agent, which would try again.
 pub fn look(config: &CameraConfig, mut view: View) -> Result<Look, CaptureError> {
     let began = Instant::now();
-    let mut source = open(config, patience(config).longest())?;
+    let mut source = open(config)?;
     let opened = began.elapsed();
     let mut skipped = 0;
     loop {
@@ -75,7 +75,7 @@ pub fn look(config: &CameraConfig, mut view: View) -> Result<Look, CaptureError>
 /// # Errors
 /// As [`look`].
 pub fn deliver(config: &CameraConfig, within: Duration) -> Result<Delivered, CaptureError> {
-    let mut source = open(config, patience(config).longest())?;
+    let mut source = open(config)?;
     let (mut first, mut last) = (None, Instant::now());
     let (mut size, mut frames, mut skipped) = ((0, 0), 0, 0);
     while first.is_none_or(|first: Instant| first.elapsed() < within) {

@@ -196,9 +196,14 @@ pub enum CameraState {
     Ended,
 }
 
-/// Opens the configured camera. Blocks until it is ready to deliver, for a stream no longer than the limit. Errors say
-/// what to do next and never hold a password.
-fn open(config: &CameraConfig, limit: Duration) -> Result<Box<dyn CameraSource>, CaptureError> {
+/// Opens the configured camera, for who tries only once. Blocks until it is ready to deliver. Errors say what to do
+/// next and never hold a password.
+pub fn open(config: &CameraConfig) -> Result<Box<dyn CameraSource>, CaptureError> {
+    open_within(config, patience(config).longest())
+}
+
+/// The same; a stream takes no longer than the limit.
+fn open_within(config: &CameraConfig, limit: Duration) -> Result<Box<dyn CameraSource>, CaptureError> {
     match config {
         CameraConfig::V4l2(config) => Ok(Box::new(v4l2::V4l2::open(config)?)),
         CameraConfig::Stream(config) => Ok(Box::new(stream::Stream::open(config, limit)?)),

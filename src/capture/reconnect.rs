@@ -45,7 +45,7 @@ pub fn run(
     state: watch::Sender<CameraState>,
 ) -> Losses {
     let (limits, config) = (Limits::of(config), config.clone());
-    let open = Arc::new(move |limit| super::open(&config, limit));
+    let open = Arc::new(move |limit| super::open_within(&config, limit));
     Reconnect::new(detector, open, view, limits, frames, cancel, state).run()
 }
 
@@ -243,7 +243,7 @@ impl Reconnect {
                     if !std::mem::replace(&mut told_of_skips, true) {
                         warn!("{} was passed over: {} (more are only counted)", skipped.what, skipped.reason.why());
                     }
-                    self.endure(silent, &passed_over)?;
+                    self.endure(silent_since, first_shot.is_none(), &passed_over)?;
                 }
                 Waited::Event(Event::Lost(frames)) => {
                     self.losses.lost += frames;
@@ -253,7 +253,7 @@ impl Reconnect {
                     if self.limits.stall.is_some() && !std::mem::replace(&mut told_of_skips, true) {
                         warn!("a frame of {} cannot be decoded (more are only counted)", about.name);
                     }
-                    self.endure(silent, &passed_over)?;
+                    self.endure(silent_since, first_shot.is_none(), &passed_over)?;
                 }
                 Waited::Event(Event::Opened(_)) => {}
             }
@@ -267,9 +267,9 @@ impl Reconnect {
     }
 
     /// Only frames break the silence: a camera that sends nothing but rubbish has to be reopened.
-    fn endure(&self, silent: Duration, passed_over: &PassedOver) -> Result<(), CaptureError> {
-        match self.limits.stall {
-            Some(stall) if silent >= stall => Err(passed_over.silence(silent)),
+    fn endure(&self, since: Instant, nothing_shown: bool, passed_over: &PassedOver) -> Result<(), CaptureError> {
+        match self.patient_until(since, nothing_shown) {
+            Some(until) if Instant::now() >= until => Err(passed_over.silence(since.elapsed())),
             _ => Ok(()),
         }
     }

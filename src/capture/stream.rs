@@ -96,7 +96,7 @@ impl CameraSource for Stream {
 /// seconds or the twenty frames from which it would guess a rate that nobody needs; and how much of what is no video it
 /// reads until it says so. In microseconds, frames, and bytes.
 const PROBED: [(&str, &str); 3] =
-    [("analyzeduration", "1000000"), ("fpsprobesize", "0"), ("formatprobesize", "262144")];
+    [("analyzeduration", "1000000"), ("fpsprobesize", "0"), ("formatprobesize", "131072")];
 
 /// What FFmpeg may use for an address that begins so: its protocols, and the formats that cameras send by them. Of
 /// these formats HLS alone names other addresses, and they are fetched by the same protocols.
@@ -220,8 +220,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
-            let (mut client, _) = listener.accept().unwrap();
-            let _ = client.read(&mut [0; 4096]);
+            // Who only looks whether anybody listens asks for nothing.
+            let asks = |client: &mut std::net::TcpStream| client.read(&mut [0; 4096]).is_ok_and(|length| length > 0);
+            let mut client =
+                listener.incoming().flatten().find_map(|mut client| asks(&mut client).then_some(client)).unwrap();
             client.write_all(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n").unwrap();
             // As fast as the camera films: the key frame is 2.8 s away.
             for piece in sent.chunks(sent.len() / 130) {
@@ -230,8 +232,8 @@ mod tests {
             }
         });
         let mut stream = open(format!("http://127.0.0.1:{port}/door.ts")).unwrap();
-        let shown = stream.next_shot();
-        assert!(matches!(shown, Ok(Next::Shot(_))), "{shown:?}");
+        // Until then frames are lost, and none is made up.
+        while let Next::Lost(_) = stream.next_shot().unwrap() {}
     }
 
     #[test]

@@ -77,7 +77,8 @@ fn request(settings: &Settings, args: &ActionsTestArgs) -> anyhow::Result<Action
         }),
     };
     let event = TestEvent::parse(event).context("cannot read the event")?;
-    ensure!(event.event != Some(EventKind::Left), "only a recognition can be made up; leave `event` out");
+    let only = "only a recognition can be made up; leave `event` out";
+    ensure!(event.event.unwrap_or_default() == EventKind::Recognition, only);
     let first = settings.detectors.first();
     let name = event.detector.as_deref().or(first.map(|detector| detector.name.as_str())).unwrap_or(NO_DETECTOR);
     let detector = DetectorName::new(name).map_err(anyhow::Error::msg)?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use chrono::{DateTime, Utc};
 use identities::text;
 use serde_json::{Value, json};
 use wording::listed;
@@ -17,7 +18,6 @@ use super::{CommandResult, print_json, print_line};
 use crate::cli::{ExplainArgs, RulesCommand, RulesTestArgs};
 use crate::config::{ActionConfig, DetectorName, EventKind, Settings};
 use crate::outbox::ShotRecord;
-use crate::recognition::Recognition;
 use crate::rules::{RuleClock, Rules, Stay, Verdict};
 use crate::terminal::ExitCode;
 
@@ -39,7 +39,7 @@ fn test(args: RulesTestArgs) -> CommandResult {
         let event = TestEvent::parse(event).with_context(|| format!("cannot read event {}", n + 1))?;
         let composed = |names: &Vec<String>| names.iter().map(|name| text::composed(name).into_owned()).collect();
         let expect: Option<Vec<String>> = event.expect.as_ref().map(composed);
-        let (recognition, verdicts) = judge(&mut house, n, event)?;
+        let (detector, seen_at, verdicts) = judge(&mut house, n, event)?;
         let fired: Vec<_> = verdicts.iter().filter(|verdict| verdict.fires()).map(|it| it.rule.clone()).collect();
         let verdicts: Vec<_> = verdicts.iter().map(Verdict::to_record).collect();
         let met = expect.as_ref().map(|expect| *expect == fired);
@@ -47,15 +47,15 @@ fn test(args: RulesTestArgs) -> CommandResult {
         if args.json {
             print_json(&json!({
                 "event": n + 1,
-                "detector": recognition.detector,
-                "seen_at": recognition.seen_at,
+                "detector": detector,
+                "seen_at": seen_at,
                 "rules": verdicts,
                 "fired": fired,
                 "expected": expect,
                 "met": met,
             }))?;
         } else {
-            print_line(&format!("event {} at {}, seen {}", n + 1, recognition.detector, recognition.seen_at));
+            print_line(&format!("event {} at {detector}, seen {seen_at}", n + 1));
             verdicts.iter().for_each(|verdict| print_line(&format!("  {}", verdict_text(verdict))));
             if let (Some(expect), Some(met)) = (expect, met) {
                 let list = |names: &[String]| if names.is_empty() { "nothing".into() } else { names.join(", ") };
@@ -111,8 +111,8 @@ fn house(settings: &Settings) -> anyhow::Result<House> {
     Ok(house)
 }
 
-/// What the rules of the event's detector make of it; they remember it.
-fn judge(house: &mut House, n: usize, event: TestEvent) -> anyhow::Result<(Recognition, Vec<Verdict>)> {
+/// At which detector it happened, when, and what its rules make of it; they remember it.
+fn judge(house: &mut House, n: usize, event: TestEvent) -> anyhow::Result<(DetectorName, DateTime<Utc>, Vec<Verdict>)> {
     let there = listed(&house.keys().map(DetectorName::as_str).collect::<Vec<_>>());
     let detector = match (&event.detector, house.keys().next()) {
         (Some(name), _) => DetectorName::new(name).map_err(anyhow::Error::msg)?,
@@ -120,21 +120,25 @@ fn judge(house: &mut House, n: usize, event: TestEvent) -> anyhow::Result<(Recog
         (None, Some(_)) => bail!("event {} names no detector; there are {there}", n + 1),
         (None, None) => bail!("no detector is configured, so there are no rules"),
     };
+    let Some(rules) = house.get_mut(&detector) else {
+        bail!("event {}: there is no detector `{detector}`; there are {there}", n + 1);
+    };
     let (kind, since) = (event.event.unwrap_or(EventKind::Recognition), event.since);
+    if kind == EventKind::Camera {
+        let news = event.camera_news(n, detector);
+        let verdicts = rules.camera(&news).verdicts;
+        return Ok((news.detector, news.at, verdicts));
+    }
     let (quality, recognition) = (event.quality.unwrap_or(1.0), event.recognition(n, detector)?);
     let clock = RuleClock { utc: recognition.seen_at, late: recognition.arrived.is_none() };
-    let Some(rules) = house.get_mut(&recognition.detector) else {
-        bail!("event {}: there is no detector `{}`; there are {there}", n + 1, recognition.detector);
-    };
     let last_seen = recognition.seen_at;
-    let verdicts = match kind {
-        EventKind::Recognition => rules.judge(&recognition, quality, clock, &[]).verdicts,
-        EventKind::Left => {
-            let since = since.unwrap_or(last_seen);
-            rules.left(&Stay { recognition: recognition.clone(), quality, since, last_seen }, clock).verdicts
-        }
+    let verdicts = if kind == EventKind::Left {
+        let since = since.unwrap_or(last_seen);
+        rules.left(&Stay { recognition: recognition.clone(), quality, since, last_seen }, clock).verdicts
+    } else {
+        rules.judge(&recognition, quality, clock, &[]).verdicts
     };
-    Ok((recognition, verdicts))
+    Ok((recognition.detector, last_seen, verdicts))
 }
 
 /// One line per rule, of what [`Verdict::to_record`] gives.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::config::{DetectorName, EventKind, OutcomeKind};
 use crate::recognition::{Answer, Field, FieldValue, Known, Nearest, Person, Recognition, Tag};
+use crate::rules::CameraNews;
 use crate::track::VisitId;
 
 /// Keys of a journal's line that say nothing a made-up event needs.
@@ -55,8 +56,18 @@ pub struct TestEvent {
     person: Option<TestPerson>,
     /// Who comes nearest to somebody unknown.
     nearest: Option<TestNearest>,
+    /// Of a camera.
+    camera: Option<TestCamera>,
     /// Names of the rules that must fire, in their order, and no others.
     pub expect: Option<Vec<String>>,
+}
+
+/// Whether a camera is well again, and else what of it is in trouble.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TestCamera {
+    ok: bool,
+    part: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -113,6 +124,26 @@ impl TestEvent {
             event.get_mut("person").and_then(Value::as_object_mut).map(|person| person.remove("face_id"));
         }
         Self::deserialize(event)
+    }
+
+    /// The news of a camera the event stands for; the trouble that is over is the one before it.
+    pub fn camera_news(self, n: usize, detector: DetectorName) -> CameraNews {
+        let TestCamera { ok, part } = self.camera.unwrap_or_default();
+        let at = self.seen_at.unwrap_or_else(Utc::now);
+        let trouble = self.visit.map(|text| text.parse().unwrap_or_else(|_| named(&text)));
+        CameraNews {
+            detector,
+            trouble: VisitId(trouble.unwrap_or_else(|| named(&format!("event {n}")))),
+            part: match part.as_deref() {
+                Some("picture") => "picture",
+                Some("detection") => "detection",
+                _ => "camera",
+            },
+            reason: self.reason.unwrap_or_default(),
+            since: self.since.unwrap_or(at),
+            at,
+            over: ok,
+        }
     }
 
     /// The recognition the `n`th event stands for.

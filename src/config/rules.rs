@@ -36,7 +36,7 @@ section! {
 section! {
     /// `when` and `unless`: all that is said must hold; lists hold when any item does.
     pub struct WhenConfig: Default, checked by check_when {
-        /// Any of recognition, left. Empty: recognition.
+        /// Any of recognition, left; or camera alone. Empty: recognition.
         pub event: Vec<EventKind> = Vec::new();
         /// Any of known, unknown, no_face, refused, accepted. Empty: known.
         pub outcome: Vec<OutcomeKind> = Vec::new();
@@ -106,6 +106,8 @@ words! {
         Recognition,
         /// Somebody who was present has not been seen for `presence.absent_secs`.
         Left,
+        /// A camera is in trouble, or well again.
+        Camera,
     }
 
     /// What the engine answered.
@@ -129,6 +131,15 @@ fn check_rule(rule: &RuleConfig, at: &At<'_>) {
     let no_actions = at.below("actions").items().is_some_and(|items| items.is_empty());
     at.wrong_if(no_actions, &["actions"], "it is empty; write the names of `[action.NAME]` sections");
     let when = &rule.when;
+    if when.event.contains(&EventKind::Camera) {
+        let alone = "a rule is about cameras or about visitors: write another one for the others";
+        at.wrong_if(when.event.len() > 1, &["when", "event"], alone);
+        for (section, given) in [("when", Some(when)), ("unless", rule.unless.as_ref())] {
+            for key in given.map(WhenConfig::about_visitors).unwrap_or_default() {
+                at.wrong(&[section, key], "a rule about cameras has no visitor whom this could be true of");
+            }
+        }
+    }
     let known = when.outcome.is_empty() || when.outcome.contains(&OutcomeKind::Known);
     let of_person = [
         ("tags_any", !when.tags_any.is_empty()),
@@ -140,6 +151,32 @@ fn check_rule(rule: &RuleConfig, at: &At<'_>) {
     for (key, _) in of_person.iter().filter(|(_, given)| *given && !known) {
         let problem = "the rule never fires: only a known person has this, and `outcome` excludes `known`";
         at.unwise(&["when", key], problem);
+    }
+}
+
+impl WhenConfig {
+    /// The keys in use that ask something of a visitor.
+    fn about_visitors(&self) -> Vec<&'static str> {
+        let Self { outcome, tags_any, tags_all, tags_none, person_ids, names, fields, .. } = self;
+        let Self { min_confidence, min_quality, live, first_today, absent_secs, visits, others, late, .. } = self;
+        let used = [
+            ("outcome", !outcome.is_empty()),
+            ("tags_any", !tags_any.is_empty()),
+            ("tags_all", !tags_all.is_empty()),
+            ("tags_none", !tags_none.is_empty()),
+            ("person_ids", !person_ids.is_empty()),
+            ("names", !names.is_empty()),
+            ("fields", !fields.is_empty()),
+            ("min_confidence", min_confidence.is_some()),
+            ("min_quality", min_quality.is_some()),
+            ("live", live.is_some()),
+            ("first_today", first_today.is_some()),
+            ("absent_secs", absent_secs.is_some()),
+            ("visits", visits.is_some()),
+            ("others", others.is_some()),
+            ("late", late.is_some()),
+        ];
+        used.iter().filter(|(_, used)| *used).map(|(key, _)| *key).collect()
     }
 }
 
@@ -172,11 +209,15 @@ impl RuleConfig {
             });
             at.wrong(&["actions"], format!("there is no action `{action}`; {help}"));
         }
-        if self.when.event == [EventKind::Left] {
+        let nobody = match &self.when.event[..] {
+            [EventKind::Left] => Some("somebody who has left"),
+            [EventKind::Camera] => Some("a camera"),
+            _ => None,
+        };
+        if let Some(nobody) = nobody {
             let moves = |name: &&String| actions.get(*name).is_some_and(ActionConfig::is_actuator);
             for action in self.actions.iter().filter(moves) {
-                let problem = format!("`{action}` is an actuator, and nothing is opened for somebody who has left");
-                at.wrong(&["actions"], problem);
+                at.wrong(&["actions"], format!("`{action}` is an actuator, and nothing is opened for {nobody}"));
             }
         }
         for (key, when) in [("when", Some(&self.when)), ("unless", self.unless.as_ref())] {

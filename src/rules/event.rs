@@ -8,10 +8,11 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use super::visitor_event::VisitorEvent;
-use crate::recognition::{Field, Known};
+use crate::config::{DetectorName, EventKind};
+use crate::recognition::{Field, Known, Recognition};
 
 /// The document's keys.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 24] = [
     "event",
     "id",
     "rule",
@@ -35,11 +36,41 @@ pub const KEYS: [&str; 23] = [
     "reason",
     "person",
     "nearest",
+    "camera",
 ];
 /// The keys of its `person`, which is `null` when nobody was recognised.
 pub const PERSON_KEYS: [&str; 5] = ["id", "face_id", "name", "tags", "fields"];
 /// The keys of its `nearest`, which is `null` unless somebody is unknown and the engine says who comes nearest.
 pub const NEAREST_KEYS: [&str; 4] = ["id", "name", "score", "threshold"];
+/// The keys of its `camera`, which is `null` unless a camera is in trouble or well again.
+pub const CAMERA_KEYS: [&str; 2] = ["ok", "part"];
+
+/// What happened where and when.
+pub struct Moment<'a> {
+    pub event: EventKind,
+    pub detector: &'a DetectorName,
+    pub at: DateTime<Utc>,
+    pub zone: Tz,
+}
+
+/// An event with nothing in it but this.
+pub fn of_moment(moment: &Moment, rule: &str, action: &str, key: &str) -> Value {
+    let mut document: Map<String, Value> = KEYS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
+    document.extend([
+        ("event".to_owned(), json!(moment.event)),
+        ("id".to_owned(), json!(key)),
+        ("rule".to_owned(), json!(rule)),
+        ("action".to_owned(), json!(action)),
+        ("detector".to_owned(), json!(moment.detector)),
+        ("time_zone".to_owned(), json!(moment.zone.name())),
+        ("seen_at".to_owned(), json!(moment.at.to_rfc3339_opts(SecondsFormat::Millis, true))),
+        (
+            "local_time".to_owned(),
+            json!(moment.at.with_timezone(&moment.zone).to_rfc3339_opts(SecondsFormat::Millis, false)),
+        ),
+    ]);
+    Value::Object(document)
+}
 
 /// ```json
 /// { "event": "recognition", "id": "VISIT-HASH", "rule": "greet", "action": "hall",
@@ -50,27 +81,23 @@ pub const NEAREST_KEYS: [&str; 4] = ["id", "name", "score", "threshold"];
 ///   "quality": 0.81, "live": 0.94, "confidence": 0.99, "match_confidence": 0.93, "reason": null,
 ///   "person": { "id": "GUID", "face_id": "FACE", "name": "Ann Example",
 ///               "tags": [{ "name": "Staff", "expires": null }], "fields": { "BadgeNumber": "C-1187" } },
-///   "nearest": null }
+///   "nearest": null, "camera": null }
 /// ```
 ///
 /// `stay` is the visit that the same face was in first, before it was away for a moment. `confidence` is the engine's
 /// for the face, `match_confidence` its for the person, `live` what the liveness models say of the visit together. Of
 /// somebody who has left `event` is `"left"`, `seen_at` when they were last seen, `since` when they came. Of somebody
 /// unknown `nearest` may be `{ "id": "GUID", "name": "Ann Example", "score": 0.41, "threshold": 0.43 }`: not who it is,
-/// but how near it was.
+/// but how near it was. Of a camera (`event` is `"camera"`) `seen_at` is now, `since` since when it is in trouble,
+/// `reason` what is wrong or was, and `camera` `{ "ok": false, "part": "picture" }`; what concerns a visitor is null.
 pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zone: Tz) -> Value {
     let VisitorEvent { recognition, since, .. } = happened;
     let stayed = since.map(|since| (recognition.seen_at - since).num_milliseconds() as f64 / 1e3);
     let answer = &recognition.answer;
-    json!({
-        "event": happened.event,
-        "id": key,
-        "rule": rule,
-        "action": action,
-        "detector": recognition.detector,
-        "time_zone": zone.name(),
-        "seen_at": recognition.seen_at.to_rfc3339_opts(SecondsFormat::Millis, true),
-        "local_time": recognition.seen_at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Millis, false),
+    let Recognition { detector, seen_at, .. } = recognition.as_ref();
+    let moment = Moment { event: happened.event, detector, at: *seen_at, zone };
+    let mut document = of_moment(&moment, rule, action, key);
+    let about_the_visitor = json!({
         "since": since.map(|since| since.to_rfc3339_opts(SecondsFormat::Millis, true)),
         "stayed_secs": stayed,
         "visit": recognition.visit.0,
@@ -86,7 +113,11 @@ pub fn document(happened: &VisitorEvent, rule: &str, action: &str, key: &str, zo
         "reason": answer.reason(),
         "person": answer.known().map(|known| person(known, happened)),
         "nearest": answer.nearest().map(|nearest| nearest.to_json(true)),
-    })
+    });
+    if let (Value::Object(document), Value::Object(more)) = (&mut document, about_the_visitor) {
+        document.extend(more);
+    }
+    document
 }
 
 fn person(known: &Known, happened: &VisitorEvent) -> Value {
@@ -123,6 +154,7 @@ pub fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), St
             _ if !KEYS.contains(&first) => (&KEYS, first),
             Some(second) if first == "person" && !PERSON_KEYS.contains(&second) => (&PERSON_KEYS, second),
             Some(second) if first == "nearest" && !NEAREST_KEYS.contains(&second) => (&NEAREST_KEYS, second),
+            Some(second) if first == "camera" && !CAMERA_KEYS.contains(&second) => (&CAMERA_KEYS, second),
             _ => continue,
         };
         let nearest = wording::nearest(wrong, has.iter().copied(), 0.6);
@@ -172,6 +204,7 @@ mod tests {
                     "fields": {"Badge": "C", "N": 2.5, "B": true, "D": "2020-01-01T00:00:00Z", "E": null},
                 },
                 "nearest": null,
+                "camera": null,
             })
         );
         let refused = inputs("refused late");

@@ -20,11 +20,12 @@ pub enum ActionGroup {
 }
 
 impl ActionGroup {
-    /// The group an action belongs to; none for an actuator when somebody has left, for whom nothing is opened.
+    /// The group an action belongs to; none for an actuator when nobody stands there for whom it could open.
     pub fn of(actuator: bool, event: EventKind, late: bool) -> Option<Self> {
         match (event, actuator, late) {
-            (EventKind::Left, true, _) => None,
+            (EventKind::Left | EventKind::Camera, true, _) => None,
             (EventKind::Left, false, _) => Some(Self::Left),
+            (EventKind::Camera, false, _) => Some(Self::Tell),
             (EventKind::Recognition, false, _) => Some(Self::Tell),
             (EventKind::Recognition, true, false) => Some(Self::Move),
             (EventKind::Recognition, true, true) => Some(Self::Withheld),

@@ -89,13 +89,30 @@ impl Matchers {
         checks
     }
 
-    fn about_the_answer(&self, facts: &Facts) -> Vec<Check> {
-        let WhenConfig { event, outcome, tags_any, tags_all, tags_none, detectors, .. } = &self.wanted;
+    /// One check per matcher in use that a camera can meet; the others are mistakes of the configuration there.
+    pub fn checks_of_camera(&self, at: &DetectorName, local: DateTime<Tz>, holidays: &[Days]) -> Vec<Check> {
         let mut checks = Vec::new();
-        if !event.is_empty() {
-            let found = facts.happened.event;
-            checks.push(Check::of("event", list(event, |kind| kind.as_str()), found.as_str(), event.contains(&found)));
-        }
+        checks.extend(self.event(EventKind::Camera));
+        checks.extend(self.detector(at));
+        checks.extend(schedule::checks(&self.wanted, local, holidays));
+        checks
+    }
+
+    fn event(&self, found: EventKind) -> Option<Check> {
+        let wanted = &self.wanted.event;
+        let check = || Check::of("event", list(wanted, |kind| kind.as_str()), found.as_str(), wanted.contains(&found));
+        (!wanted.is_empty()).then(check)
+    }
+
+    fn detector(&self, found: &DetectorName) -> Option<Check> {
+        let wanted = &self.wanted.detectors;
+        let check = || Check::of("detectors", list(wanted, DetectorName::to_string), found, wanted.contains(found));
+        (!wanted.is_empty()).then(check)
+    }
+
+    fn about_the_answer(&self, facts: &Facts) -> Vec<Check> {
+        let WhenConfig { outcome, tags_any, tags_all, tags_none, .. } = &self.wanted;
+        let mut checks = Vec::from_iter(self.event(facts.happened.event));
         if !outcome.is_empty() {
             let (wanted, found) = (list(outcome, |kind| kind.as_str()), facts.happened.outcome());
             checks.push(Check::of("outcome", wanted, found.as_str(), outcome.contains(&found)));
@@ -137,11 +154,7 @@ impl Matchers {
             let held = found.is_some_and(|live| (at_least..=at_most).contains(&live));
             checks.push(Check::of("live", format!("{at_least} to {at_most}"), live_text(found), held));
         }
-        if !detectors.is_empty() {
-            let found = &facts.recognition.detector;
-            let wanted = list(detectors, DetectorName::to_string);
-            checks.push(Check::of("detectors", wanted, found, detectors.contains(found)));
-        }
+        checks.extend(self.detector(&facts.recognition.detector));
         checks
     }
 

@@ -22,6 +22,7 @@ use crate::config::{Days, DetectorName, EventKind, GuardConfig, RuleConfig};
 use crate::recognition::{Answer, Recognition};
 use crate::track::{Confirm, VisitId};
 
+mod camera;
 #[cfg(test)]
 mod cases;
 mod check;
@@ -47,6 +48,7 @@ mod stories;
 mod verdict;
 mod visitor_event;
 
+pub use camera::CameraNews;
 pub use check::Check;
 pub use condition::{check_names, environment};
 pub use event::{KEYS as EVENT_KEYS, PERSON_KEYS};
@@ -57,6 +59,7 @@ pub use request::{ActionRequest, scope_of};
 pub use stay::{Guest, Stay};
 pub use verdict::{Decision, Judgement, Refusal, RefusedAction, Verdict};
 
+use camera::Told;
 use condition::Condition;
 use groups::ActionGroup;
 use guard::{Circumstances, Guard};
@@ -113,6 +116,8 @@ pub struct Rules {
     history: History,
     guards: GuardMemory,
     pictures: WantedPictures,
+    /// Of cameras.
+    told: Told,
 }
 
 /// A rule made ready.
@@ -173,6 +178,7 @@ impl Rules {
             history: History::default(),
             guards: GuardMemory::default(),
             pictures: WantedPictures::default(),
+            told: Told::default(),
         })
     }
 

@@ -307,7 +307,7 @@ impl Shared {
         // As much in it as a camera's pictures have.
         let noise = |(width, height): (u32, u32)| {
             let bytes = (0..width * height * 3).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8);
-            Picture::new(width, height, bytes.collect()).unwrap().jpeg(60).unwrap()
+            Picture::new(width, height, bytes.collect()).unwrap().jpeg(90).unwrap()
         };
         let [small, large] = [(320, 240), (480, 360)].map(noise);
         loop {

@@ -14,18 +14,19 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use faces::picture::Picture;
 use strum::IntoEnumIterator;
 use tempfile::TempDir;
 
 use camera::{Camera, Fault, Speaks};
 use support::{Running, doorward};
 
-/// Nine of each of the twelve cameras.
-const FAULTS_EACH: usize = 9;
+/// So many of each of the twelve cameras, one round after the other.
+const ROUNDS: [usize; 2] = [5, 4];
 /// What a fault must have been told within.
 const TOLD: Duration = Duration::from_secs(60);
 
@@ -99,25 +100,8 @@ impl Site {
                 Arc::new(Door { name, camera, named })
             })
             .collect();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = folder.path().join("doorward.toml");
-        let state = folder.path().join("state");
-        let text = format!(
-            "state_dir = '{}'\n[identities]\nurl = 'http://127.0.0.1:9'\nusername = 'u'\npassword = 'p'\n\
-             [status]\nlisten = '127.0.0.1:{port}'\n",
-            state.display()
-        );
-        std::fs::write(&config, text).unwrap();
-        let agent = doorward()
-            .args(["run", "--config"])
-            .arg(&config)
-            .env("LD_PRELOAD", &library)
-            .env("NAMES", &names)
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        Self { folder, agent: Running(agent), port, doors }
+        let (agent, port) = agent(folder.path(), |it| it.env("LD_PRELOAD", &library).env("NAMES", &names));
+        Self { folder, agent, port, doors }
     }
 
     fn log(&self) -> String {
@@ -132,6 +116,25 @@ impl Site {
         let kilobytes: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
         Holds { threads: count("task"), descriptors: count("fd"), megabytes: kilobytes >> 10 }
     }
+}
+
+/// Starts the agent on the detectors in this folder, and gives its page's port.
+fn agent(folder: &Path, more: impl FnOnce(&mut Command) -> &mut Command) -> (Running, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = folder.join("doorward.toml");
+    let text = format!(
+        "state_dir = '{}'\n[identities]\nurl = 'http://127.0.0.1:9'\nusername = 'u'\npassword = 'p'\n\
+         [status]\nlisten = '127.0.0.1:{port}'\n\
+         [action.log]\ntype = 'journal'\npath = '{}'\n\
+         [[rule]]\nname = 'cameras'\nactions = ['log']\nwhen = {{ event = ['camera'] }}\n",
+        folder.join("state").display(),
+        folder.join("journal").display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut command = doorward();
+    command.args(["run", "--config"]).arg(&config).stdout(Stdio::null());
+    command.stderr(std::fs::File::create(folder.join("log")).unwrap());
+    (Running(more(&mut command).spawn().unwrap()), port)
 }
 
 /// What a process holds.
@@ -188,9 +191,8 @@ impl Looking {
             while !counts.over.load(Ordering::Relaxed) {
                 let metrics = get(port, "/metrics").unwrap_or_default();
                 for (n, count) in counts.searched.lock().unwrap().iter_mut().enumerate() {
-                    let series = format!("doorward_detect_frames_total{{detector=\"door-{n}\"}} ");
-                    let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
-                    *count = value.and_then(|value| value.parse().ok()).unwrap_or(*count);
+                    let now = counted(&metrics, "doorward_detect_frames_total", &format!("door-{n}"));
+                    *count = now.unwrap_or(*count);
                 }
                 thread::sleep(LOOK);
             }
@@ -228,66 +230,137 @@ impl Looking {
     }
 }
 
+/// Breaks every camera so often, and gives how long each door then stayed unwatched.
+fn trouble(site: &Site, looking: &Looking, turns: std::ops::Range<usize>) -> Vec<Duration> {
+    thread::scope(|scope| {
+        let doors = site.doors.iter().enumerate();
+        let troubled: Vec<_> = doors
+            .map(|(n, door)| {
+                scope.spawn({
+                    let turns = turns.clone();
+                    move || trouble_at((n, door, turns), looking)
+                })
+            })
+            .collect();
+        troubled.into_iter().flat_map(|door| door.join().unwrap()).collect()
+    })
+}
+
+fn trouble_at((n, door, turns): (usize, &Door, std::ops::Range<usize>), looking: &Looking) -> Vec<Duration> {
+    let possible: Vec<Fault> = Fault::iter().filter(|fault| door.camera.can_have(*fault)).collect();
+    let mut chance = 0x9e37_79b9_u32.wrapping_mul((n + 100 * turns.start) as u32 + 1);
+    let mut roll = |below: u64| {
+        chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        u64::from(chance >> 8) % below
+    };
+    turns
+        .map(|turn| {
+            // Each kind comes up, in an order and for a time that chance says.
+            let fault = possible[(turn + n + roll(2) as usize * 5) % possible.len()];
+            door.break_with(fault);
+            thread::sleep(Duration::from_millis(300 + roll(6_000)));
+            door.mend();
+            let well = Instant::now();
+            let took = looking.until_searched(n, 2);
+            let took = took.saturating_sub(looking.kept_waiting(well));
+            println!("{} {fault:?}: {} ms", door.name, took.as_millis());
+            thread::sleep(Duration::from_millis(500 + roll(2_000)));
+            took
+        })
+        .collect()
+}
+
+/// Held by the test whose turn it is: each needs the processors for itself.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn whatever_a_camera_does_its_door_is_watched_again_within_seconds_of_its_being_well() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let site = Site::start();
     let looking = Looking::start(site.port, site.doors.len());
     for door in 0..site.doors.len() {
         looking.until_searched(door, 5);
     }
-    let before = site.holds();
-    let recoveries: Vec<(Fault, Duration)> = thread::scope(|scope| {
-        let doors = site.doors.iter().enumerate();
-        let troubled: Vec<_> = doors
-            .map(|(n, door)| {
-                let looking = &looking;
-                scope.spawn(move || {
-                    let possible: Vec<Fault> = Fault::iter().filter(|fault| door.camera.can_have(*fault)).collect();
-                    let mut chance = 0x9e37_79b9_u32.wrapping_mul(n as u32 + 1);
-                    let mut roll = |below: u64| {
-                        chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                        u64::from(chance >> 8) % below
-                    };
-                    (0..FAULTS_EACH)
-                        .map(|turn| {
-                            // Each kind comes up, in an order and for a time that chance says.
-                            let fault = possible[(turn + n + roll(2) as usize * 5) % possible.len()];
-                            door.break_with(fault);
-                            thread::sleep(Duration::from_millis(300 + roll(7_000)));
-                            door.mend();
-                            let well = Instant::now();
-                            let took = looking.until_searched(n, 2);
-                            let took = took.saturating_sub(looking.kept_waiting(well));
-                            println!("{} {fault:?}: {} ms", door.name, took.as_millis());
-                            thread::sleep(Duration::from_millis(500 + roll(2_000)));
-                            (fault, took)
-                        })
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        troubled.into_iter().flat_map(|door| door.join().unwrap()).collect()
-    });
-    let mut times: Vec<Duration> = recoveries.iter().map(|(_, took)| *took).collect();
+    // What is needed once is there after the first round.
+    let (mut times, mut held, mut first) = (Vec::new(), Vec::new(), 0);
+    for faults in ROUNDS {
+        times.extend(trouble(&site, &looking, first..first + faults));
+        first += faults;
+        for door in 0..site.doors.len() {
+            looking.until_searched(door, 10);
+        }
+        held.push(site.holds());
+    }
     times.sort_unstable();
     let (median, p95, most) = (times[times.len() / 2], times[times.len() * 95 / 100], times[times.len() - 1]);
     println!("{} faults: median {median:?}, p95 {p95:?}, most {most:?}", times.len());
-    assert!(recoveries.len() >= 100);
+    assert!(times.len() >= 100);
     assert!(p95 <= Duration::from_secs(3) && most <= Duration::from_secs(6), "{p95:?}, {most:?}");
-    // All is as it was before.
-    for door in 0..site.doors.len() {
-        looking.until_searched(door, 10);
-    }
-    let after = site.holds();
-    println!("before {before:?}, after {after:?}");
+    println!("after each round {held:?}");
+    let [before, after] = &held[..] else { unreachable!("two rounds") };
     assert!(after.threads <= before.threads + 4 && after.descriptors <= before.descriptors + 8, "{before:?} {after:?}");
-    assert!(after.megabytes <= before.megabytes + 64, "{before:?} {after:?}");
+    assert!(after.megabytes <= before.megabytes + 48, "{before:?} {after:?}");
     looking.over.store(true, Ordering::Relaxed);
     assert!(!site.log().contains("panicked"), "{}", site.log());
 }
 
+/// The number of a metric for one detector.
+fn counted(metrics: &str, metric: &str, detector: &str) -> Option<u64> {
+    let series = format!("{metric}{{detector=\"{detector}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&series))?.parse().ok()
+}
+
+/// Four recordings like live cameras; the last one hangs in the middle of being read.
+#[test]
+fn a_camera_that_is_wedged_costs_the_others_no_frame() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    const FPS: f64 = 15.0;
+    const WINDOW: Duration = Duration::from_secs(4);
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("detectors")).unwrap();
+    for door in 0..4 {
+        let pictures = folder.path().join(format!("pictures-{door}"));
+        std::fs::create_dir(&pictures).unwrap();
+        for n in 0..30u8 {
+            let picture = Picture::filled(320, 240, [n * 8, 90, 250 - n * 8]).jpeg(80).unwrap();
+            std::fs::write(pictures.join(format!("{n:02}.jpg")), picture).unwrap();
+        }
+        let text = format!(
+            "time_zone = 'UTC'\n[camera]\ntype = 'replay'\npath = '{}'\npace = 'fixed'\nfps = {FPS}\nloop = true\n",
+            pictures.display()
+        );
+        std::fs::write(folder.path().join(format!("detectors/door-{door}.toml")), text).unwrap();
+    }
+    let (_agent, port) = agent(folder.path(), |it| it);
+    let frames = || {
+        let metrics = get(port, "/metrics").unwrap_or_default();
+        [0, 1, 2, 3].map(|n| counted(&metrics, "doorward_capture_frames_total", &format!("door-{n}")).unwrap_or(0))
+    };
+    support::wait_for("frames of all four", || frames().iter().all(|&count| count > 5).then_some(()));
+    // Nobody ever writes into it: who reads it waits.
+    let next = folder.path().join("pictures-3/20.jpg");
+    std::fs::remove_file(&next).unwrap();
+    nix::unistd::mkfifo(&next, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    thread::sleep(Duration::from_secs(3));
+    // Something else may take the processors for a while: one good window is enough. None is, where one waits for another.
+    let mut seen = Vec::new();
+    for _ in 0..15 {
+        let (before, began) = (frames(), Instant::now());
+        thread::sleep(WINDOW);
+        let (after, took) = (frames(), began.elapsed().as_secs_f64());
+        let rates = [0, 1, 2, 3].map(|n| (after[n] - before[n]) as f64 / took);
+        seen.push(rates);
+        assert!(rates[3] == 0.0, "the fourth hangs: {rates:?}");
+        if rates[..3].iter().all(|rate| *rate > 0.95 * FPS) {
+            return println!("{rates:?}");
+        }
+    }
+    panic!("frames a second, again and again: {seen:?}");
+}
+
 #[test]
 fn a_fault_that_lasts_is_told_with_its_cause() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let site = Site::start();
     let looking = Looking::start(site.port, site.doors.len());
     for door in 0..site.doors.len() {
@@ -330,5 +403,20 @@ fn a_fault_that_lasts_is_told_with_its_cause() {
         let reason = told.iter().find(|(detector, _)| detector == name).map(|(_, reason)| reason.as_str());
         println!("{fault:?}: {reason:?}");
         assert!(reason.is_some_and(|reason| reason.contains(says)), "{name}, {fault:?}: {reason:?}");
+    }
+    // A rule heard of each of them, and hears that it is over.
+    let heard = |door: usize, ok: bool| {
+        let journal = std::fs::read_to_string(site.folder.path().join("journal")).unwrap_or_default();
+        let events = journal.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let name = &site.doors[door].name;
+        events.filter(|event| event["detector"] == name.as_str() && event["camera"]["ok"] == ok).count()
+    };
+    for (door, ..) in faults {
+        support::wait_for("the rule to hear of it", || (heard(door, false) == 1).then_some(()));
+        assert_eq!(heard(door, true), 0);
+        site.doors[door].mend();
+    }
+    for (door, ..) in faults {
+        support::wait_for("the rule to hear of its end", || (heard(door, true) == 1).then_some(()));
     }
 }

@@ -76,9 +76,28 @@ fn save(folder: &Path, first: usize, frames: Vec<Picture>) {
 
 /// Turns every picture of a recording, as a camera mounted so would show it.
 pub fn turn(folder: &Path, by: Turn) {
-    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+    turned_copy(folder, folder, by);
+}
+
+/// The same into another folder.
+pub fn turned_copy(from: &Path, to: &Path, by: Turn) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
         let turned = Picture::read(&file).unwrap().turned(by).unwrap();
-        std::fs::write(&file, turned.jpeg(92).unwrap()).unwrap();
+        std::fs::write(to.join(file.file_name().unwrap()), turned.jpeg(92).unwrap()).unwrap();
+    }
+}
+
+/// A video as a folder of its pictures.
+pub fn unpack(video: &Path, to: &Path) {
+    use doorward::capture::{self, Next};
+    use doorward::config::{CameraConfig, Pace, ReplayConfig};
+    let replay = ReplayConfig { pace: Pace::Fast, ..ReplayConfig::new(video) };
+    let mut source = capture::open(&CameraConfig::Replay(replay)).unwrap();
+    std::fs::create_dir_all(to).unwrap();
+    for n in 0.. {
+        let Next::Shot(shot) = source.next_shot().unwrap() else { break };
+        std::fs::write(to.join(format!("{n:04}.jpg")), shot.picture.jpeg(92).unwrap()).unwrap();
     }
 }
 

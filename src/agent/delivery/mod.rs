@@ -11,6 +11,7 @@
 //! ```
 
 mod breaker;
+mod cameras;
 mod pace;
 mod settle;
 mod steps;
@@ -40,6 +41,7 @@ use crate::recognition::{Answer, IdentifyError, Recognition, identify};
 use crate::rules::Rules;
 use crate::status::{Board, EngineState, OutboxLine};
 use breaker::Breaker;
+use cameras::Troubles;
 use pace::Pace;
 use steps::Steps;
 
@@ -150,7 +152,7 @@ impl Delivery {
     pub async fn run(self: Arc<Self>, stop: CancellationToken, beat: Beat) {
         self.resume().await;
         self.show_breaker();
-        let mut tidied = Instant::now();
+        let (mut tidied, mut troubles) = (Instant::now(), Troubles::default());
         while !stop.is_cancelled() {
             self.look_at_clocks();
             beat.busy("waiting for the outbox");
@@ -166,6 +168,7 @@ impl Delivery {
             beat.busy("waiting for the outbox");
             self.departures(false).await;
             self.show_outbox();
+            self.tell_of_cameras(&mut troubles);
             self.ask_if_idle();
             if tidied.elapsed() >= TIDY_EVERY {
                 tidied = Instant::now();
@@ -182,6 +185,13 @@ impl Delivery {
     async fn departures(self: &Arc<Self>, all: bool) {
         for departures in self.rooms.presences.departures(all) {
             self.departed(departures).await;
+        }
+    }
+
+    fn tell_of_cameras(self: &Arc<Self>, troubles: &mut Troubles) {
+        let health = self.rooms.board.health(Instant::now());
+        for news in troubles.look(self.rooms.detectors.keys(), &health, Utc::now()) {
+            self.camera(&news);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::config::EventKind;
 use crate::crop::Sighting;
 use crate::outbox::{Answered, Judged, Presence};
 use crate::recognition::Recognition;
-use crate::rules::{ActionRequest, RuleClock};
+use crate::rules::{ActionRequest, CameraNews, RuleClock};
 
 /// An action of the backlog under way; counted until this is dropped.
 struct BacklogAction {
@@ -109,6 +109,15 @@ impl Delivery {
         }
         for request in requests {
             self.act(request, stored.is_some());
+        }
+    }
+
+    /// A camera is in trouble, or well again: what the rules make of it is done, and not stored.
+    pub(super) fn camera(self: &Arc<Self>, news: &CameraNews) {
+        let Some(of_detector) = self.rooms.detectors.get(&news.detector) else { return };
+        let requests = of_detector.rules.lock().camera(news).requests;
+        for request in requests {
+            self.act(request, false);
         }
     }
 

@@ -1,0 +1,94 @@
+//! Cameras in trouble, for the rules: told once when it is a fault, and once when it is over.
+//!
+//! In: the agent's health, again and again. Out: [`CameraNews`]. What is a fault, and after which time, is the health's
+//! to say.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::config::DetectorName;
+use crate::rules::CameraNews;
+use crate::status::{Fault, Health};
+use crate::track::VisitId;
+
+/// Parts of the health that are a camera's.
+const PARTS: [&str; 3] = ["camera", "picture", "detection"];
+
+/// The trouble there is.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    by_detector: HashMap<DetectorName, CameraNews>,
+}
+
+impl Troubles {
+    /// What has changed since the last look. Of several faults of a camera the first counts; another part's is another
+    /// trouble.
+    pub fn look<'a>(
+        &mut self,
+        detectors: impl Iterator<Item = &'a DetectorName>,
+        health: &Health,
+        now: DateTime<Utc>,
+    ) -> Vec<CameraNews> {
+        let mut news = Vec::new();
+        for detector in detectors {
+            let is_its = |fault: &&Fault| fault.detector.as_deref() == Some(detector.as_str());
+            let fault = health.faults.iter().filter(is_its).find(|fault| PARTS.contains(&fault.part));
+            let before = self.by_detector.get(detector).map(|trouble| trouble.part);
+            if before == fault.map(|fault| fault.part) {
+                continue;
+            }
+            if let Some(trouble) = self.by_detector.remove(detector)
+                && fault.is_none()
+            {
+                news.push(CameraNews { at: now, over: true, ..trouble });
+            }
+            if let Some(Fault { part, reason, for_secs, .. }) = fault {
+                let lasts = i64::try_from(*for_secs).ok().and_then(TimeDelta::try_seconds).unwrap_or_default();
+                let trouble = CameraNews {
+                    detector: detector.clone(),
+                    trouble: VisitId(Uuid::now_v7()),
+                    part,
+                    reason: reason.clone(),
+                    since: now - lasts,
+                    at: now,
+                    over: false,
+                };
+                self.by_detector.insert(detector.clone(), trouble.clone());
+                news.push(trouble);
+            }
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_is_told_of_once_and_so_is_its_end() {
+        let door = DetectorName::new("door").unwrap();
+        let mut troubles = Troubles::default();
+        let mut look = |faults: &[(&'static str, &str, &str)]| -> Vec<(&'static str, bool)> {
+            let fault = |(part, detector, reason): &(&'static str, &str, &str)| Fault {
+                part,
+                detector: Some((*detector).into()),
+                reason: (*reason).into(),
+                for_secs: 30,
+            };
+            let health = Health { ok: faults.is_empty(), faults: faults.iter().map(fault).collect() };
+            let news = troubles.look([&door].into_iter(), &health, Utc::now());
+            assert!(news.iter().all(|news| news.over || (news.at - news.since).num_seconds() == 30));
+            news.iter().map(|news| (news.part, news.over)).collect()
+        };
+        assert_eq!(look(&[]), []);
+        assert_eq!(look(&[("program", "door", "hangs"), ("camera", "hall", "gone")]), [], "not this camera's");
+        assert_eq!(look(&[("camera", "door", "it does not answer")]), [("camera", false)]);
+        assert_eq!(look(&[("camera", "door", "nobody knows its name")]), [], "the same trouble in other words");
+        assert_eq!(look(&[("picture", "door", "dark")]), [("picture", false)]);
+        assert_eq!(look(&[]), [("picture", true)]);
+        assert_eq!(look(&[]), []);
+    }
+}
