@@ -186,8 +186,8 @@ fn whichever_way_a_camera_hangs_rotate_gives_the_same_visits() {
             let seen = replayed(&engine, dir.path(), &turned, &format!("rotate = {rotate}\n"));
             // How many shots are sent is a matter of how soon answers come.
             let in_short = |visits: &[Value]| -> Vec<[Value; 3]> {
-                let short = |visit: &Value| [&visit["outcome"], &visit["person"]["id"], &visit["sent"][0]["frame"]];
-                visits.iter().map(|visit| short(visit).map(Value::clone)).collect()
+                let short = |it: &Value| [&it["outcome"], &it["person"]["id"], &it["sent"][0]["frame"]].map(Value::clone);
+                visits.iter().map(short).collect()
             };
             assert_eq!(in_short(&seen), in_short(&expected), "{what}, rotate = {rotate}");
             std::fs::remove_dir_all(&turned).unwrap();

@@ -51,8 +51,15 @@ async fn the_server_answers_read_only_and_stops() {
     assert_eq!(ill.status(), 503);
     let ill: serde_json::Value = ill.json().await.unwrap();
     assert_eq!((&ill["faults"][0]["part"], &ill["faults"][0]["detector"]), (&"detection".into(), &"front".into()));
+    assert!(ill["faults"][0]["since"].as_str().unwrap().ends_with('Z'), "{ill}");
     let status: serde_json::Value = client.get(url("/status.json")).send().await.unwrap().json().await.unwrap();
     assert_eq!((&status["detectors"][0]["camera"], &status["engine"]["state"]), (&"live".into(), &"answering".into()));
+
+    // A picture is told of as soon as it is believed to be bad; it is a fault after a while.
+    board.lens(&name, Some("the picture is dark".into()), Instant::now());
+    let status: serde_json::Value = client.get(url("/status.json")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(status["detectors"][0]["picture"], "the picture is dark");
+    assert!(status["detectors"][0]["picture_since"].as_str().unwrap() <= status["now"].as_str().unwrap(), "{status}");
 
     assert_eq!(client.post(url("/status.json")).send().await.unwrap().status(), 405);
     assert_eq!(client.get(url("/elsewhere")).send().await.unwrap().status(), 404);

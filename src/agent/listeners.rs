@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::events::{Answered, Event, Listener};
 use super::presence::PresenceChange;
 use crate::actions::mqtt::Home;
-use crate::capture::CameraState;
+use crate::capture::{CameraState, Lens};
 use crate::config::DetectorName;
 use crate::outbox::Outbox;
 use crate::status::{ActionLine, Board};
@@ -37,9 +37,22 @@ impl Listener for Counts {
                 let (detector, present) = (news.detector.to_string(), news.present.len() as f64);
                 metrics::gauge!("doorward_agent_present", "detector" => detector).set(present);
             }
+            Event::Camera { detector, state } => picture(detector, state),
             Event::Closed(visit) => closed(visit),
             _ => {}
         }
+    }
+}
+
+/// What is believed of a camera's picture is 1, everything else 0; all of it is while no frames come.
+fn picture(detector: &DetectorName, state: &CameraState) {
+    let believed = match state {
+        CameraState::Streaming { lens, .. } => Some(lens.label()),
+        CameraState::Connecting | CameraState::Failed { .. } | CameraState::Ended => None,
+    };
+    for label in Lens::LABELS {
+        metrics::gauge!("doorward_agent_picture", "detector" => detector.to_string(), "state" => label)
+            .set(f64::from(u8::from(believed == Some(label))));
     }
 }
 
@@ -134,5 +147,30 @@ impl Listener for Runner {
     fn on(&mut self, event: &Event) {
         // Nobody listens any more: the command is on its way out.
         let _ = self.0.send(event.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_in_one_state_while_frames_come_and_in_none_otherwise() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let shown = |state: CameraState| {
+            let event = Event::Camera { detector: DetectorName::new("front").unwrap(), state };
+            metrics::with_local_recorder(&recorder, || Counts.on(&event));
+            let text = metrics.render();
+            let states =
+                text.lines().filter_map(|line| line.strip_prefix("doorward_agent_picture{detector=\"front\","));
+            let mut on: Vec<String> = states.filter(|line| line.ends_with(" 1")).map(str::to_owned).collect();
+            on.sort_unstable();
+            on
+        };
+        let streaming = |lens| CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens };
+        assert_eq!(shown(streaming(Lens::Clear)), ["state=\"clear\"} 1"]);
+        assert_eq!(shown(streaming(Lens::Dark)), ["state=\"dark\"} 1"]);
+        assert!(shown(CameraState::Ended).is_empty());
     }
 }

@@ -43,7 +43,7 @@ use crate::config::{CameraConfig, DetectorName};
 pub use ask::SnapshotError;
 pub use error::CaptureError;
 pub use ffmpeg::{Refused, VideoError};
-pub use health::{FROZEN_AFTER, Lens};
+pub use health::{BELIEVED_WITHIN, FROZEN_AFTER, Lens, LensWatch};
 pub use look::{Delivered, Look, deliver, look};
 use patience::Patience;
 pub use reach::Unreached;
@@ -178,6 +178,7 @@ pub enum CameraState {
         fps: f32,
         /// See [`About::name`].
         source: String,
+        /// What is wrong with the picture.
         lens: Lens,
     },
     /// No frames; reconnecting (or, a recording replayed as fast as possible, over).

@@ -79,7 +79,7 @@ impl News {
 fn tell_of_lens(lens: Lens) {
     match lens {
         Lens::Clear => info!("the picture is clear again"),
-        _ => warn!("the picture is {lens}: nobody can be seen; look at the camera"),
+        _ => warn!("the picture is {lens}: who comes may not be seen; look at the camera"),
     }
 }
 

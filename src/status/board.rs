@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::Utc;
+use faces::picture::Turn;
 use parking_lot::Mutex;
 
 use super::health::{self, Health};
@@ -89,7 +91,7 @@ impl Board {
         });
     }
 
-    /// What is wrong with the picture (dark, frozen, covered), or `None` when it is fine again.
+    /// What is wrong with the picture, or `None` when it is fine again.
     pub fn lens(&self, name: &DetectorName, problem: Option<String>, at: Instant) {
         self.detector(name, at, |detector| set_problem(&mut detector.lens, problem, at));
     }
@@ -168,7 +170,7 @@ impl Board {
 
     /// Whether all is well, at this moment of the monotonic clock.
     pub fn health(&self, now: Instant) -> Health {
-        health::judge(&self.0.lock(), now)
+        health::judge(&self.0.lock(), now, Utc::now())
     }
 
     /// Everything, as it is now.
@@ -181,12 +183,23 @@ impl Board {
     }
 }
 
+/// What is wrong, and what to do about it.
 fn lens_problem(lens: Lens) -> Option<&'static str> {
     match lens {
         Lens::Clear => None,
         Lens::Dark => Some("the picture is dark: light the door, or take the cap off"),
-        Lens::Covered => Some("the lens is covered: the picture shows nothing"),
+        Lens::Overexposed => Some("the picture is nearly white: shade the camera, or lower its exposure"),
+        Lens::Covered => Some("the lens is covered, in part or all of it: clear what is in front of it"),
         Lens::Frozen => Some("the picture is frozen: the camera sends the same one again and again"),
+        Lens::Moved => Some(
+            "the camera shows another place than it did: turn it back (in an hour, its new view is taken as meant)",
+        ),
+        Lens::Blurred => Some("the picture is blurred: clean the lens, or focus it"),
+        Lens::Turned(turn) => Some(match turn {
+            Turn::Quarter => "the picture lies on its side: hang the camera as it was, or add 270 to its `rotate`",
+            Turn::Half => "the picture is upside down: hang the camera as it was, or add 180 to its `rotate`",
+            Turn::ThreeQuarters => "the picture lies on its side: hang the camera as it was, or add 90 to its `rotate`",
+        }),
     }
 }
 
@@ -229,18 +242,36 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_picture_is_a_fault_within_a_minute() {
-        // The camera is reopened once in between.
+    fn whatever_is_wrong_with_a_picture_is_a_fault_within_a_minute() {
+        let minute = Duration::from_secs(60);
+        assert!(crate::capture::BELIEVED_WITHIN + crate::status::BAD_PICTURE < minute);
+        // Of a frozen one the camera is reopened once in between.
         let reopening = Duration::from_secs(5);
-        assert!(crate::capture::FROZEN_AFTER + reopening + crate::status::BAD_PICTURE < Duration::from_secs(60));
+        assert!(crate::capture::FROZEN_AFTER + reopening + crate::status::BAD_PICTURE < minute);
         let (start, name) = (Instant::now(), DetectorName::new("front").unwrap());
-        let board = Board::new(start, [name.clone()]);
-        let frozen =
-            CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens: Lens::Frozen };
-        board.camera_state(&name, &frozen, start);
         let now = start + crate::status::BAD_PICTURE;
-        let faults = board.health(now).faults;
-        assert!(faults.iter().any(|fault| fault.reason.contains("frozen")), "{faults:?}");
+        for (lens, reason) in [
+            (Lens::Dark, "dark"),
+            (Lens::Overexposed, "nearly white"),
+            (Lens::Covered, "covered"),
+            (Lens::Frozen, "frozen"),
+            (Lens::Moved, "another place"),
+            (Lens::Blurred, "blurred"),
+            (Lens::Turned(Turn::Half), "upside down"),
+            // What was turned a quarter clockwise takes three more to stand again.
+            (Lens::Turned(Turn::Quarter), "add 270"),
+            (Lens::Turned(Turn::ThreeQuarters), "add 90"),
+        ] {
+            let board = Board::new(start, [name.clone()]);
+            let streaming =
+                |lens| CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens };
+            board.camera_state(&name, &streaming(lens), start);
+            let faults = board.health(now).faults;
+            assert!(faults.iter().any(|fault| fault.part == "picture" && fault.reason.contains(reason)), "{faults:?}");
+            board.camera_state(&name, &streaming(Lens::Clear), now);
+            let faults = board.health(now).faults;
+            assert!(!faults.iter().any(|fault| fault.part == "picture"), "{faults:?}");
+        }
     }
 
     #[test]

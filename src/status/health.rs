@@ -1,19 +1,21 @@
 //! Whether the agent does its work.
 //!
 //! In: the board and the moment. Out: [`Health`]: no fault, or each fault with its reason. Silence is not health: a
-//! camera without frames, a dark or frozen picture, a detector that no longer finds the built-in face and an engine
-//! that does not answer are faults within a minute.
+//! camera without frames, a picture that shows nothing or the wrong thing, a detector that no longer finds the built-in
+//! face and an engine that does not answer are faults within a minute.
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::state::{BrokerState, CameraPhase, Detector, EngineState, Phase, State};
 
 /// No frame, or none searched, for this long is a fault; also while a camera is opened for the first time.
 const NO_FRAMES: Duration = Duration::from_secs(30);
-/// A dark, frozen or covered picture for this long is a fault: somebody standing close to the lens is not.
-pub const BAD_PICTURE: Duration = Duration::from_secs(30);
+/// A picture that is believed to be bad for this long is a fault; it has been bad for half a minute by then, and
+/// somebody who puts the camera right again is not told of.
+pub const BAD_PICTURE: Duration = Duration::from_secs(20);
 /// An engine or broker that does not answer for this long is a fault: a restart of it is not.
 const NO_ANSWER: Duration = Duration::from_secs(45);
 
@@ -31,8 +33,9 @@ pub struct Fault {
     pub part: &'static str,
     pub detector: Option<String>,
     pub reason: String,
-    /// How long it has lasted.
+    /// How long it has lasted, and since when that is.
     pub for_secs: u64,
+    pub since: DateTime<Utc>,
 }
 
 impl Health {
@@ -48,16 +51,18 @@ impl Health {
     }
 }
 
-pub(super) fn judge(board: &State, now: Instant) -> Health {
+/// The verdict at this moment by both clocks.
+pub(super) fn judge(board: &State, now: Instant, utc: DateTime<Utc>) -> Health {
     let mut faults = Vec::new();
+    let fault = |part, reason: &str, lasts| fault(part, reason, lasts, utc);
     for hang in &board.hangs {
         let lasts = now.saturating_duration_since(hang.since);
         let reason = format!("{} has been {} for {} s", hang.thread, hang.with, lasts.as_secs());
         let detector = hang.thread.split_once(':').map(|(_, detector)| detector.to_owned());
-        faults.push(Fault { detector, ..fault("program", reason, lasts) });
+        faults.push(Fault { detector, ..fault("program", &reason, lasts) });
     }
     for (name, detector) in &board.detectors {
-        let mut found = detector_faults(detector, now);
+        let mut found = detector_faults(detector, now, utc);
         if board.hangs.iter().any(|hang| hang.thread.ends_with(&format!(":{name}"))) {
             // Frames may well come: nobody takes them.
             found.retain(|fault| fault.part != "camera" && fault.part != "detection");
@@ -89,8 +94,9 @@ pub(super) fn judge(board: &State, now: Instant) -> Health {
     Health { ok: faults.is_empty(), faults }
 }
 
-fn detector_faults(detector: &Detector, now: Instant) -> Vec<Fault> {
+fn detector_faults(detector: &Detector, now: Instant, utc: DateTime<Utc>) -> Vec<Fault> {
     let mut faults = Vec::new();
+    let fault = |part, reason: &str, lasts| fault(part, reason, lasts, utc);
     if detector.camera.state == CameraPhase::Ended {
         return faults;
     }
@@ -117,8 +123,8 @@ fn detector_faults(detector: &Detector, now: Instant) -> Vec<Fault> {
     faults
 }
 
-fn fault(part: &'static str, reason: impl Into<String>, lasts: Duration) -> Fault {
-    Fault { part, detector: None, reason: reason.into(), for_secs: lasts.as_secs() }
+fn fault(part: &'static str, reason: &str, lasts: Duration, utc: DateTime<Utc>) -> Fault {
+    Fault { part, detector: None, reason: reason.into(), for_secs: lasts.as_secs(), since: utc - lasts }
 }
 
 fn or<'a>(reason: &'a str, otherwise: &'a str) -> &'a str {

@@ -71,6 +71,8 @@ function detector(status, view) {
     ["since", ago(status, view.camera_since)],
     ["why", view.camera_reason],
     ["last frame", ago(status, view.last_frame)],
+    ["picture", view.picture ?? ""],
+    ["picture since", view.picture ? ago(status, view.picture_since) : ""],
     ["frames in", frames(view.received_fps, view.received)],
     ["searched", frames(view.searched_fps, view.searched)],
     ["dropped", frames(view.dropped_fps, view.dropped)],

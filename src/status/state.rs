@@ -38,7 +38,7 @@ pub struct Detector {
     pub camera: Phase<CameraPhase>,
     pub last_frame: Option<Instant>,
     pub last_searched: Option<Instant>,
-    /// Dark, frozen or covered.
+    /// What is wrong with the picture.
     pub lens: Option<Problem>,
     /// The camera hangs on its side or upside down, by the faces it shows.
     pub mounting: Option<Problem>,

@@ -16,13 +16,16 @@ use crate::config::DetectorName;
 pub(super) fn status_json(state: &State, now: Instant, utc: DateTime<Utc>) -> Value {
     let date = |at: Instant| utc - now.saturating_duration_since(at) + at.saturating_duration_since(now);
     let detector = |(name, detector): (&DetectorName, &Detector)| {
-        let Detector { camera, last_frame, received, searched, dropped, .. } = detector;
+        let Detector { camera, last_frame, lens, received, searched, dropped, .. } = detector;
         json!({
             "name": name,
             "camera": camera.state,
             "camera_since": date(camera.since),
             "camera_reason": camera.reason,
             "last_frame": last_frame.map(date),
+            // What is wrong with the picture, also before it is a fault.
+            "picture": lens.as_ref().map(|lens| &lens.reason),
+            "picture_since": lens.as_ref().map(|lens| date(lens.since)),
             // Since the start.
             "received": received.total,
             "searched": searched.total,
@@ -42,7 +45,7 @@ pub(super) fn status_json(state: &State, now: Instant, utc: DateTime<Utc>) -> Va
         "version": env!("CARGO_PKG_VERSION"),
         "now": utc,
         "up_secs": now.saturating_duration_since(state.started).as_secs(),
-        "health": health::judge(state, now),
+        "health": health::judge(state, now, utc),
         "detectors": state.detectors.iter().map(detector).collect::<Vec<_>>(),
         "engine": {
             "state": engine.phase.state,
