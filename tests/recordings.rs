@@ -184,12 +184,18 @@ fn whichever_way_a_camera_hangs_rotate_gives_the_same_visits() {
             let turned = dir.path().join(format!("{rotate}"));
             recording::turned_copy(&upright, &turned, turn);
             let seen = replayed(&engine, dir.path(), &turned, &format!("rotate = {rotate}\n"));
-            // How many shots are sent is a matter of how soon answers come.
-            let in_short = |visits: &[Value]| -> Vec<[Value; 3]> {
-                let short = |it: &Value| [&it["outcome"], &it["person"]["id"], &it["sent"][0]["frame"]].map(Value::clone);
-                visits.iter().map(short).collect()
+            // How many shots are sent is a matter of how soon answers come; which one is first, of its quality, which
+            // turning and storing a picture changes a little.
+            let in_short = |visits: &[Value]| -> Vec<(i64, [Value; 2])> {
+                let first = |it: &Value| it["sent"][0]["frame"].as_i64().unwrap_or(-1);
+                let short = |it: &Value| (first(it), [it["outcome"].clone(), it["person"]["id"].clone()]);
+                let mut short: Vec<_> = visits.iter().map(short).collect();
+                short.sort_by_key(|(first, _)| *first);
+                short
             };
-            assert_eq!(in_short(&seen), in_short(&expected), "{what}, rotate = {rotate}");
+            let (seen, expected) = (in_short(&seen), in_short(&expected));
+            let same = seen.iter().zip(&expected).all(|(a, b)| a.1 == b.1 && (a.0 - b.0).abs() <= 4);
+            assert!(same && seen.len() == expected.len(), "{what}, rotate = {rotate}: {seen:?}, not {expected:?}");
             std::fs::remove_dir_all(&turned).unwrap();
         }
     }
@@ -202,7 +208,7 @@ fn replayed(engine: &Engine, folder: &Path, recording: &Path, detector: &str) ->
     std::fs::create_dir_all(folder.join("detectors")).unwrap();
     let text = format!(
         "time_zone = \"UTC\"\n[camera]\ntype = \"replay\"\npath = \"{}\"\nfps = 10.0\n{detector}[identify]\n\
-         allow_double_detection = true\n",
+         allow_double_detection = true\n[track]\nsubject = \"each\"\n",
         recording.display()
     );
     std::fs::write(folder.join("detectors/door.toml"), text).unwrap();

@@ -196,6 +196,18 @@ fn a_box_whose_engine_is_elsewhere_carries_nothing_of_one() {
     }
 }
 
+/// OpenCV's other libraries bring a third of all packages onto an empty box: see packaging/measure-packages.
+#[test]
+fn of_opencv_the_program_needs_two_libraries() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_doorward")).unwrap();
+    let starts = program.windows(10).enumerate().filter(|(_, bytes)| *bytes == b"libopencv_").map(|(at, _)| at + 10);
+    let names = starts.map(|at| program[at..].split(|byte| !byte.is_ascii_lowercase()).next().unwrap_or_default());
+    let mut names: Vec<_> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names, ["core", "imgproc"]);
+}
+
 #[test]
 fn no_line_is_wider_than_a_page() {
     let mut wide = Vec::new();

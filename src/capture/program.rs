@@ -460,7 +460,12 @@ mod tests {
             assert!(told.contains("no picture for") && told.contains("waiting for the sensor"), "{told}");
             assert!(noted.iter().all(|pid| runs(pid)));
             drop(program);
-            assert!(!noted.iter().any(|pid| runs(pid)), "{stubborn}");
+            // Killed is not gone yet.
+            let until = Instant::now() + Duration::from_secs(10);
+            while noted.iter().any(|pid| runs(pid)) {
+                assert!(Instant::now() < until, "{stubborn}");
+                thread::sleep(Duration::from_millis(10));
+            }
             std::fs::remove_file(stage.folder.path().join("pids")).unwrap();
         }
     }

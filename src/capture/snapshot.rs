@@ -59,7 +59,7 @@ impl Snapshot {
 
 impl CameraSource for Snapshot {
     fn about(&self) -> About {
-        About { name: self.address.clone(), fps: (1.0 / self.period.as_secs_f64()) as f32 }
+        About { name: self.address.clone(), fps: 0.0 }
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {

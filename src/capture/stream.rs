@@ -58,8 +58,10 @@ impl Stream {
             Err(source) if source.is_log_in() && has_account(url) => Err(CaptureError::LogInRefused { address }),
             Err(source) => {
                 let by_udp = scheme == Scheme::Rtsp && config.transport == RtspTransport::Udp;
+                let by_rtsp = matches!(scheme, Scheme::Rtsp | Scheme::Rtsps);
                 let hint = match source {
                     VideoError::TooSlow { .. } if by_udp => NO_PACKETS,
+                    VideoError::Unopened { error: Error::InvalidData | Error::Eof, .. } if by_rtsp => NO_ANSWER,
                     _ => hint(&source),
                 };
                 Err(CaptureError::NotOpened { hint, address, source })
@@ -120,6 +122,10 @@ fn taken(scheme: Scheme) -> (&'static str, &'static str) {
 
 /// What to look at when a camera does not show anything by UDP.
 const NO_PACKETS: &str = "check the network, and whether UDP gets through (`transport = \"tcp\"` does without)";
+
+/// The same where an RTSP server's answer is none, or its end.
+const NO_ANSWER: &str =
+    "it hangs up, or what answers there speaks no RTSP: check the port; it may serve as many as it can";
 
 /// Whether an address names a user.
 fn has_account(url: &str) -> bool {

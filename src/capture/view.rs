@@ -33,16 +33,19 @@ impl View {
         Self { turn: camera.turn(), mirror, crop, ignore, black: None }
     }
 
-    /// The picture as it hangs: turned and mirrored.
-    pub fn upright(&self, mut picture: Picture) -> Result<Picture, PictureError> {
-        if let Some(turn) = self.turn {
-            picture = picture.turned(turn)?;
+    /// The picture turned as the camera hangs.
+    pub fn upright(&self, picture: Picture) -> Result<Picture, PictureError> {
+        match self.turn {
+            Some(turn) => picture.turned(turn),
+            None => Ok(picture),
         }
-        if self.mirror { picture.mirrored() } else { Ok(picture) }
     }
 
-    /// Of an upright picture what may be seen.
+    /// Of an upright picture what may be seen, mirrored where that is asked for.
     pub fn part(&mut self, mut picture: Picture) -> Result<Picture, PictureError> {
+        if self.mirror {
+            picture = picture.mirrored()?;
+        }
         if let Some(part) = self.crop {
             let (width, height) = (picture.width() as f32, picture.height() as f32);
             let at = |share: f32, length: f32| (share * length).round();

@@ -64,6 +64,11 @@ impl Board {
             CameraState::Ended => (CameraPhase::Ended, "", None),
         };
         self.camera(name, phase, reason, at);
+        self.detector(name, at, |detector| match state {
+            CameraState::Streaming { least_fps, .. } => detector.least_fps = f64::from(*least_fps),
+            CameraState::Failed { reason, .. } => detector.last_loss.clone_from(reason),
+            CameraState::Connecting | CameraState::Ended => {}
+        });
         self.lens(name, lens.map(str::to_owned), at);
     }
 
@@ -263,8 +268,13 @@ mod tests {
             (Lens::Turned(Turn::ThreeQuarters), "add 90"),
         ] {
             let board = Board::new(start, [name.clone()]);
-            let streaming =
-                |lens| CameraState::Streaming { size: (64, 48), fps: 15.0, source: "a camera".into(), lens };
+            let streaming = |lens| CameraState::Streaming {
+                size: (64, 48),
+                fps: 15.0,
+                least_fps: 0.0,
+                source: "a camera".into(),
+                lens,
+            };
             board.camera_state(&name, &streaming(lens), start);
             let faults = board.health(now).faults;
             assert!(faults.iter().any(|fault| fault.part == "picture" && fault.reason.contains(reason)), "{faults:?}");

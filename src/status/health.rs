@@ -13,6 +13,8 @@ use super::state::{BrokerState, CameraPhase, Detector, EngineState, Phase, State
 
 /// No frame, or none searched, for this long is a fault; also while a camera is opened for the first time.
 const NO_FRAMES: Duration = Duration::from_secs(30);
+/// Over this long too few frames are a fault: a camera that comes and goes is never silent for long.
+const FEW_FRAMES_SECS: u64 = 45;
 /// A picture that is believed to be bad for this long is a fault; it has been bad for half a minute by then, and
 /// somebody who puts the camera right again is not told of.
 pub const BAD_PICTURE: Duration = Duration::from_secs(20);
@@ -109,6 +111,11 @@ fn detector_faults(detector: &Detector, now: Instant, utc: DateTime<Utc>) -> Vec
             faults.push(fault("detection", "frames come, but none is searched for faces", since_searched));
         }
     }
+    if since_frame < NO_FRAMES
+        && let Some(lasts) = detector.received.below(detector.least_fps, FEW_FRAMES_SECS, now)
+    {
+        faults.push(fault("camera", &too_few(detector, now), lasts));
+    }
     if let Some(lens) = detector.lens.as_ref().filter(|lens| lens.lasts(now) >= BAD_PICTURE) {
         faults.push(fault("picture", &lens.reason, lens.lasts(now)));
     }
@@ -123,6 +130,18 @@ fn detector_faults(detector: &Detector, now: Instant, utc: DateTime<Utc>) -> Vec
     faults
 }
 
+fn too_few(detector: &Detector, now: Instant) -> String {
+    let frames = detector.received.within(FEW_FRAMES_SECS, now);
+    let last = match detector.last_loss.as_str() {
+        "" => String::new(),
+        loss => format!("; it was lost last because of this: {loss}"),
+    };
+    format!(
+        "only {frames} frames came in the last {FEW_FRAMES_SECS} s: the camera comes and goes, or the way to it is too \
+         slow; look at its power, its cable and its network{last}"
+    )
+}
+
 fn fault(part: &'static str, reason: &str, lasts: Duration, utc: DateTime<Utc>) -> Fault {
     Fault { part, detector: None, reason: reason.into(), for_secs: lasts.as_secs(), since: utc - lasts }
 }
@@ -135,6 +154,7 @@ fn or<'a>(reason: &'a str, otherwise: &'a str) -> &'a str {
 mod tests {
     use super::super::Board;
     use super::*;
+    use crate::capture::{CameraState, Lens};
     use crate::config::DetectorName;
 
     /// What happens at the start, with a moment to place later events, and what is wrong a minute later.
@@ -161,6 +181,24 @@ mod tests {
                     board.camera(name, CameraPhase::Lost, "no such device", at(12));
                 },
                 &[("camera", "no such device")],
+            ),
+            (
+                "the camera comes and goes",
+                |board, name, at| {
+                    let lens = Lens::Clear;
+                    let (size, fps, least_fps, source) = ((64, 48), 15.0, 5.0, "a camera".to_owned());
+                    board.camera_state(name, &CameraState::Streaming { size, fps, least_fps, source, lens }, at(0));
+                    board.engine(EngineState::Answering, "", at(50));
+                    for second in (0..60).step_by(12) {
+                        board.received(name, at(second));
+                        board.searched(name, at(second));
+                    }
+                },
+                &[(
+                    "camera",
+                    "only 3 frames came in the last 45 s: the camera comes and goes, or the way to it is too slow; \
+                     look at its power, its cable and its network",
+                )],
             ),
             (
                 "the camera was lost a moment ago",

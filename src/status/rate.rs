@@ -4,10 +4,12 @@
 //! clock.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Rates are averages over this many whole seconds.
 const RATE_SECONDS: u64 = 10;
+/// So many are remembered.
+const REMEMBERED: u64 = 600;
 
 /// A count, and how fast it grows.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ impl Rate {
             Some((newest, sum)) if *newest >= second => *sum += count,
             _ => self.seconds.push_back((second, count)),
         }
-        while self.seconds.front().is_some_and(|(oldest, _)| *oldest + RATE_SECONDS < second) {
+        while self.seconds.front().is_some_and(|(oldest, _)| *oldest + REMEMBERED < second) {
             self.seconds.pop_front();
         }
     }
@@ -43,15 +45,33 @@ impl Rate {
         if window == 0 {
             return 0.0;
         }
-        let inside = self.seconds.iter().filter(|(at, _)| *at < second && at + window >= second);
-        inside.map(|(_, count)| *count as f64).sum::<f64>() / window as f64
+        self.between(second - window, second) as f64 / window as f64
+    }
+
+    /// The count of the last so many whole seconds.
+    pub fn within(&self, seconds: u64, now: Instant) -> u64 {
+        let second = now.saturating_duration_since(self.started).as_secs();
+        self.between(second.saturating_sub(seconds), second)
+    }
+
+    /// For how long there have been fewer a second than `least` on the average of so many seconds; `None` where there
+    /// are not, or it has not been counted for so long yet. Ten minutes back at most.
+    pub fn below(&self, least: f64, seconds: u64, now: Instant) -> Option<Duration> {
+        let second = now.saturating_duration_since(self.started).as_secs();
+        let few = |end: &u64| (self.between(end - seconds, *end) as f64) < least * seconds as f64;
+        let earliest = seconds.max(second.saturating_sub(REMEMBERED - seconds));
+        let since = (earliest..=second).rev().take_while(few).last()?;
+        Some(Duration::from_secs(second - since + seconds))
+    }
+
+    /// Of the seconds from the first to before the last.
+    fn between(&self, from: u64, to: u64) -> u64 {
+        self.seconds.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, count)| *count).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -68,6 +88,24 @@ mod tests {
             assert!((until.per_second(at(ms)) - expected).abs() < 0.2, "at {ms}: {}", until.per_second(at(ms)));
         }
         assert_eq!(rate.total, 300);
-        assert!(rate.seconds.len() as u64 <= RATE_SECONDS + 1);
+        assert!(rate.seconds.len() as u64 <= REMEMBERED + 1);
+    }
+
+    #[test]
+    fn too_few_are_told_from_when_there_were_enough() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        // Ten a second for a minute, then one in ten seconds.
+        for (second, expected) in
+            [(39, None), (60, None), (70, None), (91, Some(42)), (120, Some(71)), (1999, Some(600))]
+        {
+            let mut rate = Rate::new(start);
+            (0..60).filter(|at| *at < second).for_each(|second| rate.add(10, at(second)));
+            (60..second).step_by(10).for_each(|second| rate.add(1, at(second)));
+            let lasts = rate.below(3.0, 40, at(second)).map(|lasts| lasts.as_secs());
+            assert_eq!(lasts, expected, "at {second} s");
+            assert_eq!(rate.below(0.0, 40, at(second)), None);
+            assert!(second < 100 || rate.within(40, at(second)) == 4);
+        }
     }
 }

@@ -46,6 +46,10 @@ pub struct Detector {
     pub canary: Option<Problem>,
     /// Frames the camera gave.
     pub received: Rate,
+    /// Fewer of them a second are too few.
+    pub least_fps: f64,
+    /// Why the camera was lost the last time; empty while it never was.
+    pub last_loss: String,
     /// Frames searched for faces.
     pub searched: Rate,
     pub dropped: Rate,
@@ -187,6 +191,8 @@ impl Detector {
             mounting: None,
             canary: None,
             received: Rate::new(now),
+            least_fps: 0.0,
+            last_loss: String::new(),
             searched: Rate::new(now),
             dropped: Rate::new(now),
         }

@@ -342,7 +342,8 @@ fn a_camera_that_is_wedged_costs_the_others_no_frame() {
     std::fs::remove_file(&next).unwrap();
     nix::unistd::mkfifo(&next, nix::sys::stat::Mode::S_IRWXU).unwrap();
     thread::sleep(Duration::from_secs(3));
-    // Something else may take the processors for a while: one good window is enough. None is, where one waits for another.
+    // Something else may take the processors for a while: one good window is enough. None is where one waits for
+    // another.
     let mut seen = Vec::new();
     for _ in 0..15 {
         let (before, began) = (frames(), Instant::now());
@@ -377,7 +378,7 @@ fn a_fault_that_lasts_is_told_with_its_cause() {
         (5, Fault::WrongType, "what comes is no video"),
         (6, Fault::AsksWho, "write a user name and a password"),
         (7, Fault::NotFound, "check the path"),
-        (8, Fault::Reset, "it hangs up at once"),
+        (8, Fault::Reset, "it hangs up"),
         (9, Fault::NoName, "nobody knows its name"),
         (10, Fault::Lossy, "whether UDP gets through"),
         (11, Fault::Killed, "nothing listens on the port"),

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::config::DetectorName;
@@ -44,14 +44,13 @@ impl Troubles {
             {
                 news.push(CameraNews { at: now, over: true, ..trouble });
             }
-            if let Some(Fault { part, reason, for_secs, .. }) = fault {
-                let lasts = i64::try_from(*for_secs).ok().and_then(TimeDelta::try_seconds).unwrap_or_default();
+            if let Some(Fault { part, reason, since, .. }) = fault {
                 let trouble = CameraNews {
                     detector: detector.clone(),
                     trouble: VisitId(Uuid::now_v7()),
                     part,
                     reason: reason.clone(),
-                    since: now - lasts,
+                    since: *since,
                     at: now,
                     over: false,
                 };
@@ -77,10 +76,11 @@ mod tests {
                 detector: Some((*detector).into()),
                 reason: (*reason).into(),
                 for_secs: 30,
+                since: DateTime::UNIX_EPOCH,
             };
             let health = Health { ok: faults.is_empty(), faults: faults.iter().map(fault).collect() };
             let news = troubles.look([&door].into_iter(), &health, Utc::now());
-            assert!(news.iter().all(|news| news.over || (news.at - news.since).num_seconds() == 30));
+            assert!(news.iter().all(|news| news.since == DateTime::UNIX_EPOCH));
             news.iter().map(|news| (news.part, news.over)).collect()
         };
         assert_eq!(look(&[]), []);
