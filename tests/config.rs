@@ -89,6 +89,8 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
         ("[detector.identify]\ninclude_tags = \"yes\"", "", &["doorward.toml:6: `detector.identify.include_tags`: it is text; it must be true or false"]),
         ("[[rule]]\nname = \"a\"\nactions = \"j\"", "", &["doorward.toml:7: `rule.actions`: it is text; it must be a list in square brackets"]),
         ("[[rule]]\nname = \"a\"\nactions = []\nwhen = { fields = { X = [1] } }", "", &["doorward.toml:7: `rule.actions`: it is empty", "doorward.toml:8: `rule.when.fields.X`: it is a list; it must be text in quotes, a number, or true or false; or a comparison like { at_least = 18 }"]),
+        ("", "time_zone = \"UTC\"\n[camera]\ntype = \"v4l2\"\ndevice = \"0\"\ncontrols = { gain = 1.5 }", &["detectors/front.toml:5: `camera.controls.gain`: it is 1.5; it must be a whole number, true or false, or the name of a menu's entry in quotes"]),
+        ("", "time_zone = \"UTC\"\n[camera]\ntype = \"v4l2\"\ndevice = \"0\"\ncontrols = 3", &["detectors/front.toml:5: `camera.controls`: it is 3; it must be a table"]),
         // Words that are not among the choices.
         ("[detector.identify]\ncall = \"publishWithResponse\"", "", &["doorward.toml:6: `detector.identify.call`: `publishWithResponse` is not one of `publish_with_response`, `publish`, `recognize` and `lookup`; did you mean `publish_with_response`?"]),
         ("", "time_zone = \"UTC\"\n[camera]\ntype = \"usb\"\ndevice = \"0\"", &["detectors/front.toml:3: `camera.type`: `usb` is not one of `v4l2`, `stream`, `snapshot`, `program` and `replay`"]),
@@ -119,6 +121,8 @@ fn every_mistake_names_file_line_key_and_what_to_do() {
         ("", "time_zone = \"UTC\"\n[camera]\ntype = \"replay\"\npath = \"/\"\npace = \"fixed\"", &["detectors/front.toml:5: `camera.pace`: `fixed` also needs `fps`, from 0.1 to 240"]),
         ("[log]\nfilter = \"info,doorward=loud\"", "", &["doorward.toml:6: `log.filter`: it is not like"]),
         // Names that lead nowhere, and names given twice.
+        ("", "time_zone = \"UTC\"\n[camera]\ntype = \"v4l2\"\ndevice = \"0\"\n[camera.controls]\n\"%\" = 1", &["detectors/front.toml:6: `camera.controls.%`: this is no control's name; `doorward camera list` shows"]),
+        ("", "time_zone = \"UTC\"\n[camera]\ntype = \"v4l2\"\ndevice = \"0\"\ncontrols = { Gain = 1, gain = 2 }", &["detectors/front.toml:5: `camera.controls.gain`: this control stands here twice"]),
         ("", "time_zone = \"Europe/Stokholm\"\n[camera]\ntype = \"replay\"\npath = \"/\"", &["detectors/front.toml:1: `time_zone`: there is no time zone `Europe/Stokholm`; did you mean `Europe/Stockholm`?"]),
         ("", "time_zone = \"stockholm\"\n[camera]\ntype = \"replay\"\npath = \"/\"", &["did you mean `Europe/Stockholm`?"]),
         ("", "time_zone = \"GMT+2\"\n[camera]\ntype = \"replay\"\npath = \"/\"", &["detectors/front.toml:1: `time_zone`: there is no time zone `GMT+2`; for 2 hours ahead of Greenwich name a place, such as `Europe/Helsinki`"]),

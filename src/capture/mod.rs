@@ -50,7 +50,7 @@ pub use reach::Unreached;
 pub use reconnect::run;
 pub use redact::redacted;
 pub use slot::{FrameReceiver, FrameSender, Sent, channel};
-pub use v4l2::{CameraDevice, CameraMode, device_file, devices};
+pub use v4l2::{CameraControl, CameraDevice, CameraMode, ControlKind, device_file, devices};
 pub use view::View;
 
 /// One decoded picture from a camera.
@@ -113,6 +113,18 @@ pub struct About {
     pub name: String,
     /// Frames per second by the source's own account; 0 when it gives none.
     pub fps: f32,
+    /// What of its configuration it could not be brought to do. It delivers all the same.
+    pub unmet: Vec<Unmet>,
+}
+
+/// A key of a camera's configuration that could not be followed: a camera delivers without it, because a door that sees
+/// badly is better than one that is blind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmet {
+    /// Below `[camera]`: `controls.gain`.
+    pub key: String,
+    /// What is wrong, and what to write instead.
+    pub problem: String,
 }
 
 /// What a source answers when it is asked for its next picture.

@@ -11,18 +11,20 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use wording::with_causes;
 
-use super::{CameraState, CaptureError, Lens};
+use super::{CameraState, CaptureError, Lens, Unmet};
 
 /// Publishes one camera's state.
 pub(super) struct News {
     state: watch::Sender<CameraState>,
     trouble: Repeated,
+    /// What was told last of what the camera cannot be brought to do.
+    unmet: Vec<Unmet>,
 }
 
 impl News {
     pub fn new(state: watch::Sender<CameraState>) -> Self {
         state.send_replace(CameraState::Connecting);
-        Self { state, trouble: Repeated::default() }
+        Self { state, trouble: Repeated::default(), unmet: Vec::new() }
     }
 
     /// Publishes a state of streaming when it is news, and logs what the operator should know of the change.
@@ -54,6 +56,14 @@ impl News {
             }
         }
         self.state.send_replace(now);
+    }
+
+    /// Logs what an opened camera cannot be brought to do, once for as long as it stays the same.
+    pub fn opened(&mut self, unmet: &[Unmet]) {
+        for Unmet { key, problem } in unmet.iter().filter(|one| !self.unmet.contains(one)) {
+            warn!(key = format!("camera.{key}"), "{problem}; the camera goes on without");
+        }
+        self.unmet = unmet.to_vec();
     }
 
     /// Publishes and logs a fault; the same trouble is told once a minute.

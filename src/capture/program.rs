@@ -143,7 +143,7 @@ impl Program {
 
 impl CameraSource for Program {
     fn about(&self) -> About {
-        About { name: self.name.clone(), fps: 0.0 }
+        About { name: self.name.clone(), fps: 0.0, unmet: Vec::new() }
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {

@@ -214,6 +214,7 @@ impl Reconnect {
             }
         };
         debug!(source = about.name, fps = about.fps, "the camera is open");
+        self.news.opened(&about.unmet);
         self.limits.open.opened(began.elapsed());
         self.clock.reopened(about.fps);
         self.lens.restart();
@@ -416,7 +417,7 @@ mod tests {
 
     impl CameraSource for Scripted {
         fn about(&self) -> About {
-            About { name: "a scripted camera".into(), fps: 10.0 }
+            About { name: "a scripted camera".into(), fps: 10.0, unmet: Vec::new() }
         }
 
         fn next_shot(&mut self) -> Result<Next, CaptureError> {

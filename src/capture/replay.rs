@@ -144,7 +144,7 @@ impl Replay {
 
 impl CameraSource for Replay {
     fn about(&self) -> About {
-        About { name: format!("replay of {}", self.config.path.display()), fps: self.fps as f32 }
+        About { name: format!("replay of {}", self.config.path.display()), fps: self.fps as f32, unmet: Vec::new() }
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {

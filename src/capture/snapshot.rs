@@ -59,7 +59,7 @@ impl Snapshot {
 
 impl CameraSource for Snapshot {
     fn about(&self) -> About {
-        About { name: self.address.clone(), fps: 0.0 }
+        About { name: self.address.clone(), fps: 0.0, unmet: Vec::new() }
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {

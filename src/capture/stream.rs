@@ -72,7 +72,7 @@ impl Stream {
 
 impl CameraSource for Stream {
     fn about(&self) -> About {
-        About { name: self.address.clone(), fps: self.video.fps().unwrap_or(0.0) as f32 }
+        About { name: self.address.clone(), fps: self.video.fps().unwrap_or(0.0) as f32, unmet: Vec::new() }
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {

@@ -15,7 +15,7 @@ use nix::sys::time::TimeValLike;
 use serde_json::json;
 
 use super::{CommandResult, no_detector, table};
-use crate::capture::{self, CameraDevice, CameraMode, Delivered, Look, View};
+use crate::capture::{self, CameraControl, CameraDevice, CameraMode, ControlKind, Delivered, Look, Unmet, View};
 use crate::cli::{CameraCommand, ProbeArgs, SnapshotArgs};
 use crate::config::{CameraConfig, DetectorConfig, DetectorName, Polygon, Settings, V4l2Config};
 use crate::detect::is_watched;
@@ -39,11 +39,15 @@ pub fn run(command: CameraCommand) -> CommandResult {
 fn list(as_json: bool) -> CommandResult {
     let devices = capture::devices();
     if as_json {
-        for CameraDevice { path, names, card, driver, modes } in &devices {
+        for CameraDevice { path, names, card, driver, modes, controls } in &devices {
             let modes = modes.as_ref().map(|modes| modes.iter().map(mode_json).collect::<Vec<_>>());
             let line = match modes {
                 Ok(modes) => {
-                    json!({ "path": path, "names": names, "card": card, "driver": driver, "modes": modes })
+                    let controls: Vec<_> = controls.iter().map(control_json).collect();
+                    json!({
+                        "path": path, "names": names, "card": card, "driver": driver, "modes": modes,
+                        "controls": controls,
+                    })
                 }
                 Err(error) => json!({ "path": path, "names": names, "card": card, "error": error }),
             };
@@ -51,7 +55,7 @@ fn list(as_json: bool) -> CommandResult {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rows = devices.iter().map(|CameraDevice { path, names, card, driver, modes }| {
+    let rows = devices.iter().map(|CameraDevice { path, names, card, driver, modes, .. }| {
         let modes = match modes {
             Ok(modes) if modes.is_empty() => "no pictures that can be read".into(),
             Ok(modes) => in_short(modes),
@@ -61,7 +65,48 @@ fn list(as_json: bool) -> CommandResult {
     });
     let none = "this machine has no camera: is it plugged in, and its driver loaded";
     table::print(["device", "camera", "driver", "pictures", "names that stay"], rows, none);
+    for CameraDevice { path, card, controls, .. } in devices.iter().filter(|device| !device.controls.is_empty()) {
+        print_line(&format!("\n{} ({card}) can be set with `controls` in `[camera]`:", path.display()));
+        table::print(["control", "is", "by default", "can be", ""], controls.iter().map(control_row), "");
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn control_row(control: &CameraControl) -> [String; 5] {
+    let is = control.value.map_or_else(|| "unknown".into(), |value| control.shown(value));
+    let note = match control {
+        CameraControl { is_read_only: true, .. } => "can only be read",
+        CameraControl { is_inactive: true, .. } => "inactive: another control has it in its hands",
+        CameraControl { is_grabbed: true, .. } => "in use",
+        _ => "",
+    };
+    [control.name.clone(), is, control.shown(control.default), control.choices().replace('`', ""), note.into()]
+}
+
+/// A menu's values are the names of its entries.
+fn control_json(control: &CameraControl) -> serde_json::Value {
+    let shown = |number: i64| match control.kind {
+        ControlKind::Boolean => json!(number != 0),
+        ControlKind::Menu => json!(control.shown(number)),
+        ControlKind::Integer | ControlKind::Bitmask => json!(number),
+    };
+    let mut line = json!({
+        "name": control.name, "kind": <&str>::from(control.kind), "value": control.value.map(shown),
+        "default": shown(control.default), "inactive": control.is_inactive, "read_only": control.is_read_only,
+    });
+    match control.kind {
+        ControlKind::Menu => {
+            let entry = |(number, name): &(i64, String)| json!({ "number": number, "name": name });
+            line["entries"] = control.menu.iter().map(entry).collect();
+        }
+        ControlKind::Integer | ControlKind::Bitmask => {
+            line["min"] = json!(control.min);
+            line["max"] = json!(control.max);
+            line["step"] = json!(control.step);
+        }
+        ControlKind::Boolean => {}
+    }
+    line
 }
 
 fn mode_json(mode: &CameraMode) -> serde_json::Value {
@@ -109,6 +154,9 @@ fn snapshot(args: &SnapshotArgs) -> CommandResult {
         opened.as_millis(),
         shown.as_millis()
     ));
+    for Unmet { key, problem } in &about.unmet {
+        print_line(&format!("  `camera.{key}`: {problem}"));
+    }
     let picture = if args.boxes { with_boxes(&picture, detector)? } else { picture };
     write(&args.out, &picture.jpeg(JPEG_QUALITY)?)?;
     print_line(&format!("written to {}", args.out.display()));

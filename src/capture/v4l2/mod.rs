@@ -1,14 +1,16 @@
 //! A camera on this machine, through Linux's V4L2.
 //!
-//! In: which camera, and the wanted size, rate and format. Out: shots dated by their arrival. It does not know what
-//! is done when the camera is unplugged; it notices, and says so.
+//! In: which camera, the wanted size, rate and format, and what its controls are to be set to. Out: shots dated by
+//! their arrival. It does not know what is done when the camera is unplugged; it notices, and says so.
 //!
 //! nokhwa lists the cameras. Frames come through `v4l`, the crate that nokhwa's own V4L2 part stands on: nokhwa
 //! 0.10 waits for a frame without a limit (a camera that hangs would keep its device until doorward is restarted),
 //! does not tell how much of a buffer was filled or that the driver marked it as broken, does not know the
 //! `GREY` of infra-red cameras, and does not open a camera that another program left in a format it does not know.
 
+mod control;
 mod device;
+mod driver;
 mod mode;
 
 use std::io;
@@ -27,10 +29,11 @@ use v4l::video::Capture;
 use v4l::video::capture::Parameters;
 use v4l::{Format, Fraction};
 
+pub use self::control::{CameraControl, ControlKind};
 pub use self::device::find as device_file;
 use self::mode::{Mode, asked_for, nearest};
 use super::pixels::{self, Layout};
-use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, stall_limit};
+use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, Unmet, stall_limit};
 use crate::config::{PixelFormat, V4l2Config};
 
 /// An open camera.
@@ -43,6 +46,8 @@ pub(super) struct V4l2 {
     /// Bytes per row.
     stride: u32,
     stall: Duration,
+    /// Controls that could not be set.
+    unmet: Vec<Unmet>,
 }
 
 /// A camera of this machine.
@@ -56,6 +61,8 @@ pub struct CameraDevice {
     pub driver: String,
     /// The modes whose pixels can be read; an error when it cannot be asked.
     pub modes: Result<Vec<CameraMode>, String>,
+    /// What can be set of it. None when it cannot be asked.
+    pub controls: Vec<CameraControl>,
 }
 
 /// One way a camera can deliver frames.
@@ -74,10 +81,13 @@ pub fn devices() -> Vec<CameraDevice> {
 }
 
 fn asked(path: PathBuf, wanted: &V4l2Config) -> CameraDevice {
-    let about = Device::with_path(&path).and_then(|camera| Ok((camera.query_caps()?.driver, modes(&camera, wanted)?)));
-    let (driver, modes) = match about {
-        Ok((driver, modes)) => (driver, Ok(modes)),
-        Err(error) => (String::new(), Err(error.to_string())),
+    let about = Device::with_path(&path).and_then(|camera| {
+        let controls = driver::controls(&camera).unwrap_or_default();
+        Ok((camera.query_caps()?.driver, modes(&camera, wanted)?, controls))
+    });
+    let (driver, modes, controls) = match about {
+        Ok((driver, modes, controls)) => (driver, Ok(modes), controls),
+        Err(error) => (String::new(), Err(error.to_string()), Vec::new()),
     };
     let shown = |mode: Mode| CameraMode {
         format: mode::word(mode.layout),
@@ -86,14 +96,14 @@ fn asked(path: PathBuf, wanted: &V4l2Config) -> CameraDevice {
         fps: mode.milli_fps().map(|rate| rate as f64 / 1000.0),
     };
     let modes = modes.map(|modes| modes.into_iter().map(shown).collect());
-    CameraDevice { names: device::names(&path), card: device::card(&path), driver, modes, path }
+    CameraDevice { names: device::names(&path), card: device::card(&path), driver, modes, controls, path }
 }
 
 /// Buffers that the driver fills while we decode one: enough not to lose frames, few enough not to collect old ones.
 const BUFFERS: u32 = 3;
 
 impl V4l2 {
-    /// Opens the camera, sets the nearest mode it has, and lets it stream.
+    /// Opens the camera, sets the nearest mode it has and its controls, and lets it stream.
     pub fn open(config: &V4l2Config) -> Result<Self, CaptureError> {
         let path = device::find(&config.device)?;
         let shown = path.display().to_string();
@@ -114,23 +124,28 @@ impl V4l2 {
             .ok_or_else(|| CaptureError::NoMode { device: shown.clone(), cameras: device::cameras() })?;
         let interval = set_interval(&camera, &wanted).map_err(failed("set the frame rate of"))?;
         let mode = Mode { layout, width: format.width, height: format.height, interval };
+        // After the mode, on which the ranges of exposure and gain may depend.
+        let card = format!("{shown} ({})", device::card(&path));
+        let (ask, set) = (|| driver::controls(&camera), |control: &_, number| driver::set(&camera, control, number));
+        let unmet = control::set_all(&card, &config.controls, ask, set);
 
         let mut stream =
             MmapStream::with_buffers(&camera, Type::VideoCapture, BUFFERS).map_err(failed("get buffers from"))?;
         let stall = stall_limit(config.stall_ms);
         stream.set_timeout(stall);
         debug!("{shown}: the mode {mode} was chosen of {}", modes.len());
-        let mut name = format!("{shown} ({}) {mode}", device::card(&path));
+        let mut name = format!("{card} {mode}");
         if config.format != PixelFormat::Auto && !asked_for(config.format, mode.layout) {
             name += ", for want of the configured format";
         }
-        Ok(Self { stream, name, path: shown, mode, stride: format.stride, stall })
+        Ok(Self { stream, name, path: shown, mode, stride: format.stride, stall, unmet })
     }
 }
 
 impl CameraSource for V4l2 {
     fn about(&self) -> About {
-        About { name: self.name.clone(), fps: self.mode.milli_fps().unwrap_or(0) as f32 / 1000.0 }
+        let fps = self.mode.milli_fps().unwrap_or(0) as f32 / 1000.0;
+        About { name: self.name.clone(), fps, unmet: self.unmet.clone() }
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {

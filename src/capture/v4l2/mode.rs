@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn wanted(format: PixelFormat, width_px: u32, height_px: u32, fps: u32) -> V4l2Config {
-        V4l2Config { device: "0".into(), width_px, height_px, fps, format, stall_ms: 5000, rotate: 0 }
+        V4l2Config { width_px, height_px, fps, format, ..V4l2Config::new("0") }
     }
 
     #[test]

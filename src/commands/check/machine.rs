@@ -11,7 +11,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::report::Report;
-use crate::capture::{self, Look, View, device_file};
+use crate::capture::{self, Look, Unmet, View, device_file};
 use crate::config::{CameraConfig, DetectorConfig, Loaded, OutboxConfig};
 use crate::terminal::with_causes;
 
@@ -27,7 +27,10 @@ pub async fn camera(loaded: &Loaded, detector: &DetectorConfig, online: bool, re
         return match tokio::task::spawn_blocking(move || capture::look(&config, view)).await {
             Ok(Ok(Look { about, picture, shown, .. })) => {
                 let (width, height, ms) = (picture.width(), picture.height(), shown.as_millis());
-                report.ok(check, format!("{} shows {width}x{height} pixels after {ms} ms", about.name));
+                report.ok(&check, format!("{} shows {width}x{height} pixels after {ms} ms", about.name));
+                for Unmet { key, problem } in about.unmet {
+                    report.mistake(&check, loaded.mistake(Some(&detector.name), &format!("camera.{key}"), problem));
+                }
             }
             Ok(Err(error)) => report.error(check, with_causes(&error)),
             Err(error) => report.error(check, format!("looking through it failed inside: {error}")),

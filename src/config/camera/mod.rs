@@ -14,7 +14,7 @@ pub use program::{ProgramConfig, WrittenFormat};
 pub use replay::{Pace, ReplayConfig};
 pub use snapshot::SnapshotConfig;
 pub use stream::{RtspTransport, SCHEMES, Scheme, StreamConfig};
-pub use v4l2::{PixelFormat, V4l2Config};
+pub use v4l2::{ControlValue, PixelFormat, V4l2Config, control_word};
 
 use faces::picture::Turn;
 
