@@ -111,7 +111,7 @@ soak: models ## Kill the agent 10,000 times among faults, stop it 200 times unde
 	DOORWARD_TEST_KILLS=$${DOORWARD_TEST_KILLS:-10000} $(CARGO) test --locked --test delivery -- --nocapture faults
 	DOORWARD_TEST_STOPS=$${DOORWARD_TEST_STOPS:-200} $(CARGO) test --locked --test stopping -- --nocapture at_any_moment
 
-test-vm: build-tested ## Test cameras and relays against the kernel's own drivers in a virtual machine
+test-vm: models-tested ## Test cameras and relays against the kernel's own drivers in a virtual machine
 	tests/vm/test-vm.sh
 
 test-systemd: models-tested ## Test the units under a booted systemd in a container

@@ -195,7 +195,8 @@ fn enrolled(output: &Output) -> String {
     answer["person_id"].as_str().unwrap_or_else(|| panic!("no person id in {answer}")).to_string()
 }
 
-fn serve(data: &Path, listen: &str, variables: &[(&str, PathBuf)]) -> (Running, String) {
+/// The engine with the data of this folder, and its address.
+pub fn serve(data: &Path, listen: &str, variables: &[(&str, PathBuf)]) -> (Running, String) {
     let mut command = doorward();
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.args(["engine", "serve", "--listen", listen, "--data"]).arg(data);

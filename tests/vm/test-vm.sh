@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # What needs a device against the kernel's own drivers: boots Debian's kernel under qemu (without KVM) and runs in there
-#   v4l2   the camera source against the vivid test camera, which is also pulled out and hung (tests/vm/v4l2.rs)
+#   v4l2   cameras: the vivid test camera, which is also pulled out, hung and set, and v4l2loopback, which shows somebody at
+#          a door to the real program with its engine (tests/vm/v4l2.rs)
 #   relay  GPIO relays on a simulated chip, also killed in the middle of a pulse (tests/vm/relay.rs)
-# Needs Debian 12 on amd64, root and apt; installs what it needs. A minute or two, more the first time. Only some of them:
-# TESTS="relay". Work folder: $1 (default: target/vm).
+# Needs Debian 12 on amd64, root, apt and the models; installs what it needs. Two or three minutes, more the first time. Only
+# some of them: TESTS="relay". Work folder: $1 (default: target/vm).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:-target/vm}
@@ -33,6 +34,22 @@ if [ ! -e "$work/kernel/complete" ]; then
 fi
 version=$(ls "$work/kernel/root/lib/modules")
 
+# v4l2loopback, which Debian has as source.
+loopback=$work/kernel/v4l2loopback.ko
+if [[ $tests == *v4l2* && ! -e $loopback ]]; then
+  echo "test-vm: building v4l2loopback"
+  packaging/install-packages "linux-headers-$version"
+  build=$work/v4l2loopback
+  rm -rf "$build"
+  mkdir -p "$build"
+  (cd "$build" && apt-get -o APT::Sandbox::User=root download -qq v4l2loopback-dkms &&
+    dpkg-deb --fsys-tarfile v4l2loopback-dkms_*.deb | tar -x --strip-components=4 --wildcards './usr/src/*/*.[ch]' &&
+    rm -- *.deb)
+  echo 'obj-m := v4l2loopback.o' >"$build/Kbuild"
+  make -s -C "/usr/src/linux-headers-$version" M="$build" modules >/dev/null
+  strip --strip-debug -o "$loopback" "$build/v4l2loopback.ko"
+fi
+
 # The simulated GPIO chip. Debian's kernel is built without it, so the module is made from the very source of that kernel.
 gpio_sim=$work/kernel/gpio-sim.ko
 if [[ $tests == *relay* && ! -e $gpio_sim ]]; then
@@ -60,20 +77,63 @@ fi
 echo "test-vm: laying out the machine"
 disk=$work/disk
 rm -rf "$disk"
-mkdir -p "$disk"/{bin,dev,proc,sys,tmp,modules}
+mkdir -p "$disk"/{bin,dev,proc,sys,tmp,modules,models,shared/video}
 cp /bin/busybox "$disk/bin/"
-for name in sh cat insmod ln mkdir mount poweroff ip; do ln -s busybox "$disk/bin/$name"; done
+for name in sh cat insmod ip ln mkdir mount poweroff rmmod; do ln -s busybox "$disk/bin/$name"; done
 # Each program with the libraries it is linked to, at their own places.
 install_program() {
   install -D "$1" "$disk/bin/$2"
   strip --strip-debug "$disk/bin/$2" 2>/dev/null || true
+  install_libraries "$1"
+}
+install_libraries() {
   { ldd "$1" | awk '$2 == "=>" { print $3 } $1 ~ /^\// { print $1 }'; } | while read -r library; do
     [ -e "$disk$library" ] || install -D -m 755 "$(readlink -f "$library")" "$disk$library"
   done
 }
+# An engine's data in $1, with the person of the clip $3, or else of the portrait among the models $2, enrolled: out here
+# that takes a second, in there minutes.
+enroll() {
+  local door=$1 engine_is photo=$2/astronaut.png
+  export DOORWARD_MODELS_DIR=$2
+  mkdir -p "$door"
+  (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$door/password")
+  target/debug/doorward engine user add --username door --role Administrator --password-file "$door/password" \
+    --data "$door/engine"
+  if [ -e "$3" ]; then
+    photo=$work/photo.jpg
+    mkdir -p "$work/photo/detectors"
+    : >"$work/photo/doorward.toml"
+    printf 'time_zone = "UTC"\n[camera]\ntype = "replay"\npath = "%s"\n' "$(realpath "$3")" >"$work/photo/detectors/door.toml"
+    target/debug/doorward camera snapshot --config "$work/photo/doorward.toml" --out "$photo" --force
+  fi
+  target/debug/doorward engine serve --listen 127.0.0.1:0 --data "$door/engine" >"$work/engine.log" 2>"$work/engine.errors" &
+  engine_is=$!
+  trap "kill $engine_is" EXIT
+  until grep -q 'listening on' "$work/engine.log"; do
+    kill -0 "$engine_is" && sleep 0.1 || { cat "$work/engine.errors" >&2; exit 1; }
+  done
+  target/debug/doorward identities enroll --url "$(sed -n 's/.*listening on //p' "$work/engine.log" | head -1)" \
+    --username door --password-file "$door/password" --photo "$photo" --first-name Mara --tag staff --json >"$door/enrolled.json"
+  trap - EXIT
+  kill "$engine_is"
+  wait "$engine_is" || true
+}
 for test in $tests; do install_program "$(built "${test}_vm")" "${test}_vm"; done
 install_program target/debug/doorward doorward
 install_program "$(command -v v4l2-ctl)" v4l2-ctl
+# Where the tests were built to look for it.
+mkdir -p "$disk$PWD/target/debug"
+ln -s /bin/doorward "$disk$PWD/target/debug/doorward"
+if [[ $tests == *v4l2* ]]; then
+  # Whichever models there are, without those for liveness, and a clip of a person where the shared test data has one.
+  models=${DOORWARD_MODELS_DIR:-models}
+  find "$models" -maxdepth 1 -type f ! -name '*minifas*' -exec cp -t "$disk/models" {} +
+  for library in "$disk"/models/*.so*; do install_libraries "$library"; done
+  clip=${DOORWARD_TEST_SHARED:+$DOORWARD_TEST_SHARED/video/head-pose-face-detection-female.mjpg.avi}
+  [ ! -e "$clip" ] || cp "$clip" "$disk/shared/video"
+  enroll "$disk/door" "$models" "$clip"
+fi
 
 number=10
 for module in $(for name in configfs vivid; do modprobe -S "$version" -d "$work/kernel/root" --show-depends "$name"; done |
@@ -81,6 +141,7 @@ for module in $(for name in configfs vivid; do modprobe -S "$version" -d "$work/
   cp "$module" "$disk/modules/$number-$(basename "$module")"
   number=$((number + 1))
 done
+[[ $tests != *v4l2* ]] || cp "$loopback" "$disk/modules/98-v4l2loopback.ko"
 [[ $tests != *relay* ]] || cp "$gpio_sim" "$disk/modules/99-gpio-sim.ko"
 echo "$tests" >"$disk/tests"
 cat >"$disk/init" <<'INIT'
@@ -89,17 +150,23 @@ export PATH=/bin
 mount -t devtmpfs none /dev
 mount -t proc none /proc
 mount -t sysfs none /sys
+mount -t tmpfs none /tmp
 ip link set lo up
+# One webcam with single-planar buffers and only a capture node, as a USB camera has.
+export VIVID_OPTIONS="n_devs=1 node_types=0x1 num_inputs=1 input_types=0x0 multiplanar=1"
 for module in /modules/*; do
-  # One webcam with single-planar buffers and only a capture node, as a USB camera has.
-  case $module in *vivid*) options="n_devs=1 node_types=0x1 num_inputs=1 input_types=0x0 multiplanar=1" ;; *) options= ;; esac
+  case $module in
+  *vivid*) export VIVID=$module options=$VIVID_OPTIONS ;;
+  *loopback*) options="devices=1 video_nr=9 card_label=Loopback" ;;
+  *) options= ;;
+  esac
   insmod "$module" $options || echo "test-vm: insmod $module failed"
 done
 # What udev does on a real machine.
 mkdir -p /dev/v4l/by-id
 ln -s ../../video0 /dev/v4l/by-id/usb-Vivid_Test_Camera_0001-video-index0
 mount -t configfs none /sys/kernel/config
-export RUST_BACKTRACE=1
+export RUST_BACKTRACE=1 DOORWARD_MODELS_DIR=/models DOORWARD_TEST_SHARED=/shared
 failed=0
 for test in $(cat /tests); do ${test}_vm --test-threads=1 --nocapture || failed=1; done
 echo "test-vm: exit $failed"
