@@ -7,7 +7,7 @@ use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor::Supervisor;
-use crate::status::{Board, Hanging};
+use crate::status::{Board, Fault, Hanging, Health};
 
 /// How often the manager reads how things are.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -33,7 +33,9 @@ pub async fn beat(supervisor: Supervisor, board: Board, metrics: Option<Metrics>
         let now = Instant::now();
         let hangs = supervisor.hangs(now);
         board.hangs(hangs.iter().map(|hang| Hanging { thread: hang.name.clone(), with: hang.with, since: hang.since }));
-        tell(&[NotifyState::Status(&board.health(now).summary())]);
+        let health = board.health(now);
+        show(&board, &health);
+        tell(&[NotifyState::Status(&health.summary())]);
         if !hangs.iter().any(|hang| now.saturating_duration_since(hang.since) > UNFED_AFTER) {
             tell(&[NotifyState::Watchdog]);
         }
@@ -54,6 +56,18 @@ pub async fn beat(supervisor: Supervisor, board: Board, metrics: Option<Metrics>
 /// Says that the agent is on its way out.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
+}
+
+/// Since when each part of each camera is at fault, in seconds of Unix time; 0 while it is not.
+fn show(board: &Board, health: &Health) {
+    for name in board.state().detectors.keys() {
+        for part in ["camera", "picture", "detection"] {
+            let is_its = |fault: &&Fault| fault.part == part && fault.detector.as_deref() == Some(name.as_str());
+            let since = health.faults.iter().find(is_its).map_or(0, |fault| fault.since.timestamp());
+            metrics::gauge!("doorward_agent_fault_since_seconds", "detector" => name.to_string(), "part" => part)
+                .set(since as f64);
+        }
+    }
 }
 
 fn tell(state: &[NotifyState<'_>]) {

@@ -4,10 +4,12 @@
 //! outbox do, told every few seconds when it has changed. What happens at the doors is told by
 //! [`BrokerNews`](super::listeners::BrokerNews).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +57,7 @@ pub async fn run(broker: Broker, home: Option<Arc<Home>>, outbox: Outbox, board:
         let mut link = broker.link();
         let mut tick = tokio::time::interval(TELL_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut wrong_since = HashMap::new();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
@@ -65,7 +68,7 @@ pub async fn run(broker: Broker, home: Option<Arc<Home>>, outbox: Outbox, board:
             forget(&broker, &outbox).await;
             show(&broker, &board);
             if let Some(home) = &home {
-                tell(home, &board);
+                tell(home, &board, &mut wrong_since);
             }
         }
     };
@@ -97,17 +100,25 @@ fn show(broker: &Broker, board: &Board) {
 }
 
 /// The board, at the broker.
-fn tell(home: &Home, board: &Board) {
+fn tell(home: &Home, board: &Board, wrong_since: &mut HashMap<DetectorName, DateTime<Utc>>) {
     let now = Instant::now();
     let (state, health) = (board.state(), board.health(now));
     for (name, detector) in &state.detectors {
         let problems = problems(&health, Some(name.as_str()));
+        let its = health.faults.iter().filter(|fault| fault.detector.as_deref() == Some(name.as_str()));
+        // Kept as it was first told: what is told anew is what has changed.
+        match its.map(|fault| fault.since).min() {
+            Some(since) => drop(wrong_since.entry(name.clone()).or_insert(since)),
+            None => drop(wrong_since.remove(name)),
+        }
+        let problem_since = wrong_since.get(name).map(|since| since.to_rfc3339_opts(SecondsFormat::Secs, true));
         let diagnostics = DetectorDiagnostics {
             camera: word(&detector.camera.state),
             camera_reason: detector.camera.reason.clone(),
             received_fps: detector.received.per_second(now).round(),
             searched_fps: detector.searched.per_second(now).round(),
             problem: !problems.is_empty(),
+            problem_since,
             problems,
         };
         home.detector(name, &diagnostics);

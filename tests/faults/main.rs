@@ -405,6 +405,13 @@ fn a_fault_that_lasts_is_told_with_its_cause() {
         println!("{fault:?}: {reason:?}");
         assert!(reason.is_some_and(|reason| reason.contains(says)), "{name}, {fault:?}: {reason:?}");
     }
+    support::wait_for("the metric of each fault", || {
+        let metrics = get(site.port, "/metrics").unwrap_or_default();
+        let since =
+            |door: usize| format!("doorward_agent_fault_since_seconds{{detector=\"door-{door}\",part=\"camera\"}} ");
+        let told = |door| metrics.lines().any(|line| line.strip_prefix(&since(door)).is_some_and(|since| since != "0"));
+        faults.iter().all(|(door, ..)| told(*door)).then_some(())
+    });
     // A rule heard of each of them, and hears that it is over.
     let heard = |door: usize, ok: bool| {
         let journal = std::fs::read_to_string(site.folder.path().join("journal")).unwrap_or_default();

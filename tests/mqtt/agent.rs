@@ -88,6 +88,11 @@ fn an_address_and_one_word_are_enough_for_home_assistant() {
         let told = watcher.on("back-door/diagnostics");
         told.iter().any(|got| got.json()["camera"] == "lost" && got.json()["camera_reason"] != "").then_some(())
     });
+    wait_for("what is wrong with it, and since when", || {
+        let told = watcher.on("back-door/diagnostics");
+        let since = |told: &Value| told["problem_since"].as_str().is_some_and(|since| since.ends_with('Z'));
+        told.iter().any(|got| got.json()["problem"] == true && since(&got.json())).then_some(())
+    });
     wait_for("the engine to be told of", || {
         watcher.on("/diagnostics").iter().any(|got| got.json()["engine"] == "answering").then_some(())
     });

@@ -29,8 +29,9 @@ pub struct DetectorDiagnostics {
     pub camera_reason: String,
     pub received_fps: f64,
     pub searched_fps: f64,
-    /// Something is wrong, and what.
+    /// Something is wrong, since when, and what.
     pub problem: bool,
+    pub problem_since: Option<String>,
     pub problems: Vec<String>,
 }
 
