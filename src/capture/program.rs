@@ -119,6 +119,7 @@ impl Program {
 
     fn ended(&mut self) -> CaptureError {
         let how = self.group.how_it_ended(LAST_BREATH);
+        self.complaints.all_heard(LAST_BREATH);
         CaptureError::ProgramEnded { program: self.name.clone(), how, said: self.complaints.told() }
     }
 
@@ -275,6 +276,15 @@ impl Complaints {
             }
         };
         thread::Builder::new().name("complaints".into()).spawn(listen).map(drop)
+    }
+
+    /// Waits until the other end is closed, which whoever it has started may keep open.
+    fn all_heard(&self, within: Duration) {
+        let until = Instant::now() + within;
+        // Who listens holds the lines, too.
+        while Arc::strong_count(&self.0) > 1 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// As the end of a sentence.

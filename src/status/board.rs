@@ -75,7 +75,7 @@ impl Board {
     /// A frame came from the camera.
     pub fn received(&self, name: &DetectorName, at: Instant) {
         self.detector(name, at, |detector| {
-            detector.received.add(1, at);
+            detector.receive(1, at);
             detector.last_frame = Some(at);
         });
     }
@@ -91,7 +91,7 @@ impl Board {
     /// Frames came from the camera and were dropped in favour of newer ones.
     pub fn dropped(&self, name: &DetectorName, count: u64, at: Instant) {
         self.detector(name, at, |detector| {
-            detector.received.add(count, at);
+            detector.receive(count, at);
             detector.dropped.add(count, at);
         });
     }

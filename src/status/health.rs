@@ -112,7 +112,7 @@ fn detector_faults(detector: &Detector, now: Instant, utc: DateTime<Utc>) -> Vec
         }
     }
     if since_frame < NO_FRAMES
-        && let Some(lasts) = detector.received.below(detector.least_fps, FEW_FRAMES_SECS, now)
+        && let Some(lasts) = detector.received.below(detector.owed_fps(), FEW_FRAMES_SECS, now)
     {
         faults.push(fault("camera", &too_few(detector, now), lasts));
     }
@@ -137,8 +137,9 @@ fn too_few(detector: &Detector, now: Instant) -> String {
         loss => format!("; it was lost last because of this: {loss}"),
     };
     format!(
-        "only {frames} frames came in the last {FEW_FRAMES_SECS} s: the camera comes and goes, or the way to it is too \
-         slow; look at its power, its cable and its network{last}"
+        "only {frames} frames came in the last {FEW_FRAMES_SECS} s, at a camera that gave {:.0} a second: it comes \
+         and goes, or the way to it is too slow; look at its power, its cable and its network{last}",
+        detector.best_fps
     )
 }
 
@@ -185,19 +186,24 @@ mod tests {
             (
                 "the camera comes and goes",
                 |board, name, at| {
-                    let lens = Lens::Clear;
-                    let (size, fps, least_fps, source) = ((64, 48), 15.0, 5.0, "a camera".to_owned());
-                    board.camera_state(name, &CameraState::Streaming { size, fps, least_fps, source, lens }, at(0));
+                    let (lens, source) = (Lens::Clear, "a camera".to_owned());
+                    let streaming = CameraState::Streaming { size: (64, 48), fps: 15.0, least_fps: 0.3, source, lens };
+                    board.camera_state(name, &streaming, at(0));
                     board.engine(EngineState::Answering, "", at(50));
-                    for second in (0..60).step_by(12) {
+                    // Six a second at first, then one in twelve seconds.
+                    for second in 0..12 {
+                        (0..6).for_each(|_| board.received(name, at(second)));
+                        board.searched(name, at(second));
+                    }
+                    for second in (12..60).step_by(12) {
                         board.received(name, at(second));
                         board.searched(name, at(second));
                     }
                 },
                 &[(
                     "camera",
-                    "only 3 frames came in the last 45 s: the camera comes and goes, or the way to it is too slow; \
-                     look at its power, its cable and its network",
+                    "only 3 frames came in the last 45 s, at a camera that gave 6 a second: it comes and goes, or the \
+                     way to it is too slow; look at its power, its cable and its network",
                 )],
             ),
             (

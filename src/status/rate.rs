@@ -48,6 +48,12 @@ impl Rate {
         self.between(second - window, second) as f64 / window as f64
     }
 
+    /// The average over the last ten whole seconds, once so many have been counted.
+    pub fn over_ten_seconds(&self, now: Instant) -> Option<f64> {
+        let second = now.saturating_duration_since(self.started).as_secs();
+        (second >= RATE_SECONDS).then(|| self.within(RATE_SECONDS, now) as f64 / RATE_SECONDS as f64)
+    }
+
     /// The count of the last so many whole seconds.
     pub fn within(&self, seconds: u64, now: Instant) -> u64 {
         let second = now.saturating_duration_since(self.started).as_secs();

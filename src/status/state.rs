@@ -46,8 +46,10 @@ pub struct Detector {
     pub canary: Option<Problem>,
     /// Frames the camera gave.
     pub received: Rate,
-    /// Fewer of them a second are too few.
+    /// Fewer of them a second are too few; 0 where any number will do.
     pub least_fps: f64,
+    /// The most the camera has given a second, over ten seconds.
+    pub best_fps: f64,
     /// Why the camera was lost the last time; empty while it never was.
     pub last_loss: String,
     /// Frames searched for faces.
@@ -181,7 +183,21 @@ impl<S: PartialEq> Phase<S> {
     }
 }
 
+/// No camera is held to a third of more frames a second than this: many give half as many by night.
+const MOST_OWED: f64 = 10.0;
+
 impl Detector {
+    /// Fewer frames a second than this are too few: a third of what the camera gives when all is well.
+    pub fn owed_fps(&self) -> f64 {
+        if self.least_fps == 0.0 { 0.0 } else { self.least_fps.max(self.best_fps.min(MOST_OWED) / 3.0) }
+    }
+
+    /// Takes in frames that came.
+    pub fn receive(&mut self, count: u64, at: Instant) {
+        self.received.add(count, at);
+        self.best_fps = self.best_fps.max(self.received.over_ten_seconds(at).unwrap_or_default());
+    }
+
     pub fn new(now: Instant) -> Self {
         Self {
             camera: Phase::new(CameraPhase::Starting, now),
@@ -192,6 +208,7 @@ impl Detector {
             canary: None,
             received: Rate::new(now),
             least_fps: 0.0,
+            best_fps: 0.0,
             last_loss: String::new(),
             searched: Rate::new(now),
             dropped: Rate::new(now),

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -50,6 +50,15 @@ pub enum Speaks {
     Rtsp,
     RtspOverUdp,
 }
+
+/// Small ones and large ones, with as much in them as a camera's have, and none like the one before.
+static PICTURES: LazyLock<[Vec<Vec<u8>>; 2]> = LazyLock::new(|| {
+    let noise = |(width, height): (u32, u32), picture: u32| {
+        let bytes = (0..width * height * 3).map(|n| ((n + picture * 77_777).wrapping_mul(2_654_435_761) >> 24) as u8);
+        Picture::new(width, height, bytes.collect()).unwrap().jpeg(90).unwrap()
+    };
+    [(320, 240), (480, 360)].map(|size| (0..4).map(|picture| noise(size, picture)).collect())
+});
 
 /// How many milliseconds lie between two pictures.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -304,18 +313,14 @@ impl Shared {
             return Ok(());
         }
         self.send(client, number, b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=b\r\n\r\n")?;
-        // As much in it as a camera's pictures have.
-        let noise = |(width, height): (u32, u32)| {
-            let bytes = (0..width * height * 3).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8);
-            Picture::new(width, height, bytes.collect()).unwrap().jpeg(90).unwrap()
-        };
-        let [small, large] = [(320, 240), (480, 360)].map(noise);
-        loop {
-            let jpeg = if self.large.load(Ordering::Relaxed) { &large } else { &small };
+        for picture in 0.. {
+            let size = usize::from(self.large.load(Ordering::Relaxed));
+            let jpeg = &PICTURES[size][picture % PICTURES[size].len()];
             let head = format!("--b\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
             self.send(client, number, &[head.as_bytes(), jpeg, b"\r\n"].concat())?;
             thread::sleep(PERIOD);
         }
+        Ok(())
     }
 
     /// To and from the RTSP server behind.
