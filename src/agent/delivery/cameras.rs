@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::config::DetectorName;
@@ -20,7 +20,12 @@ const PARTS: [&str; 3] = ["camera", "picture", "detection"];
 #[derive(Debug, Default)]
 pub struct Troubles {
     by_detector: HashMap<DetectorName, CameraNews>,
+    /// Since when there is no fault any more where a trouble was told of.
+    well_since: HashMap<DetectorName, DateTime<Utc>>,
 }
+
+/// A trouble is over once there has been no fault for so long: what comes back at once was not over.
+const WELL_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 impl Troubles {
     /// What has changed since the last look. Of several faults of a camera the first counts; another part's is another
@@ -36,13 +41,19 @@ impl Troubles {
             let is_its = |fault: &&Fault| fault.detector.as_deref() == Some(detector.as_str());
             let fault = health.faults.iter().filter(is_its).find(|fault| PARTS.contains(&fault.part));
             let before = self.by_detector.get(detector).map(|trouble| trouble.part);
+            if before.is_none() || fault.is_some() {
+                self.well_since.remove(detector);
+            }
             if before == fault.map(|fault| fault.part) {
                 continue;
             }
-            if let Some(trouble) = self.by_detector.remove(detector)
-                && fault.is_none()
-            {
-                news.push(CameraNews { at: now, over: true, ..trouble });
+            if fault.is_none() {
+                let well_since = *self.well_since.entry(detector.clone()).or_insert(now);
+                if now - well_since >= WELL_AFTER
+                    && let Some(trouble) = self.by_detector.remove(detector)
+                {
+                    news.push(CameraNews { at: now, over: true, ..trouble });
+                }
             }
             if let Some(Fault { part, reason, since, .. }) = fault {
                 let trouble = CameraNews {
@@ -70,7 +81,8 @@ mod tests {
     fn a_trouble_is_told_of_once_and_so_is_its_end() {
         let door = DetectorName::new("door").unwrap();
         let mut troubles = Troubles::default();
-        let mut look = |faults: &[(&'static str, &str, &str)]| -> Vec<(&'static str, bool)> {
+        let start = Utc::now();
+        let mut look = |secs: i64, faults: &[(&'static str, &str, &str)]| -> Vec<(&'static str, bool)> {
             let fault = |(part, detector, reason): &(&'static str, &str, &str)| Fault {
                 part,
                 detector: Some((*detector).into()),
@@ -79,16 +91,19 @@ mod tests {
                 since: DateTime::UNIX_EPOCH,
             };
             let health = Health { ok: faults.is_empty(), faults: faults.iter().map(fault).collect() };
-            let news = troubles.look([&door].into_iter(), &health, Utc::now());
+            let news = troubles.look([&door].into_iter(), &health, start + TimeDelta::seconds(secs));
             assert!(news.iter().all(|news| news.since == DateTime::UNIX_EPOCH));
             news.iter().map(|news| (news.part, news.over)).collect()
         };
-        assert_eq!(look(&[]), []);
-        assert_eq!(look(&[("program", "door", "hangs"), ("camera", "hall", "gone")]), [], "not this camera's");
-        assert_eq!(look(&[("camera", "door", "it does not answer")]), [("camera", false)]);
-        assert_eq!(look(&[("camera", "door", "nobody knows its name")]), [], "the same trouble in other words");
-        assert_eq!(look(&[("picture", "door", "dark")]), [("picture", false)]);
-        assert_eq!(look(&[]), [("picture", true)]);
-        assert_eq!(look(&[]), []);
+        assert_eq!(look(0, &[]), []);
+        assert_eq!(look(1, &[("program", "door", "hangs"), ("camera", "hall", "gone")]), [], "not this camera's");
+        assert_eq!(look(2, &[("camera", "door", "it does not answer")]), [("camera", false)]);
+        assert_eq!(look(3, &[("camera", "door", "nobody knows its name")]), [], "the same trouble in other words");
+        assert_eq!(look(4, &[("picture", "door", "dark")]), [("picture", false)]);
+        assert_eq!(look(5, &[]), [], "not over yet");
+        assert_eq!(look(12, &[("picture", "door", "dark")]), [], "nor is it another one");
+        assert_eq!(look(20, &[]), []);
+        assert_eq!(look(30, &[]), [("picture", true)]);
+        assert_eq!(look(50, &[]), []);
     }
 }
