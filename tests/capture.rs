@@ -5,7 +5,6 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -27,6 +26,7 @@ mod elsewhere;
 mod support;
 #[path = "capture/watched.rs"]
 mod watched;
+use support::rtsp::RtspServer;
 use support::shared;
 use watched::{PATIENCE, Watched, metric};
 
@@ -190,41 +190,6 @@ fn a_recording_gives_every_frame_once() {
 
 fn stream(url: &str, transport: RtspTransport) -> CameraConfig {
     CameraConfig::Stream(StreamConfig { transport, stall_ms: 1000, ..StreamConfig::new(url) })
-}
-
-/// Debian's RTSP server, in a process that can be killed.
-struct RtspServer {
-    child: Child,
-    port: u16,
-}
-
-impl RtspServer {
-    fn start(options: &[&str]) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/capture/rtsp_server.py");
-        // Debian's own Python: the GObject bindings are not there for any other.
-        let mut child = Command::new("/usr/bin/python3")
-            .arg(script)
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Debian's python3 must be installed");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().parse().expect(
-            "the RTSP server must start: apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 \
-             gstreamer1.0-plugins-base gstreamer1.0-plugins-good",
-        );
-        Self { child, port }
-    }
-
-    fn kill(self) {}
-}
-
-impl Drop for RtspServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// A camera that sends JPEGs one after the other over HTTP, and then does what its path says.

@@ -7,7 +7,6 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
@@ -166,15 +165,7 @@ impl Drop for Group {
 
 /// Whether a program ended well; else how it ended.
 fn success(status: ExitStatus) -> Result<(), String> {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(format!("it ended with exit code {code}")),
-        (None, Some(signal)) => {
-            let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
-            Err(format!("it was ended by {name} ({signal})"))
-        }
-        (None, None) => Err("it ended, nobody knows how".into()),
-    }
+    if status.success() { Ok(()) } else { Err(trusted::how_it_ended(status)) }
 }
 
 /// The event as a program's standard input. All of it is there before the program starts, so that no program ever acts

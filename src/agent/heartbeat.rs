@@ -7,7 +7,7 @@ use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor::Supervisor;
-use crate::status::{Board, Fault, Hanging, Health};
+use crate::status::{Board, CAMERA_PARTS, Hanging, Health};
 
 /// How often the manager reads how things are.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -60,10 +60,10 @@ pub fn stopping() {
 
 /// Since when each part of each camera is at fault, in seconds of Unix time; 0 while it is not.
 fn show(board: &Board, health: &Health) {
-    for name in board.state().detectors.keys() {
-        for part in ["camera", "picture", "detection"] {
-            let is_its = |fault: &&Fault| fault.part == part && fault.detector.as_deref() == Some(name.as_str());
-            let since = health.faults.iter().find(is_its).map_or(0, |fault| fault.since.timestamp());
+    for name in board.detectors() {
+        for part in CAMERA_PARTS {
+            let fault = health.of(Some(name.as_str())).find(|fault| fault.part == part);
+            let since = fault.map_or(0, |fault| fault.since.timestamp());
             metrics::gauge!("doorward_agent_fault_since_seconds", "detector" => name.to_string(), "part" => part)
                 .set(since as f64);
         }

@@ -168,15 +168,8 @@ mod tests {
             on.sort_unstable();
             on
         };
-        let streaming = |lens| CameraState::Streaming {
-            size: (64, 48),
-            fps: 15.0,
-            least_fps: 0.0,
-            source: "a camera".into(),
-            lens,
-        };
-        assert_eq!(shown(streaming(Lens::Clear)), ["state=\"clear\"} 1"]);
-        assert_eq!(shown(streaming(Lens::Dark)), ["state=\"dark\"} 1"]);
+        assert_eq!(shown(CameraState::showing(Lens::Clear)), ["state=\"clear\"} 1"]);
+        assert_eq!(shown(CameraState::showing(Lens::Dark)), ["state=\"dark\"} 1"]);
         assert!(shown(CameraState::Ended).is_empty());
     }
 }

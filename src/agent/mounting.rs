@@ -82,6 +82,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn in_a_mirror_the_other_turn_helps() {
         for (quarter, rotate) in [(1, 270), (2, 180), (3, 90)] {

@@ -105,9 +105,8 @@ fn tell(home: &Home, board: &Board, wrong_since: &mut HashMap<DetectorName, Date
     let (state, health) = (board.state(), board.health(now));
     for (name, detector) in &state.detectors {
         let problems = problems(&health, Some(name.as_str()));
-        let its = health.faults.iter().filter(|fault| fault.detector.as_deref() == Some(name.as_str()));
         // Kept as it was first told: what is told anew is what has changed.
-        match its.map(|fault| fault.since).min() {
+        match health.of(Some(name.as_str())).map(|fault| fault.since).min() {
             Some(since) => drop(wrong_since.entry(name.clone()).or_insert(since)),
             None => drop(wrong_since.remove(name)),
         }
@@ -136,8 +135,7 @@ fn tell(home: &Home, board: &Board, wrong_since: &mut HashMap<DetectorName, Date
 
 /// What is wrong with this detector, or with the box.
 fn problems(health: &Health, detector: Option<&str>) -> Vec<String> {
-    let faults = health.faults.iter().filter(|fault| fault.detector.as_deref() == detector);
-    faults.map(|fault| format!("{}: {}", fault.part, fault.reason)).collect()
+    health.of(detector).map(|fault| format!("{}: {}", fault.part, fault.reason)).collect()
 }
 
 /// A state as the status page writes it.

@@ -211,6 +211,14 @@ pub enum CameraState {
     Ended,
 }
 
+#[cfg(test)]
+impl CameraState {
+    /// Frames come, and this is to be said of the picture.
+    pub(crate) fn showing(lens: Lens) -> Self {
+        Self::Streaming { size: (64, 48), fps: 15.0, least_fps: 0.0, source: "a camera".into(), lens }
+    }
+}
+
 /// Opens the configured camera, for who tries only once. Blocks until it is ready to deliver. Errors say what to do
 /// next and never hold a password.
 pub fn open(config: &CameraConfig) -> Result<Box<dyn CameraSource>, CaptureError> {

@@ -102,13 +102,7 @@ mod tests {
         let (state, seen) = watch::channel(CameraState::Ended);
         let mut news = News::new(state);
         assert_eq!(*seen.borrow(), CameraState::Connecting);
-        let streaming = CameraState::Streaming {
-            size: (64, 48),
-            fps: 15.0,
-            least_fps: 0.0,
-            source: "a camera".into(),
-            lens: Lens::Clear,
-        };
+        let streaming = CameraState::showing(Lens::Clear);
         let failed = |news: &mut News| {
             news.failed(&CaptureError::Stalled { waited_ms: 5000 });
             match &*seen.borrow() {
@@ -129,16 +123,9 @@ mod tests {
     fn readers_are_woken_only_by_news() {
         let (state, mut seen) = watch::channel(CameraState::Ended);
         let mut news = News::new(state);
-        let streaming = |lens| CameraState::Streaming {
-            size: (64, 48),
-            fps: 15.0,
-            least_fps: 0.0,
-            source: "a camera".into(),
-            lens,
-        };
         for (lens, changed) in [(Lens::Clear, true), (Lens::Clear, false), (Lens::Dark, true), (Lens::Dark, false)] {
             seen.mark_unchanged();
-            news.streaming(streaming(lens));
+            news.streaming(CameraState::showing(lens));
             assert_eq!(seen.has_changed().ok(), Some(changed), "{lens:?}");
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -223,7 +223,7 @@ impl Group {
     /// How the leader ended, if it does within this time.
     fn how_it_ended(&mut self, within: Duration) -> String {
         match self.wait(within) {
-            Some(status) => in_words(status),
+            Some(status) => trusted::how_it_ended(status),
             None => "it has closed its output".into(),
         }
     }
@@ -306,17 +306,6 @@ fn readable(line: &str) -> String {
         at.map_or_else(|| word.to_owned(), |at| format!("{}{}", &word[..at], redacted(&word[at..])))
     };
     Vec::from_iter(plain.split_whitespace().map(word)).join(" ")
-}
-
-fn in_words(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("it ended with exit code {code}"),
-        (None, Some(signal)) => {
-            let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
-            format!("it was ended by {name} ({signal})")
-        }
-        (None, None) => "it ended, nobody knows how".into(),
-    }
 }
 
 fn layout(format: WrittenFormat) -> Layout {

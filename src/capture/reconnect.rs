@@ -193,15 +193,16 @@ impl Reconnect {
         if self.abandoned.len() >= MOST_ABANDONED {
             return Err(CaptureError::Stuck { count: self.abandoned.len() });
         }
-        let connection = Connection::start(&self.detector, self.open.clone(), self.limits.open.limit())?;
-        let over = self.follow(&connection);
+        let limit = self.limits.open.limit();
+        let connection = Connection::start(&self.detector, self.open.clone(), limit)?;
+        let over = self.follow(&connection, limit + OPEN_AFTER_THE_SOURCE);
         self.abandoned.extend(connection.close());
         over
     }
 
-    /// Takes what the connection delivers until it is over.
-    fn follow(&mut self, connection: &Connection) -> Result<End, CaptureError> {
-        let (began, limit) = (Instant::now(), self.limits.open.limit() + OPEN_AFTER_THE_SOURCE);
+    /// Takes what the connection delivers until it is over; it is to open within the limit.
+    fn follow(&mut self, connection: &Connection, limit: Duration) -> Result<End, CaptureError> {
+        let began = Instant::now();
         let about = match connection.wait(self.limits.stall.map(|_| began + limit), &self.cancel) {
             Waited::Event(Event::Opened(about)) => about,
             Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),

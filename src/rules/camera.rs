@@ -9,7 +9,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::check::Check;
 use super::event::{self, Moment};
 use super::groups::ActionGroup;
 use super::request::{ActionRequest, key};
@@ -46,8 +45,12 @@ impl Rules {
     /// there is told of again.
     pub fn camera(&mut self, news: &CameraNews) -> Judgement {
         let mut judgement = Judgement::default();
+        let local = news.at.with_timezone(&self.zone);
         for rule in &self.rules {
-            let checks = self.checks_of(rule, news);
+            let checks = rule.checks(
+                |matchers| matchers.checks_of_camera(&news.detector, local, &self.holidays),
+                || self.document(rule, "", "", news),
+            );
             let before = self.told.by_rule.get(&*rule.name).copied();
             let decision = match before {
                 _ if !checks.iter().all(|check| check.held) => Decision::NoMatch,
@@ -68,19 +71,6 @@ impl Rules {
         judgement
     }
 
-    fn checks_of(&self, rule: &Rule, news: &CameraNews) -> Vec<Check> {
-        let local = news.at.with_timezone(&self.zone);
-        let mut checks = rule.when.checks_of_camera(&news.detector, local, &self.holidays);
-        if let Some(unless) = &rule.unless {
-            let excluded = unless.checks_of_camera(&news.detector, local, &self.holidays);
-            checks.push(Check::unless(&excluded));
-        }
-        if let Some(condition) = &rule.condition {
-            checks.push(condition.check(&self.document(rule, "", "", news)));
-        }
-        checks
-    }
-
     fn request(&self, rule: &Rule, action: &str, news: &CameraNews) -> ActionRequest {
         let CameraNews { detector, trouble, at, over, .. } = news;
         let firing = Firing {
@@ -92,6 +82,7 @@ impl Rules {
             stay: *trouble,
             seen_at: *at,
         };
+        // A key of its own for the end, as of somebody's having left.
         let group = if *over { ActionGroup::Left } else { ActionGroup::Tell };
         let key = key(&firing, group, action);
         ActionRequest {

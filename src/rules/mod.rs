@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use serde_json::Value;
 
 use crate::config::{Days, DetectorName, EventKind, GuardConfig, RuleConfig};
 use crate::recognition::{Answer, Recognition};
@@ -316,14 +317,10 @@ impl Rules {
     fn look(&self, happened: &VisitorEvent, present: &[Stay]) -> Vec<Verdict> {
         let facts = Facts::new(happened, self.zone, &self.holidays, &self.history);
         let verdict = |rule: &Rule| {
-            let mut checks = rule.when.checks(&facts);
-            if let Some(unless) = &rule.unless {
-                checks.push(Check::unless(&unless.checks(&facts)));
-            }
-            if let Some(condition) = &rule.condition {
-                let event = event::document(happened, &rule.name, "", "", self.zone);
-                checks.push(condition.check(&event));
-            }
+            let checks = rule.checks(
+                |matchers| matchers.checks(&facts),
+                || event::document(happened, &rule.name, "", "", self.zone),
+            );
             let decision = match checks.iter().all(|check| check.held) {
                 true => self.decide(rule, happened, present),
                 false => Decision::NoMatch,
@@ -360,6 +357,14 @@ impl Rules {
 }
 
 impl Rule {
+    /// All it asks: what each of its matchers says, and its condition of the event.
+    fn checks(&self, of: impl Fn(&Matchers) -> Vec<Check>, event: impl FnOnce() -> Value) -> Vec<Check> {
+        let mut checks = of(&self.when);
+        checks.extend(self.unless.as_ref().map(|unless| Check::unless(&of(unless))));
+        checks.extend(self.condition.as_ref().map(|condition| condition.check(&event())));
+        checks
+    }
+
     /// Whether it leaves a visit out that follows another too soon.
     fn rests(&self) -> bool {
         self.cooldown > TimeDelta::zero()

@@ -75,7 +75,7 @@ impl Board {
     /// A frame came from the camera.
     pub fn received(&self, name: &DetectorName, at: Instant) {
         self.detector(name, at, |detector| {
-            detector.receive(1, at);
+            detector.received.add(1, at);
             detector.last_frame = Some(at);
         });
     }
@@ -91,7 +91,7 @@ impl Board {
     /// Frames came from the camera and were dropped in favour of newer ones.
     pub fn dropped(&self, name: &DetectorName, count: u64, at: Instant) {
         self.detector(name, at, |detector| {
-            detector.receive(count, at);
+            detector.received.add(count, at);
             detector.dropped.add(count, at);
         });
     }
@@ -176,6 +176,11 @@ impl Board {
     /// Whether all is well, at this moment of the monotonic clock.
     pub fn health(&self, now: Instant) -> Health {
         health::judge(&self.0.lock(), now, Utc::now())
+    }
+
+    /// The detectors there are.
+    pub fn detectors(&self) -> Vec<DetectorName> {
+        self.0.lock().detectors.keys().cloned().collect()
     }
 
     /// Everything, as it is now.
@@ -268,17 +273,10 @@ mod tests {
             (Lens::Turned(Turn::ThreeQuarters), "add 90"),
         ] {
             let board = Board::new(start, [name.clone()]);
-            let streaming = |lens| CameraState::Streaming {
-                size: (64, 48),
-                fps: 15.0,
-                least_fps: 0.0,
-                source: "a camera".into(),
-                lens,
-            };
-            board.camera_state(&name, &streaming(lens), start);
+            board.camera_state(&name, &CameraState::showing(lens), start);
             let faults = board.health(now).faults;
             assert!(faults.iter().any(|fault| fault.part == "picture" && fault.reason.contains(reason)), "{faults:?}");
-            board.camera_state(&name, &streaming(Lens::Clear), now);
+            board.camera_state(&name, &CameraState::showing(Lens::Clear), now);
             let faults = board.health(now).faults;
             assert!(!faults.iter().any(|fault| fault.part == "picture"), "{faults:?}");
         }

@@ -21,6 +21,9 @@ pub const BAD_PICTURE: Duration = Duration::from_secs(20);
 /// An engine or broker that does not answer for this long is a fault: a restart of it is not.
 const NO_ANSWER: Duration = Duration::from_secs(45);
 
+/// Parts of a detector that are its camera's.
+pub const CAMERA_PARTS: [&str; 3] = ["camera", "picture", "detection"];
+
 /// The verdict, and what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Health {
@@ -41,6 +44,11 @@ pub struct Fault {
 }
 
 impl Health {
+    /// The faults of a detector, or of the box.
+    pub fn of<'a>(&'a self, detector: Option<&'a str>) -> impl Iterator<Item = &'a Fault> + Clone {
+        self.faults.iter().filter(move |fault| fault.detector.as_deref() == detector)
+    }
+
     /// One line for a service manager: all is well, or the first fault and how many more there are.
     pub fn summary(&self) -> String {
         let Some(first) = self.faults.first() else { return "all is well".into() };
@@ -139,7 +147,7 @@ fn too_few(detector: &Detector, now: Instant) -> String {
     format!(
         "only {frames} frames came in the last {FEW_FRAMES_SECS} s, at a camera that gave {:.0} a second: it comes \
          and goes, or the way to it is too slow; look at its power, its cable and its network{last}",
-        detector.best_fps
+        detector.received.best
     )
 }
 

@@ -12,7 +12,7 @@ mod state;
 mod view;
 
 pub use board::Board;
-pub use health::{BAD_PICTURE, Fault, Health};
+pub use health::{BAD_PICTURE, CAMERA_PARTS, Fault, Health};
 pub use lines::{ActionLine, VisitLine};
 pub use server::{StatusView, serve};
 pub use state::{BreakerState, BrokerState, CameraPhase, EngineState, Hanging, OutboxLine, Warning};

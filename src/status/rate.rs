@@ -16,13 +16,15 @@ const REMEMBERED: u64 = 600;
 pub struct Rate {
     started: Instant,
     pub total: u64,
+    /// The highest average over ten whole seconds there has been.
+    pub best: f64,
     /// Counts by second since the start; those that have left the window are gone.
     seconds: VecDeque<(u64, u64)>,
 }
 
 impl Rate {
     pub fn new(started: Instant) -> Self {
-        Self { started, total: 0, seconds: VecDeque::new() }
+        Self { started, total: 0, best: 0.0, seconds: VecDeque::new() }
     }
 
     pub fn add(&mut self, count: u64, at: Instant) {
@@ -31,7 +33,12 @@ impl Rate {
         match self.seconds.back_mut() {
             // A report that comes late counts for the newest second.
             Some((newest, sum)) if *newest >= second => *sum += count,
-            _ => self.seconds.push_back((second, count)),
+            _ => {
+                self.seconds.push_back((second, count));
+                if second >= RATE_SECONDS {
+                    self.best = self.best.max(self.between(second - RATE_SECONDS, second) as f64 / RATE_SECONDS as f64);
+                }
+            }
         }
         while self.seconds.front().is_some_and(|(oldest, _)| *oldest + REMEMBERED < second) {
             self.seconds.pop_front();
@@ -46,12 +53,6 @@ impl Rate {
             return 0.0;
         }
         self.between(second - window, second) as f64 / window as f64
-    }
-
-    /// The average over the last ten whole seconds, once so many have been counted.
-    pub fn over_ten_seconds(&self, now: Instant) -> Option<f64> {
-        let second = now.saturating_duration_since(self.started).as_secs();
-        (second >= RATE_SECONDS).then(|| self.within(RATE_SECONDS, now) as f64 / RATE_SECONDS as f64)
     }
 
     /// The count of the last so many whole seconds.
@@ -72,7 +73,9 @@ impl Rate {
 
     /// Of the seconds from the first to before the last.
     fn between(&self, from: u64, to: u64) -> u64 {
-        self.seconds.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, count)| *count).sum()
+        // The newest are asked for most, and stand last.
+        let newest_first = self.seconds.iter().rev().skip_while(|(at, _)| *at >= to).take_while(|(at, _)| *at >= from);
+        newest_first.map(|(_, count)| *count).sum()
     }
 }
 

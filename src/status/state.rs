@@ -48,8 +48,6 @@ pub struct Detector {
     pub received: Rate,
     /// Fewer of them a second are too few; 0 where any number will do.
     pub least_fps: f64,
-    /// The most the camera has given a second, over ten seconds.
-    pub best_fps: f64,
     /// Why the camera was lost the last time; empty while it never was.
     pub last_loss: String,
     /// Frames searched for faces.
@@ -189,13 +187,7 @@ const MOST_OWED: f64 = 10.0;
 impl Detector {
     /// Fewer frames a second than this are too few: a third of what the camera gives when all is well.
     pub fn owed_fps(&self) -> f64 {
-        if self.least_fps == 0.0 { 0.0 } else { self.least_fps.max(self.best_fps.min(MOST_OWED) / 3.0) }
-    }
-
-    /// Takes in frames that came.
-    pub fn receive(&mut self, count: u64, at: Instant) {
-        self.received.add(count, at);
-        self.best_fps = self.best_fps.max(self.received.over_ten_seconds(at).unwrap_or_default());
+        if self.least_fps == 0.0 { 0.0 } else { self.least_fps.max(self.received.best.min(MOST_OWED) / 3.0) }
     }
 
     pub fn new(now: Instant) -> Self {
@@ -208,7 +200,6 @@ impl Detector {
             canary: None,
             received: Rate::new(now),
             least_fps: 0.0,
-            best_fps: 0.0,
             last_loss: String::new(),
             searched: Rate::new(now),
             dropped: Rate::new(now),

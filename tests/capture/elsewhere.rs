@@ -16,9 +16,10 @@ use doorward::config::{CameraConfig, from_toml};
 use ffmpeg_next::codec::Id;
 use ffmpeg_next::ffi;
 
+use super::PASSWORD;
 use super::clip::Clip;
+use super::support::rtsp::RtspServer;
 use super::watched::{PATIENCE, Watched};
-use super::{PASSWORD, RtspServer};
 
 const CAMERA: &str = "127.0.0.1";
 const OTHER: &str = "127.0.0.2";

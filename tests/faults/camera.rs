@@ -6,7 +6,6 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
@@ -14,6 +13,8 @@ use std::time::Duration;
 
 use faces::picture::Picture;
 use nix::sys::socket::{setsockopt, sockopt};
+
+use crate::support::rtsp::RtspServer;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub enum Fault {
@@ -89,16 +90,12 @@ struct Listening {
     thread: thread::JoinHandle<()>,
 }
 
-/// A GStreamer camera: see `tests/capture/rtsp_server.py`.
-struct RtspServer {
-    child: Child,
-    orders: ChildStdin,
-    port: u16,
-}
-
 impl Camera {
     pub fn start(speaks: Speaks) -> Self {
-        let rtsp = (speaks != Speaks::Mjpeg).then(|| RtspServer::start(speaks == Speaks::RtspOverUdp));
+        let rtsp = (speaks != Speaks::Mjpeg).then(|| {
+            let transport = if speaks == Speaks::RtspOverUdp { "udp" } else { "tcp" };
+            RtspServer::start(&["--transport", transport, "--rate", "5"])
+        });
         let upstream = rtsp.as_ref().map_or(0, |server| server.port);
         let shared = Arc::new(Shared {
             fault: Mutex::new(None),
@@ -387,29 +384,4 @@ fn end(stream: &TcpStream, reset: bool) {
         let _ = setsockopt(stream, sockopt::Linger, &at_once);
     }
     let _ = stream.shutdown(Shutdown::Both);
-}
-
-impl RtspServer {
-    fn start(udp: bool) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/capture/rtsp_server.py");
-        let transport = if udp { "udp" } else { "tcp" };
-        let mut child = Command::new("/usr/bin/python3")
-            .args([script, "--transport", transport, "--rate", "5"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 runs (Debian's python3-gi)");
-        let mut port = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        let port = port.trim().parse().expect("the server says its port: gir1.2-gst-rtsp-server-1.0 is installed");
-        let orders = child.stdin.take().unwrap();
-        Self { child, orders, port }
-    }
-}
-
-impl Drop for RtspServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -3,6 +3,7 @@
 
 pub mod hang;
 pub mod recording;
+pub mod rtsp;
 mod shared;
 pub mod sightings;
 

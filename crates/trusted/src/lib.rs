@@ -8,8 +8,11 @@ use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
+use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 /// May do everything anyway.
@@ -94,6 +97,18 @@ pub fn program(named: &Path) -> Result<PathBuf, String> {
     };
     find(&path).map_err(|error| error.to_string())?;
     Ok(path)
+}
+
+/// How a program ended, for people.
+pub fn how_it_ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("it ended with exit code {code}"),
+        (None, Some(signal)) => {
+            let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
+            format!("it was ended by {name} ({signal})")
+        }
+        (None, None) => "it ended, nobody knows how".into(),
+    }
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TrustError {

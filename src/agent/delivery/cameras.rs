@@ -10,18 +10,18 @@ use uuid::Uuid;
 
 use crate::config::DetectorName;
 use crate::rules::CameraNews;
-use crate::status::{Fault, Health};
+use crate::status::{CAMERA_PARTS, Fault, Health};
 use crate::track::VisitId;
 
-/// Parts of the health that are a camera's.
-const PARTS: [&str; 3] = ["camera", "picture", "detection"];
-
-/// The trouble there is.
+/// The troubles there are.
 #[derive(Debug, Default)]
-pub struct Troubles {
-    by_detector: HashMap<DetectorName, CameraNews>,
-    /// Since when there is no fault any more where a trouble was told of.
-    well_since: HashMap<DetectorName, DateTime<Utc>>,
+pub struct Troubles(HashMap<DetectorName, Trouble>);
+
+#[derive(Debug)]
+struct Trouble {
+    told: CameraNews,
+    /// Since when there is no fault any more.
+    well_since: Option<DateTime<Utc>>,
 }
 
 /// A trouble is over once there has been no fault for so long: what comes back at once was not over.
@@ -38,38 +38,36 @@ impl Troubles {
     ) -> Vec<CameraNews> {
         let mut news = Vec::new();
         for detector in detectors {
-            let is_its = |fault: &&Fault| fault.detector.as_deref() == Some(detector.as_str());
-            let fault = health.faults.iter().filter(is_its).find(|fault| PARTS.contains(&fault.part));
-            let before = self.by_detector.get(detector).map(|trouble| trouble.part);
-            if before.is_none() || fault.is_some() {
-                self.well_since.remove(detector);
-            }
-            if before == fault.map(|fault| fault.part) {
-                continue;
-            }
-            if fault.is_none() {
-                let well_since = *self.well_since.entry(detector.clone()).or_insert(now);
-                if now - well_since >= WELL_AFTER
-                    && let Some(trouble) = self.by_detector.remove(detector)
-                {
-                    news.push(CameraNews { at: now, over: true, ..trouble });
+            let fault = health.of(Some(detector.as_str())).find(|fault| CAMERA_PARTS.contains(&fault.part));
+            match (fault, self.0.get_mut(detector)) {
+                (Some(fault), Some(trouble)) if fault.part == trouble.told.part => trouble.well_since = None,
+                (Some(fault), _) => {
+                    let told = begun(detector, fault, now);
+                    news.push(told.clone());
+                    self.0.insert(detector.clone(), Trouble { told, well_since: None });
                 }
-            }
-            if let Some(Fault { part, reason, since, .. }) = fault {
-                let trouble = CameraNews {
-                    detector: detector.clone(),
-                    trouble: VisitId(Uuid::now_v7()),
-                    part,
-                    reason: reason.clone(),
-                    since: *since,
-                    at: now,
-                    over: false,
-                };
-                self.by_detector.insert(detector.clone(), trouble.clone());
-                news.push(trouble);
+                (None, Some(trouble)) => {
+                    if now - *trouble.well_since.get_or_insert(now) >= WELL_AFTER {
+                        news.push(CameraNews { at: now, over: true, ..trouble.told.clone() });
+                        self.0.remove(detector);
+                    }
+                }
+                (None, None) => {}
             }
         }
         news
+    }
+}
+
+fn begun(detector: &DetectorName, fault: &Fault, now: DateTime<Utc>) -> CameraNews {
+    CameraNews {
+        detector: detector.clone(),
+        trouble: VisitId(Uuid::now_v7()),
+        part: fault.part,
+        reason: fault.reason.clone(),
+        since: fault.since,
+        at: now,
+        over: false,
     }
 }
 
