@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use doorward::capture::{self, CameraState, View};
-use doorward::config::{CameraConfig, DetectorName, Pace, ReplayConfig, RtspTransport, StreamConfig, ViewConfig};
+use doorward::capture::{self, CameraState};
+use doorward::config::{CameraConfig, DetectorConfig, DetectorName, Pace, ReplayConfig, RtspTransport, StreamConfig};
 use faces::picture::Picture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -142,6 +142,25 @@ fn a_slow_detector_gets_the_newest_frame_and_the_rest_is_counted() {
 }
 
 #[test]
+fn a_camera_of_which_little_is_asked_is_not_silent() {
+    let server = MjpegServer::start();
+    let camera = stream(&server.url("endless"), RtspTransport::Tcp);
+    let mut config = DetectorConfig::new(DetectorName::new("seldom").unwrap(), camera);
+    // Less often than a silence may last.
+    config.detect.max_fps = 0.5;
+    let camera = Watched::start_detector(config, Duration::ZERO);
+    let began = Instant::now();
+    camera.wait_for_frames(3);
+    let state = camera.state();
+    assert!(began.elapsed() > Duration::from_millis(3500), "two seconds from one to the next");
+    assert!(matches!(state, CameraState::Streaming { least_fps, .. } if least_fps < 0.5), "{state:?}");
+    assert_eq!(metric("doorward_capture_reconnects_total{detector=\"seldom\"}"), 0.0);
+    let not_due = metric("doorward_capture_not_due_total{detector=\"seldom\"}");
+    assert!(not_due > 30.0, "{not_due} were not due");
+    camera.stop();
+}
+
+#[test]
 fn a_camera_may_change_its_frames_size() {
     let server = MjpegServer::start();
     let camera = Watched::start("grows", stream(&server.url("grow"), RtspTransport::Tcp), Duration::ZERO);
@@ -172,9 +191,8 @@ fn a_recording_gives_every_frame_once() {
         let (sender, receiver) = capture::channel(&config);
         let (state, states) = watch::channel(CameraState::Connecting);
         let detector = DetectorName::new("recording").unwrap();
-        let view = View::new(&config, &ViewConfig::default());
-        let stop = CancellationToken::new();
-        let camera = thread::spawn(move || capture::run(detector, &config, view, sender, stop, state));
+        let (config, stop) = (DetectorConfig::new(detector, config), CancellationToken::new());
+        let camera = thread::spawn(move || capture::run(&config, sender, stop, state));
         let mut seen = 0;
         while let Some(frame) = receiver.recv() {
             assert_eq!((frame.picture.width(), frame.picture.height()), size, "{name}");

@@ -20,8 +20,8 @@ use super::events::{Event, Events};
 use super::presence::Presences;
 use super::shots::Shots;
 use super::supervisor::{Beat, Ending, Supervisor, Thread};
-use crate::capture::{self, CameraState, CaptureTime, Frame, FrameReceiver, Losses, View};
-use crate::config::{CameraConfig, DetectorConfig, Pace as ReplayPace};
+use crate::capture::{self, CameraState, CaptureTime, FrameReceiver, Losses};
+use crate::config::{CameraConfig, DetectorConfig, Pace};
 use crate::crop::Sighting;
 use crate::detect::{Detections, is_watched};
 use crate::outbox::Outbox;
@@ -125,10 +125,7 @@ impl Pipeline {
         let name = config.name.clone();
 
         let camera = Arc::clone(&config);
-        let capture = move |_: Beat| {
-            let DetectorConfig { name, camera, view, .. } = &*camera;
-            capture::run(name.clone(), camera, View::new(camera, view), frames, cancel, state)
-        };
+        let capture = move |_: Beat| capture::run(&camera, frames, cancel, state);
         let (detect_config, board) = (Arc::clone(&config), handover.board.clone());
         let search = Arc::clone(&detector);
         let detect = move |beat: Beat| detect_faces(&detect_config, &search, &newest, &detections, &board, &beat);
@@ -191,7 +188,6 @@ fn detect_faces(
 ) -> u64 {
     let mut searched = 0;
     let (canary_lost, unsearched) = (Repeated::default(), Repeated::default());
-    let mut pace = Pace::new(config.detect.max_fps);
     let mut proved = Instant::now();
     let label = config.name.to_string();
     let seconds = metrics::histogram!("doorward_detect_seconds", "detector" => label.clone());
@@ -203,10 +199,6 @@ fn detect_faces(
         let newly_dropped = frames.dropped() - dropped;
         dropped += newly_dropped;
         board.dropped(&config.name, newly_dropped, now);
-        if !pace.due(&frame) {
-            metrics::counter!("doorward_detect_skipped_total", "detector" => label.clone()).increment(1);
-            continue;
-        }
         if proved.elapsed() >= CANARY_EVERY {
             proved = Instant::now();
             let found = beat.during("looking for its canary face", || detector.lock().prove());
@@ -255,7 +247,7 @@ impl TrackThread<'_> {
     fn run(mut self, detections: &Receiver<Detections>, feedback: &Receiver<(VisitId, Feedback)>) {
         let mut tracker = Tracker::new(self.config.name.clone(), &self.config.track, &self.config.quality.options());
         // A recording replayed as fast as possible has no clock but its frames'.
-        let has_clock = !matches!(&self.config.camera, CameraConfig::Replay(it) if it.pace == ReplayPace::Fast);
+        let has_clock = !matches!(&self.config.camera, CameraConfig::Replay(it) if it.pace == Pace::Fast);
         let mut newest: Option<CaptureTime> = None;
         loop {
             let received = detections.recv_timeout(TICK);
@@ -295,30 +287,5 @@ impl TrackThread<'_> {
             }
             TrackEvent::Ended(end) => self.handover.events.tell(Event::Left(Box::new(end))),
         }
-    }
-}
-
-/// Lets `max_fps` frames a second through, by the pipeline's clock.
-struct Pace {
-    every: Option<Duration>,
-    next: Duration,
-}
-
-impl Pace {
-    fn new(max_fps: f32) -> Self {
-        let every = (max_fps > 0.0).then(|| Duration::from_secs_f32(1.0 / max_fps));
-        Self { every, next: Duration::ZERO }
-    }
-
-    fn due(&mut self, frame: &Frame) -> bool {
-        let Some(every) = self.every else { return true };
-        let at = frame.time.offset;
-        if at < self.next {
-            return false;
-        }
-        // From the moment that was due, not from the frame, so that the mean rate is kept; but never a burst after a
-        // pause.
-        self.next = if at - self.next > every { at + every } else { self.next + every };
-        true
     }
 }

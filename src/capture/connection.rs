@@ -31,6 +31,8 @@ pub(super) enum Event {
     Opened(About),
     /// A shot, and the moment it was there.
     Shot(Shot, Instant),
+    /// A frame that nobody asked for, and the moment it was there.
+    NotDue(Instant),
     Skipped(Skipped),
     /// So many frames could not be decoded.
     Lost(u64),
@@ -106,6 +108,7 @@ fn work(open: &Opener, limit: Duration, events: &SyncSender<Event>) {
         while events.send(event).is_ok() {
             event = match source.next_shot()? {
                 Next::Shot(shot) => Event::Shot(shot, clock::now()),
+                Next::NotDue => Event::NotDue(clock::now()),
                 Next::Skipped(skipped) => Event::Skipped(skipped),
                 Next::Lost(frames) => Event::Lost(frames),
                 Next::End => break,

@@ -59,6 +59,7 @@ pub fn look(config: &CameraConfig, mut view: View) -> Result<Look, CaptureError>
                 let picture = view.of(shot.picture)?;
                 return Ok(Look { about: source.about(), picture, opened, shown: began.elapsed() });
             }
+            Next::NotDue => continue,
             Next::Skipped(passed) => (1, passed.reason.why()),
             Next::Lost(frames) => (frames, "it cannot be decoded"),
             Next::End => return Err(CaptureError::NothingDecodable { count: skipped, why: "it is over" }),
@@ -86,6 +87,7 @@ pub fn deliver(config: &CameraConfig, within: Duration) -> Result<Delivered, Cap
                 frames += 1;
                 size = (shot.picture.width(), shot.picture.height());
             }
+            Next::NotDue => {}
             Next::Skipped(_) => skipped += 1,
             Next::Lost(lost) => skipped += lost,
             Next::End => break,

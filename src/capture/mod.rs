@@ -17,6 +17,7 @@ mod health;
 mod jpeg;
 mod look;
 mod news;
+mod pace;
 mod patience;
 mod pixels;
 mod program;
@@ -131,6 +132,8 @@ pub struct Unmet {
 #[derive(Debug)]
 pub enum Next {
     Shot(Shot),
+    /// There was a frame, of which no picture was made: fewer are asked for than come.
+    NotDue,
     /// This picture could not be used, the following ones may be.
     Skipped(Skipped),
     /// So many frames are there, or should be, and cannot be decoded.
@@ -222,18 +225,18 @@ impl CameraState {
 /// Opens the configured camera, for who tries only once. Blocks until it is ready to deliver. Errors say what to do
 /// next and never hold a password.
 pub fn open(config: &CameraConfig) -> Result<Box<dyn CameraSource>, CaptureError> {
-    open_within(config, patience(config).longest())
+    open_within(config, 0.0, patience(config).longest())
 }
 
-/// The same; a stream takes no longer than the limit.
-fn open_within(config: &CameraConfig, limit: Duration) -> Result<Box<dyn CameraSource>, CaptureError> {
-    match config {
-        CameraConfig::V4l2(config) => Ok(Box::new(v4l2::V4l2::open(config)?)),
-        CameraConfig::Stream(config) => Ok(Box::new(stream::Stream::open(config, limit)?)),
-        CameraConfig::Snapshot(config) => Ok(Box::new(snapshot::Snapshot::open(config)?)),
-        CameraConfig::Program(config) => Ok(Box::new(program::Program::open(config)?)),
-        CameraConfig::Replay(config) => Ok(Box::new(replay::Replay::open(config)?)),
-    }
+/// The same for so many frames a second (0: all of them); a stream takes no longer than the limit.
+fn open_within(config: &CameraConfig, max_fps: f32, limit: Duration) -> Result<Box<dyn CameraSource>, CaptureError> {
+    Ok(match config {
+        CameraConfig::V4l2(config) => Box::new(v4l2::V4l2::open(config, max_fps)?),
+        CameraConfig::Stream(config) => Box::new(stream::Stream::open(config, max_fps, limit)?),
+        CameraConfig::Snapshot(config) => Box::new(snapshot::Snapshot::open(config, max_fps)?),
+        CameraConfig::Program(config) => Box::new(program::Program::open(config, max_fps)?),
+        CameraConfig::Replay(config) => Box::new(replay::Replay::open(config, max_fps)?),
+    })
 }
 
 /// How long opening a camera may take, from the silence that counts as a fault: as long, and two seconds at least.

@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 
+use super::pace::Pace;
 use super::pixels::{self, Layout};
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, redacted, stall_limit};
 use crate::config::{ProgramConfig, WrittenFormat};
@@ -32,6 +33,8 @@ pub(super) struct Program {
     /// What it is called, without its arguments.
     name: String,
     stall: Duration,
+    pace: Pace,
+    began: Instant,
 }
 
 /// A process and all it has started, as far as they stayed in its group.
@@ -73,7 +76,7 @@ const JPEG_BEGINS: [u8; 3] = [0xff, 0xd8, 0xff];
 
 impl Program {
     /// Starts it; whether it writes anything is not waited for.
-    pub fn open(config: &ProgramConfig) -> Result<Self, CaptureError> {
+    pub fn open(config: &ProgramConfig, max_fps: f32) -> Result<Self, CaptureError> {
         let name = config.program.display().to_string();
         let failed = |name: &str, problem: String| CaptureError::NotStarted { program: name.to_owned(), problem };
         let path = trusted::program(&config.program).map_err(|problem| failed(&name, problem))?;
@@ -94,7 +97,8 @@ impl Program {
             height: config.height_px.unwrap_or(0),
             bytes: Vec::new(),
         };
-        Ok(Self { group, output, pictures, complaints, name, stall: stall_limit(config.stall_ms) })
+        let (stall, pace) = (stall_limit(config.stall_ms), Pace::new(max_fps));
+        Ok(Self { group, output, pictures, complaints, name, stall, pace, began: Instant::now() })
     }
 
     /// Waits until there is something to read, or until the moment. Whether there is.
@@ -127,10 +131,11 @@ impl Program {
         CaptureError::NotStarted { program: self.name.clone(), problem: format!("its output cannot be read: {error}") }
     }
 
-    /// A picture, decoded.
-    fn shot(&self, piece: Piece) -> Next {
+    /// A picture, decoded when it is due.
+    fn shot(&mut self, piece: Piece) -> Next {
         let Pictures { layout, width, height, .. } = self.pictures;
         let picture: Result<Picture, SkipReason> = match piece {
+            Piece::Picture(_) if !self.pace.due_after(self.began.elapsed()) => return Next::NotDue,
             Piece::Picture(bytes) => pixels::picture(layout, &bytes, width, height, 0),
             Piece::CutShort => Err(SkipReason::CutShort),
             Piece::NoPicture => Err(SkipReason::Undecodable),
@@ -346,16 +351,20 @@ mod tests {
         }
 
         fn start(&self, script: &str, format: WrittenFormat) -> Program {
+            self.start_at(0.0, script, format)
+        }
+
+        fn start_at(&self, max_fps: f32, script: &str, format: WrittenFormat) -> Program {
             let script = format!("cd '{}'\n{script}", self.folder.path().display());
-            Program::open(&ProgramConfig {
+            let config = ProgramConfig {
                 args: vec!["-c".into(), script],
                 format,
                 width_px: Some(64),
                 height_px: Some(48),
                 stall_ms: 1000,
                 ..ProgramConfig::new("sh")
-            })
-            .unwrap()
+            };
+            Program::open(&config, max_fps).unwrap()
         }
 
         /// The numbers of the processes that a script has written down.
@@ -406,6 +415,18 @@ mod tests {
     }
 
     #[test]
+    fn more_than_is_asked_for_is_not_decoded_and_no_silence() {
+        let stage = Stage::new();
+        let mut program = stage.start_at(0.01, "while :; do cat a.jpg; sleep 0.05; done", WrittenFormat::Mjpeg);
+        assert!(matches!(program.next_shot(), Ok(Next::Shot(_))));
+        let began = Instant::now();
+        // Longer than a silence may last.
+        while began.elapsed() < Duration::from_millis(1200) {
+            assert!(matches!(program.next_shot(), Ok(Next::NotDue)));
+        }
+    }
+
+    #[test]
     fn half_a_picture_is_passed_over_and_the_next_one_shown() {
         let stage = Stage::new();
         let half = stage.jpeg.len() / 2;
@@ -443,7 +464,7 @@ mod tests {
         let told = wording::with_causes(&program.next_shot().unwrap_err());
         assert!(told.contains("exit code 3") && told.contains("17 | 18 | 19 | 20 | cannot open"), "{told}");
         assert!(told.contains("rtsp://") && !told.contains("hunter2") && !told.contains('\u{1b}'), "{told}");
-        let error = Program::open(&ProgramConfig::new("no-such-camera-program")).err().unwrap().to_string();
+        let error = Program::open(&ProgramConfig::new("no-such-camera-program"), 0.0).err().unwrap().to_string();
         assert!(error.contains("no folder of PATH"), "{error}");
     }
 

@@ -30,23 +30,23 @@ use super::{
     About, CameraState, CaptureError, CaptureTime, Frame, FrameSender, Lens, Losses, Sent, Shot, ShotTime, SkipReason,
     View,
 };
-use crate::config::{CameraConfig, DetectorName, Pace};
+use crate::config::{CameraConfig, DetectorConfig, DetectorName, Pace};
 
-/// Keeps the camera's frames coming until `cancel`, until nobody receives them, or until a finite recording is
+/// Keeps the frames of a camera coming until `cancel`, until nobody receives them, or until a finite recording is
 /// over. Blocks: the agent gives it a thread. Nothing a camera does ends it, with one exception: a recording that
 /// is replayed as fast as possible fails for good, because a second try would tell its story twice. The last
 /// state is then [`CameraState::Failed`], and otherwise [`CameraState::Ended`]. Gives back what was lost of its frames.
 pub fn run(
-    detector: DetectorName,
-    config: &CameraConfig,
-    view: View,
+    config: &DetectorConfig,
     frames: FrameSender,
     cancel: CancellationToken,
     state: watch::Sender<CameraState>,
 ) -> Losses {
-    let (limits, config) = (Limits::of(config), config.clone());
-    let open = Arc::new(move |limit| super::open_within(&config, limit));
-    Reconnect::new(detector, open, view, limits, frames, cancel, state).run()
+    let DetectorConfig { name, camera, view, detect, .. } = config;
+    let (limits, view) = (Limits::of(camera, detect.max_fps), View::new(camera, view));
+    let (camera, max_fps) = (camera.clone(), detect.max_fps);
+    let open = Arc::new(move |limit| super::open_within(&camera, max_fps, limit));
+    Reconnect::new(name.clone(), open, view, limits, frames, cancel, state).run()
 }
 
 /// How patient the loop is.
@@ -56,6 +56,10 @@ struct Limits {
     open: Patience,
     /// No frame for this long is a fault; a recording may pause as it likes, also before its first frame.
     stall: Option<Duration>,
+    /// Fewer frames a second than this are too few; 0 where any number will do.
+    least_fps: f32,
+    /// From one frame that is asked for to the next; zero where all are.
+    step: Duration,
     /// Whether a fault is followed by another try.
     again: bool,
     pauses: ExponentialBuilder,
@@ -75,11 +79,13 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 const MOST_ABANDONED: usize = 4;
 
 impl Limits {
-    fn of(config: &CameraConfig) -> Self {
-        let stall = config.stall_ms().map(super::stall_limit);
+    fn of(config: &CameraConfig, max_fps: f32) -> Self {
+        let stall = config.stall_ms().map(super::stall_limit).map(|stall| stall + AFTER_THE_SOURCE);
         Self {
             open: super::patience(config),
-            stall: stall.map(|stall| stall + AFTER_THE_SOURCE),
+            stall,
+            least_fps: least_fps(stall, max_fps),
+            step: if max_fps > 0.0 { Duration::from_secs_f32(1.0 / max_fps) } else { Duration::ZERO },
             again: !matches!(config, CameraConfig::Replay(replay) if replay.pace == Pace::Fast),
             pauses: ExponentialBuilder::new()
                 .with_min_delay(FIRST_PAUSE)
@@ -96,6 +102,9 @@ const OPEN_AFTER_THE_SOURCE: Duration = Duration::from_secs(2);
 
 /// A camera whose silence of this length is no fault sends what it likes, when it likes.
 const MAY_BE_SILENT: Duration = Duration::from_secs(12);
+
+/// Frames one after the other that are no pictures, of a camera that is asked for few.
+const MOST_UNREADABLE: u32 = 3;
 
 /// Why the loop ends.
 enum End {
@@ -208,7 +217,8 @@ impl Reconnect {
             Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),
             Waited::Cancelled => return Ok(End::Cancelled),
             // A connection says nothing else before it is open.
-            Waited::Event(Event::Shot(..) | Event::Skipped(_) | Event::Lost(_)) | Waited::Silence => {
+            Waited::Event(Event::Shot(..) | Event::NotDue(_) | Event::Skipped(_) | Event::Lost(_))
+            | Waited::Silence => {
                 return Err(CaptureError::OpenTooSlow { waited_ms: limit.as_millis() });
             }
         };
@@ -223,7 +233,8 @@ impl Reconnect {
         let mut told_of_skips = false;
         let mut passed_over = PassedOver::default();
         loop {
-            let waited = connection.wait(self.patient_until(silent_since, first_shot.is_none()), &self.cancel);
+            let until = self.patient_until(silent_since, first_shot.is_none(), &passed_over);
+            let waited = connection.wait(until, &self.cancel);
             let silent = silent_since.elapsed();
             match waited {
                 Waited::Cancelled => return Ok(End::Cancelled),
@@ -240,6 +251,14 @@ impl Reconnect {
                     // From here, and not from the shot: a lossless channel may have held us back.
                     silent_since = Instant::now();
                     passed_over = PassedOver::default();
+                }
+                Waited::Event(Event::NotDue(arrived)) => {
+                    meter.frame(arrived);
+                    self.counters.not_due.increment(1);
+                    // Whether it would have been a picture is not known.
+                    if passed_over.last.is_none() {
+                        silent_since = Instant::now();
+                    }
                 }
                 Waited::Event(Event::Skipped(skipped)) => {
                     self.losses.lost += 1;
@@ -266,14 +285,17 @@ impl Reconnect {
     }
 
     /// How long nothing may come. Of the first frame the source knows better: a stream may wait for a key frame.
-    fn patient_until(&self, silent_since: Instant, nothing_shown: bool) -> Option<Instant> {
+    fn patient_until(&self, silent_since: Instant, nothing_shown: bool, passed_over: &PassedOver) -> Option<Instant> {
         let stall = self.limits.stall?;
-        Some(silent_since + if nothing_shown { (FIRST_FRAME + 1) * stall } else { stall })
+        let patience = if nothing_shown { (FIRST_FRAME + 1) * stall } else { stall };
+        // Where one was no picture, the next that is asked for may be.
+        let seldom = passed_over.last.map_or(Duration::ZERO, |_| MOST_UNREADABLE * self.limits.step);
+        Some(silent_since + patience + seldom)
     }
 
     /// Only frames break the silence: a camera that sends nothing but rubbish has to be reopened.
     fn endure(&self, since: Instant, nothing_shown: bool, passed_over: &PassedOver) -> Result<(), CaptureError> {
-        match self.patient_until(since, nothing_shown) {
+        match self.patient_until(since, nothing_shown, passed_over) {
             Some(until) if Instant::now() >= until => Err(passed_over.silence(since.elapsed())),
             _ => Ok(()),
         }
@@ -294,7 +316,7 @@ impl Reconnect {
         }
         let picture = self.view.part(picture)?;
         let size = (picture.width(), picture.height());
-        let (least_fps, source) = (least_fps(self.limits.stall), about.name.clone());
+        let (least_fps, source) = (self.limits.least_fps, about.name.clone());
         self.news.streaming(CameraState::Streaming { size, fps, least_fps, source, lens });
 
         let time = CaptureTime { utc, offset, arrived };
@@ -340,9 +362,10 @@ impl Reconnect {
 }
 
 /// Fewer frames a second than this are too few, whatever the camera usually gives: hardly one in the longest silence
-/// that is no fault. Who may be silent for long owes nothing.
-fn least_fps(stall: Option<Duration>) -> f32 {
-    stall.filter(|stall| *stall <= MAY_BE_SILENT).map_or(0.0, |stall| 0.75 / stall.as_secs_f32())
+/// that is no fault. Who may be silent for long owes nothing, and nobody more than what is asked for.
+fn least_fps(stall: Option<Duration>, max_fps: f32) -> f32 {
+    let least = stall.filter(|stall| *stall <= MAY_BE_SILENT).map_or(0.0, |stall| 0.75 / stall.as_secs_f32());
+    if max_fps > 0.0 { least.min(0.75 * max_fps) } else { least }
 }
 
 impl End {
@@ -394,8 +417,11 @@ mod tests {
         DamagedAt(u64),
         /// So many frames that cannot be decoded.
         Lost(u64),
+        NotDue,
         Rubbish,
         RubbishForEver,
+        /// The same, among more than was asked for.
+        RubbishAndNotDue,
         Fault,
         Panic,
         Hang,
@@ -429,6 +455,12 @@ mod tests {
                     thread::sleep(Duration::from_millis(1));
                     Ok(rubbish())
                 }
+                Step::RubbishAndNotDue => {
+                    self.steps.extend([Step::NotDue, Step::Rubbish, Step::RubbishAndNotDue]);
+                    thread::sleep(Duration::from_millis(1));
+                    Ok(Next::NotDue)
+                }
+                Step::NotDue => Ok(Next::NotDue),
                 Step::Fault => Err(CaptureError::Panicked { what: "scripted fault".into() }),
                 Step::Panic => panic!("scripted panic"),
                 Step::Hang => {
@@ -469,7 +501,7 @@ mod tests {
             open: Patience::new(Duration::from_millis(20)),
             stall: Some(Duration::from_millis(80)),
             pauses: ExponentialBuilder::new().with_min_delay(Duration::from_millis(1)).without_max_times(),
-            ..Limits::of(&CameraConfig::Replay(replay))
+            ..Limits::of(&CameraConfig::Replay(replay), 0.0)
         };
         let cancel = CancellationToken::new();
         let name = DetectorName::new("door").unwrap();
@@ -517,7 +549,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_fault_is_followed_by_another_try() {
-        for fault in [Step::Fault, Step::Panic, Step::Hang, Step::RubbishForEver] {
+        for fault in [Step::Fault, Step::Panic, Step::Hang, Step::RubbishForEver, Step::RubbishAndNotDue] {
             let scripts = vec![Some(vec![Step::Shot, fault]), None, None, Some(vec![Step::Shot])];
             let mut rig = rig(false, scripts);
             let failed = |state: &CameraState| match state {
@@ -580,14 +612,22 @@ mod tests {
             (CameraConfig::Replay(replay(Pace::Recorded)), true),
             (CameraConfig::Stream(stream), true),
         ] {
-            assert_eq!(Limits::of(&config).again, again, "{config:?}");
+            assert_eq!(Limits::of(&config, 0.0).again, again, "{config:?}");
         }
     }
 
     #[test]
     fn who_may_be_silent_owes_no_frame() {
-        for (stall_secs, least) in [(Some(3), 0.25), (Some(5), 0.15), (Some(60), 0.0), (None, 0.0)] {
-            assert!((least_fps(stall_secs.map(Duration::from_secs)) - least).abs() < 1e-4, "{stall_secs:?}");
+        for (stall_secs, max_fps, least) in [
+            (Some(3), 0.0, 0.25),
+            (Some(3), 10.0, 0.25),
+            (Some(3), 0.2, 0.15),
+            (Some(5), 0.0, 0.15),
+            (Some(60), 0.0, 0.0),
+            (None, 10.0, 0.0),
+        ] {
+            let owed = least_fps(stall_secs.map(Duration::from_secs), max_fps);
+            assert!((owed - least).abs() < 1e-4, "{stall_secs:?}, {max_fps}");
         }
     }
 
@@ -599,7 +639,7 @@ mod tests {
             DetectorName::new("door").unwrap(),
             Arc::new(|_| Err(CaptureError::Stuck { count: 0 })),
             View::new(&camera, &ViewConfig::default()),
-            Limits { stall: None, again: true, pauses: ExponentialBuilder::new(), ..Limits::of(&camera) },
+            Limits { stall: None, again: true, pauses: ExponentialBuilder::new(), ..Limits::of(&camera, 0.0) },
             sender,
             CancellationToken::new(),
             watch::channel(CameraState::Connecting).0,

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::ffmpeg::{Decoded, FILES, Options, Read, Video, is_rate};
 use super::folder::{Folder, is_picture};
+use super::pace::Pace as Due;
 use super::{About, CameraSource, CaptureError, Losses, Next, Shot, ShotTime, SkipReason, Skipped};
 use crate::config::{Pace, ReplayConfig};
 
@@ -24,6 +25,7 @@ pub(super) struct Replay {
     /// What the recording's clock showed at its first frame.
     starts_at: DateTime<Utc>,
     clock: Clock,
+    due: Due,
     /// When the first frame was due, for a replay that is paced.
     began: Option<Instant>,
     /// Shots of this round of a loop.
@@ -48,7 +50,7 @@ const LONGEST_PAUSE_MS: f64 = 3_600_000.0;
 
 impl Replay {
     /// Opens the recording; its first frame is due when it is first asked for.
-    pub fn open(config: &ReplayConfig) -> Result<Self, CaptureError> {
+    pub fn open(config: &ReplayConfig, max_fps: f32) -> Result<Self, CaptureError> {
         if config.fps.is_some_and(|fps| !is_rate(fps)) {
             return Err(CaptureError::ImpossiblePace { fps: config.fps.unwrap_or_default() });
         }
@@ -65,6 +67,7 @@ impl Replay {
             config: config.clone(),
             recording,
             clock: Clock::new(1000.0 / fps),
+            due: Due::new(max_fps),
             fps,
             began: None,
             shots_in_round: 0,
@@ -73,11 +76,14 @@ impl Replay {
         })
     }
 
-    /// A shot, when it is due. `stamp_ms` is where it lies on the recording's clock, as far as that is known.
-    fn shot(&mut self, picture: Picture, stamp_ms: Option<f64>, damaged: bool) -> Shot {
+    /// A shot, at its moment. `stamp_ms` is where it lies on the recording's clock, as far as that is known.
+    fn shot(&mut self, picture: Picture, stamp_ms: Option<f64>, damaged: bool) -> Next {
         // A given pace leaves no room for the recorded one.
         let position = self.clock.next(stamp_ms.filter(|_| self.config.pace != Pace::Fixed));
         self.shots_in_round += 1;
+        if !self.due.due_after(position) {
+            return Next::NotDue;
+        }
         let paced = self.config.pace != Pace::Fast;
         if paced {
             let began = *self.began.get_or_insert_with(Instant::now);
@@ -86,7 +92,7 @@ impl Replay {
         let dated = !paced || self.config.starts_at.is_some();
         let since_start = TimeDelta::from_std(position).unwrap_or(TimeDelta::MAX);
         let utc = dated.then(|| self.starts_at.checked_add_signed(since_start)).flatten();
-        Shot { picture, time: ShotTime::Recording { position, utc }, damaged }
+        Next::Shot(Shot { picture, time: ShotTime::Recording { position, utc }, damaged })
     }
 
     /// The next of a video's frames.
@@ -94,8 +100,9 @@ impl Replay {
         match read {
             Read::Picture(Decoded { picture, position_ms, damaged }) => {
                 self.losses.damaged += u64::from(damaged);
-                Ok(Next::Shot(self.shot(picture, position_ms, damaged)))
+                Ok(self.shot(picture, position_ms, damaged))
             }
+            Read::NotDue => Ok(Next::NotDue),
             Read::Lost(frames) => {
                 self.losses.lost += frames;
                 // They would have been shown: those after them keep their places in time. Where the recording has time
@@ -156,7 +163,7 @@ impl CameraSource for Replay {
             Recording::Folder(folder) => folder,
         };
         match folder.read() {
-            Some(Ok(picture)) => Ok(Next::Shot(self.shot(picture, None, false))),
+            Some(Ok(picture)) => Ok(self.shot(picture, None, false)),
             Some(Err(skipped)) => {
                 self.clock.pass(1);
                 Ok(Next::Skipped(skipped))
@@ -179,7 +186,15 @@ impl Recording {
         std::fs::File::open(path).map_err(unreadable)?;
         let whole: PathBuf = std::path::absolute(path).map_err(unreadable)?;
         let name = whole.to_str().ok_or_else(|| CaptureError::NotUtf8 { path: path.into() })?;
-        let options = Options { protocols: "file", formats: FILES, hosts: &[], settings: &[], limits: None };
+        let options = Options {
+            protocols: "file",
+            formats: FILES,
+            hosts: &[],
+            settings: &[],
+            limits: None,
+            max_fps: 0.0,
+            height_px: None,
+        };
         let video = Video::open(&format!("file:{name}"), &options);
         video
             .map(|video| Self::Video(Box::new(video)))
@@ -255,6 +270,7 @@ mod tests {
                     shots.push((position.as_millis(), picture.bgr()[0]));
                 }
                 Next::Shot(shot) => panic!("a recording has its own clock: {:?}", shot.time),
+                Next::NotDue => {}
                 Next::Skipped(_) => skipped += 1,
                 Next::Lost(frames) => skipped += frames as usize,
                 Next::End => return (shots, skipped, true),
@@ -273,12 +289,12 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let start = "2024-03-01T12:00:00Z".parse().unwrap();
         let config = ReplayConfig { starts_at: Some(start), ..config(clip(&dir, 5, 12.5), Pace::Fast) };
-        let mut replay = Replay::open(&config).unwrap();
+        let mut replay = Replay::open(&config, 0.0).unwrap();
         assert_eq!(replay.about().fps, 12.5);
         let (shots, _, ended) = watch(&mut replay, 99);
         assert!(near(&shots, &[(0, 0), (80, 10), (160, 20), (240, 30), (320, 40)]) && ended, "{shots:?}");
 
-        let mut replay = Replay::open(&config).unwrap();
+        let mut replay = Replay::open(&config, 0.0).unwrap();
         let dates: Vec<DateTime<Utc>> = std::iter::from_fn(|| match replay.next_shot().unwrap() {
             Next::Shot(Shot { time: ShotTime::Recording { utc, .. }, .. }) => utc,
             _ => None,
@@ -292,7 +308,7 @@ mod tests {
     fn a_loop_goes_on_in_time() {
         let dir = TempDir::new().unwrap();
         let config = ReplayConfig { looped: true, ..config(clip(&dir, 3, 10.0), Pace::Fast) };
-        let (shots, _, ended) = watch(&mut Replay::open(&config).unwrap(), 7);
+        let (shots, _, ended) = watch(&mut Replay::open(&config, 0.0).unwrap(), 7);
         let expected = [(0, 0), (100, 10), (200, 20), (300, 0), (400, 10), (500, 20), (600, 0)];
         assert!(near(&shots, &expected) && !ended, "{shots:?}");
     }
@@ -303,7 +319,7 @@ mod tests {
         let path = clip(&dir, 4, 20.0);
         let fixed = ReplayConfig { fps: Some(40.0), ..config(&path, Pace::Fixed) };
         for (config, step_ms) in [(config(&path, Pace::Recorded), 50), (fixed, 25)] {
-            let mut replay = Replay::open(&config).unwrap();
+            let mut replay = Replay::open(&config, 0.0).unwrap();
             let began = Instant::now();
             let (shots, ..) = watch(&mut replay, 99);
             let steps: Vec<u128> = shots.iter().map(|shot| shot.0).collect();
@@ -321,7 +337,7 @@ mod tests {
             [(None, Pace::Recorded, false), (start, Pace::Recorded, true), (None, Pace::Fast, true)]
         {
             let config = ReplayConfig { starts_at, ..config(&path, pace) };
-            match Replay::open(&config).unwrap().next_shot().unwrap() {
+            match Replay::open(&config, 0.0).unwrap().next_shot().unwrap() {
                 Next::Shot(Shot { time: ShotTime::Recording { utc, .. }, .. }) => {
                     assert_eq!(utc.is_some(), dated, "{pace:?} {starts_at:?}");
                     assert!(starts_at.is_none() || utc == starts_at);
@@ -329,6 +345,21 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn fewer_frames_than_there_are_keep_their_places_in_time() {
+        let dir = TempDir::new().unwrap();
+        let path = clip(&dir, 10, 25.0);
+        for pace in [Pace::Fast, Pace::Recorded] {
+            let mut replay = Replay::open(&config(&path, pace), 10.0).unwrap();
+            let (shots, skipped, ended) = watch(&mut replay, 99);
+            assert!(near(&shots, &[(0, 0), (80, 20), (200, 50), (280, 70)]) && ended, "{pace:?}: {shots:?}");
+            assert_eq!(skipped, 0);
+        }
+        // By the clock it is played on, and not by its own.
+        let mut replay = Replay::open(&ReplayConfig { fps: Some(10.0), ..config(&path, Pace::Fixed) }, 10.0).unwrap();
+        assert_eq!(watch(&mut replay, 99).0.len(), 10);
     }
 
     #[test]
@@ -341,12 +372,12 @@ mod tests {
         std::fs::write(dir.path().join("shot 3.jpg"), b"not a picture").unwrap();
         std::fs::write(dir.path().join("notes.txt"), b"not looked at").unwrap();
         std::fs::create_dir(dir.path().join("folder.jpg")).unwrap();
-        let mut replay = Replay::open(&config(dir.path(), Pace::Fast)).unwrap();
+        let mut replay = Replay::open(&config(dir.path(), Pace::Fast), 0.0).unwrap();
         let (shots, skipped, ended) = watch(&mut replay, 99);
         assert!(near(&shots, &[(0, 20), (200, 90), (300, 100)]) && ended, "{shots:?}");
         assert_eq!(skipped, 1);
 
-        let mut one = Replay::open(&config(dir.path().join("shot 10.jpg"), Pace::Fast)).unwrap();
+        let mut one = Replay::open(&config(dir.path().join("shot 10.jpg"), Pace::Fast), 0.0).unwrap();
         assert!(near(&watch(&mut one, 99).0, &[(0, 100)]), "one picture is a recording of one frame");
     }
 
@@ -368,13 +399,13 @@ mod tests {
         let expected = [(0, 0), (40, 10), (80, 20), (200, 50), (240, 60), (280, 70)];
         let fixed = ReplayConfig { fps: Some(25.0), ..config(&path, Pace::Fixed) };
         for config in [config(&path, Pace::Fast), config(&path, Pace::Recorded), fixed] {
-            let (shots, lost, ended) = watch(&mut Replay::open(&config).unwrap(), 99);
+            let (shots, lost, ended) = watch(&mut Replay::open(&config, 0.0).unwrap(), 99);
             assert!(near(&shots, &expected) && ended, "{:?}: {shots:?}", config.pace);
             assert_eq!(lost, 2);
         }
 
         damage(&path, &[0, 1, 2, 5, 6, 7]);
-        let mut replay = Replay::open(&config(&path, Pace::Fast)).unwrap();
+        let mut replay = Replay::open(&config(&path, Pace::Fast), 0.0).unwrap();
         let error = std::iter::repeat_with(|| replay.next_shot()).find_map(Result::err).unwrap();
         assert!(matches!(error, CaptureError::NothingDecoded { lost: 8, .. }), "{error}");
         assert!(error.to_string().contains("clip.mp4"), "{error}");
@@ -393,13 +424,13 @@ mod tests {
             ("text.mp4", "not a video"),
             ("nothing.avi", "not a video"),
         ] {
-            let error = Replay::open(&config(path(name), Pace::Fast)).err().unwrap().to_string();
+            let error = Replay::open(&config(path(name), Pace::Fast), 0.0).err().unwrap().to_string();
             assert!(error.contains(hint) && error.contains(name), "{error}");
         }
         std::fs::create_dir(path("bad")).unwrap();
         std::fs::write(path("bad/1.jpg"), "no picture").unwrap();
         let config = ReplayConfig { looped: true, ..config(path("bad"), Pace::Fast) };
-        let mut replay = Replay::open(&config).unwrap();
+        let mut replay = Replay::open(&config, 0.0).unwrap();
         assert!(matches!(replay.next_shot(), Ok(Next::Skipped(_))));
         assert!(matches!(replay.next_shot(), Err(CaptureError::OnlyBadPictures { count: 1, .. })), "no endless loop");
     }

@@ -30,7 +30,7 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     /// Makes everything ready; the camera is asked for nothing yet.
-    pub fn open(config: &SnapshotConfig) -> Result<Self, CaptureError> {
+    pub fn open(config: &SnapshotConfig, max_fps: f32) -> Result<Self, CaptureError> {
         let whole = config.url.expose_secret();
         let address = redacted(whole);
         reach(whole).map_err(|source| CaptureError::NotReached { address: address.clone(), source })?;
@@ -38,10 +38,11 @@ impl Snapshot {
         let camera = camera.map_err(|problem| CaptureError::Unusable { address: address.clone(), problem })?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CaptureError::Thread)?;
+        let fps = if max_fps > 0.0 { config.fps.min(max_fps.into()) } else { config.fps };
         Ok(Self {
             runtime,
             camera,
-            period: Duration::from_secs_f64(1.0 / config.fps),
+            period: Duration::from_secs_f64(1.0 / fps),
             due: Instant::now(),
             stall: stall_limit(config.stall_ms),
             address,
@@ -118,7 +119,7 @@ mod tests {
 
     fn open(url: &str) -> Result<Snapshot, CaptureError> {
         trust::crypto();
-        Snapshot::open(&SnapshotConfig { fps: 30.0, stall_ms: 500, ..SnapshotConfig::new(url) })
+        Snapshot::open(&SnapshotConfig { fps: 30.0, stall_ms: 500, ..SnapshotConfig::new(url) }, 0.0)
     }
 
     fn fault(port: u16, account: &str) -> String {

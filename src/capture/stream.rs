@@ -28,7 +28,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Connects, and waits until the decoder has seen enough of the stream to know its format.
-    pub fn open(config: &StreamConfig, limit: Duration) -> Result<Self, CaptureError> {
+    pub fn open(config: &StreamConfig, max_fps: f32, limit: Duration) -> Result<Self, CaptureError> {
         let url = config.url.expose_secret();
         let address = redacted(url);
         let Some(scheme) = config.scheme() else { return Err(CaptureError::NoSuchScheme { address }) };
@@ -51,6 +51,8 @@ impl Stream {
             // Nobody can tell whom a proxy calls.
             settings: &[&[transport, ("http_proxy", "")], &PROBED[..]].concat(),
             limits: Some(Limits { open: limit, read: stall }),
+            max_fps,
+            height_px: config.height_px,
         };
         match Video::open(url, &options) {
             Ok(video) => Ok(Self { video, address, finite }),
@@ -81,6 +83,7 @@ impl CameraSource for Stream {
             Read::Picture(Decoded { picture, damaged, .. }) => {
                 Ok(Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged }))
             }
+            Read::NotDue => Ok(Next::NotDue),
             Read::Lost(frames) => Ok(Next::Lost(frames)),
             Read::TooLarge => {
                 let what = format!("a frame of {}", self.address);
@@ -176,7 +179,7 @@ mod tests {
     use crate::capture::ffmpeg::clip::{Clip, frames};
 
     fn open(url: String) -> Result<Stream, CaptureError> {
-        Stream::open(&StreamConfig { stall_ms: 500, ..StreamConfig::new(url) }, Duration::from_secs(2))
+        Stream::open(&StreamConfig { stall_ms: 500, ..StreamConfig::new(url) }, 0.0, Duration::from_secs(2))
     }
 
     /// A server on loopback that sends this to everybody; its port.

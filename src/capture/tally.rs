@@ -37,6 +37,8 @@ pub(super) struct Counters {
     pub damaged: Counter,
     /// Not delivered: the decoder could not make a picture of them.
     pub lost: Counter,
+    /// Not decoded: fewer are asked for.
+    pub not_due: Counter,
     undecodable: Counter,
     too_large: Counter,
 }
@@ -98,6 +100,7 @@ impl Counters {
             busy: dropped("busy"),
             damaged: metrics::counter!("doorward_capture_damaged_total", "detector" => name()),
             lost: dropped("lost"),
+            not_due: metrics::counter!("doorward_capture_not_due_total", "detector" => name()),
             undecodable: dropped("undecodable"),
             too_large: dropped("too_large"),
         }

@@ -52,7 +52,7 @@ section! {
         pub min_score: f32 = SearchOptions::default().min_score, in 0.0..=1.0;
         /// Two boxes that overlap more than this (IoU) are one face.
         pub nms_iou: f32 = SearchOptions::default().nms_iou, in 0.0..=1.0;
-        /// Frames searched per second at most; the rest are dropped. 0 is without limit.
+        /// Frames searched per second at most; the rest are not decoded where that can be. 0 is without limit.
         pub max_fps: f32 = 0.0, in 0.0..=240.0;
     }
 }

@@ -104,7 +104,8 @@ fn the_manual_has_every_key_and_its_optional_keys_show_their_defaults() {
 
     let camera = |kind| from_toml::<CameraConfig>(&uncommented("detector.camera", Some(kind))).unwrap();
     assert_eq!(shown(&camera("v4l2")), shown(&CameraConfig::V4l2(V4l2Config::new("/dev/video0"))));
-    assert_eq!(shown(&camera("stream")), shown(&CameraConfig::Stream(StreamConfig::new(""))));
+    let stream = StreamConfig { height_px: Some(720), ..StreamConfig::new("") };
+    assert_eq!(shown(&camera("stream")), shown(&CameraConfig::Stream(stream)));
     let CameraConfig::Replay(replay) = camera("replay") else { panic!("another type") };
     let defaults = ReplayConfig::new("/path/to/recording.mp4");
     assert_eq!((replay.pace, replay.looped, &replay.path), (defaults.pace, defaults.looped, &defaults.path));

@@ -204,6 +204,42 @@ fn a_cameras_own_host_may_lead_to_itself() {
 }
 
 #[test]
+fn of_several_sizes_the_one_that_is_wanted_is_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::at(CAMERA);
+    for (name, size) in [("small", (64, 48)), ("large", (192, 144))] {
+        for part in 0..6 {
+            let file = folder.path().join(format!("{name}-{part}.ts"));
+            let stamps_ms = (0..25).map(|frame| part * 1000 + frame * 40).collect();
+            let clip = Clip { stamps_ms, ..Clip::steady(Id::MPEG4, size, 0, 40) };
+            clip.write(&file, |_| vec![90; (size.0 * size.1 * 3) as usize]);
+            site.page(&format!("/{name}-{part}.ts"), "video/mp2t", &std::fs::read(file).unwrap());
+        }
+        let parts: Vec<String> = (0..6).map(|part| format!("#EXTINF:1,\n{name}-{part}.ts")).collect();
+        site.list(&format!("/{name}.m3u8"), &format!("{}\n#EXT-X-ENDLIST", parts.join("\n")));
+    }
+    let variant = |bits, size, name| format!("#EXT-X-STREAM-INF:BANDWIDTH={bits},RESOLUTION={size}\n{name}.m3u8");
+    site.list("/both.m3u8", &[variant(900_000, "192x144", "large"), variant(90_000, "64x48", "small")].join("\n"));
+    for (more, size, other) in [
+        ("", (192, 144), "small"),
+        ("height_px = 48", (64, 48), "large"),
+        ("height_px = 49", (192, 144), "small"),
+        ("height_px = 720", (192, 144), "small"),
+    ] {
+        let before = site.asked().len();
+        let name = format!("sizes{}", more.replace(|c: char| !c.is_ascii_digit(), ""));
+        let watched = Watched::start(&name, camera(&site.url("/both.m3u8"), more), Duration::ZERO);
+        watched.wait_for_frames(125);
+        let frames = watched.stop();
+        assert!(frames.iter().all(|it| (it.picture.width(), it.picture.height()) == size), "{more}");
+        // Of the other the beginning is looked at, and no more.
+        let asked = site.asked().split_off(before);
+        let later = |path: &String| (2..6).any(|part| path.ends_with(&format!("{other}-{part}.ts")));
+        assert!(!asked.iter().any(later), "{more}: {asked:?}");
+    }
+}
+
+#[test]
 fn an_address_without_a_host_is_not_this_machine() {
     let site = Site::at(OTHER);
     site.redirect("/moved", "http:///video.ts");

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use doorward::capture::{self, CameraState, Frame, View};
-use doorward::config::{CameraConfig, DetectorName, ViewConfig};
+use doorward::capture::{self, CameraState, Frame};
+use doorward::config::{CameraConfig, DetectorConfig, DetectorName};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -22,16 +22,19 @@ pub struct Watched {
 }
 
 impl Watched {
-    pub fn start(name: &str, config: CameraConfig, thinks: Duration) -> Self {
+    pub fn start(name: &str, camera: CameraConfig, thinks: Duration) -> Self {
+        Self::start_detector(DetectorConfig::new(DetectorName::new(name).unwrap(), camera), thinks)
+    }
+
+    pub fn start_detector(config: DetectorConfig, thinks: Duration) -> Self {
         metrics();
-        let (sender, receiver) = capture::channel(&config);
+        let (sender, receiver) = capture::channel(&config.camera);
         let (state, states) = watch::channel(CameraState::Connecting);
         let cancel = CancellationToken::new();
         let frames = Arc::new(Mutex::new(Vec::new()));
-        let (detector, stop, seen) = (DetectorName::new(name).unwrap(), cancel.clone(), frames.clone());
+        let (stop, seen) = (cancel.clone(), frames.clone());
         let camera = thread::spawn(move || {
-            let view = View::new(&config, &ViewConfig::default());
-            capture::run(detector, &config, view, sender, stop, state);
+            capture::run(&config, sender, stop, state);
         });
         let watcher = thread::spawn(move || {
             while let Some(frame) = receiver.recv() {

@@ -21,13 +21,15 @@ pub struct Clip {
     pub stamps_ms: Vec<i64>,
     /// From one key frame to the next.
     pub key_every: u32,
+    /// Frames between two others that are made of both, and of which nothing else is made.
+    pub b_frames: usize,
 }
 
 impl Clip {
     /// So many frames, `step_ms` apart, each by itself.
     pub fn steady(codec: Id, (width, height): (u32, u32), frames: usize, step_ms: i64) -> Self {
         let stamps_ms = (0..frames as i64).map(|frame| frame * step_ms).collect();
-        Self { codec, width, height, stamps_ms, key_every: 1 }
+        Self { codec, width, height, stamps_ms, key_every: 1, b_frames: 0 }
     }
 
     /// Writes the file; `picture` gives the pixels of each frame. The file's ending chooses the container.
@@ -41,6 +43,9 @@ impl Clip {
         encoder.set_format(pixels);
         encoder.set_time_base(Rational(1, 1000));
         encoder.set_gop(self.key_every);
+        if self.b_frames > 0 {
+            encoder.set_max_b_frames(self.b_frames);
+        }
         encoder.set_bit_rate(8_000_000);
         encoder.set_qmin(1);
         encoder.set_qmax(3);

@@ -7,7 +7,8 @@
 //! ```text
 //! container --packets--▶ decoder --frames--▶ convert (colours, upright) --▶ Read::Picture
 //!     │ cut short, marked     │ refused --▶ Read::Lost
-//!     └-----------------------┴ concealed --▶ the picture is marked as damaged, and those that are built on it
+//!     ├-----------------------┴ concealed --▶ the picture is marked as damaged, and those that are built on it
+//!     └ not due: decoded only where others are built on it, never converted --▶ Read::NotDue
 //! ```
 
 #[cfg(test)]
@@ -18,6 +19,8 @@ mod deadline;
 mod doubt;
 mod hosts;
 mod log;
+mod packets;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -33,13 +36,14 @@ use faces::picture::{MAX_PIXELS, Picture};
 use ffmpeg_next::codec::{self, Id, threading};
 use ffmpeg_next::decoder::{self, Check};
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::util::frame;
-use ffmpeg_next::{Dictionary, Error, Packet, Stream, ffi, format, media};
+use ffmpeg_next::{Dictionary, Discard, Error, Packet, Stream, ffi, format};
 use hosts::Hosts;
+use packets::{Packets, Sent};
 use turn::Turn;
 
+use super::pace::Pace;
 use crate::config::AllowedHost;
 
 pub use hosts::Refused;
@@ -60,9 +64,13 @@ pub(super) struct Video {
     /// Milliseconds of one unit of the stream's time stamps.
     unit_ms: f64,
     fps: Option<f64>,
-    /// The time stamps of packets that were not whole, until their frames come out.
-    torn: Vec<Option<i64>>,
+    /// What the decoder was given and has not yet given out.
+    sent: Packets,
     doubt: Doubt,
+    pace: Pace,
+    /// Every frame stands for itself: none is decoded for another's sake.
+    alone: bool,
+    opened: Instant,
     /// Packets of the shown stream read so far.
     packets: u64,
     /// When reading was last asked for.
@@ -84,6 +92,10 @@ pub(super) struct Options<'a> {
     pub settings: &'a [(&'a str, &'a str)],
     /// Without limits, as for a file, it may take as long as it does.
     pub limits: Option<Limits>,
+    /// So many frames a second are asked for; 0 asks for all.
+    pub max_fps: f32,
+    /// Of several pictures in it, the smallest that is so tall is shown; else, and without a wish, the best.
+    pub height_px: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +108,8 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) enum Read {
     Picture(Decoded),
+    /// There was a frame, which nobody asked for.
+    NotDue,
     /// So many frames are in the video, or should be, and cannot be decoded.
     Lost(u64),
     /// This frame has more than [`MAX_PIXELS`].
@@ -200,14 +214,14 @@ impl Video {
         if let Some(refused) = hosts.refused() {
             return Err(VideoError::Refused(refused.clone()));
         }
-        let input = match opened {
+        let mut input = match opened {
             Ok(input) => input,
             Err(_) if deadline.passed() => {
                 return Err(VideoError::TooSlow { waited_ms: began.elapsed().as_millis() });
             }
             Err(error) => return Err(unopened(error, &heard)),
         };
-        let stream = input.streams().best(media::Type::Video).filter(is_video).ok_or(VideoError::NoPictures)?;
+        let stream = streams::choose(&input, options.height_px).ok_or(VideoError::NoPictures)?;
         let (index, unit, turn) = (stream.index(), f64::from(stream.time_base()), turn_of(&stream));
         let fps = [stream.avg_frame_rate(), stream.rate()].map(f64::from).into_iter().find(|&fps| is_rate(fps));
         let (decoder, heard) = log::listening(|| open_decoder(&stream));
@@ -219,6 +233,8 @@ impl Video {
         if u64::from(width) * u64::from(height) > MAX_PIXELS {
             return Err(VideoError::TooLarge { width, height, limit: MAX_PIXELS });
         }
+        let alone = streams::frames_stand_alone(decoder.id());
+        streams::leave_out_all_but(&mut input, index);
         Ok(Self {
             input,
             stream: index,
@@ -231,8 +247,11 @@ impl Video {
             turn,
             unit_ms: unit * 1000.0,
             fps,
-            torn: Vec::new(),
+            sent: Packets::default(),
             doubt: Doubt::default(),
+            pace: Pace::new(options.max_fps),
+            alone,
+            opened: Instant::now(),
             packets: 0,
             asked: Instant::now(),
             stage: Stage::Reading,
@@ -260,7 +279,11 @@ impl Video {
             match self.decoder.receive_frame(&mut self.frame) {
                 Ok(()) => {
                     self.shown = true;
-                    return self.decoded();
+                    match self.decoded() {
+                        // Told of when it was sent.
+                        Read::NotDue => continue,
+                        read => return read,
+                    }
                 }
                 Err(Error::Other { errno: EAGAIN }) => {}
                 Err(Error::Eof) => return self.end(),
@@ -270,9 +293,27 @@ impl Video {
                 return Read::TimedOut;
             }
             let fed = match self.next_packet() {
-                Ok(Some(packet)) => {
+                Ok(Some((packet, torn))) => {
                     self.wait_for_a_key_frame();
-                    self.decoder.send_packet(&packet)
+                    let due = self.is_due(&packet) || (!self.shown && packet.is_key());
+                    // Until something is shown nobody is told that there is more than was asked for.
+                    let not_due = !due && self.shown;
+                    if not_due && self.alone {
+                        return Read::NotDue;
+                    }
+                    let stamp = packet.pts();
+                    self.sent.note(Sent { stamp, torn, due });
+                    // A frame that does not come out is told from the others by its time stamp alone.
+                    let may_miss = not_due && stamp.is_some();
+                    self.decoder.skip_frame(if may_miss { Discard::NonReference } else { Discard::Default });
+                    match self.decoder.send_packet(&packet) {
+                        Ok(()) if not_due => return Read::NotDue,
+                        Ok(()) => Ok(()),
+                        Err(error) => {
+                            self.sent.take_back();
+                            Err(error)
+                        }
+                    }
                 }
                 Ok(None) => {
                     self.stage = Stage::Draining;
@@ -296,13 +337,22 @@ impl Video {
         }
     }
 
+    /// By the stream's clock, on which frames lie evenly however they arrive.
+    fn is_due(&mut self, packet: &Packet) -> bool {
+        match packet.pts() {
+            Some(stamp) => self.pace.due(stamp as f64 * self.unit_ms),
+            None => self.pace.due_after(self.opened.elapsed()),
+        }
+    }
+
     fn lost(&mut self) -> Read {
         self.doubt.lost();
         Read::Lost(1)
     }
 
-    /// The next packet of the shown stream; `None` when there are no more. The error is what reading gives instead.
-    fn next_packet(&mut self) -> Result<Option<Packet>, Read> {
+    /// The next packet of the shown stream, and whether it is not whole; `None` when there are no more. The error is
+    /// what reading gives instead.
+    fn next_packet(&mut self) -> Result<Option<(Packet, bool)>, Read> {
         for _ in 0..MOST_FAULTS {
             loop {
                 let mut packet = Packet::empty();
@@ -314,10 +364,8 @@ impl Video {
                         if is_jpeg && scans(&packet) > MOST_SCANS {
                             return Err(self.lost());
                         }
-                        if packet.is_corrupt() || (is_jpeg && is_cut_short(&packet)) {
-                            self.torn.push(packet.pts());
-                        }
-                        return Ok(Some(packet));
+                        let torn = packet.is_corrupt() || (is_jpeg && is_cut_short(&packet));
+                        return Ok(Some((packet, torn)));
                     }
                     Err(Error::Eof) => return Ok(None),
                     Err(_) if self.deadline.passed() => return Err(Read::TimedOut),
@@ -338,10 +386,12 @@ impl Video {
         if u64::from(self.frame.width()) * u64::from(self.frame.height()) > MAX_PIXELS {
             return Read::TooLarge;
         }
-        let stamp = self.frame.pts();
-        let torn = self.torn.iter().position(|torn| *torn == stamp).map(|at| self.torn.swap_remove(at)).is_some();
+        let Sent { torn, due, .. } = self.sent.of(self.frame.pts());
         let damaged = torn || self.frame.is_corrupt() || self.frame.has_decode_errors();
         let damaged = self.doubt.marks(self.frame.is_key(), damaged);
+        if !due {
+            return Read::NotDue;
+        }
         let position_ms = self.frame.timestamp().map(|stamp| stamp as f64 * self.unit_ms);
         // A camera that turns its pictures itself says so in each of them.
         let side_data = self.frame.side_data(frame::side_data::Type::DisplayMatrix);
@@ -377,11 +427,6 @@ impl Video {
 /// Whether a number of frames per second makes sense.
 pub(super) fn is_rate(fps: f64) -> bool {
     fps > 0.0 && fps <= 1000.0
-}
-
-/// A cover picture in a sound file is stored as a video of one frame.
-fn is_video(stream: &Stream) -> bool {
-    !stream.disposition().contains(Disposition::ATTACHED_PIC)
 }
 
 fn turn_of(stream: &Stream) -> Turn {

@@ -8,7 +8,15 @@ use super::clip::{Clip, edit, frames, turn};
 use super::doubt::MOST_IN_DOUBT;
 use super::*;
 
-const FILE: Options = Options { protocols: "file", formats: FILES, hosts: &[], settings: &[], limits: None };
+const FILE: Options = Options {
+    protocols: "file",
+    formats: FILES,
+    hosts: &[],
+    settings: &[],
+    limits: None,
+    max_fps: 0.0,
+    height_px: None,
+};
 
 fn open(path: &std::path::Path) -> Result<Video, VideoError> {
     Video::open(&format!("file:{}", path.display()), &FILE)
@@ -20,6 +28,7 @@ fn play(video: &mut Video) -> (Vec<Decoded>, u64) {
     loop {
         match video.read() {
             Read::Picture(decoded) => pictures.push(decoded),
+            Read::NotDue => {}
             Read::Lost(frames) => lost += frames,
             Read::End => return (pictures, lost),
             other => panic!("{other:?}"),
@@ -245,4 +254,72 @@ fn only_the_protocols_named_are_opened_and_a_silent_host_is_given_up() {
     assert!(matches!(over(&address, "file"), Some(VideoError::Unopened { .. })));
     assert!(matches!(over(&format!("file:{}", path.display()), "http,tcp"), Some(VideoError::Unopened { .. })));
     assert!(matches!(over(&address, "http,tcp"), Some(VideoError::TooSlow { .. })));
+}
+
+/// A video of which so many frames a second are asked for.
+fn paced(path: &std::path::Path, max_fps: f32) -> Video {
+    Video::open(&format!("file:{}", path.display()), &Options { max_fps, ..FILE }).unwrap()
+}
+
+/// What a video shows, by its place in time, how many frames were not due, and how many were decoded.
+fn watch(mut video: Video) -> (Vec<(i64, Picture)>, u32, i32) {
+    let (mut shown, mut not_due) = (Vec::new(), 0);
+    loop {
+        match video.read() {
+            Read::Picture(it) => shown.push((it.position_ms.unwrap().round() as i64, it.picture)),
+            Read::NotDue => not_due += 1,
+            Read::End => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    // SAFETY: the decoder lives, and the number is only read.
+    let decoded = unsafe { (*video.decoder.as_ptr()).frame_number };
+    (shown, not_due, decoded)
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_decoded_where_nothing_is_built_on_it() {
+    let moved = |frame: usize| {
+        let mut pixels = quarters(96, 64);
+        pixels.rotate_left(frame % 16 * 4 * 96 * 3);
+        pixels
+    };
+    for (what, codec, key_every, b_frames, most_decoded) in [
+        ("each by itself", Id::MJPEG, 1, 0, 11),
+        ("two of three with nothing built on them", Id::MPEG4, 30, 2, 36),
+        ("each built on the one before", Id::MPEG4, 30, 0, 60),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("clip.mkv");
+        let steady = Clip::steady(codec, (96, 64), 60, 40);
+        Clip { key_every, b_frames, ..steady }.write(&path, moved);
+        let (all, none, _) = watch(paced(&path, 0.0));
+        assert_eq!((all.len(), none), (60, 0), "{what}");
+        let (shown, not_due, decoded) = watch(paced(&path, 4.0));
+        // A decoder may want some before it shows the first.
+        assert!((58..=60).contains(&(shown.len() + not_due as usize)), "{what}: each is told of once");
+        assert!((9..=11).contains(&shown.len()), "{what}: {} of 2.4 s", shown.len());
+        assert!(decoded <= most_decoded && decoded as usize >= shown.len(), "{what}: {decoded} were decoded");
+        for (at, picture) in shown {
+            let same = all.iter().find(|(when, _)| *when == at).map(|(_, picture)| picture.bgr());
+            assert!(same == Some(picture.bgr()), "{what}: the frame at {at} ms is another one");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_shown_is_doubted_all_the_same() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("chain.mp4");
+    let moved = |frame: usize| {
+        let mut pixels = quarters(160, 128);
+        pixels.rotate_left(frame % 16 * 8 * 160 * 3);
+        pixels
+    };
+    Clip { key_every: 20, ..Clip::steady(Id::MPEG4, (160, 128), 20, 40) }.write(&path, moved);
+    let (at, length) = frames(&path)[7];
+    edit(&path, |bytes| bytes[at + length / 2..at + length * 3 / 4].fill(0x55));
+    let (pictures, _) = play(&mut paced(&path, 5.0));
+    let marked: Vec<_> = pictures.iter().map(|it| (it.position_ms.unwrap().round() as i64, it.damaged)).collect();
+    assert_eq!(marked, [(0, false), (160, false), (360, true), (560, true), (760, true)]);
 }

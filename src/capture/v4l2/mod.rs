@@ -32,6 +32,7 @@ use v4l::{Format, Fraction};
 pub use self::control::{CameraControl, ControlKind};
 pub use self::device::find as device_file;
 use self::mode::{Mode, asked_for, nearest};
+use super::pace::Pace;
 use super::pixels::{self, Layout};
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, Unmet, stall_limit};
 use crate::config::{PixelFormat, V4l2Config};
@@ -46,6 +47,8 @@ pub(super) struct V4l2 {
     /// Bytes per row.
     stride: u32,
     stall: Duration,
+    pace: Pace,
+    began: Instant,
     /// Controls that could not be set.
     unmet: Vec<Unmet>,
 }
@@ -104,7 +107,7 @@ const BUFFERS: u32 = 3;
 
 impl V4l2 {
     /// Opens the camera, sets the nearest mode it has and its controls, and lets it stream.
-    pub fn open(config: &V4l2Config) -> Result<Self, CaptureError> {
+    pub fn open(config: &V4l2Config, max_fps: f32) -> Result<Self, CaptureError> {
         let path = device::find(&config.device)?;
         let shown = path.display().to_string();
         let failed = |operation| {
@@ -138,7 +141,8 @@ impl V4l2 {
         if config.format != PixelFormat::Auto && !asked_for(config.format, mode.layout) {
             name += ", for want of the configured format";
         }
-        Ok(Self { stream, name, path: shown, mode, stride: format.stride, stall, unmet })
+        let (pace, began) = (Pace::new(max_fps), Instant::now());
+        Ok(Self { stream, name, path: shown, mode, stride: format.stride, stall, pace, began, unmet })
     }
 }
 
@@ -156,6 +160,10 @@ impl CameraSource for V4l2 {
         })?;
         let bytes = &buffer[..buffer.len().min(filled.bytesused as usize)];
         let Mode { layout, width, height, .. } = self.mode;
+        // Before anything is decoded.
+        if !self.pace.due_after(self.began.elapsed()) {
+            return Ok(Next::NotDue);
+        }
         let picture = if filled.flags.contains(Flags::ERROR) {
             Err(SkipReason::Undecodable)
         } else {

@@ -16,6 +16,9 @@ section! {
         /// What else may be called for it than the host of `url`, wherever playlists, redirects and answers lead.
         pub allow_hosts: Vec<AllowedHost> = Vec::new();
         pub transport: RtspTransport = RtspTransport::Tcp;
+        /// Of several sizes in which the address gives its picture, the smallest that is so tall is fetched, else the
+        /// tallest. Without it the best.
+        pub height_px: Option<u32> = None, in 16..=16_384;
         /// No frame for this long is a fault: the stream is reopened.
         pub stall_ms: u64 = 2_500, in 500..=600_000;
         /// So many degrees clockwise each frame is turned, for a camera that hangs on its side or upside down.
