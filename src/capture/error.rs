@@ -54,6 +54,8 @@ pub enum CaptureError {
     NotStarted { program: String, problem: String },
     #[error("the program {program} is over: {how}; {said}")]
     ProgramEnded { program: String, how: String, said: String },
+    #[error("the program {program} has written nothing in the {waited_ms} ms since its start and was ended; {said}")]
+    ProgramSlow { program: String, waited_ms: u128, said: String },
     #[error("the program {program} has written no picture for {waited_ms} ms and was ended; {said}")]
     ProgramSilent { program: String, waited_ms: u128, said: String },
     #[error("the stream {address} cannot be fetched: its address must begin with {SCHEMES}")]
@@ -103,6 +105,10 @@ pub enum CaptureError {
 impl CaptureError {
     /// Whether a camera was given up while it was being opened, because nothing came of it for too long.
     pub fn is_too_slow(&self) -> bool {
-        matches!(self, Self::OpenTooSlow { .. } | Self::NotOpened { source: VideoError::TooSlow { .. }, .. })
+        match self {
+            Self::OpenTooSlow { .. } | Self::ProgramSlow { .. } => true,
+            Self::NotOpened { source, .. } => matches!(source, VideoError::TooSlow { .. }),
+            _ => false,
+        }
     }
 }

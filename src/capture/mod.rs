@@ -228,13 +228,13 @@ pub fn open(config: &CameraConfig) -> Result<Box<dyn CameraSource>, CaptureError
     open_within(config, 0.0, patience(config).longest())
 }
 
-/// The same for so many frames a second (0: all of them); a stream takes no longer than the limit.
+/// The same for so many frames a second (0: all of them); a stream or a program takes no longer than the limit.
 fn open_within(config: &CameraConfig, max_fps: f32, limit: Duration) -> Result<Box<dyn CameraSource>, CaptureError> {
     Ok(match config {
         CameraConfig::V4l2(config) => Box::new(v4l2::V4l2::open(config, max_fps)?),
         CameraConfig::Stream(config) => Box::new(stream::Stream::open(config, max_fps, limit)?),
         CameraConfig::Snapshot(config) => Box::new(snapshot::Snapshot::open(config, max_fps)?),
-        CameraConfig::Program(config) => Box::new(program::Program::open(config, max_fps)?),
+        CameraConfig::Program(config) => Box::new(program::Program::open(config, max_fps, limit)?),
         CameraConfig::Replay(config) => Box::new(replay::Replay::open(config, max_fps)?),
     })
 }

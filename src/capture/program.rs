@@ -75,8 +75,8 @@ const LINE_BYTES: usize = 300;
 const JPEG_BEGINS: [u8; 3] = [0xff, 0xd8, 0xff];
 
 impl Program {
-    /// Starts it; whether it writes anything is not waited for.
-    pub fn open(config: &ProgramConfig, max_fps: f32) -> Result<Self, CaptureError> {
+    /// Starts it, and waits until it writes something.
+    pub fn open(config: &ProgramConfig, max_fps: f32, limit: Duration) -> Result<Self, CaptureError> {
         let name = config.program.display().to_string();
         let failed = |name: &str, problem: String| CaptureError::NotStarted { program: name.to_owned(), problem };
         let path = trusted::program(&config.program).map_err(|problem| failed(&name, problem))?;
@@ -97,8 +97,13 @@ impl Program {
             height: config.height_px.unwrap_or(0),
             bytes: Vec::new(),
         };
-        let (stall, pace) = (stall_limit(config.stall_ms), Pace::new(max_fps));
-        Ok(Self { group, output, pictures, complaints, name, stall, pace, began: Instant::now() })
+        let (stall, pace, began) = (stall_limit(config.stall_ms), Pace::new(max_fps), Instant::now());
+        let program = Self { group, output, pictures, complaints, name, stall, pace, began };
+        if program.wait(began + limit).map_err(|error| program.unreadable(&error))? {
+            return Ok(program);
+        }
+        let (name, said) = (program.name.clone(), program.complaints.told());
+        Err(CaptureError::ProgramSlow { program: name, waited_ms: began.elapsed().as_millis(), said })
     }
 
     /// Waits until there is something to read, or until the moment. Whether there is.
@@ -333,6 +338,8 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(10);
+
     /// A folder with a small picture, as JPEG and as the pixels of YUV 4:2:0, and a script beside it.
     struct Stage {
         folder: TempDir,
@@ -364,7 +371,7 @@ mod tests {
                 stall_ms: 1000,
                 ..ProgramConfig::new("sh")
             };
-            Program::open(&config, max_fps).unwrap()
+            Program::open(&config, max_fps, LIMIT).unwrap()
         }
 
         /// The numbers of the processes that a script has written down.
@@ -464,8 +471,18 @@ mod tests {
         let told = wording::with_causes(&program.next_shot().unwrap_err());
         assert!(told.contains("exit code 3") && told.contains("17 | 18 | 19 | 20 | cannot open"), "{told}");
         assert!(told.contains("rtsp://") && !told.contains("hunter2") && !told.contains('\u{1b}'), "{told}");
-        let error = Program::open(&ProgramConfig::new("no-such-camera-program"), 0.0).err().unwrap().to_string();
+        let error = Program::open(&ProgramConfig::new("no-such-camera-program"), 0.0, LIMIT).err().unwrap().to_string();
         assert!(error.contains("no folder of PATH"), "{error}");
+    }
+
+    #[test]
+    fn one_that_never_writes_is_given_up_and_says_what_it_waits_for() {
+        let args = vec!["-c".into(), "echo no sensor >&2; exec sleep 600".into()];
+        let config = ProgramConfig { args, ..ProgramConfig::new("sh") };
+        let error = Program::open(&config, 0.0, Duration::from_millis(500)).err().unwrap();
+        assert!(error.is_too_slow());
+        let told = wording::with_causes(&error);
+        assert!(told.contains("written nothing in the ") && told.contains("no sensor"), "{told}");
     }
 
     #[test]
@@ -473,11 +490,12 @@ mod tests {
         let stage = Stage::new();
         for stubborn in ["", "trap '' TERM; "] {
             let script =
-                format!("{stubborn}echo waiting for the sensor >&2; sleep 600 & echo $! > pids; echo $$ >> pids; wait");
+                format!("{stubborn}echo no sensor >&2; cat a.jpg; sleep 600 & echo $! > pids; echo $$ >> pids; wait");
             let mut program = stage.start(&script, WrittenFormat::Mjpeg);
             let noted = stage.noted();
+            shot(&mut program);
             let told = wording::with_causes(&program.next_shot().unwrap_err());
-            assert!(told.contains("no picture for") && told.contains("waiting for the sensor"), "{told}");
+            assert!(told.contains("no picture for") && told.contains("no sensor"), "{told}");
             assert!(noted.iter().all(|pid| runs(pid)));
             drop(program);
             // Killed is not gone yet.

@@ -53,7 +53,7 @@ pub enum Speaks {
 }
 
 /// Small ones and large ones, with as much in them as a camera's have, and none like the one before.
-static PICTURES: LazyLock<[Vec<Vec<u8>>; 2]> = LazyLock::new(|| {
+pub static PICTURES: LazyLock<[Vec<Vec<u8>>; 2]> = LazyLock::new(|| {
     let noise = |(width, height): (u32, u32), picture: u32| {
         let bytes = (0..width * height * 3).map(|n| ((n + picture * 77_777).wrapping_mul(2_654_435_761) >> 24) as u8);
         Picture::new(width, height, bytes.collect()).unwrap().jpeg(90).unwrap()

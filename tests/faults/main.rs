@@ -311,6 +311,109 @@ fn whatever_a_camera_does_its_door_is_watched_again_within_seconds_of_its_being_
     assert!(!site.log().contains("panicked"), "{}", site.log());
 }
 
+/// A program as a camera, which does what a file says.
+struct Script {
+    /// `well`, or what is wrong with it.
+    does: PathBuf,
+}
+
+/// Shows another picture five times a second, while it is well.
+const SHOWS: &str = r#"
+n=0
+while :; do
+  case $(cat does) in
+    well) n=$(( (n + 1) % 4 )); cat "$n.jpg"; sleep 0.2 ;;
+    hangs) sleep 600 ;;
+    dies) echo "no sensor" >&2; exit 3 ;;
+    floods) head -c 1000000 /dev/zero ;;
+    halves) head -c 2000 0.jpg; sleep 0.2 ;;
+  esac
+done
+"#;
+/// So often each of the four programs fails, in as many ways.
+const FAILS: usize = 8;
+
+impl Script {
+    fn start(folder: &Path, name: &str) -> Self {
+        let own = folder.join(name);
+        std::fs::create_dir(&own).unwrap();
+        for (n, picture) in camera::PICTURES[0].iter().enumerate() {
+            std::fs::write(own.join(format!("{n}.jpg")), picture).unwrap();
+        }
+        let script = format!("cd '{}'\n{SHOWS}", own.display());
+        let text =
+            format!("time_zone = 'UTC'\n[camera]\ntype = 'program'\nprogram = 'sh'\nargs = ['-c', '''{script}''']\n");
+        std::fs::write(folder.join(format!("detectors/{name}.toml")), text).unwrap();
+        let script = Self { does: own.join("does") };
+        script.goes("well");
+        script
+    }
+
+    fn goes(&self, how: &str) {
+        // Whoever reads it sees the one or the other.
+        let new = self.does.with_extension("new");
+        std::fs::write(&new, how).unwrap();
+        std::fs::rename(new, &self.does).unwrap();
+    }
+}
+
+#[test]
+fn whatever_a_program_does_its_door_is_watched_again_as_soon() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("detectors")).unwrap();
+    let scripts: Vec<_> = (0..4).map(|n| Script::start(folder.path(), &format!("door-{n}"))).collect();
+    let (agent, port) = agent(folder.path(), |it| it);
+    let looking = Looking::start(port, scripts.len());
+    for door in 0..scripts.len() {
+        looking.until_searched(door, 5);
+    }
+    let fails = std::env::var("DOORWARD_TEST_FAULTS").map_or(FAILS, |faults| faults.parse().unwrap());
+    let round = || {
+        let mut times: Vec<Duration> = thread::scope(|scope| {
+            let (doors, looking) = (scripts.iter().enumerate(), &looking);
+            let failing: Vec<_> =
+                doors.map(|(n, script)| scope.spawn(move || fail((n, script, fails), looking))).collect();
+            failing.into_iter().flat_map(|door| door.join().unwrap()).collect()
+        });
+        times.sort_unstable();
+        let (p95, most) = (times[times.len() * 95 / 100], times[times.len() - 1]);
+        println!("{} faults: median {:?}, p95 {p95:?}, most {most:?}", times.len(), times[times.len() / 2]);
+        p95 <= Duration::from_secs(3) && most <= Duration::from_secs(6)
+    };
+    assert!((0..2).any(|_| round()), "twice: see above");
+    looking.over.store(true, Ordering::Relaxed);
+    let children = || children_of(agent.0.id());
+    support::wait_for("one shell and what it waits for, for each", || (children() <= 2 * scripts.len()).then_some(()));
+}
+
+fn fail((n, script, fails): (usize, &Script, usize), looking: &Looking) -> Vec<Duration> {
+    let ways = ["hangs", "dies", "floods", "halves"];
+    (0..fails)
+        .map(|turn| {
+            let way = ways[(n + turn) % ways.len()];
+            script.goes(way);
+            thread::sleep(Duration::from_millis(400 + (n + 3 * turn) as u64 * 1_700 % 5_000));
+            script.goes("well");
+            let well = Instant::now();
+            let took = looking.until_searched(n, 2).saturating_sub(looking.kept_waiting(well));
+            println!("door-{n} {way}: {} ms", took.as_millis());
+            thread::sleep(Duration::from_millis(700));
+            took
+        })
+        .collect()
+}
+
+/// How many processes there are below this one.
+fn children_of(process: u32) -> usize {
+    let parent = |id: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    };
+    let ids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|it| it.file_name().to_str()?.parse().ok());
+    ids.filter(|id| std::iter::successors(parent(*id), |up| parent(*up)).any(|up| up == process)).count()
+}
+
 /// The number of a metric for one detector.
 fn counted(metrics: &str, metric: &str, detector: &str) -> Option<u64> {
     let series = format!("{metric}{{detector=\"{detector}\"}} ");
