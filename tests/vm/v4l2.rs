@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use doorward::capture::{CameraState, Lens};
-use doorward::config::{CameraConfig, PixelFormat, V4l2Config};
+use doorward::config::{CameraConfig, DetectorConfig, DetectorName, PixelFormat, V4l2Config};
 use faces::picture::Picture;
 
 mod broken;
@@ -103,6 +103,20 @@ fn a_broken_buffer_is_passed_over_and_counted() {
     camera.wait_for_frames(seen + 3);
     camera.stop();
     assert_eq!(metric("doorward_capture_reconnects_total{detector=\"broken-buffer\"}"), 0.0);
+}
+
+#[test]
+fn what_nobody_asked_for_is_passed_over() {
+    let config = CameraConfig::V4l2(camera(DEVICE, PixelFormat::Yuyv, 320, 180));
+    let mut config = DetectorConfig::new(DetectorName::new("seldom").unwrap(), config);
+    // Less often than a silence may last.
+    config.detect.max_fps = 0.4;
+    let camera = Watched::start_detector(config, Duration::ZERO);
+    camera.wait_for_frames(3);
+    assert!(matches!(camera.state(), CameraState::Streaming { .. }));
+    camera.stop();
+    assert_eq!(metric("doorward_capture_reconnects_total{detector=\"seldom\"}"), 0.0);
+    assert!(metric("doorward_capture_not_due_total{detector=\"seldom\"}") >= 10.0);
 }
 
 #[test]
