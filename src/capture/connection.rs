@@ -28,6 +28,7 @@ pub(super) struct Connection {
 /// What a connection tells.
 #[derive(Debug)]
 pub(super) enum Event {
+    /// What was opened; again before a shot that has shown more of it.
     Opened(About),
     /// A shot, and the moment it was there.
     Shot(Shot, Instant),
@@ -103,11 +104,20 @@ fn work(open: &Opener, limit: Duration, events: &SyncSender<Event>) {
     // A source is used by this thread alone and dropped in here, so a panic leaves nothing half-changed to see.
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut source = open(limit)?;
-        let mut event = Event::Opened(source.about());
+        let mut about = source.about();
+        let mut event = Event::Opened(about.clone());
         // When nobody listens any more this connection is no longer wanted.
         while events.send(event).is_ok() {
             event = match source.next_shot()? {
-                Next::Shot(shot) => Event::Shot(shot, clock::now()),
+                Next::Shot(shot) => {
+                    let arrived = clock::now();
+                    let now = source.about();
+                    if about != now && events.send(Event::Opened(now.clone())).is_err() {
+                        break;
+                    }
+                    about = now;
+                    Event::Shot(shot, arrived)
+                }
                 Next::NotDue => Event::NotDue(clock::now()),
                 Next::Skipped(skipped) => Event::Skipped(skipped),
                 Next::Lost(frames) => Event::Lost(frames),
@@ -124,4 +134,43 @@ fn work(open: &Opener, limit: Duration, events: &SyncSender<Event>) {
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use faces::picture::Picture;
+
+    use super::*;
+    use crate::capture::{ShotTime, Unmet};
+
+    /// A camera of which the second picture shows more, and the third is the last.
+    struct Reveals(usize);
+
+    impl CameraSource for Reveals {
+        fn about(&self) -> About {
+            let unmet = Unmet { key: "decode".into(), problem: "no".into() };
+            About { name: "a camera".into(), fps: 10.0, unmet: [unmet].into_iter().filter(|_| self.0 >= 2).collect() }
+        }
+
+        fn next_shot(&mut self) -> Result<Next, CaptureError> {
+            self.0 += 1;
+            let picture = Picture::filled(8, 6, [90; 3]);
+            let shot = Shot { picture, time: ShotTime::Arrival, damaged: false };
+            Ok(if self.0 > 3 { Next::End } else { Next::Shot(shot) })
+        }
+    }
+
+    #[test]
+    fn what_a_picture_shows_of_its_camera_is_told_before_it() {
+        let open: Arc<Opener> = Arc::new(|_| Ok(Box::new(Reveals(0))));
+        let connection = Connection::start(&DetectorName::new("door").unwrap(), open, Duration::ZERO).unwrap();
+        let next = || match connection.wait(None, &CancellationToken::new()) {
+            Waited::Event(Event::Opened(about)) => format!("opened, {} unmet", about.unmet.len()),
+            Waited::Event(Event::Shot(..)) => "shot".into(),
+            Waited::Event(Event::Over(over)) => format!("over, {}", over.is_ok()),
+            other => panic!("{other:?}"),
+        };
+        let told: Vec<String> = (0..6).map(|_| next()).collect();
+        assert_eq!(told, ["opened, 0 unmet", "shot", "opened, 1 unmet", "shot", "shot", "over, true"]);
+    }
 }

@@ -60,10 +60,19 @@ impl News {
 
     /// Logs what an opened camera cannot be brought to do, once for as long as it stays the same.
     pub fn opened(&mut self, unmet: &[Unmet]) {
-        for Unmet { key, problem } in unmet.iter().filter(|one| !self.unmet.contains(one)) {
-            warn!(key = format!("camera.{key}"), "{problem}; the camera goes on without");
+        for one in unmet {
+            if !self.unmet.contains(one) {
+                let Unmet { key, problem } = one;
+                warn!(key = format!("camera.{key}"), "{problem}; the camera goes on without");
+                self.unmet.push(one.clone());
+            }
         }
-        self.unmet = unmet.to_vec();
+    }
+
+    /// With its first picture everything is known that a camera cannot be brought to do: the rest is over, and would be
+    /// news again.
+    pub fn shown(&mut self, unmet: &[Unmet]) {
+        self.unmet.retain(|told| unmet.contains(told));
     }
 
     /// Publishes and logs a fault; the same trouble is told once a minute.
@@ -117,6 +126,23 @@ mod tests {
         news.streaming(streaming.clone());
         assert_eq!(*seen.borrow(), streaming);
         assert_eq!(failed(&mut news).2, 1, "a new outage");
+    }
+
+    #[test]
+    fn what_is_unmet_is_told_once_until_a_picture_comes_without_it() {
+        let mut news = News::new(watch::channel(CameraState::Ended).0);
+        let unmet = [Unmet { key: "decode".into(), problem: "no".into() }];
+        // Only the first picture shows it, each time the camera is opened.
+        for _ in 0..3 {
+            news.opened(&[]);
+            assert!(news.unmet.is_empty() || news.unmet == unmet);
+            news.opened(&unmet);
+            news.shown(&unmet);
+            assert_eq!(news.unmet, unmet, "it will not be told again");
+        }
+        news.opened(&[]);
+        news.shown(&[]);
+        assert!(news.unmet.is_empty(), "it would be news");
     }
 
     #[test]

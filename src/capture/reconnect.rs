@@ -212,7 +212,7 @@ impl Reconnect {
     /// Takes what the connection delivers until it is over; it is to open within the limit.
     fn follow(&mut self, connection: &Connection, limit: Duration) -> Result<End, CaptureError> {
         let began = Instant::now();
-        let about = match connection.wait(self.limits.stall.map(|_| began + limit), &self.cancel) {
+        let mut about = match connection.wait(self.limits.stall.map(|_| began + limit), &self.cancel) {
             Waited::Event(Event::Opened(about)) => about,
             Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),
             Waited::Cancelled => return Ok(End::Cancelled),
@@ -241,6 +241,9 @@ impl Reconnect {
                 Waited::Silence => return Err(passed_over.silence(silent)),
                 Waited::Event(Event::Over(over)) => return over.map(|()| End::Recording),
                 Waited::Event(Event::Shot(shot, arrived)) => {
+                    if first_shot.is_none() {
+                        self.news.shown(&about.unmet);
+                    }
                     if arrived - *first_shot.get_or_insert(arrived) >= GOOD_CONNECTION {
                         self.pauses = self.limits.pauses.build();
                     }
@@ -279,7 +282,10 @@ impl Reconnect {
                     }
                     self.endure(silent_since, first_shot.is_none(), &passed_over)?;
                 }
-                Waited::Event(Event::Opened(_)) => {}
+                Waited::Event(Event::Opened(now)) => {
+                    self.news.opened(&now.unmet);
+                    about = now;
+                }
             }
         }
     }
