@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use faces::picture::Picture;
 use tracing::warn;
 
-use super::ffmpeg::{Decoded, FILES, Options, Read, Video, is_rate};
+use super::ffmpeg::{Decoded, Options, Read, Video, is_rate};
 use super::folder::{Folder, is_picture};
 use super::pace::Pace as Due;
 use super::{About, CameraSource, CaptureError, Losses, Next, Shot, ShotTime, SkipReason, Skipped};
@@ -186,16 +186,7 @@ impl Recording {
         std::fs::File::open(path).map_err(unreadable)?;
         let whole: PathBuf = std::path::absolute(path).map_err(unreadable)?;
         let name = whole.to_str().ok_or_else(|| CaptureError::NotUtf8 { path: path.into() })?;
-        let options = Options {
-            protocols: "file",
-            formats: FILES,
-            hosts: &[],
-            settings: &[],
-            limits: None,
-            max_fps: 0.0,
-            height_px: None,
-        };
-        let video = Video::open(&format!("file:{name}"), &options);
+        let video = Video::open(&format!("file:{name}"), &Options::RECORDING);
         video
             .map(|video| Self::Video(Box::new(video)))
             .map_err(|source| CaptureError::NotAVideo { path: path.into(), source })

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 
 use super::ffmpeg::{Decoded, FILES, Limits, Options, Read, Video, VideoError};
 use super::reach::reach;
-use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped};
+use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, Unmet};
 use super::{redacted, stall_limit};
 use crate::config::{RtspTransport, Scheme, StreamConfig};
 
@@ -53,6 +53,7 @@ impl Stream {
             limits: Some(Limits { open: limit, read: stall }),
             max_fps,
             height_px: config.height_px,
+            decode: config.decode,
         };
         match Video::open(url, &options) {
             Ok(video) => Ok(Self { video, address, finite }),
@@ -74,7 +75,13 @@ impl Stream {
 
 impl CameraSource for Stream {
     fn about(&self) -> About {
-        About { name: self.address.clone(), fps: self.video.fps().unwrap_or(0.0) as f32, unmet: Vec::new() }
+        let (hardware, problem) = self.video.hardware();
+        let name = match hardware {
+            Some(hardware) => format!("{}, decoded by {hardware}", self.address),
+            None => self.address.clone(),
+        };
+        let unmet = problem.map(|problem| Unmet { key: "decode".into(), problem: problem.into() });
+        About { name, fps: self.video.fps().unwrap_or(0.0) as f32, unmet: unmet.into_iter().collect() }
     }
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {
@@ -177,6 +184,7 @@ mod tests {
 
     use super::*;
     use crate::capture::ffmpeg::clip::{Clip, frames};
+    use crate::config::Decode;
 
     fn open(url: String) -> Result<Stream, CaptureError> {
         Stream::open(&StreamConfig { stall_ms: 500, ..StreamConfig::new(url) }, 0.0, Duration::from_secs(2))
@@ -243,6 +251,22 @@ mod tests {
         let mut stream = open(format!("http://127.0.0.1:{port}/door.ts")).unwrap();
         // Until then frames are lost, and none is made up.
         while let Next::Lost(_) = stream.next_shot().unwrap() {}
+    }
+
+    #[test]
+    fn a_stream_that_no_hardware_decodes_is_shown_and_says_so_where_that_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("door.mkv");
+        Clip::steady(Id::FFV1, (64, 48), 3, 40).write(&file, |_| vec![90; 64 * 48 * 3]);
+        for (decode, told) in [(Decode::Software, false), (Decode::Auto, false), (Decode::Vaapi, true)] {
+            let config = StreamConfig { decode, ..StreamConfig::new(file.display().to_string()) };
+            let mut stream = Stream::open(&config, 0.0, Duration::from_secs(2)).unwrap();
+            assert!(matches!(stream.next_shot(), Ok(Next::Shot(_))));
+            let About { name, unmet, .. } = stream.about();
+            assert_eq!((name, unmet.len()), (file.display().to_string(), usize::from(told)), "{unmet:?}");
+            let hint = |it: &Unmet| it.key == "decode" && it.problem.contains("write `decode = \"software\"`");
+            assert!(unmet.iter().all(hint), "{unmet:?}");
+        }
     }
 
     #[test]

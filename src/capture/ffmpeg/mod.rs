@@ -5,7 +5,7 @@
 //! fault.
 //!
 //! ```text
-//! container --packets--▶ decoder --frames--▶ convert (colours, upright) --▶ Read::Picture
+//! container --packets--▶ decoder, or hardware --frames--▶ convert (colours, upright) --▶ Read::Picture
 //!     │ cut short, marked     │ refused --▶ Read::Lost
 //!     ├-----------------------┴ concealed --▶ the picture is marked as damaged, and those that are built on it
 //!     └ not due: decoded only where others are built on it, never converted --▶ Read::NotDue
@@ -17,6 +17,7 @@ pub(super) mod clip;
 mod convert;
 mod deadline;
 mod doubt;
+mod hardware;
 mod hosts;
 mod log;
 mod packets;
@@ -39,12 +40,13 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::util::frame;
 use ffmpeg_next::{Dictionary, Discard, Error, Packet, Stream, ffi, format};
+use hardware::{Driver, Hardware};
 use hosts::Hosts;
 use packets::{Packets, Sent};
 use turn::Turn;
 
 use super::pace::Pace;
-use crate::config::AllowedHost;
+use crate::config::{AllowedHost, Decode};
 
 pub use hosts::Refused;
 
@@ -53,11 +55,13 @@ pub(super) struct Video {
     input: Input,
     /// Which of the container's streams is shown.
     stream: usize,
+    /// Before the decoder, in whose memory it may lie.
+    frame: frame::Video,
     decoder: decoder::Video,
+    hardware: Hardware,
     deadline: Deadline,
     hosts: Arc<Hosts>,
     limits: Option<Limits>,
-    frame: frame::Video,
     converter: Converter,
     /// What the container says of the way up.
     turn: Turn,
@@ -96,6 +100,22 @@ pub(super) struct Options<'a> {
     pub max_fps: f32,
     /// Of several pictures in it, the smallest that is so tall is shown; else, and without a wish, the best.
     pub height_px: Option<u32>,
+    /// What is to decode it; software does where that is not to be had.
+    pub decode: Decode,
+}
+
+impl Options<'static> {
+    /// For a recording of this machine: all of it, and nothing else.
+    pub const RECORDING: Self = Self {
+        protocols: "file",
+        formats: FILES,
+        hosts: &[],
+        settings: &[],
+        limits: None,
+        max_fps: 0.0,
+        height_px: None,
+        decode: Decode::Software,
+    };
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -224,7 +244,8 @@ impl Video {
         let stream = streams::choose(&input, options.height_px).ok_or(VideoError::NoPictures)?;
         let (index, unit, turn) = (stream.index(), f64::from(stream.time_base()), turn_of(&stream));
         let fps = [stream.avg_frame_rate(), stream.rate()].map(f64::from).into_iter().find(|&fps| is_rate(fps));
-        let (decoder, heard) = log::listening(|| open_decoder(&stream));
+        let (by_hardware, hardware) = Hardware::open(options.decode, &stream);
+        let (decoder, heard) = log::listening(|| by_hardware.map_or_else(|| open_decoder(&stream, None), Ok));
         let decoder = decoder.map_err(|error| match error {
             Error::DecoderNotFound => VideoError::NoDecoder { format: stream.parameters().id().name() },
             error => unopened(error, &heard),
@@ -239,6 +260,7 @@ impl Video {
             input,
             stream: index,
             decoder,
+            hardware,
             deadline,
             hosts,
             limits: options.limits,
@@ -264,19 +286,38 @@ impl Video {
         self.fps
     }
 
+    /// The hardware that decodes, by its name, and why the one that was asked for does not. What is known of either may
+    /// change with each frame.
+    pub fn hardware(&self) -> (Option<&str>, Option<&str>) {
+        (self.hardware.name(), self.hardware.problem())
+    }
+
     /// Waits for the next frame and decodes it.
     pub fn read(&mut self) -> Read {
         self.deadline.set(self.limits.map(|limits| limits.read));
         self.asked = Instant::now();
         let hosts = self.hosts.clone();
-        let read = hosts.hold(|| self.next_frame());
+        let (read, said) = log::listening(|| hosts.hold(|| self.next_frame()));
+        match read {
+            Read::Picture(_) => self.hardware.showed(&said),
+            Read::Lost(_) => {
+                if let Some(packets) = self.hardware.lost(&said) {
+                    self.decode_in_software(&packets);
+                }
+            }
+            _ => {}
+        }
         // Whatever is shown meanwhile: it is not the camera alone that shows it.
         hosts.refused().map_or(read, |refused| Read::Refused(refused.clone()))
     }
 
     fn next_frame(&mut self) -> Read {
         loop {
-            match self.decoder.receive_frame(&mut self.frame) {
+            let received = match self.hardware.may_be_asked() || self.stage != Stage::Reading {
+                true => self.decoder.receive_frame(&mut self.frame),
+                false => Err(Error::Other { errno: EAGAIN }),
+            };
+            match received {
                 Ok(()) => {
                     self.shown = true;
                     match self.decoded() {
@@ -300,6 +341,9 @@ impl Video {
                     let not_due = !due && self.shown;
                     if not_due && self.alone {
                         return Read::NotDue;
+                    }
+                    if !self.hardware.takes(&packet) {
+                        return self.lost();
                     }
                     let stamp = packet.pts();
                     self.sent.note(Sent { stamp, torn, due });
@@ -342,6 +386,20 @@ impl Video {
         match packet.pts() {
             Some(stamp) => self.pace.due(stamp as f64 * self.unit_ms),
             None => self.pace.due_after(self.opened.elapsed()),
+        }
+    }
+
+    /// Goes on without hardware, from the last key frame on: the next frame is built on what came since.
+    fn decode_in_software(&mut self, packets: &[Packet]) {
+        let opened = self.input.stream(self.stream).map(|stream| open_decoder(&stream, None));
+        // Where this fails nothing is shown any more, and a silence ends the connection.
+        let Some(Ok(decoder)) = opened else { return };
+        self.frame = frame::Video::empty();
+        self.decoder = decoder;
+        for packet in packets {
+            // It was shown, or comes too late: whether it can be decoded is not asked.
+            let _ = self.decoder.send_packet(packet);
+            while self.decoder.receive_frame(&mut self.frame).is_ok() {}
         }
     }
 
@@ -390,7 +448,11 @@ impl Video {
         let damaged = torn || self.frame.is_corrupt() || self.frame.has_decode_errors();
         let damaged = self.doubt.marks(self.frame.is_key(), damaged);
         if !due {
+            self.hardware.answered();
             return Read::NotDue;
+        }
+        if self.hardware.fetch(&mut self.frame).is_err() {
+            return self.lost();
         }
         let position_ms = self.frame.timestamp().map(|stamp| stamp as f64 * self.unit_ms);
         // A camera that turns its pictures itself says so in each of them.
@@ -434,9 +496,10 @@ fn turn_of(stream: &Stream) -> Turn {
     matrix.and_then(|matrix| Turn::of_matrix(matrix.data())).unwrap_or_default()
 }
 
-fn open_decoder(stream: &Stream) -> Result<decoder::Video, Error> {
+/// A stream's decoder: by software, or by what hardware has for it.
+fn open_decoder(stream: &Stream, driver: Option<&Driver>) -> Result<decoder::Video, Error> {
     let parameters = stream.parameters();
-    let codec = decoder::find(parameters.id()).ok_or(Error::DecoderNotFound)?;
+    let codec = driver.map(Driver::codec).or_else(|| decoder::find(parameters.id())).ok_or(Error::DecoderNotFound)?;
     let mut context = codec::Context::from_parameters(parameters)?;
     context.set_threading(threading::Config::count(DECODER_THREADS));
     let mut decoder = context.decoder();
@@ -444,6 +507,9 @@ fn open_decoder(stream: &Stream) -> Result<decoder::Video, Error> {
     if codec.id() == Id::MJPEG {
         // Otherwise a JPEG that breaks off in the middle would be a picture, grey or smeared below, without a word.
         decoder.check(Check::EXPLODE);
+    }
+    if let Some(driver) = driver {
+        driver.equip(&mut decoder);
     }
     let limit = MAX_PIXELS.to_string();
     decoder.open_as_with(codec, [("max_pixels", limit.as_str())].into_iter().collect())?.video()

@@ -8,15 +8,7 @@ use super::clip::{Clip, edit, frames, turn};
 use super::doubt::MOST_IN_DOUBT;
 use super::*;
 
-const FILE: Options = Options {
-    protocols: "file",
-    formats: FILES,
-    hosts: &[],
-    settings: &[],
-    limits: None,
-    max_fps: 0.0,
-    height_px: None,
-};
+const FILE: Options = Options::RECORDING;
 
 fn open(path: &std::path::Path) -> Result<Video, VideoError> {
     Video::open(&format!("file:{}", path.display()), &FILE)
@@ -132,6 +124,39 @@ fn a_jpeg_with_passes_without_end_is_lost_and_the_others_are_shown() {
     std::fs::write(&path, [passes(1), passes(MOST_SCANS + 1), passes(MOST_SCANS), passes(1)].concat()).unwrap();
     let (pictures, lost) = play(&mut open(&path).unwrap());
     assert_eq!((pictures.len(), lost), (3, 1));
+}
+
+#[test]
+fn where_no_hardware_decodes_the_pictures_are_those_of_the_software_and_who_asked_for_it_is_told() {
+    // No device knows FFV1. H.264 many do; where one is here, the pictures are its own.
+    for (name, codec) in [("door.mkv", Id::FFV1), ("door.ts", Id::H264), ("door.avi", Id::MJPEG)] {
+        let (_dir, path) = clip(name, &Clip { key_every: 4, ..Clip::steady(codec, (64, 48), 10, 40) });
+        let pictures = |decode| {
+            let options = Options { decode, ..FILE };
+            let mut video = Video::open(&format!("file:{}", path.display()), &options).unwrap();
+            let (shown, lost) = play(&mut video);
+            let (by, problem) = video.hardware();
+            let shown: Vec<_> = shown.into_iter().map(|it| (it.position_ms, it.damaged, it.picture)).collect();
+            (shown, lost, by.map(str::to_owned), problem.map(str::to_owned))
+        };
+        let (expected, ..) = pictures(Decode::Software);
+        for (decode, hint) in
+            [(Decode::Software, ""), (Decode::Auto, ""), (Decode::Vaapi, "VA-API"), (Decode::V4l2m2m, "V4L2 M2M")]
+        {
+            let (shown, lost, by, problem) = pictures(decode);
+            assert_eq!((shown.len(), lost), (10, 0), "{name}, {decode:?}");
+            if codec != Id::FFV1 && by.is_some() {
+                eprintln!("{name}, {decode:?}: decoded by {by:?}, which was not compared");
+                continue;
+            }
+            let same = shown.iter().zip(&expected).all(|(a, b)| (a.0, a.1, a.2.bgr()) == (b.0, b.1, b.2.bgr()));
+            assert!(same && by.is_none(), "{name}, {decode:?}: {by:?}");
+            match problem {
+                None => assert!(hint.is_empty(), "{name}, {decode:?}: nobody says why"),
+                Some(problem) => assert!(!hint.is_empty() && problem.contains(hint), "{name}, {decode:?}: {problem}"),
+            }
+        }
+    }
 }
 
 #[test]

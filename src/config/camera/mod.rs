@@ -13,7 +13,7 @@ pub use hosts::AllowedHost;
 pub use program::{ProgramConfig, WrittenFormat};
 pub use replay::{Pace, ReplayConfig};
 pub use snapshot::SnapshotConfig;
-pub use stream::{RtspTransport, SCHEMES, Scheme, StreamConfig};
+pub use stream::{Decode, RtspTransport, SCHEMES, Scheme, StreamConfig};
 pub use v4l2::{ControlValue, PixelFormat, V4l2Config, control_word};
 
 use faces::picture::Turn;

@@ -19,6 +19,7 @@ section! {
         /// Of several sizes in which the address gives its picture, the smallest that is so tall is fetched, else the
         /// tallest. Without it the best.
         pub height_px: Option<u32> = None, in 16..=16_384;
+        pub decode: Decode = Decode::Software;
         /// No frame for this long is a fault: the stream is reopened.
         pub stall_ms: u64 = 2_500, in 500..=600_000;
         /// So many degrees clockwise each frame is turned, for a camera that hangs on its side or upside down.
@@ -31,6 +32,17 @@ words! {
     pub enum RtspTransport {
         Tcp,
         Udp,
+    }
+
+    /// What decodes a stream. Where that is not to be had, software does.
+    pub enum Decode {
+        Software,
+        /// Graphics of Intel or AMD.
+        Vaapi,
+        /// A memory-to-memory device of the kernel, as on a Raspberry Pi.
+        V4l2m2m,
+        /// The first of the two that is there for the stream's format.
+        Auto,
     }
 }
 
