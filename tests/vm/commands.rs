@@ -14,13 +14,18 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
-/// A configuration whose one detector has this `[camera]`.
+/// A configuration whose one detector has the test camera, with this in its `[camera]`.
 fn configured(camera: &str) -> tempfile::TempDir {
+    configured_as(&format!("type = \"v4l2\"\ndevice = \"{DEVICE}\"\n{camera}"))
+}
+
+/// A configuration whose one detector has this `[camera]`.
+pub fn configured_as(camera: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("detectors")).unwrap();
     let main = format!("state_dir = \"{}/state\"\n", folder.path().display());
     std::fs::write(folder.path().join("doorward.toml"), main).unwrap();
-    let detector = format!("time_zone = \"UTC\"\n[camera]\ntype = \"v4l2\"\ndevice = \"{DEVICE}\"\n{camera}");
+    let detector = format!("time_zone = \"UTC\"\n[camera]\n{camera}");
     std::fs::write(folder.path().join("detectors/door.toml"), detector).unwrap();
     folder
 }

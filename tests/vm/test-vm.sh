@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What needs a device against the kernel's own drivers: boots Debian's kernel under qemu (without KVM) and runs in there
 #   v4l2   cameras: the vivid test camera, which is also pulled out, hung and set, and v4l2loopback, which shows somebody at
-#          a door to the real program with its engine (tests/vm/v4l2.rs)
+#          a door to the real program with its engine; and devices that decode, or paint instead (tests/vm/v4l2.rs)
 #   relay  GPIO relays on a simulated chip, also killed in the middle of a pulse (tests/vm/relay.rs)
 # Needs Debian 12 on amd64, root, apt and the models; installs what it needs. Two or three minutes, more the first time. Only
 # some of them: TESTS="relay". Work folder: $1 (default: target/vm).
@@ -13,7 +13,7 @@ mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "test-vm: this needs an amd64 machine" >&2; exit 1; }
-packaging/install-packages qemu-system-x86 busybox-static cpio kmod v4l-utils jq make
+packaging/install-packages qemu-system-x86 busybox-static cpio gcc kmod libva-dev v4l-utils jq make
 
 echo "test-vm: building the tests"
 built() {
@@ -50,7 +50,35 @@ if [[ $tests == *v4l2* && ! -e $loopback ]]; then
   strip --strip-debug -o "$loopback" "$build/v4l2loopback.ko"
 fi
 
-# The simulated GPIO chip. Debian's kernel is built without it, so the module is made from the very source of that kernel.
+# Files of the very source of that kernel, put into $1.
+kernel_source() {
+  local build=$1 series source
+  shift
+  series=$(cut -d. -f1,2 <<<"$version")
+  source=linux-source-$series
+  (cd "$build" && apt-get -o APT::Sandbox::User=root download -qq "$source=$(cat "$work/kernel/package-version")" &&
+    dpkg-deb --fsys-tarfile "$source"_*.deb | tar -xO "./usr/src/$source.tar.xz" >source.tar.xz &&
+    tar -xJf source.tar.xz --strip-components=1 --occurrence=1 "${@/#/$source/}" &&
+    rm -- *.deb source.tar.xz)
+}
+
+# A device that decodes. Debian's kernel is built without what such devices are made of.
+m2m_decoder=$work/kernel/m2m_decoder.ko
+if [[ $tests == *v4l2* && tests/vm/m2m_decoder.c -nt $m2m_decoder ]]; then
+  echo "test-vm: building the device that decodes"
+  packaging/install-packages "linux-headers-$version"
+  build=$work/m2m_decoder
+  rm -rf "$build"
+  mkdir -p "$build"
+  kernel_source "$build" drivers/media/v4l2-core/v4l2-mem2mem.c
+  cp "$build/drivers/media/v4l2-core/v4l2-mem2mem.c" "$build"
+  cp tests/vm/m2m_decoder.c "$build/paints.c"
+  printf 'obj-m := m2m_decoder.o\nm2m_decoder-y := paints.o v4l2-mem2mem.o\n' >"$build/Kbuild"
+  make -s -C "/usr/src/linux-headers-$version" M="$build" modules >/dev/null
+  strip --strip-debug -o "$m2m_decoder" "$build/m2m_decoder.ko"
+fi
+
+# The simulated GPIO chip. Debian's kernel is built without it.
 gpio_sim=$work/kernel/gpio-sim.ko
 if [[ $tests == *relay* && ! -e $gpio_sim ]]; then
   echo "test-vm: building the kernel's gpio-sim"
@@ -58,13 +86,7 @@ if [[ $tests == *relay* && ! -e $gpio_sim ]]; then
   build=$work/gpio-sim
   rm -rf "$build"
   mkdir -p "$build"
-  series=$(cut -d. -f1,2 <<<"$version")
-  source=linux-source-$series
-  (cd "$build" && apt-get -o APT::Sandbox::User=root download -qq "$source=$(cat "$work/kernel/package-version")" &&
-    dpkg-deb --fsys-tarfile "$source"_*.deb | tar -xO "./usr/src/$source.tar.xz" >source.tar.xz &&
-    tar -xJf source.tar.xz --strip-components=1 --occurrence=1 \
-      "$source"/{drivers/gpio/gpio-sim.c,drivers/gpio/gpiolib.h,kernel/irq/irq_sim.c} &&
-    rm -- *.deb source.tar.xz)
+  kernel_source "$build" drivers/gpio/gpio-sim.c drivers/gpio/gpiolib.h kernel/irq/irq_sim.c
   cp "$build/drivers/gpio/gpio-sim.c" "$build/chip.c"
   cp "$build"/{drivers/gpio/gpiolib.h,kernel/irq/irq_sim.c} "$build"
   # Modules may not call irq_to_desc; later kernels have this line.
@@ -79,7 +101,7 @@ disk=$work/disk
 rm -rf "$disk"
 mkdir -p "$disk"/{bin,dev,proc,sys,tmp,modules,models,shared/video}
 cp /bin/busybox "$disk/bin/"
-for name in sh cat insmod ip ln mkdir mount poweroff rmmod; do ln -s busybox "$disk/bin/$name"; done
+for name in sh cat insmod ip ln mkdir mkfifo mount poweroff rmmod; do ln -s busybox "$disk/bin/$name"; done
 # Each program with the libraries it is linked to, at their own places.
 install_program() {
   install -D "$1" "$disk/bin/$2"
@@ -133,15 +155,20 @@ if [[ $tests == *v4l2* ]]; then
   clip=${DOORWARD_TEST_SHARED:+$DOORWARD_TEST_SHARED/video/head-pose-face-detection-female.mjpg.avi}
   [ ! -e "$clip" ] || cp "$clip" "$disk/shared/video"
   enroll "$disk/door" "$models" "$clip"
+  mkdir -p "$disk/va"
+  gcc -std=gnu11 -O1 -shared -fPIC -o "$disk/va/paints_drv_video.so" tests/vm/va_driver.c
 fi
 
 number=10
-for module in $(for name in configfs vivid; do modprobe -S "$version" -d "$work/kernel/root" --show-depends "$name"; done |
+for module in $(for name in configfs vivid vgem; do modprobe -S "$version" -d "$work/kernel/root" --show-depends "$name"; done |
   awk '/insmod/ && !seen[$2]++ { print $2 }'); do
   cp "$module" "$disk/modules/$number-$(basename "$module")"
   number=$((number + 1))
 done
-[[ $tests != *v4l2* ]] || cp "$loopback" "$disk/modules/98-v4l2loopback.ko"
+if [[ $tests == *v4l2* ]]; then
+  cp "$m2m_decoder" "$disk/modules/97-m2m_decoder.ko"
+  cp "$loopback" "$disk/modules/98-v4l2loopback.ko"
+fi
 [[ $tests != *relay* ]] || cp "$gpio_sim" "$disk/modules/99-gpio-sim.ko"
 echo "$tests" >"$disk/tests"
 cat >"$disk/init" <<'INIT'
@@ -157,6 +184,8 @@ export VIVID_OPTIONS="n_devs=1 node_types=0x1 num_inputs=1 input_types=0x0 multi
 for module in /modules/*; do
   case $module in
   *vivid*) export VIVID=$module options=$VIVID_OPTIONS ;;
+  # Its test brings it in.
+  *m2m_decoder*) export M2M_DECODER=$module && continue ;;
   *loopback*) options="devices=1 video_nr=9 card_label=Loopback" ;;
   *) options= ;;
   esac
@@ -167,6 +196,7 @@ mkdir -p /dev/v4l/by-id
 ln -s ../../video0 /dev/v4l/by-id/usb-Vivid_Test_Camera_0001-video-index0
 mount -t configfs none /sys/kernel/config
 export RUST_BACKTRACE=1 DOORWARD_MODELS_DIR=/models DOORWARD_TEST_SHARED=/shared
+export LIBVA_DRIVERS_PATH=/va LIBVA_DRIVER_NAME=paints
 failed=0
 for test in $(cat /tests); do ${test}_vm --test-threads=1 --nocapture || failed=1; done
 echo "test-vm: exit $failed"

@@ -1,5 +1,5 @@
-//! Cameras of the kernel's own: Linux's vivid test camera, and v4l2loopback. `tests/vm/test-vm.sh` runs it in a virtual
-//! machine.
+//! Cameras of the kernel's own, Linux's vivid test camera and v4l2loopback, and devices that decode.
+//! `tests/vm/test-vm.sh` runs it in a virtual machine.
 //!
 //! In: `capture::run` with a camera's configuration, as the agent calls it; the program's commands. Out: what its frames
 //! and its state say while the camera streams in each format, hangs, sends broken buffers, and is pulled out and put
@@ -14,9 +14,13 @@ use doorward::config::{CameraConfig, DetectorConfig, DetectorName, PixelFormat, 
 use faces::picture::Picture;
 
 mod broken;
+#[allow(dead_code)] // what is damaged and turned is for other tests
+#[path = "../support/clip.rs"]
+mod clip;
 mod commands;
 mod controls;
 mod door;
+mod hardware;
 mod loopback;
 #[path = "../support/mod.rs"]
 mod support;
