@@ -288,6 +288,7 @@ fn recording(clip: &str) -> Option<Vec<Taken>> {
             }
             Next::Skipped(skipped) => panic!("{}", skipped.what),
             Next::Lost(frames) => panic!("{frames} frames of {clip} are lost"),
+            Next::NotDue => panic!("all were asked for"),
             Next::End => break,
         }
     }

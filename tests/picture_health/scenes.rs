@@ -68,7 +68,7 @@ pub fn play(file: &Path, mut each: impl FnMut(usize, Picture, f32) -> bool) {
                 ShotTime::Recording { position, .. } => (shot.picture, position),
                 ShotTime::Arrival => panic!("a recording has its own clock"),
             },
-            Next::Skipped(_) | Next::Lost(_) => continue,
+            Next::NotDue | Next::Skipped(_) | Next::Lost(_) => continue,
         };
         if !each(number, picture, position.as_secs_f32()) {
             return;

@@ -64,7 +64,7 @@ fn play(path: &Path, decode: Decode) -> Played {
             }
             Next::Lost(frames) => lost += frames,
             Next::End => return Played { before, after: source.about(), pictures, lost, damaged },
-            Next::Skipped(skipped) => panic!("{skipped:?}"),
+            other @ (Next::NotDue | Next::Skipped(_)) => panic!("{other:?}"),
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn leave_out_all_but(input: &mut Input, shown: usize) {
 pub fn frames_stand_alone(codec: Id) -> bool {
     // SAFETY: FFmpeg's descriptions are constants.
     let about = unsafe { ffi::avcodec_descriptor_get(codec.into()).as_ref() };
-    about.is_some_and(|about| about.props & ffi::AV_CODEC_PROP_INTRA_ONLY as i32 != 0)
+    about.is_some_and(|about| about.props & ffi::AV_CODEC_PROP_INTRA_ONLY != 0)
 }
 
 /// A cover picture in a sound file is stored as a video of one frame.
