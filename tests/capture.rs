@@ -23,6 +23,8 @@ mod clip;
 mod commands;
 #[path = "capture/elsewhere.rs"]
 mod elsewhere;
+#[path = "capture/motion_jpeg.rs"]
+mod motion_jpeg;
 mod support;
 #[path = "capture/watched.rs"]
 mod watched;

@@ -20,6 +20,7 @@ mod doubt;
 mod hardware;
 mod hosts;
 mod log;
+mod opening;
 mod packets;
 mod streams;
 #[cfg(test)]
@@ -39,7 +40,7 @@ use ffmpeg_next::decoder::{self, Check};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::util::frame;
-use ffmpeg_next::{Dictionary, Discard, Error, Packet, Stream, ffi, format};
+use ffmpeg_next::{Dictionary, Discard, Error, Packet, Stream, ffi};
 use hardware::{Driver, Hardware};
 use hosts::Hosts;
 use packets::{Packets, Sent};
@@ -229,8 +230,7 @@ impl Video {
         deadline.set(options.limits.map(|limits| limits.open));
         let (began, watch, held) = (Instant::now(), deadline.clone(), hosts.clone());
         let over = move || watch.passed() || held.refused().is_some();
-        let (opened, heard) =
-            hosts.hold(|| log::listening(|| format::input_with_interrupt_and_dictionary(target, over, settings)));
+        let (opened, heard) = hosts.hold(|| log::listening(|| opening::open(target, over, settings)));
         if let Some(refused) = hosts.refused() {
             return Err(VideoError::Refused(refused.clone()));
         }
