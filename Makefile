@@ -31,8 +31,9 @@ ON_MODELS := $(filter-out $(ON_NO_MODEL),$(basename $(notdir $(wildcard tests/*.
 # built with, pip and npm for model packages.
 BUILD_PACKAGES := build-essential clang cmake libavcodec-dev libavformat-dev libavutil-dev libclang-dev libopencv-dev \
 	libswscale-dev nasm pkg-config python3 python3-pip python3-venv
-# For the tests: a browser, a debugger that reads a process's memory, a broker, an RTSP server.
-TEST_PACKAGES := chromium gdb mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+# For the tests: a browser, a debugger that reads a process's memory, a broker, an RTSP server, with and without TLS.
+TEST_PACKAGES := chromium gdb mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 glib-networking gstreamer1.0-plugins-base \
+	gstreamer1.0-plugins-good
 
 help: ## What can be made
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14

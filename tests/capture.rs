@@ -23,11 +23,17 @@ mod clip;
 mod commands;
 #[path = "capture/elsewhere.rs"]
 mod elsewhere;
+#[path = "capture/hls.rs"]
+mod hls;
 #[path = "capture/motion_jpeg.rs"]
 mod motion_jpeg;
 mod support;
+#[path = "capture/trusted.rs"]
+mod trusted;
 #[path = "capture/watched.rs"]
 mod watched;
+#[path = "capture/web.rs"]
+mod web;
 use support::rtsp::RtspServer;
 use support::shared;
 use watched::{PATIENCE, Watched, metric};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use faces::picture::PictureError;
 
-use super::{Refused, SnapshotError, Unreached, VideoError};
+use super::{SnapshotError, Unreached, VideoError};
 use crate::config::SCHEMES;
 
 /// A camera or recording that cannot be opened, or that stopped delivering.
@@ -61,11 +61,21 @@ pub enum CaptureError {
     #[error("the stream {address} cannot be fetched: its address must begin with {SCHEMES}")]
     NoSuchScheme { address: String },
     #[error(
-        "the stream {address} leads to another host, {}, port {}, which was not called; if the camera's stream comes \
-         from there, write `allow_hosts = [\"{}\"]` in its `[camera]`",
-        refused.host, refused.port, refused.host
+        "the stream {address} leads to another host, {host}, port {port}, which was not called; if the camera's stream \
+         comes from there, write `allow_hosts = [\"{host}\"]` in its `[camera]`"
     )]
-    Elsewhere { address: String, refused: Refused },
+    Elsewhere { address: String, host: String, port: u16 },
+    #[error(
+        "the stream {address} is not asked for: `ca_file` and `pin_sha256` do not accept the certificate that {host}, \
+         port {port}, shows: {why}; `doorward identities trust https://{host}:{port}` shows it as well, and what to \
+         write if it is the right one"
+    )]
+    NotBelieved { address: String, host: String, port: u16, why: String },
+    #[error(
+        "the stream {address} is not encrypted: what answers at port {port} speaks no TLS; check the port, or write \
+         the address without TLS (`rtsp://`, `http://`)"
+    )]
+    NoTls { address: String, port: u16 },
     #[error("the stream {address} broke off")]
     BrokeOff { address: String },
     #[error("there is no camera {device}; {cameras}")]

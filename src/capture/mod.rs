@@ -19,6 +19,7 @@ mod look;
 mod news;
 mod pace;
 mod patience;
+mod pieces;
 mod pixels;
 mod program;
 mod reach;
@@ -43,7 +44,7 @@ use crate::config::{CameraConfig, DetectorName};
 
 pub use ask::SnapshotError;
 pub use error::CaptureError;
-pub use ffmpeg::{Refused, VideoError};
+pub use ffmpeg::VideoError;
 pub use health::{BELIEVED_WITHIN, FROZEN_AFTER, Lens, LensWatch};
 pub use look::{Delivered, Look, deliver, look};
 use patience::Patience;

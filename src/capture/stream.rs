@@ -1,17 +1,24 @@
 //! A network camera: RTSP, HTTP with what cameras send over it, RTMP and others; or a file or pipe as if it were one.
 //!
-//! In: the address, which other hosts it may lead to, how long a silence may last. Out: shots dated by their arrival;
-//! the camera's own clock is not ours. It always reads, so nothing piles up on the way, and it never shows the address
-//! whole.
+//! In: the address, which other hosts it may lead to, whom they must be, how long a silence may last. Out: shots dated
+//! by their arrival; the camera's own clock is not ours. It always reads, so nothing piles up on the way, and it never
+//! shows the address whole.
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ffmpeg_next::Error;
+use identities::trust::Trust;
 use secrecy::ExposeSecret;
+use wording::with_causes;
 
-use super::ffmpeg::{Decoded, FILES, Limits, Options, Read, Video, VideoError};
+use super::ffmpeg::{
+    Decoded, Disbelief, FILES, FIRST_FRAME, Limits, Options, Read, Refusal, Refused, Video, VideoError,
+};
+use super::pace::Pace;
+use super::pieces::Pieces;
 use super::reach::reach;
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, Unmet};
 use super::{redacted, stall_limit};
@@ -24,6 +31,11 @@ pub(super) struct Stream {
     address: String,
     /// A file on this machine: it has an end, which is no fault.
     finite: bool,
+    /// Of a live stream that comes in pieces.
+    pieces: Option<Pieces>,
+    /// Of those that are new, which are asked for.
+    pace: Pace,
+    stall: Duration,
 }
 
 impl Stream {
@@ -35,7 +47,14 @@ impl Stream {
         if let Err(source) = reach(url) {
             return Err(CaptureError::NotReached { address, source });
         }
-        let (protocols, formats) = taken(scheme);
+        let trust =
+            match config.is_checked() {
+                false => None,
+                true => Some(Trust::new(config.ca_file.as_deref(), &config.pin_sha256).map_err(|error| {
+                    CaptureError::Unusable { address: address.clone(), problem: with_causes(&error) }
+                })?),
+            };
+        let (protocols, formats) = taken(scheme, trust.is_some());
         let stall = stall_limit(config.stall_ms);
         let transport = match config.transport {
             // UDP when the camera insists on it.
@@ -48,6 +67,7 @@ impl Stream {
             protocols,
             formats,
             hosts: &config.allow_hosts,
+            trust: trust.as_ref(),
             // Nobody can tell whom a proxy calls.
             settings: &[&[transport, ("http_proxy", "")], &PROBED[..]].concat(),
             limits: Some(Limits { open: limit, read: stall }),
@@ -56,8 +76,15 @@ impl Stream {
             decode: config.decode,
         };
         match Video::open(url, &options) {
-            Ok(video) => Ok(Self { video, address, finite }),
-            Err(VideoError::Refused(refused)) => Err(CaptureError::Elsewhere { address, refused }),
+            Ok(mut video) => {
+                let pieces = video.comes_in_pieces().then(|| Pieces::new(Instant::now()));
+                if pieces.is_some() {
+                    // Only in its place in time is a frame known to be new.
+                    video.show_all();
+                }
+                Ok(Self { video, address, finite, pieces, pace: Pace::new(max_fps), stall })
+            }
+            Err(VideoError::Refused(refused)) => Err(nothing_fetched(address, refused)),
             Err(source) if source.is_log_in() && has_account(url) => Err(CaptureError::LogInRefused { address }),
             Err(source) => {
                 let by_udp = scheme == Scheme::Rtsp && config.transport == RtspTransport::Udp;
@@ -68,6 +95,28 @@ impl Stream {
                     _ => hint(&source),
                 };
                 Err(CaptureError::NotOpened { hint, address, source })
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// Reads on, of a stream that comes in pieces to the next frame that is new, which it holds back until it is due.
+    fn next_new(&mut self) -> Read {
+        let Some(pieces) = &mut self.pieces else { return self.video.read() };
+        let began = Instant::now();
+        loop {
+            // As long as for a key frame: from one piece to the next.
+            let patience = if pieces.is_new() { self.stall } else { FIRST_FRAME * self.stall };
+            let asked = Instant::now();
+            let read = self.video.read_within(Some(patience.saturating_sub(began.elapsed())));
+            let Read::Picture(Decoded { position_ms: Some(position_ms), .. }) = &read else { return read };
+            if let Some(due) = pieces.due(*position_ms, asked, Instant::now()) {
+                if !self.pace.due(*position_ms) {
+                    return Read::NotDue;
+                }
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                return read;
             }
         }
     }
@@ -86,7 +135,7 @@ impl CameraSource for Stream {
 
     fn next_shot(&mut self) -> Result<Next, CaptureError> {
         let asked = Instant::now();
-        match self.video.read() {
+        match self.next_new() {
             Read::Picture(Decoded { picture, damaged, .. }) => {
                 Ok(Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged }))
             }
@@ -99,29 +148,31 @@ impl CameraSource for Stream {
             Read::End if self.finite => Ok(Next::End),
             Read::End => Err(CaptureError::BrokeOff { address: self.address.clone() }),
             Read::TimedOut => Err(CaptureError::Stalled { waited_ms: asked.elapsed().as_millis() }),
-            Read::Refused(refused) => Err(CaptureError::Elsewhere { address: self.address.clone(), refused }),
+            Read::Refused(refused) => Err(nothing_fetched(self.address.clone(), refused)),
         }
     }
 }
 
 /// How long FFmpeg looks at a stream before it shows anything of it: until it knows the format, and not for the five
 /// seconds or the twenty frames from which it would guess a rate that nobody needs; and how much of what is no video it
-/// reads until it says so. In microseconds, frames, and bytes.
-const PROBED: [(&str, &str); 3] =
-    [("analyzeduration", "1000000"), ("fpsprobesize", "0"), ("formatprobesize", "131072")];
+/// reads until it says so. In microseconds, frames, and bytes. A playlist is entered at its last piece.
+const PROBED: [(&str, &str); 4] =
+    [("analyzeduration", "1000000"), ("fpsprobesize", "0"), ("formatprobesize", "131072"), ("live_start_index", "-1")];
 
 /// What FFmpeg may use for an address that begins so: its protocols, and the formats that cameras send by them. Of
-/// these formats HLS alone names other addresses, and they are fetched by the same protocols.
-fn taken(scheme: Scheme) -> (&'static str, &'static str) {
+/// these formats HLS alone names other addresses, and they are fetched by the same protocols. Where certificates are
+/// checked, nothing is fetched without any.
+fn taken(scheme: Scheme, checked: bool) -> (&'static str, &'static str) {
     match scheme {
         Scheme::File => ("file", FILES),
         Scheme::Rtsp => ("rtp,udp,tcp", "rtsp"),
         Scheme::Rtsps => ("rtp,udp,tcp,tls", "rtsp"),
         // What an encrypted HLS stream is read through is a protocol, too.
         Scheme::Http => (
-            "http,https,tcp,tls,crypto",
+            if checked { "https,tcp,tls,crypto" } else { "http,https,tcp,tls,crypto" },
             "mjpeg,mpjpeg,jpeg_pipe,mpegts,mpeg,flv,mov,matroska,avi,asf,h264,hevc,m4v,hls,aac,ac3,eac3,mp3,webvtt",
         ),
+        Scheme::Rtmp if checked => ("rtmps,rtmpts,ffrtmphttp,https,tcp,tls", "flv,live_flv"),
         Scheme::Rtmp => {
             ("rtmp,rtmpe,rtmps,rtmpt,rtmpte,rtmpts,ffrtmphttp,ffrtmpcrypt,http,https,tcp,tls", "flv,live_flv")
         }
@@ -142,6 +193,20 @@ fn has_account(url: &str) -> bool {
     url::Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }
 
+/// Why nothing is fetched of a host that the stream leads to.
+fn nothing_fetched(address: String, refused: Refused) -> CaptureError {
+    let Refused { host, port, why } = refused;
+    match why {
+        Refusal::Elsewhere => CaptureError::Elsewhere { address, host, port },
+        Refusal::NotBelieved(Disbelief::NoTls) => CaptureError::NoTls { address, port },
+        Refusal::NotBelieved(Disbelief::Certificate(why)) => {
+            // An IPv6 address stands in brackets in an address.
+            let host = if host.contains(':') { format!("[{host}]") } else { host };
+            CaptureError::NotBelieved { address, host, port, why }
+        }
+    }
+}
+
 /// What the operator looks at first when a stream does not open.
 fn hint(error: &VideoError) -> &'static str {
     let error = match error {
@@ -149,7 +214,7 @@ fn hint(error: &VideoError) -> &'static str {
         VideoError::TooSlow { .. } => return "check the address and the network, and whether the camera hangs",
         VideoError::OtherFormat => return "what comes is no video of a camera: check the path",
         VideoError::Refused(_) => return "check the address",
-        VideoError::Unseen => return "build it as the README says",
+        VideoError::Unseen | VideoError::Unchecked => return "build it as the README says",
         VideoError::NoPictures => return "check the path, and whether the camera sends its picture there",
         VideoError::NoDecoder { .. } => return "set the camera to H.264 or to motion JPEG",
         VideoError::TooLarge { .. } => return "choose a smaller stream of the camera",
@@ -178,7 +243,6 @@ fn hint(error: &VideoError) -> &'static str {
 mod tests {
     use std::io::{Read as _, Write};
     use std::net::TcpListener;
-    use std::thread;
 
     use ffmpeg_next::codec::Id;
 

@@ -1,7 +1,8 @@
 """A small RTSP camera on loopback, for tests: colour bars as JPEG over RTP.
 
 Prints its port, then takes orders on standard input, a line each: `size WxH` changes the size of its pictures while it
-streams; `lose SHARE` loses that share of its packets on the way, 0 to 1. Needs Debian's python3-gi, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and -good.
+streams; `lose SHARE` loses that share of its packets on the way, 0 to 1. With a certificate it speaks RTSP over TLS.
+Needs Debian's python3-gi, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and -good, and glib-networking for TLS.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 options = argparse.ArgumentParser()
 options.add_argument("--address", default="127.0.0.1")
@@ -23,6 +24,7 @@ options.add_argument("--transport", choices=["tcp", "udp", "any"], default="any"
 options.add_argument("--rate", type=int, default=15)
 options.add_argument("--user")
 options.add_argument("--password")
+options.add_argument("--certificate", help="a PEM file with the certificate and its key")
 options = options.parse_args()
 
 Gst.init(None)
@@ -73,11 +75,16 @@ transports = {
 }
 factory.set_protocols(transports[options.transport])
 
-if options.user:
+if options.user or options.certificate:
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
     auth = GstRtspServer.RTSPAuth()
-    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(options.user, options.password), token)
+    if options.user:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(options.user, options.password), token)
+    else:
+        auth.set_default_token(token)
+    if options.certificate:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(options.certificate))
     server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()
     for permission in ("media.factory.access", "media.factory.construct"):

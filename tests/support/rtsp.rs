@@ -25,7 +25,7 @@ impl RtspServer {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().parse().expect(
             "the RTSP server must start: apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 \
-             gstreamer1.0-plugins-base gstreamer1.0-plugins-good",
+             glib-networking gstreamer1.0-plugins-base gstreamer1.0-plugins-good",
         );
         let orders = child.stdin.take().unwrap();
         Self { child, orders, port }

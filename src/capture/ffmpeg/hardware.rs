@@ -6,10 +6,9 @@
 //! given up. Decoding in software is not done here.
 //!
 //! ```text
-//!                a frame in the device's memory             MOST_REFUSED frames, or nothing for MOST_UNANSWERED packets
-//! open --▶ (opened) -------------------------▶ (at work) ------------------------------------------▶ given up: another
-//!              │                                   │         decoder goes on from the last key frame
-//!              └-----------------------------------┴---▶ not used: a frame in the program's own memory
+//! open --▶ opened --a frame in its memory--▶ at work --MOST_REFUSED lost, or MOST_UNANSWERED packets--▶ given up
+//!            │                                  │                   (another goes on from the last key frame)
+//!            └--a frame in the program's memory-┴--▶ not used
 //! ```
 //!
 //! VA-API is asked whether it decodes a stream (its profile, its size) with the first frame only, by FFmpeg, which goes
@@ -235,8 +234,8 @@ impl Driver {
     pub fn equip(&self, decoder: &mut Decoder) {
         let Some(Device(device)) = self.device else { return };
         // SAFETY: both are alive, and the decoder is nobody else's and not open yet. It gets a reference of its own,
-        // which FFmpeg gives back when it frees the decoder; without memory for it that is none, and then FFmpeg decodes
-        // in software. FFmpeg's own choice of a format is the one wanted: the device's where it is offered, and
+        // which FFmpeg gives back when it frees the decoder; without memory for it that is none, and then software
+        // decodes. FFmpeg's own choice of a format is the one wanted: the device's where it is offered, and
         // otherwise the one of the software, also when the device refuses. The flag is for the many cameras that call
         // their stream Baseline and use nothing that every device would not decode.
         unsafe {

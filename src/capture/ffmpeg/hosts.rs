@@ -1,10 +1,11 @@
 //! Whom FFmpeg may call for a video: the host of its address, and those that are allowed beside it.
 //!
-//! In: these hosts, while FFmpeg works for the video. Out: the first other host it wanted, which is not called. FFmpeg
-//! goes where playlists, redirects and an RTSP server's answers lead it, inside its protocols, where it asks no
-//! callback and has no option against it. But it asks the C library for the address of every host first, also of one
-//! that is written as a number. So the program's `getaddrinfo` is the one in this file, for FFmpeg as well: the dynamic
-//! linker takes the program's own function before a library's, and [`in_force`] sees whether it did.
+//! In: these hosts, while FFmpeg works for the video. Out: the first other host it wanted, which is not called, or the
+//! first that `tls` does not believe. FFmpeg goes where playlists, redirects and an RTSP server's answers lead it,
+//! inside its protocols, where it asks no callback and has no option against it. But it asks the C library for the
+//! address of every host first, also of one that is written as a number. So the program's `getaddrinfo` is the one in
+//! this file, for FFmpeg as well: the dynamic linker takes the program's own function before a library's, and
+//! [`in_force`] sees whether it did.
 //!
 //! ```text
 //! playlist, key, redirect … ─▶ FFmpeg ─host─▶ getaddrinfo ─allowed─▶ the C library's ─▶ connection
@@ -19,6 +20,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use ffmpeg_next::ffi;
+use identities::trust::Trust;
 use nix::libc;
 use parking_lot::Mutex;
 
@@ -29,15 +31,37 @@ pub struct Hosts {
     allowed: Vec<AllowedHost>,
     /// Where those that have a name were found: a camera that sends by UDP is called at its address.
     found: Mutex<Vec<AllowedHost>>,
+    /// Whom these must be over TLS; `None` where nobody looks.
+    trust: Option<Trust>,
+    /// The host that was allowed last, and its port.
+    called: Mutex<(String, u16)>,
     refused: OnceLock<Refused>,
 }
 
-/// A host that was wanted and not called.
+/// A host of which nothing is fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// For people: `…` when it is nothing a host can be called.
     pub host: String,
     pub port: u16,
+    pub why: Refusal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It may not be called, and was not.
+    Elsewhere,
+    /// It was called, and told nothing.
+    NotBelieved(Disbelief),
+}
+
+/// Why a host is not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disbelief {
+    /// What is wrong with its certificate.
+    Certificate(String),
+    /// It answers, and not in TLS.
+    NoTls,
 }
 
 /// What getaddrinfo(3) is.
@@ -60,9 +84,10 @@ const NO_HOST: &str = "localhost";
 
 impl Hosts {
     /// The host of this address, as FFmpeg finds it, and these beside it.
-    pub fn of(address: &CStr, beside: &[AllowedHost]) -> Arc<Self> {
+    pub fn of(address: &CStr, beside: &[AllowedHost], trust: Option<&Trust>) -> Arc<Self> {
         let allowed = [&[AllowedHost::exactly(&host_of(address))], beside].concat();
-        Arc::new(Self { allowed, found: Mutex::default(), refused: OnceLock::new() })
+        let (found, called, refused) = (Mutex::default(), Mutex::default(), OnceLock::new());
+        Arc::new(Self { allowed, found, trust: trust.cloned(), called, refused })
     }
 
     /// Does a piece of FFmpeg's work, in which no other hosts are called.
@@ -73,9 +98,24 @@ impl Hosts {
         done
     }
 
-    /// The first host that was wanted and not called.
+    /// The first host of which nothing is fetched.
     pub fn refused(&self) -> Option<&Refused> {
         self.refused.get()
+    }
+
+    pub fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
+    }
+
+    /// The host that was allowed last, which is called next, and its port.
+    pub fn called(&self) -> (String, u16) {
+        self.called.lock().clone()
+    }
+
+    /// Remembers that the host which was called last is not believed.
+    pub fn disbelieve(&self, why: Disbelief) {
+        let (host, port) = self.called();
+        let _ = self.refused.set(Refused { host, port, why: Refusal::NotBelieved(why) });
     }
 
     /// By what this host may be called; if by nothing, it is remembered.
@@ -87,7 +127,9 @@ impl Hosts {
             let is_one = fits && host.chars().all(|c| c.is_alphanumeric() || "-_.:%".contains(c));
             let host = if is_one { host.to_owned() } else { "…".into() };
             // What follows from the first refusal says nothing more.
-            let _ = self.refused.set(Refused { host, port });
+            let _ = self.refused.set(Refused { host, port, why: Refusal::Elsewhere });
+        } else {
+            *self.called.lock() = (host.to_owned(), port);
         }
         allowed
     }
@@ -101,6 +143,11 @@ impl Hosts {
             }
         }
     }
+}
+
+/// The hosts of the video that this thread works for; a thread that is ending works for none.
+pub fn working_for() -> Option<Arc<Hosts>> {
+    WORKING_FOR.try_with(|hosts| hosts.borrow().clone()).ok().flatten()
 }
 
 /// Whether FFmpeg asks the function of this file: it is the first of its name in the process.
@@ -134,8 +181,7 @@ pub unsafe extern "C" fn getaddrinfo(
     hints: *const libc::addrinfo,
     found: *mut *mut libc::addrinfo,
 ) -> c_int {
-    // A thread that is ending works for no video.
-    let hosts = WORKING_FOR.try_with(|hosts| hosts.borrow().clone()).ok().flatten();
+    let hosts = working_for();
     // SAFETY: they are what this function's caller promises.
     let (host, port, flags) = unsafe { (text(node), text(service), hints.as_ref().map_or(0, |it| it.ai_flags)) };
     // FFmpeg sees by it whether a text is a number, which is without a port; and where it listens there is no host.
@@ -228,14 +274,14 @@ mod tests {
     fn no_other_host_is_looked_up_while_there_is_work_for_a_video() {
         assert!(in_force());
         let found = |host: &str| (host, 80).to_socket_addrs().is_ok();
-        let hosts = Hosts::of(c"http://localhost/", &[]);
+        let hosts = Hosts::of(c"http://localhost/", &[], None);
         assert!(hosts.hold(|| found("localhost")) && hosts.refused().is_none());
         let (its, another) = (hosts.allow("127.0.0.1", 9), hosts.allow("127.0.0.3", 9));
         assert!(its.is_some() && another.is_none(), "a name is called at its own addresses");
-        let hosts = Hosts::of(c"http://127.0.0.1/", &[AllowedHost::exactly("127.0.0.3")]);
+        let hosts = Hosts::of(c"http://127.0.0.1/", &[AllowedHost::exactly("127.0.0.3")], None);
         assert!(!hosts.hold(|| found("localhost")), "a name is not its address");
         // The standard library puts the port to what is found.
-        let refused = Refused { host: "localhost".into(), port: 0 };
+        let refused = Refused { host: "localhost".into(), port: 0, why: Refusal::Elsewhere };
         assert_eq!(hosts.refused(), Some(&refused));
         assert!(found("localhost"), "what is done for no video may call anybody");
         assert!(!hosts.hold(|| found("two words")));
@@ -245,7 +291,7 @@ mod tests {
     #[test]
     fn what_is_no_host_is_not_shown() {
         for host in ["", &"x".repeat(254), "two words", "a\u{1b}[2Jb", "host/path", "a@b"] {
-            let hosts = Hosts::of(c"http://camera/", &[]);
+            let hosts = Hosts::of(c"http://camera/", &[], None);
             assert!(hosts.allow(host, 1).is_none());
             assert_eq!(hosts.refused().map(|it| it.host.as_str()), Some("…"), "{host:?}");
         }

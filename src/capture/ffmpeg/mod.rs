@@ -25,6 +25,7 @@ mod packets;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod turn;
 
 use std::ffi::CString;
@@ -43,13 +44,14 @@ use ffmpeg_next::util::frame;
 use ffmpeg_next::{Dictionary, Discard, Error, Packet, Stream, ffi};
 use hardware::{Driver, Hardware};
 use hosts::Hosts;
+use identities::trust::Trust;
 use packets::{Packets, Sent};
 use turn::Turn;
 
 use super::pace::Pace;
 use crate::config::{AllowedHost, Decode};
 
-pub use hosts::Refused;
+pub use hosts::{Disbelief, Refusal, Refused};
 
 /// An open video.
 pub(super) struct Video {
@@ -93,6 +95,8 @@ pub(super) struct Options<'a> {
     pub formats: &'a str,
     /// What may be called beside the host of the address.
     pub hosts: &'a [AllowedHost],
+    /// Whom these must be over TLS. Without it nobody looks at a certificate.
+    pub trust: Option<&'a Trust>,
     /// FFmpeg's options for this connection alone.
     pub settings: &'a [(&'a str, &'a str)],
     /// Without limits, as for a file, it may take as long as it does.
@@ -111,6 +115,7 @@ impl Options<'static> {
         protocols: "file",
         formats: FILES,
         hosts: &[],
+        trust: None,
         settings: &[],
         limits: None,
         max_fps: 0.0,
@@ -139,7 +144,7 @@ pub(super) enum Read {
     End,
     /// The time limit has passed.
     TimedOut,
-    /// It leads to another host, which was not called.
+    /// It leads to a host of which nothing is fetched.
     Refused(Refused),
 }
 
@@ -164,8 +169,10 @@ pub enum VideoError {
     },
     #[error("its format is none that is taken there")]
     OtherFormat,
-    #[error("it leads to {}, port {}", .0.host, .0.port)]
+    #[error("nothing is fetched from {}, port {}", .0.host, .0.port)]
     Refused(Refused),
+    #[error("this machine's FFmpeg does not speak TLS by GnuTLS, and no certificate can be checked")]
+    Unchecked,
     #[error("this program was linked so that it cannot see whom FFmpeg calls")]
     Unseen,
     #[error("opening it took more than {waited_ms} ms")]
@@ -222,7 +229,10 @@ impl Video {
         if !hosts::in_force() {
             return Err(VideoError::Unseen);
         }
-        let hosts = Hosts::of(&address, options.hosts);
+        if options.trust.is_some() && !tls::in_force() {
+            return Err(VideoError::Unchecked);
+        }
+        let hosts = Hosts::of(&address, options.hosts, options.trust);
         let mut settings: Dictionary = options.settings.iter().copied().collect();
         settings.set("protocol_whitelist", options.protocols);
         settings.set("format_whitelist", options.formats);
@@ -230,7 +240,7 @@ impl Video {
         deadline.set(options.limits.map(|limits| limits.open));
         let (began, watch, held) = (Instant::now(), deadline.clone(), hosts.clone());
         let over = move || watch.passed() || held.refused().is_some();
-        let (opened, heard) = hosts.hold(|| log::listening(|| opening::open(target, over, settings)));
+        let (opened, heard) = hosts.hold(|| log::listening(|| opening::open(target, &hosts, over, settings)));
         if let Some(refused) = hosts.refused() {
             return Err(VideoError::Refused(refused.clone()));
         }
@@ -292,9 +302,26 @@ impl Video {
         (self.hardware.name(), self.hardware.problem())
     }
 
+    /// Asks for every frame from now on.
+    pub fn show_all(&mut self) {
+        self.pace = Pace::new(0.0);
+    }
+
+    /// Whether it is a live stream whose frames come several seconds at once.
+    pub fn comes_in_pieces(&self) -> bool {
+        // SAFETY: the container is open. The crate has no way to its flags, which say of HLS whether it goes on.
+        let goes_on = unsafe { (*self.input.as_ptr()).ctx_flags } & ffi::AVFMTCTX_UNSEEKABLE != 0;
+        goes_on && streams::is_playlist(&self.input)
+    }
+
     /// Waits for the next frame and decodes it.
     pub fn read(&mut self) -> Read {
-        self.deadline.set(self.limits.map(|limits| limits.read));
+        self.read_within(self.limits.map(|limits| limits.read))
+    }
+
+    /// The same with another limit.
+    pub fn read_within(&mut self, limit: Option<Duration>) -> Read {
+        self.deadline.set(limit);
         self.asked = Instant::now();
         let hosts = self.hosts.clone();
         let (read, said) = log::listening(|| hosts.hold(|| self.next_frame()));
@@ -425,8 +452,9 @@ impl Video {
                         let torn = packet.is_corrupt() || (is_jpeg && is_cut_short(&packet));
                         return Ok(Some((packet, torn)));
                     }
-                    Err(Error::Eof) => return Ok(None),
+                    // A playlist that is given up is over as well.
                     Err(_) if self.deadline.passed() => return Err(Read::TimedOut),
+                    Err(Error::Eof) => return Ok(None),
                     Err(_) if self.hosts.refused().is_some() => return Ok(None),
                     // What is damaged is passed over, and found missing at the end.
                     Err(_) => break,

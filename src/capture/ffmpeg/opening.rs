@@ -19,8 +19,11 @@ use ffmpeg_next::util::interrupt::{self, Interrupt};
 use ffmpeg_next::{Dictionary, Error, ffi, format};
 use memchr::memmem;
 
-/// Opens a file or an address, and reads enough of it to know its format; `over` ends the attempt.
-pub fn open<F>(target: &str, over: F, settings: Dictionary) -> Result<Input, Error>
+use super::hosts::{Disbelief, Hosts};
+
+/// Opens a file or an address, and reads enough of it to know its format; `over` ends the attempt. Of these hosts those
+/// that must be believed are not left for one without TLS.
+pub fn open<F>(target: &str, hosts: &Hosts, over: F, settings: Dictionary) -> Result<Input, Error>
 where
     F: FnMut() -> bool + Clone + Send + 'static,
 {
@@ -29,6 +32,10 @@ where
     }
     let target = &*CString::new(target).map_err(|_| Error::InvalidData)?;
     let body = Body::open(target, over.clone(), settings.clone())?;
+    if hosts.trust().is_some() && !body.option(c"location").starts_with("https://") {
+        hosts.disbelieve(Disbelief::NoTls);
+        return Err(Error::InvalidData);
+    }
     if body.is_motion_jpeg() {
         let parts = StreamIo::from_read(Parts::of(body))?;
         format::input_from_stream_with_interrupt(parts, None, Some(settings), over)

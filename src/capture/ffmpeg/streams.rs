@@ -9,10 +9,10 @@ use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Stream, ffi, media};
 use tracing::debug;
 
-/// The smallest picture that is at least so tall, else the tallest; without a wish the best by FFmpeg's account. `None`
-/// without a moving picture.
+/// The smallest picture that is at least so tall, else the tallest; without a wish the best by FFmpeg's account, which
+/// among the variants of a playlist has no firm choice: of these the tallest. `None` without a moving picture.
 pub fn choose(input: &Input, height_px: Option<u32>) -> Option<Stream<'_>> {
-    let Some(wanted) = height_px else {
+    let Some(wanted) = height_px.or(is_playlist(input).then_some(u32::MAX)) else {
         return input.streams().best(media::Type::Video).filter(is_video);
     };
     let all: Vec<(u32, Stream)> = input.streams().filter(is_video).map(|stream| (height(&stream), stream)).collect();
@@ -28,6 +28,11 @@ pub fn leave_out_all_but(input: &mut Input, shown: usize) {
         // SAFETY: the stream belongs to the open container, which nobody else has; the crate has no safe way to this.
         unsafe { (*stream.as_mut_ptr()).discard = ffi::AVDiscard::AVDISCARD_ALL };
     }
+}
+
+/// Whether it is HLS.
+pub fn is_playlist(input: &Input) -> bool {
+    input.format().name().split(',').any(|name| name == "hls")
 }
 
 /// Whether each frame of such a stream stands for itself, as a JPEG does.

@@ -45,7 +45,7 @@ fn tell(shown: &Presented, authorities: &str, named: bool) {
         Some(_) => {
             "Anybody in between could have shown this. Compare it with what the server says of itself, for example\n\
              with `openssl x509 -in CERTIFICATE -noout -fingerprint -sha256` there. If it is the same, put this under\n\
-             [identities]:"
+             [identities], or where a camera shows it under its [camera]:"
         }
     };
     print_lines(&format!("\n{advice}\n\npin_sha256 = [\"{}\"]", shown.pin));

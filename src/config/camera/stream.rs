@@ -1,6 +1,10 @@
 //! `type = "stream"`: a stream of the network.
 
+use std::path::PathBuf;
+
+use identities::trust::KeyPin;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::hosts::AllowedHost;
 use crate::config::address;
@@ -20,6 +24,10 @@ section! {
         /// tallest. Without it the best.
         pub height_px: Option<u32> = None, in 16..=16_384;
         pub decode: Decode = Decode::Software;
+        /// PEM certificates of the authorities to trust; without it and without pins nobody's certificate is checked.
+        pub ca_file: Option<PathBuf> = None;
+        /// The camera's public keys to trust; with pins alone a certificate of its own is fine.
+        pub pin_sha256: Vec<KeyPin> = Vec::new();
         /// No frame for this long is a fault: the stream is reopened.
         pub stall_ms: u64 = 2_500, in 500..=600_000;
         /// So many degrees clockwise each frame is turned, for a camera that hangs on its side or upside down.
@@ -81,6 +89,16 @@ impl StreamConfig {
             _ => return None,
         })
     }
+
+    /// Whether it says whose certificate is believed.
+    pub fn is_checked(&self) -> bool {
+        self.ca_file.is_some() || !self.pin_sha256.is_empty()
+    }
+}
+
+/// Whether what is fetched from an address that begins so comes over TLS.
+fn is_encrypted(scheme: &str) -> bool {
+    matches!(scheme, "rtsps" | "https" | "rtmps" | "rtmpts")
 }
 
 fn check_stream(stream: &StreamConfig, at: &At<'_>) {
@@ -90,13 +108,30 @@ fn check_stream(stream: &StreamConfig, at: &At<'_>) {
             at.wrong(&["url"], "it is empty; write it like `rtsp://camera.example/stream`");
         }
         // A file or a pipe.
-        None => {}
+        None => at.wrong_if(stream.is_checked(), &["url"], CHECKED_OVER_TLS),
         Some(Err(problem)) => at.wrong(&["url"], problem),
         Some(Ok(_)) if stream.scheme().is_none() => at.wrong(&["url"], format!("it must begin with {SCHEMES}")),
         Some(Ok(url)) => {
             if let Some(doubt) = address::doubt(&url) {
                 at.unwise(&["url"], doubt);
             }
+            if is_encrypted(url.scheme()) && !stream.is_checked() {
+                at.unwise(&["url"], unchecked(&url));
+            }
+            at.wrong_if(!is_encrypted(url.scheme()) && stream.is_checked(), &["url"], CHECKED_OVER_TLS);
         }
     }
+}
+
+const CHECKED_OVER_TLS: &str = "certificates are checked where it begins with `rtsps://`, `https://` or `rtmps://` \
+                                alone; leave out `ca_file` and `pin_sha256`";
+
+/// What is told of an encrypted stream whose certificate nobody checks.
+fn unchecked(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 443 });
+    format!(
+        "nobody checks the camera's certificate: whoever stands between can read a password and show other pictures; \
+         write `pin_sha256`, which `doorward identities trust https://{}:{port}` prints, or `ca_file`",
+        url.host_str().unwrap_or_default()
+    )
 }

@@ -60,6 +60,7 @@ pub struct Trust {
     /// The configuration of TLS, for HTTP/1.1 and whatever else speaks it; without client authentication.
     pub config: ClientConfig,
     pub shown: Shown,
+    verifier: Arc<Verifier>,
 }
 
 /// When the certificate an endpoint showed last ends; clones are the same one. Nothing waits under this lock, and no
@@ -78,9 +79,20 @@ impl Trust {
         };
         let chain = authorities.map(|roots| chain_verifier(roots, &provider)).transpose()?;
         let shown = Shown::default();
-        let mut config = believing(Belief::Checked { chain, pins: pins.to_vec() }, shown.clone(), &provider)?;
+        let belief = Belief::Checked { chain, pins: pins.to_vec() };
+        let verifier = verifier(belief, shown.clone(), &provider);
+        let mut config = believing(verifier.clone(), &provider)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config, shown })
+        Ok(Self { config, shown, verifier })
+    }
+
+    /// Whether this host is the one that is trusted, for TLS that another library speaks: it must have seen that the
+    /// host holds the key of its certificate, the first of these. The error says why not.
+    pub fn check(&self, host: &str, certificates: &[CertificateDer<'_>]) -> Result<(), String> {
+        let Ok(name) = ServerName::try_from(host) else { return Err("it has no name that could be checked".into()) };
+        let Some((own, others)) = certificates.split_first() else { return Err("it shows no certificate".into()) };
+        let verdict = self.verifier.verify_server_cert(own, others, &name, &[], UnixTime::now());
+        verdict.map(drop).map_err(|error| probe::in_words(&error))
     }
 }
 
@@ -116,12 +128,16 @@ fn chain_verifier(
     built.map_err(|_| TrustError::NoAuthorities)
 }
 
-/// A configuration that asks this of certificates, and notes when the one that was `shown` ends.
-fn believing(belief: Belief, shown: Shown, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TrustError> {
-    let verifier = Verifier { belief, shown, algorithms: provider.signature_verification_algorithms };
+/// What asks this of certificates, and notes when the one that was `shown` ends.
+fn verifier(belief: Belief, shown: Shown, provider: &Arc<CryptoProvider>) -> Arc<Verifier> {
+    Arc::new(Verifier { belief, shown, algorithms: provider.signature_verification_algorithms })
+}
+
+/// A configuration that leaves it to this which certificates are believed.
+fn believing(verifier: Arc<Verifier>, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TrustError> {
     let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let config = config.map_err(|source| TrustError::Tls { source })?;
-    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 fn authorities_of(file: &Path) -> Result<RootCertStore, TrustError> {

@@ -19,7 +19,7 @@ use x509_parser::public_key::PublicKey;
 
 use super::{
     Belief, KeyPin, Shown, TrustError, authorities_of, authorities_of_system, believing, chain_verifier, key_of,
-    provider,
+    provider, verifier,
 };
 
 /// Connecting and the handshake together.
@@ -89,7 +89,8 @@ async fn shake_hands(
     let server = || host.to_owned();
     let stream = TcpStream::connect((host, port)).await;
     let stream = stream.map_err(|source| ProbeError::Connect { host: server(), port, source })?;
-    let config = believing(Belief::Anything, Shown::default(), &provider())?;
+    let provider = provider();
+    let config = believing(verifier(Belief::Anything, Shown::default(), &provider), &provider)?;
     let connected = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     // The connection goes away with this: nothing is sent over it.
     let connected = connected.map_err(|source| ProbeError::Handshake { host: server(), port, source })?;
@@ -112,8 +113,12 @@ fn judge(
     Ok(verdict.err().map(|error| in_words(&error)))
 }
 
-fn in_words(error: &rustls::Error) -> String {
+/// Why a certificate is not believed.
+pub(super) fn in_words(error: &rustls::Error) -> String {
     use CertificateError as C;
+    if let rustls::Error::Other(other) = error {
+        return other.0.to_string();
+    }
     let rustls::Error::InvalidCertificate(problem) = error else { return error.to_string() };
     match problem {
         C::UnknownIssuer => "no authority they know has signed it".into(),
