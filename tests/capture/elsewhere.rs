@@ -68,6 +68,11 @@ impl Site {
         self.page(path, "application/vnd.apple.mpegurl", format!("{head}\n{lines}\n").as_bytes());
     }
 
+    /// A playlist of playlists.
+    fn variants(&self, path: &str, lines: &str) {
+        self.page(path, "application/vnd.apple.mpegurl", format!("#EXTM3U\n{lines}\n").as_bytes());
+    }
+
     fn redirect(&self, path: &str, to: &str) {
         let answer = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
         self.pages.lock().unwrap().insert(path.into(), answer.into_bytes());
@@ -150,7 +155,7 @@ fn what_http_leads_to_on_another_host_is_called_where_that_is_allowed_alone() {
     site.list("/encrypted.m3u8", &format!("{secret}\n#EXT-X-ENDLIST"));
     let map = format!("#EXT-X-MAP:URI=\"{}\"\n#EXTINF:2,\n/video.ts\n#EXT-X-ENDLIST", elsewhere("/video.ts"));
     site.list("/map.m3u8", &map);
-    site.list("/variant.m3u8", &format!("#EXT-X-STREAM-INF:BANDWIDTH=1000000\n{}", elsewhere("/video.m3u8")));
+    site.variants("/variant.m3u8", &format!("#EXT-X-STREAM-INF:BANDWIDTH=1000000\n{}", elsewhere("/video.m3u8")));
     site.redirect("/redirect", &elsewhere("/video.ts"));
     site.redirect("/redirect.ts", &elsewhere("/video.ts"));
     site.list("/redirected.m3u8", "#EXTINF:2,\n/redirect.ts\n#EXT-X-ENDLIST");
@@ -219,7 +224,7 @@ fn of_several_sizes_the_one_that_is_wanted_is_fetched() {
         site.list(&format!("/{name}.m3u8"), &format!("{}\n#EXT-X-ENDLIST", parts.join("\n")));
     }
     let variant = |bits, size, name| format!("#EXT-X-STREAM-INF:BANDWIDTH={bits},RESOLUTION={size}\n{name}.m3u8");
-    site.list("/both.m3u8", &[variant(900_000, "192x144", "large"), variant(90_000, "64x48", "small")].join("\n"));
+    site.variants("/both.m3u8", &[variant(900_000, "192x144", "large"), variant(90_000, "64x48", "small")].join("\n"));
     for (more, size, other) in [
         ("", (192, 144), "small"),
         ("height_px = 48", (64, 48), "large"),

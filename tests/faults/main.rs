@@ -322,11 +322,12 @@ const SHOWS: &str = r#"
 n=0
 while :; do
   case $(cat does) in
-    well) n=$(( (n + 1) % 4 )); cat "$n.jpg"; sleep 0.2 ;;
+    well) n=$(( (n + 1) % 4 )); cat "$n.jpg" || exit; sleep 0.2 ;;
     hangs) sleep 600 ;;
     dies) echo "no sensor" >&2; exit 3 ;;
     floods) head -c 1000000 /dev/zero ;;
     halves) head -c 2000 0.jpg; sleep 0.2 ;;
+    *) exit ;;
   esac
 done
 "#;

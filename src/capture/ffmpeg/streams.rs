@@ -3,6 +3,8 @@
 //! In: an open container, and how tall a picture is wanted. Out: one stream; of the others nothing more is fetched
 //! where the protocol allows that.
 
+use std::cmp::Reverse;
+
 use ffmpeg_next::codec::Id;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
@@ -54,11 +56,11 @@ fn height(stream: &Stream) -> u32 {
     unsafe { (*stream.parameters().as_ptr()).height }.try_into().unwrap_or(0)
 }
 
-/// The place of the smallest height that is at least the wanted one, else of the greatest.
+/// The place of the smallest height that is at least the wanted one, else of the greatest; of equal ones the first.
 fn nearest(heights: &[u32], wanted: u32) -> Option<usize> {
     let places = || heights.iter().copied().enumerate();
     let enough = places().filter(|(_, height)| *height >= wanted).min_by_key(|(_, height)| *height);
-    enough.or_else(|| places().max_by_key(|(_, height)| *height)).map(|(place, _)| place)
+    enough.or_else(|| places().min_by_key(|(_, height)| Reverse(*height))).map(|(place, _)| place)
 }
 
 #[cfg(test)]
@@ -72,6 +74,7 @@ mod tests {
             assert_eq!(nearest(&heights, wanted).map(|at| heights[at]), Some(chosen), "{wanted}");
         }
         assert_eq!((nearest(&[], 360), nearest(&[0], 360)), (None, Some(0)));
+        assert_eq!([144, 100, 999].map(|wanted| nearest(&[48, 144, 48, 144], wanted)), [Some(1); 3]);
     }
 
     #[test]
