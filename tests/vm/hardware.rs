@@ -255,9 +255,7 @@ fn the_state_of_a_camera_and_a_snapshot_say_what_decodes() {
 /// A camera that breaks off again and again must not cost the box anything.
 #[test]
 fn opening_it_two_hundred_times_leaves_nothing_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("small.ts");
-    Clip::steady(Id::H264, (64, 48), 2, 40).write(&path, |_| vec![90; 64 * 48 * 3]);
+    let (_folder, path) = clip(FRAMES, 10);
     settings("");
     let files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let kilobytes = || {
