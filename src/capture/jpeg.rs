@@ -1,14 +1,50 @@
-//! One JPEG from a camera, which may be cut short or padded.
+//! One JPEG from a camera, which may be cut short or padded, or stand in the middle of what it sends.
 //!
-//! In: the bytes a camera sent for one picture. Out: the picture, or why it is passed over. A cut-short JPEG would
-//! decode to a picture that is grey below, so it is not decoded at all. It does not know where the bytes came from.
+//! In: the bytes a camera sent for one picture, or one after the other. Out: the picture, or why it is passed over; the
+//! first of several, still to be decoded. A cut-short JPEG would decode to a picture that is grey below, so it is not
+//! decoded at all. It does not know where the bytes came from.
 
-use faces::picture::{MAX_PIXELS, Picture, PictureError};
+use faces::picture::{FirstJpeg, MAX_PIXELS, Picture, PictureError, first_jpeg};
+use memchr::memmem;
 
 use super::SkipReason;
 
 /// JPEG's marker of the beginning of a picture (ITU-T T.81, table B.1), and the first byte of the next marker.
-const BEGIN: &[u8] = &[0xff, 0xd8, 0xff];
+pub(super) const BEGIN: &[u8] = &[0xff, 0xd8, 0xff];
+/// A JPEG of 50 megapixels takes less.
+pub(super) const MOST_BYTES: usize = 64 << 20;
+
+/// What the beginning of the bytes was.
+pub(super) enum First {
+    /// So many bytes, in which no picture begins.
+    Nothing(usize),
+    /// A picture of which more is to come; it stays.
+    Unfinished,
+    Whole(Vec<u8>),
+    CutShort(Vec<u8>),
+    /// More than [`MOST_BYTES`] without an end.
+    TooLong(Vec<u8>),
+}
+
+/// Takes the first picture out of what a camera has sent so far, with whatever stands before it.
+pub(super) fn cut_first(bytes: &mut Vec<u8>) -> First {
+    let begins = memmem::find(bytes, BEGIN);
+    let before = begins.unwrap_or_else(|| bytes.len().saturating_sub(BEGIN.len() - 1));
+    bytes.drain(..before);
+    if begins.is_none() {
+        return First::Nothing(before);
+    }
+    let take = |bytes: &mut Vec<u8>, length| {
+        let rest = bytes.split_off(length);
+        std::mem::replace(bytes, rest)
+    };
+    match first_jpeg(bytes) {
+        FirstJpeg::Whole(length) => First::Whole(take(bytes, length)),
+        FirstJpeg::CutShort(length) => First::CutShort(take(bytes, length)),
+        FirstJpeg::Unfinished if bytes.len() > MOST_BYTES => First::TooLong(std::mem::take(bytes)),
+        FirstJpeg::Unfinished => First::Unfinished,
+    }
+}
 
 /// Decodes one whole JPEG. What follows its end, as the unused rest of a buffer, is left out; any other format is none
 /// a camera sends.

@@ -1,9 +1,9 @@
 //! Which of a camera's frames are looked at, where fewer are asked for than it sends.
 //!
 //! In: the rate asked for, and where each frame lies in time. Out: whether it is due; what is not need not be decoded.
-//! It asks no clock.
+//! It asks the clock only for cameras that do not say where their frames lie.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lets so many frames a second through.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub(super) struct Pace {
     every_ms: Option<f64>,
     /// When the next one is due.
     next_ms: f64,
+    began: Instant,
 }
 
 /// A frame may come early by this share of the time between two: who asks for as many as the camera sends gets them
@@ -24,7 +25,8 @@ const OUT_OF_ORDER_MS: f64 = 1000.0;
 impl Pace {
     /// For so many frames a second, as `detect.max_fps`: with 0 every frame is due.
     pub fn new(max_fps: f32) -> Self {
-        Self { every_ms: (max_fps > 0.0).then(|| 1000.0 / f64::from(max_fps)), next_ms: f64::NEG_INFINITY }
+        let every_ms = (max_fps > 0.0).then(|| 1000.0 / f64::from(max_fps));
+        Self { every_ms, next_ms: f64::NEG_INFINITY, began: Instant::now() }
     }
 
     /// Whether the frame at this time is due.
@@ -39,6 +41,11 @@ impl Pace {
         let on_time = early_ms.abs() <= every_ms;
         self.next_ms = if on_time { self.next_ms + every_ms } else { at_ms + every_ms };
         true
+    }
+
+    /// The same for a frame that is there now.
+    pub fn due_now(&mut self) -> bool {
+        self.due_after(self.began.elapsed())
     }
 
     /// The same for a moment since the beginning.

@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use faces::picture::{FirstJpeg, Picture, first_jpeg};
+use faces::picture::Picture;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 
+use super::jpeg::{First, cut_first};
 use super::pace::Pace;
 use super::pixels::{self, Layout};
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, redacted, stall_limit};
@@ -34,7 +35,6 @@ pub(super) struct Program {
     name: String,
     stall: Duration,
     pace: Pace,
-    began: Instant,
 }
 
 /// A process and all it has started, as far as they stayed in its group.
@@ -67,12 +67,9 @@ const GRACE: Duration = Duration::from_millis(300);
 const LAST_BREATH: Duration = Duration::from_millis(200);
 /// As much as a pipe holds.
 const CHUNK: usize = 64 << 10;
-/// A JPEG of 50 megapixels takes less.
-const MOST_BYTES: usize = 64 << 20;
 /// Lines kept of the standard error, and bytes of each.
 const LINES: usize = 5;
 const LINE_BYTES: usize = 300;
-const JPEG_BEGINS: [u8; 3] = [0xff, 0xd8, 0xff];
 
 impl Program {
     /// Starts it, and waits until it writes something.
@@ -98,7 +95,7 @@ impl Program {
             bytes: Vec::new(),
         };
         let (stall, pace, began) = (stall_limit(config.stall_ms), Pace::new(max_fps), Instant::now());
-        let program = Self { group, output, pictures, complaints, name, stall, pace, began };
+        let program = Self { group, output, pictures, complaints, name, stall, pace };
         if program.wait(began + limit).map_err(|error| program.unreadable(&error))? {
             return Ok(program);
         }
@@ -140,7 +137,7 @@ impl Program {
     fn shot(&mut self, piece: Piece) -> Next {
         let Pictures { layout, width, height, .. } = self.pictures;
         let picture: Result<Picture, SkipReason> = match piece {
-            Piece::Picture(_) if !self.pace.due_after(self.began.elapsed()) => return Next::NotDue,
+            Piece::Picture(_) if !self.pace.due_now() => return Next::NotDue,
             Piece::Picture(bytes) => pixels::picture(layout, &bytes, width, height, 0),
             Piece::CutShort => Err(SkipReason::CutShort),
             Piece::NoPicture => Err(SkipReason::Undecodable),
@@ -202,24 +199,13 @@ impl Pictures {
         if let Some(length) = pixels::length(self.layout, self.width, self.height) {
             return (self.bytes.len() >= length.max(1)).then(|| self.take(length));
         }
-        let begins = self.bytes.windows(JPEG_BEGINS.len()).position(|window| window == JPEG_BEGINS);
-        let junk = begins.unwrap_or_else(|| self.bytes.len().saturating_sub(JPEG_BEGINS.len() - 1));
-        self.bytes.drain(..junk);
-        if begins.is_none() {
+        match cut_first(&mut self.bytes) {
             // A few bytes between two pictures are nothing to tell of.
-            return (junk > CHUNK / 2).then_some(Piece::NoPicture);
-        }
-        match first_jpeg(&self.bytes) {
-            FirstJpeg::Whole(length) => Some(self.take(length)),
-            FirstJpeg::CutShort(length) => {
-                self.bytes.drain(..length);
-                Some(Piece::CutShort)
-            }
-            FirstJpeg::Unfinished if self.bytes.len() > MOST_BYTES => {
-                self.bytes.clear();
-                Some(Piece::NoPicture)
-            }
-            FirstJpeg::Unfinished => None,
+            First::Nothing(bytes) => (bytes > CHUNK / 2).then_some(Piece::NoPicture),
+            First::Unfinished => None,
+            First::Whole(picture) => Some(Piece::Picture(picture)),
+            First::CutShort(_) => Some(Piece::CutShort),
+            First::TooLong(_) => Some(Piece::NoPicture),
         }
     }
 

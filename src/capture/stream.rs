@@ -31,10 +31,9 @@ pub(super) struct Stream {
     address: String,
     /// A file on this machine: it has an end, which is no fault.
     finite: bool,
-    /// Of a live stream that comes in pieces.
-    pieces: Option<Pieces>,
-    /// Of those that are new, which are asked for.
-    pace: Pace,
+    /// Of a live stream that comes in pieces: only in its place in time is a frame known to be new, and then due or
+    /// not.
+    pieces: Option<(Pieces, Pace)>,
     stall: Duration,
 }
 
@@ -77,12 +76,9 @@ impl Stream {
         };
         match Video::open(url, &options) {
             Ok(mut video) => {
-                let pieces = video.comes_in_pieces().then(|| Pieces::new(Instant::now()));
-                if pieces.is_some() {
-                    // Only in its place in time is a frame known to be new.
-                    video.show_all();
-                }
-                Ok(Self { video, address, finite, pieces, pace: Pace::new(max_fps), stall })
+                let in_pieces = video.comes_in_pieces();
+                let pieces = in_pieces.then(|| (Pieces::new(Instant::now()), video.hand_over_pace()));
+                Ok(Self { video, address, finite, pieces, stall })
             }
             Err(VideoError::Refused(refused)) => Err(nothing_fetched(address, refused)),
             Err(source) if source.is_log_in() && has_account(url) => Err(CaptureError::LogInRefused { address }),
@@ -103,7 +99,7 @@ impl Stream {
 impl Stream {
     /// Reads on, of a stream that comes in pieces to the next frame that is new, which it holds back until it is due.
     fn next_new(&mut self) -> Read {
-        let Some(pieces) = &mut self.pieces else { return self.video.read() };
+        let Some((pieces, pace)) = &mut self.pieces else { return self.video.read() };
         let began = Instant::now();
         loop {
             // As long as for a key frame: from one piece to the next.
@@ -112,7 +108,7 @@ impl Stream {
             let read = self.video.read_within(Some(patience.saturating_sub(began.elapsed())));
             let Read::Picture(Decoded { position_ms: Some(position_ms), .. }) = &read else { return read };
             if let Some(due) = pieces.due(*position_ms, asked, Instant::now()) {
-                if !self.pace.due(*position_ms) {
+                if !pace.due(*position_ms) {
                     return Read::NotDue;
                 }
                 thread::sleep(due.saturating_duration_since(Instant::now()));

@@ -114,7 +114,7 @@ fn encrypted(mut plain: Vec<u8>) -> Vec<u8> {
     secret
 }
 
-fn camera(url: &str, more: &str) -> CameraConfig {
+pub fn camera(url: &str, more: &str) -> CameraConfig {
     from_toml(&format!("type = 'stream'\nurl = '{url}'\nstall_ms = 1000\n{more}")).unwrap()
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use doorward::capture::CameraState;
-use doorward::config::{CameraConfig, from_toml};
 use ffmpeg_next::codec::Id;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use sha2::{Digest, Sha256};
@@ -18,6 +17,7 @@ use tempfile::TempDir;
 use super::PASSWORD;
 use super::clip::Clip;
 use super::commands;
+use super::elsewhere::camera;
 use super::support::rtsp::RtspServer;
 use super::watched::{Watched, metric};
 use super::web::WebServer;
@@ -54,10 +54,6 @@ impl Certificate {
     pub fn by_pin(&self) -> String {
         format!("pin_sha256 = ['{}']", self.pin)
     }
-}
-
-fn camera(url: &str, more: &str) -> CameraConfig {
-    from_toml(&format!("type = 'stream'\nurl = '{url}'\nstall_ms = 1000\n{more}")).unwrap()
 }
 
 /// The fault of a camera at this address that says this, and that no picture of it was shown.

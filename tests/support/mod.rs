@@ -4,6 +4,7 @@
 pub mod hang;
 pub mod recording;
 pub mod rtsp;
+pub mod script;
 mod shared;
 pub mod sightings;
 

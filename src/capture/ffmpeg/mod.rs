@@ -77,7 +77,6 @@ pub(super) struct Video {
     pace: Pace,
     /// Every frame stands for itself: none is decoded for another's sake.
     alone: bool,
-    opened: Instant,
     /// Packets of the shown stream read so far.
     packets: u64,
     /// When reading was last asked for.
@@ -283,7 +282,6 @@ impl Video {
             doubt: Doubt::default(),
             pace: Pace::new(options.max_fps),
             alone,
-            opened: Instant::now(),
             packets: 0,
             asked: Instant::now(),
             stage: Stage::Reading,
@@ -302,9 +300,9 @@ impl Video {
         (self.hardware.name(), self.hardware.problem())
     }
 
-    /// Asks for every frame from now on.
-    pub fn show_all(&mut self) {
-        self.pace = Pace::new(0.0);
+    /// Shows every frame from now on; somebody else keeps the pace.
+    pub fn hand_over_pace(&mut self) -> Pace {
+        std::mem::replace(&mut self.pace, Pace::new(0.0))
     }
 
     /// Whether it is a live stream whose frames come several seconds at once.
@@ -412,7 +410,7 @@ impl Video {
     fn is_due(&mut self, packet: &Packet) -> bool {
         match packet.pts() {
             Some(stamp) => self.pace.due(stamp as f64 * self.unit_ms),
-            None => self.pace.due_after(self.opened.elapsed()),
+            None => self.pace.due_now(),
         }
     }
 

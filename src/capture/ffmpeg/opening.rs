@@ -13,13 +13,13 @@ use std::ffi::{CStr, CString};
 use std::io::{self, Read};
 use std::ptr;
 
-use faces::picture::{FirstJpeg, first_jpeg};
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::util::interrupt::{self, Interrupt};
 use ffmpeg_next::{Dictionary, Error, ffi, format};
 use memchr::memmem;
 
 use super::hosts::{Disbelief, Hosts};
+use crate::capture::jpeg::{BEGIN, First, MOST_BYTES, cut_first};
 
 /// Opens a file or an address, and reads enough of it to know its format; `over` ends the attempt. Of these hosts those
 /// that must be believed are not left for one without TLS.
@@ -157,9 +157,6 @@ struct Parts {
 
 /// What is read of a body at once.
 const CHUNK: usize = 64 << 10;
-/// A JPEG of 50 megapixels takes less.
-const MOST_BYTES: usize = 64 << 20;
-const JPEG_BEGINS: [u8; 3] = [0xff, 0xd8, 0xff];
 /// What a picture ends with, and where one that is cut short ends: at the next.
 const ENDS: [[u8; 2]; 2] = [[0xff, 0xd9], [0xff, 0xd8]];
 
@@ -170,16 +167,10 @@ impl Parts {
 
     /// The first picture of what came, also one that is cut short: whoever decodes it tells of it.
     fn next(&mut self) -> Option<Vec<u8>> {
-        let begins = memmem::find(&self.came, &JPEG_BEGINS);
-        self.came.drain(..begins.unwrap_or_else(|| self.came.len().saturating_sub(JPEG_BEGINS.len() - 1)));
-        begins?;
-        let length = match first_jpeg(&self.came) {
-            FirstJpeg::Whole(length) | FirstJpeg::CutShort(length) => length,
-            FirstJpeg::Unfinished if self.came.len() > MOST_BYTES => self.came.len(),
-            FirstJpeg::Unfinished => return None,
-        };
-        let rest = self.came.split_off(length);
-        Some(std::mem::replace(&mut self.came, rest))
+        match cut_first(&mut self.came) {
+            First::Whole(picture) | First::CutShort(picture) | First::TooLong(picture) => Some(picture),
+            First::Nothing(_) | First::Unfinished => None,
+        }
     }
 }
 
@@ -202,7 +193,7 @@ impl Read for Parts {
             // A picture comes in many pieces, and is not gone through again at each of them.
             let news = &self.came[before.saturating_sub(1)..];
             let ends = ENDS.iter().any(|end| memmem::find(news, end).is_some());
-            self.may_end = ends || !self.came.starts_with(&JPEG_BEGINS) || self.came.len() > MOST_BYTES;
+            self.may_end = ends || !self.came.starts_with(BEGIN) || self.came.len() > MOST_BYTES;
         }
         let left = &self.ready[self.given..];
         let length = left.len().min(into.len());

@@ -40,6 +40,13 @@ fn quarters(width: u32, height: u32) -> Vec<u8> {
     (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(pixel).collect()
 }
 
+/// The same, a sixteenth of it higher with each frame.
+fn moved(width: u32, height: u32, frame: usize) -> Vec<u8> {
+    let mut pixels = quarters(width, height);
+    pixels.rotate_left(frame % 16 * (height / 16 * width * 3) as usize);
+    pixels
+}
+
 /// The quarters of a picture, 0 to 3 by brightness: top left, top right, bottom left, bottom right.
 fn seen(picture: &Picture) -> [u8; 4] {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -164,11 +171,7 @@ fn what_is_built_on_a_damaged_frame_is_marked_until_a_key_frame() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("chain.mp4");
     // Something moves: what stands still is made up as it was.
-    let moved = |frame: usize| {
-        let mut pixels = quarters(160, 128);
-        pixels.rotate_left(frame * 8 * 160 * 3);
-        pixels
-    };
+    let moved = |frame| moved(160, 128, frame);
     Clip { key_every: 6, ..Clip::steady(Id::MPEG4, (160, 128), 15, 40) }.write(&path, moved);
     let (whole, lost) = play(&mut open(&path).unwrap());
     assert!(lost == 0 && whole.iter().all(|it| !it.damaged));
@@ -304,11 +307,7 @@ fn watch(mut video: Video) -> (Vec<(i64, Picture)>, u32, i32) {
 
 #[test]
 fn what_is_not_asked_for_is_not_decoded_where_nothing_is_built_on_it() {
-    let moved = |frame: usize| {
-        let mut pixels = quarters(96, 64);
-        pixels.rotate_left(frame % 16 * 4 * 96 * 3);
-        pixels
-    };
+    let moved = |frame| moved(96, 64, frame);
     for (what, codec, key_every, b_frames, most_decoded) in [
         ("each by itself", Id::MJPEG, 1, 0, 11),
         ("two of three with nothing built on them", Id::MPEG4, 30, 2, 36),
@@ -336,11 +335,7 @@ fn what_is_not_asked_for_is_not_decoded_where_nothing_is_built_on_it() {
 fn what_is_not_shown_is_doubted_all_the_same() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("chain.mp4");
-    let moved = |frame: usize| {
-        let mut pixels = quarters(160, 128);
-        pixels.rotate_left(frame % 16 * 8 * 160 * 3);
-        pixels
-    };
+    let moved = |frame| moved(160, 128, frame);
     Clip { key_every: 20, ..Clip::steady(Id::MPEG4, (160, 128), 20, 40) }.write(&path, moved);
     let (at, length) = frames(&path)[7];
     edit(&path, |bytes| bytes[at + length / 2..at + length * 3 / 4].fill(0x55));

@@ -48,7 +48,6 @@ pub(super) struct V4l2 {
     stride: u32,
     stall: Duration,
     pace: Pace,
-    began: Instant,
     /// Controls that could not be set.
     unmet: Vec<Unmet>,
 }
@@ -141,8 +140,8 @@ impl V4l2 {
         if config.format != PixelFormat::Auto && !asked_for(config.format, mode.layout) {
             name += ", for want of the configured format";
         }
-        let (pace, began) = (Pace::new(max_fps), Instant::now());
-        Ok(Self { stream, name, path: shown, mode, stride: format.stride, stall, pace, began, unmet })
+        let pace = Pace::new(max_fps);
+        Ok(Self { stream, name, path: shown, mode, stride: format.stride, stall, pace, unmet })
     }
 }
 
@@ -161,7 +160,7 @@ impl CameraSource for V4l2 {
         let bytes = &buffer[..buffer.len().min(filled.bytesused as usize)];
         let Mode { layout, width, height, .. } = self.mode;
         // Before anything is decoded.
-        if !self.pace.due_after(self.began.elapsed()) {
+        if !self.pace.due_now() {
             return Ok(Next::NotDue);
         }
         let picture = if filled.flags.contains(Flags::ERROR) {
