@@ -74,6 +74,18 @@ fn people_are_enrolled_browsed_edited_and_erased_on_the_engines_page() {
 }
 
 #[test]
+fn strangers_are_named_and_matches_put_right_on_the_engines_page() {
+    let engine = Engine::start();
+    let folder = tempfile::tempdir().unwrap();
+    let ada = sample("astronaut");
+    let people = [("sample3", (1352, 166), 500), ("sample5", (636, 0), 440), ("sample5", (666, 14), 380)];
+    let [grace, joan, other] = people.map(|(name, corner, side)| portrait(name, corner, side, folder.path()));
+    let shots = screenshots("corrections");
+    let files = [&engine.password_file, &shots, &ada, &grace, &joan, &other].map(|file| text(file));
+    run(script("corrections_page.py").arg(&engine.url).args(files));
+}
+
+#[test]
 fn the_api_is_tried_on_the_engines_page() {
     let engine = Engine::start();
     let (shots, photo) = (screenshots("swagger"), sample("astronaut"));

@@ -217,3 +217,36 @@ async fn what_is_older_than_it_may_be_is_erased_by_itself() {
     }
     panic!("what is outdated is still there");
 }
+
+#[tokio::test]
+async fn what_is_erased_on_the_page_is_gone_though_nobody_comes_back() {
+    let Some(photo) = portrait() else { panic!("`make models` brings a portrait") };
+    let server = Server::start();
+    let admin = server.administrator().await;
+    let person = somebody(&admin, &photo).await;
+    // A denial keeps a vector of its own, which goes with the person.
+    let sights = admin.get(&format!("/page/sights?personId={person}")).await.ok();
+    let denied = admin.post("/page/denials", &json!({ "detectId": sights[0]["detectId"] })).await.ok();
+    assert_eq!(denied["personId"], person.as_str());
+    let needles = needles(&server.data());
+    let erasing = json!({ "personId": person });
+    let would = admin.post("/page/erasures/look", &erasing).await.ok();
+    let begun = admin.post("/page/erasures", &erasing).await.ok();
+    assert_eq!((&begun["erased"], &would["people"]), (&would, &json!(1)));
+    assert_eq!(admin.get("/page/people").await.ok()["total"], 0, "hidden at once");
+    assert!(!found(&needles, &server.data()).is_empty(), "and not gone");
+    // Undone and begun anew, and then the engine is killed: the next one goes on.
+    let undo = format!("/page/erasures/{}", begun["erasureId"].as_str().unwrap());
+    assert_eq!(admin.delete(&undo).await.status, 200);
+    assert_eq!(admin.get("/page/people").await.ok()["total"], 1);
+    admin.delete(&undo).await.is_problem(404);
+    admin.post("/page/erasures", &erasing).await.ok();
+    let server = Server::start_in(server.kill());
+    for _ in 0..300 {
+        if found(&needles, &server.data()).is_empty() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("left: {:?}", found(&needles, &server.data()));
+}

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use ::faces::embed::{self, FaceModel};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
@@ -13,7 +14,11 @@ use super::auth::{Caller, OPERATOR};
 use super::engine::Engine;
 use super::error::{EngineError, Refusal};
 use super::store::erase::{self, Erased, Whom};
-use super::store::{Stop, Store, meta, users};
+use super::store::erasures::{self, Erasure, What};
+use super::store::{Stop, Store, denials, meta, users};
+
+/// How long what is being erased from the page can be undone.
+pub(crate) const REGRET: TimeDelta = TimeDelta::seconds(10);
 
 impl Engine {
     /// What goes with it if it is erased now.
@@ -37,6 +42,56 @@ impl Engine {
             users::record_change(transaction, &caller.username, "erasePhoto", Some(&person.to_string()))
         };
         self.erasing(erase).await
+    }
+
+    /// Begins to erase: from now on it is neither shown nor recognised, and gone after [`REGRET`], whether anybody
+    /// waits for that or not. Gives the id by which it can be undone until then, and what goes.
+    pub(crate) async fn begin_erasing(&self, caller: Caller, what: What) -> Result<(Uuid, Erased), Refusal> {
+        let model = self.serving().await.analyzers.model.clone();
+        self.erasing(move |transaction| {
+            let told = told(transaction, &what, &model)?;
+            let id = Uuid::new_v4();
+            erasures::begin(transaction, id, &what, &caller.username, Utc::now() + REGRET)?;
+            Ok((id, told))
+        })
+        .await
+    }
+
+    /// What would go with it.
+    pub(crate) async fn would_begin_erasing(&self, what: What) -> Result<Erased, Refusal> {
+        let model = self.serving().await.analyzers.model.clone();
+        self.read("look what would be erased", move |connection| told(connection, &what, &model)).await
+    }
+
+    /// Undoes what was begun and is not over: it is shown and recognised as before.
+    pub(crate) async fn undo_erasing(&self, erasure: Uuid) -> Result<(), Refusal> {
+        self.erasing(move |transaction| erasures::end(transaction, erasure)).await
+    }
+
+    /// Carries out what was begun and is due by then, each in a transaction of its own.
+    pub(crate) async fn finish_erasing(&self, by: DateTime<Utc>) -> Result<(), Refusal> {
+        let due = self.read("look what is to be erased", move |connection| erasures::due(connection, by)).await?;
+        for Erasure { id, what, username } in due {
+            let model = self.serving().await.analyzers.model.clone();
+            self.erasing(move |transaction| {
+                erasures::end(transaction, id)?;
+                let done = match what {
+                    What::Whom(whom) => carried_out(transaction, &username, &whom, Some(&model)).map(drop),
+                    What::Photo(face) => erase::photo(transaction, face)
+                        .and_then(|person| changed(transaction, &username, "erasePhoto", person)),
+                    What::Denied(face) => denials::photo(transaction, face)
+                        .and_then(|person| changed(transaction, &username, "denyPhoto", person)),
+                };
+                // It may have gone another way meanwhile.
+                if let Err(Stop::Refused(refusal)) = &done {
+                    tracing::info!("an erasure had nothing left to erase: {refusal:?}");
+                    return Ok(());
+                }
+                done
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Deletes entries of the history in one transaction, of which the gallery holds nothing.
@@ -77,6 +132,24 @@ pub fn erase(data: &Path, whom: &Whom, only_tell: bool) -> Result<Erased, Engine
     })
 }
 
+/// What goes with it; refused where it is not there, or is the last photo.
+fn told(connection: &Connection, what: &What, model: &FaceModel) -> Result<Erased, Stop> {
+    match what {
+        What::Whom(whom) => Ok(planned(connection, whom, Some(model))?.told),
+        What::Photo(face) | What::Denied(face) => {
+            erase::a_photo_among_others(connection, *face)?;
+            match erasures::photos_left(connection, *face)? {
+                ..=1 => Err(Refusal::bad_input("the person's other photos are being erased already").into()),
+                _ => Ok(Erased { photos: 1, ..Erased::default() }),
+            }
+        }
+    }
+}
+
+fn changed(transaction: &Transaction, username: &str, operation: &str, person: Uuid) -> Result<(), Stop> {
+    users::record_change(transaction, username, operation, Some(&person.to_string()))
+}
+
 fn carried_out(
     transaction: &Transaction,
     username: &str,
@@ -86,7 +159,7 @@ fn carried_out(
     let erased = erase::carry_out(transaction, &planned(transaction, whom, model)?)?;
     let (operation, subject) = match whom {
         Whom::Person(person) => ("erasePerson", person.to_string()),
-        Whom::Stranger(_) => ("eraseStranger", numbers(&erased)),
+        Whom::Stranger(_) | Whom::Group(_) => ("eraseStranger", numbers(&erased)),
         Whom::Seen { .. } => ("eraseSeen", numbers(&erased)),
     };
     users::record_change(transaction, username, operation, Some(&subject))?;

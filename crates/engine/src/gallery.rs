@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::analyzer::{Analyzers, FaceAnalyzer};
 use super::error::EngineError;
 use super::index::{Entry, Index, Nearest};
-use super::store::{Store, faces};
+use super::store::{Store, denials, faces};
 
 pub struct Serving {
     pub analyzers: Arc<Analyzers>,
@@ -42,11 +42,33 @@ impl Serving {
 /// wrong one.
 const CLEARLY: f32 = 5.0;
 
+/// Strangers up to so many times less likely one person than the model asks for are shown together: whoever looks at
+/// them sees each face and says who it is, so that one too many costs a glance, and one too few a second card. Whom the
+/// engine itself takes for the same stranger it recognises by the model's threshold alone.
+const PERHAPS: f32 = 3.0;
+
 /// Everybody there is to compare with.
 pub struct Gallery {
     model: FaceModel,
     known: Index,
     unknown: Index,
+    denied: Vec<Denied>,
+}
+
+/// A face that somebody said is not this person's.
+struct Denied {
+    person: Uuid,
+    vector: Vec<f32>,
+}
+
+/// Which of the strangers seen before a face is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranger {
+    /// This one.
+    Same(Uuid),
+    /// Perhaps the person whose face this is: alike, but less than the model asks for.
+    Perhaps(Uuid),
+    New,
 }
 
 /// A match with somebody enrolled.
@@ -80,7 +102,8 @@ impl Gallery {
     pub fn load(store: &Store, model: FaceModel) -> Result<Self, EngineError> {
         let known = read(store, &model, true)?;
         let unknown = read(store, &model, false)?;
-        Ok(Self { model, known, unknown })
+        let denied = read_denied(store, &model)?;
+        Ok(Self { model, known, unknown, denied })
     }
 
     /// Photos enrolled, and unknown faces.
@@ -88,9 +111,10 @@ impl Gallery {
         (self.known.len(), self.unknown.len())
     }
 
-    /// Who of the enrolled people this is, or else who of them is nearest.
+    /// Who of the enrolled people this is, or else who of them is nearest. Nobody it is who was said not to be: whose
+    /// own photos are no nearer than a face that is not theirs.
     pub fn whose(&self, vector: &[f32]) -> Result<Whose, EngineError> {
-        let nearest = self.known.nearest_two(vector).map_err(EngineError::Vector)?;
+        let nearest = self.nearest_two(vector)?;
         let Some((found, other, person)) = nearest.and_then(|(found, other)| Some((found, other, found.entry.person?)))
         else {
             return Ok(Whose::Nobody(None));
@@ -104,6 +128,41 @@ impl Gallery {
             }
             false => Whose::Nobody(Some(Near { person, score, threshold }).filter(|near| near.score.is_finite())),
         })
+    }
+
+    /// The two nearest people, but for those that a denial speaks against.
+    fn nearest_two(&self, vector: &[f32]) -> Result<Option<(Nearest, Option<Nearest>)>, EngineError> {
+        let mut against: Vec<Uuid> = Vec::new();
+        loop {
+            let counts = |entry: &Entry| !entry.person.is_some_and(|person| against.contains(&person));
+            let nearest = self.known.nearest_two(vector, counts).map_err(EngineError::Vector)?;
+            let found = nearest.iter().flat_map(|(found, other)| [Some(found), other.as_ref()]).flatten();
+            let denied: Vec<Uuid> = found.filter_map(|found| self.denied_to(vector, found)).collect();
+            if denied.is_empty() {
+                return Ok(nearest);
+            }
+            against.extend(denied);
+        }
+    }
+
+    /// The person found, if a face that was said not to be theirs is as near as the nearest of their photos.
+    fn denied_to(&self, vector: &[f32], found: &Nearest) -> Option<Uuid> {
+        let person = found.entry.person?;
+        let metric = self.model.metric;
+        let mut denied = self.denied.iter().filter(|denied| denied.person == person);
+        denied.any(|denied| metric.accepts(metric.score(vector, &denied.vector), found.value)).then_some(person)
+    }
+
+    /// Who, beside this person, a photo would be taken for.
+    pub fn confused_with(&self, vector: &[f32], person: Option<Uuid>) -> Result<Option<KnownMatch>, EngineError> {
+        let others = |entry: &Entry| person.is_none() || entry.person != person;
+        let nearest = self.known.nearest_of(vector, others).map_err(EngineError::Vector)?;
+        Ok(nearest.filter(|nearest| self.model.metric.accepts(nearest.value, self.model.threshold)).and_then(
+            |nearest| {
+                let confidence = self.model.confidence(nearest.value);
+                Some(KnownMatch { face: nearest.entry.face, person: nearest.entry.person?, confidence })
+            },
+        ))
     }
 
     /// What a match with the first of two people takes: as alike as the model asks for, and clearly more alike than the
@@ -120,9 +179,23 @@ impl Gallery {
 
     /// Which unknown face seen before this is.
     pub fn unknown(&self, vector: &[f32]) -> Result<Option<Uuid>, EngineError> {
+        Ok(match self.stranger(vector)? {
+            Stranger::Same(face) => Some(face),
+            Stranger::Perhaps(_) | Stranger::New => None,
+        })
+    }
+
+    /// Which of the strangers seen before this is, or may be.
+    pub fn stranger(&self, vector: &[f32]) -> Result<Stranger, EngineError> {
+        let FaceModel { metric, threshold, .. } = self.model;
         let nearest = self.unknown.nearest(vector).map_err(EngineError::Vector)?;
-        let accepted = nearest.filter(|nearest| self.model.metric.accepts(nearest.value, self.model.threshold));
-        Ok(accepted.map(|nearest| nearest.entry.face))
+        Ok(match nearest {
+            Some(nearest) if metric.accepts(nearest.value, threshold) => Stranger::Same(nearest.entry.face),
+            Some(nearest) if metric.accepts(metric.likelier(nearest.value, PERHAPS), threshold) => {
+                Stranger::Perhaps(nearest.entry.face)
+            }
+            _ => Stranger::New,
+        })
     }
 
     /// Whether two vectors are one person, and how sure that is.
@@ -145,6 +218,7 @@ impl Gallery {
     /// Reads all faces anew, after some have been erased.
     pub fn reload(&mut self, store: &Store) -> Result<(), EngineError> {
         (self.known, self.unknown) = (read(store, &self.model, true)?, read(store, &self.model, false)?);
+        self.denied = read_denied(store, &self.model)?;
         Ok(())
     }
 }
@@ -157,6 +231,15 @@ impl Whose {
             Self::Nobody(_) => None,
         }
     }
+}
+
+/// Which faces were said not to be whose.
+fn read_denied(store: &Store, model: &FaceModel) -> Result<Vec<Denied>, EngineError> {
+    let mut all = Vec::new();
+    store.read("read which faces were said not to be whose", |connection| {
+        denials::each(connection, &model.name, |person, vector| all.push(Denied { person, vector: vector.to_vec() }))
+    })?;
+    Ok(all)
 }
 
 /// An index of what the data folder holds.
@@ -185,7 +268,7 @@ mod tests {
         let threshold = if metric == Metric::L2 { 0.48 } else { 0.43 };
         let model = FaceModel { name: "any".into(), dimensions: 2, metric, threshold };
         let index = || Index::new(metric, 2);
-        let mut gallery = Gallery { model, known: index(), unknown: index() };
+        let mut gallery = Gallery { model, known: index(), unknown: index(), denied: Vec::new() };
         for (person, photos) in people.iter().enumerate() {
             for (photo, angle) in photos.iter().enumerate() {
                 let face = Uuid::from_u128((100 * person + photo) as u128);
@@ -232,5 +315,51 @@ mod tests {
     fn more_photos_of_one_person_make_nobody_less_sure() {
         let gallery = gallery(Metric::Cosine, &[&[0.0, 60.0], &[180.0]]);
         assert_eq!(known(gallery.whose(&at(30.0)).unwrap()), Some(0));
+    }
+
+    #[test]
+    fn a_face_that_was_denied_is_refused_and_the_persons_own_is_not() {
+        for (metric, wrong) in [(Metric::Cosine, 30.0), (Metric::L2, 15.0)] {
+            let mut gallery = gallery(metric, &[&[0.0, -5.0], &[180.0]]);
+            assert_eq!(known(gallery.whose(&at(wrong)).unwrap()), Some(0), "{metric:?}: a wrong match");
+            gallery.denied.push(Denied { person: Uuid::from_u128(0), vector: at(wrong).to_vec() });
+            for (angle, whose) in
+                [(wrong, None), (0.9 * wrong, None), (0.4 * wrong, Some(0)), (0.0, Some(0)), (-8.0, Some(0))]
+            {
+                assert_eq!(known(gallery.whose(&at(angle)).unwrap()), whose, "{metric:?} {angle}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_was_denied_stands_in_nobodys_way() {
+        // The face lies between two people: neither it is until the nearer one is ruled out.
+        let mut gallery = gallery(Metric::Cosine, &[&[0.0], &[80.0]]);
+        assert_eq!(known(gallery.whose(&at(39.0)).unwrap()), None);
+        gallery.denied.push(Denied { person: Uuid::from_u128(0), vector: at(38.0).to_vec() });
+        assert_eq!(known(gallery.whose(&at(39.0)).unwrap()), Some(1));
+    }
+
+    #[test]
+    fn strangers_who_are_perhaps_one_are_told_apart_from_new_ones() {
+        let mut gallery = gallery(Metric::Cosine, &[]);
+        let first = Uuid::from_u128(1);
+        gallery.insert(first, None, &at(0.0)).unwrap();
+        for (angle, stranger) in
+            [(60.0, Stranger::Same(first)), (67.0, Stranger::Perhaps(first)), (75.0, Stranger::New)]
+        {
+            assert_eq!(gallery.stranger(&at(angle)).unwrap(), stranger, "{angle}");
+        }
+    }
+
+    #[test]
+    fn a_photo_that_another_person_would_be_taken_for_is_told() {
+        let gallery = gallery(Metric::Cosine, &[&[0.0], &[100.0]]);
+        let confused = |angle, person: Option<u128>| {
+            let other = gallery.confused_with(&at(angle), person.map(Uuid::from_u128)).unwrap();
+            other.map(|other| other.person.as_u128())
+        };
+        assert_eq!((confused(10.0, Some(0)), confused(10.0, Some(1)), confused(10.0, None)), (None, Some(0), Some(0)));
+        assert_eq!((confused(50.0, Some(0)), confused(200.0, None)), (Some(1), None));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Transaction};
 use telemetry::Repeated;
 use tokio_util::sync::CancellationToken;
@@ -58,8 +58,12 @@ pub async fn run(engine: Engine, retention: Retention, stopping: CancellationTok
             error!("housekeeping did not work, trying again: {line}");
         }
         if stopping.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
-            return;
+            break;
         }
+    }
+    // Nobody is there to undo it any more.
+    if let Err(refusal) = house.engine.finish_erasing(DateTime::<Utc>::MAX_UTC).await {
+        error!("what was being erased will be at the next start: {}", told(&refusal));
     }
 }
 
@@ -87,11 +91,13 @@ impl House {
             // Another process may have erased somebody.
             self.engine.erasing(|_| Ok(())).await?;
         }
+        let finished = self.engine.finish_erasing(Utc::now()).await;
         if self.erased.is_none_or(|at| at.elapsed() >= ERASE) {
             self.erased = Some(Instant::now());
             erase_outdated(&self.engine, self.retention).await?;
         }
-        erase_beyond(&self.engine).await
+        erase_beyond(&self.engine).await?;
+        finished
     }
 }
 

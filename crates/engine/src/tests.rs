@@ -1,5 +1,6 @@
 //! The engine as a whole over a real data folder, with an analyser that tells faces by their colour.
 
+mod corrections;
 mod nearest;
 
 use std::path::Path;

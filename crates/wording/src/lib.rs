@@ -1,7 +1,10 @@
-//! What messages have in common: an error with its causes, the name that was meant by a mistyped one, a list of names.
+//! What messages have in common: an error with its causes, the name that was meant by a mistyped one, a list of names;
+//! and [the languages](languages) of a page.
 //!
 //! In: errors; a name as it was typed, and the known ones. Out: parts of a sentence. It does not know what they are
 //! about.
+
+pub mod languages;
 
 use std::error::Error;
 use std::iter::successors;

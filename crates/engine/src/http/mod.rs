@@ -4,6 +4,7 @@
 //! Paths, methods and permissions come from the [table of operations](identities::operation). One file per group of
 //! operations holds its handlers; they call the engine and know no SQL and no model.
 
+mod corrections;
 mod extract;
 mod faces;
 mod files;
@@ -136,8 +137,9 @@ impl Route {
 
 /// Every operation there is: the contract's, and what the page needs beside it.
 fn routes() -> Vec<Route> {
-    let groups = [guard::routes(), faces::routes(), files::routes(), people::routes(), parts::routes(), page::routes()];
-    groups.into_iter().flatten().collect()
+    let of_the_page = [page::routes(), corrections::routes()];
+    let groups = [guard::routes(), faces::routes(), files::routes(), people::routes(), parts::routes()];
+    groups.into_iter().chain(of_the_page).flatten().collect()
 }
 
 /// The whole API, at the root and below `/identities` as the vendor's cloud has it.

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequest, Request};
 use axum::http::header::{self, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodRouter, get};
@@ -20,6 +20,7 @@ use identities::operation::{CONFIGURE_STRING_FIELD, DETECTIONS_OF_PERSON, Operat
 use serde::Deserialize;
 use serde_json::json;
 use telemetry::Metrics;
+use wording::languages::{self, Language};
 
 use super::Route;
 use super::extract::{Id, Query};
@@ -40,21 +41,35 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const MOST: u32 = 200;
 
 /// Path, media type and content of every file.
-const FILES: [(&str, &str, &str); 14] = [
+const FILES: [(&str, &str, &str); 23] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/page.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("/page/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
     ("/page/main.js", SCRIPT, include_str!("../page/main.js")),
     ("/page/api.js", SCRIPT, include_str!("../page/api.js")),
     ("/page/dom.js", SCRIPT, include_str!("../page/dom.js")),
+    ("/page/words.js", SCRIPT, languages::SCRIPT),
+    ("/page/place.js", SCRIPT, include_str!("../page/place.js")),
+    ("/page/time.js", SCRIPT, include_str!("../page/time.js")),
+    ("/page/dialog.js", SCRIPT, include_str!("../page/dialog.js")),
     ("/page/erase.js", SCRIPT, include_str!("../page/erase.js")),
     ("/page/photo.js", SCRIPT, include_str!("../page/photo.js")),
     ("/page/people.js", SCRIPT, include_str!("../page/people.js")),
+    ("/page/person.js", SCRIPT, include_str!("../page/person.js")),
+    ("/page/record.js", SCRIPT, include_str!("../page/record.js")),
     ("/page/sights.js", SCRIPT, include_str!("../page/sights.js")),
+    ("/page/strangers.js", SCRIPT, include_str!("../page/strangers.js")),
+    ("/page/assign.js", SCRIPT, include_str!("../page/assign.js")),
+    ("/page/camera.js", SCRIPT, include_str!("../page/camera.js")),
     ("/page/enrol.js", SCRIPT, include_str!("../page/enrol.js")),
     (INDEX, "text/html; charset=utf-8", include_str!("../page/swagger/index.html")),
     ("/swagger/try.css", "text/css; charset=utf-8", include_str!("../page/swagger/try.css")),
     ("/swagger/try.js", SCRIPT, include_str!("../page/swagger/try.js")),
+];
+/// The languages of the page, the first one for whoever speaks none of them.
+const LANGUAGES: [Language; 2] = [
+    Language { tag: "en", name: "English", words: include_str!("../page/words/en.json") },
+    Language { tag: "de", name: "Deutsch", words: include_str!("../page/words/de.json") },
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
@@ -72,6 +87,7 @@ struct PeopleFilter {
 const LIST_PEOPLE: Operation = Operation { id: "pageListPeople", path: "/page/people", ..SEARCH_PEOPLE };
 const LIST_PHOTOS: Operation =
     Operation { id: "pageListPhotos", path: "/page/people/{personId}/photos", ..SEARCH_PEOPLE };
+const SIGHTING: Operation = Operation { id: "pageSight", path: "/page/sights/{detectId}", ..DETECTIONS_OF_PERSON };
 const LIST_SIGHTINGS: Operation = Operation { id: "pageListSights", path: "/page/sights", ..DETECTIONS_OF_PERSON };
 const ERASE_PERSON: Operation = Operation {
     id: "pageErasePerson",
@@ -118,6 +134,7 @@ pub fn routes() -> Vec<Route> {
         Route::new(&SIGN_OUT, |engine: Engine, caller: Caller| async move {
             engine.blocking(move |inner| inner.auth.sign_out(&inner.store, &caller)).await
         }),
+        Route::reading(&SIGHTING, |connection, Id(detection)| browse::sighting(connection, detection)),
         Route::reading(&LIST_SIGHTINGS, |connection, Query(wanted)| browse::sightings(connection, &wanted, MOST)),
     ]
 }
@@ -171,7 +188,25 @@ pub fn files() -> Router<Engine> {
         get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
     };
     let add = |router: Router<Engine>, (path, kind, text)| router.route(path, file(kind, text));
-    FILES.into_iter().fold(Router::new(), add).layer(middleware::from_fn(distrust))
+    let router = Router::new().route(WORDS, get(words));
+    FILES.into_iter().fold(router, add).layer(middleware::from_fn(distrust))
+}
+
+/// The page's texts.
+pub const WORDS: &str = "/page/words";
+
+#[derive(Deserialize)]
+struct Speaking {
+    language: Option<String>,
+}
+
+/// The texts in the language that is asked for, or else in that which the browser's owner speaks; and the zone of times
+/// that are no door's.
+async fn words(Query(Speaking { language }): Query<Speaking>, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let zone = iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".into());
+    let told = languages::told(&LANGUAGES, languages::chosen(&LANGUAGES, language.as_deref(), accepted), &zone);
+    ([(CONTENT_TYPE, "application/json"), (header::VARY, "accept-language")], told).into_response()
 }
 
 /// Tells browsers to trust nothing and keep nothing; the camera is the page's own.
@@ -223,4 +258,14 @@ async fn render(
         return problem(StatusCode::FORBIDDEN, "Forbidden", "metrics are for this machine alone");
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_language_says_everything() {
+        assert_eq!(languages::gaps(&LANGUAGES), Vec::<String>::new());
+    }
 }

@@ -134,10 +134,17 @@ impl Index {
         Ok(self.found(&values, best))
     }
 
-    /// The nearest entry, and the nearest of those that belong to somebody else.
-    pub fn nearest_two(&self, probe: &[f32]) -> Result<Option<(Nearest, Option<Nearest>)>, Incomparable> {
+    /// The nearest entry that `counts` says yes to, and the nearest of those that belong to somebody else.
+    pub fn nearest_two(
+        &self,
+        probe: &[f32],
+        counts: impl Fn(&Entry) -> bool,
+    ) -> Result<Option<(Nearest, Option<Nearest>)>, Incomparable> {
         let (mut best, mut other) = (Scored::NONE, Scored::NONE);
         let values = self.search(probe, |row, score| {
+            if score <= other.score || !counts(&self.entries[row]) {
+                return other.score;
+            }
             let of_best = best.row != Scored::NONE.row && self.entries[row].person == self.entries[best.row].person;
             if score > best.score {
                 if !of_best {
@@ -405,7 +412,7 @@ mod tests {
             rows.iter().enumerate().for_each(|(n, row)| index.insert(of(n), row).unwrap());
             for _ in 0..50 {
                 let probe = vector(&mut rng, 16);
-                let (best, other) = index.nearest_two(&probe).unwrap().unwrap();
+                let (best, other) = index.nearest_two(&probe, |_| true).unwrap().unwrap();
                 let one = index.nearest(&probe).unwrap().unwrap();
                 assert_eq!((best.entry, best.value), (one.entry, one.value));
                 let second = index.nearest_of(&probe, |entry| entry.person != best.entry.person).unwrap();
@@ -418,7 +425,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Index::new(Metric::Cosine, 4).nearest_two(&[1.0; 4]).unwrap(), None);
+        assert_eq!(Index::new(Metric::Cosine, 4).nearest_two(&[1.0; 4], |_| true).unwrap(), None);
     }
 
     #[test]

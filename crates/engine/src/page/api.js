@@ -1,5 +1,7 @@
 // Asking the engine. The token lives as long as the tab does; nothing else is kept.
 
+import { t } from "./words.js";
+
 const RENEW_MS = 20 * 60 * 1000;
 const KEY = "identities-token";
 
@@ -62,14 +64,14 @@ async function ask(method, path, { body, query = {}, signal } = {}) {
     answer = await fetch(url, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(0, "the engine does not answer");
+    throw new Refused(0, t("noAnswer"));
   }
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
-  const text = problem.detail || problem.title || `the engine answers ${answer.status}`;
+  const text = problem.detail || problem.title || t("answers", { status: answer.status });
   if (answer.status === 401 && token) {
     forget();
-    throw new Refused(401, "signed out: sign in again");
+    throw new Refused(401, t("signedOut"));
   }
   throw new Refused(answer.status, text);
 }

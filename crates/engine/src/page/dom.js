@@ -1,5 +1,7 @@
 // Making elements. Text from outside is only ever set as text: nothing of it becomes markup.
 
+import { locale, t } from "./words.js";
+
 /** An element: `h("p", { class: "soft", onclick: … }, "text", another, …)`; null and false are left out. */
 export function h(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -14,16 +16,54 @@ export function h(name, attributes = {}, ...children) {
   return made;
 }
 
-let hiding;
+/** A button that does something, and one that only leads somewhere. */
+export const button = (label, onclick, kind = "") => h("button", { type: "button", class: kind, onclick }, label);
+export const link = (label, href, kind = "button") => h("a", { class: kind, href }, label);
 
-/** Says something at the top of the page; what went wrong stays until the next word. */
+/** The heading of a view, to which the focus goes when the view is drawn. */
+export const heading = (text, more = {}) => h("h2", { tabIndex: -1, ...more }, text);
+
+let hiding;
+let undoing = false;
+
+/** Says something below the page's head; what went wrong stays until the next word. */
 export function notice(text, bad = false) {
+  if (!text && undoing) return;
+  tell(text, bad, [], 4000);
+}
+
+/** Takes back what went wrong where one was; what was done is said wherever one is by now. */
+export function moveOn() {
+  if (document.getElementById("notice").className === "bad") notice("");
+}
+
+/** Says what was done, and for so long how it is undone. */
+export function undoable(text, undo, ms = 10_000) {
+  const button = h("button", { type: "button", class: "plain", onclick: doing(async () => {
+    undoing = false;
+    await undo();
+    notice(t("undone"));
+  }) }, t("undo"));
+  tell(text, false, [button], ms - 500);
+  undoing = true;
+}
+
+/** Says what was done, with a link to where it is seen. */
+export const done = (text, where) => tell(text, false, [where], 10_000);
+
+function tell(text, bad, more, ms) {
   const place = document.getElementById("notice");
   clearTimeout(hiding);
-  place.textContent = text;
+  undoing = false;
+  place.replaceChildren(h("span", {}, text), ...more);
   place.className = bad ? "bad" : "";
   place.hidden = !text;
-  if (text && !bad) hiding = setTimeout(() => { place.hidden = true; }, 4000);
+  if (text && !bad) {
+    hiding = setTimeout(() => {
+      place.hidden = true;
+      undoing = false;
+    }, ms);
+  }
 }
 
 /** A handler that tells what went wrong and keeps its button from being pressed twice. */
@@ -37,34 +77,33 @@ export function doing(work) {
     try {
       await work(event);
     } catch (error) {
-      notice(error.message, true);
+      if (error.name !== "AbortError") notice(error.message, true);
     } finally {
       button.disabled = wasDisabled;
     }
   };
 }
 
-export const percent = (share) => `${Math.round(share * 100)} %`;
+export const percent = (share) => new Intl.NumberFormat(locale, { style: "percent" }).format(share);
 
 /** What a person is called: title, first, middle and last name. */
 export function fullName(alias) {
   return [alias?.title, alias?.firstName, alias?.middleName, alias?.lastName].filter(Boolean).join(" ");
 }
 
-/** A day and a time in a zone, which may be unknown to the browser. */
-export function moment(time, zone, options = { dateStyle: "medium", timeStyle: "short" }) {
-  try {
-    return new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone || undefined }).format(new Date(time));
-  } catch {
-    return new Intl.DateTimeFormat(undefined, options).format(new Date(time));
-  }
-}
-
 /** The chips of what a person carries. */
 export function chips(tags) {
   const kind = (name) => (/ban|block|deny/i.test(name) ? "bad" : /vip/i.test(name) ? "good" : "");
-  return h("ul", { class: "chips" }, tags.map((tag) => {
+  return tags.length > 0 && h("ul", { class: "chips" }, tags.map((tag) => {
     const name = tag.tag?.name ?? tag.tagId;
     return h("li", { class: `chip ${kind(name)}` }, name);
   }));
+}
+
+/** Leads through the pages of a list; nothing where there is one alone. */
+export function pager(page, pages, addressOf) {
+  if (pages <= 1) return null;
+  const step = (to, label) => (to >= 1 && to <= pages ? link(label, addressOf(to), "button plain") : null);
+  return h("nav", { class: "bar pager", "aria-label": t("pages") }, step(page - 1, t("page.before")),
+    h("span", { class: "soft" }, t("page.of", { page, pages })), step(page + 1, t("page.after")));
 }

@@ -1,13 +1,17 @@
-// Enrolling: photos from files, from the camera, or of somebody seen; as a new person, or as one there is.
+// Enrolling: photos from files or from the camera; as a new person, or as one there is.
 
-import { call, path, photo } from "./api.js";
-import { doing, fullName, h, notice, percent } from "./dom.js";
+import { call, path } from "./api.js";
+import { warnings } from "./assign.js";
+import { cameraButton, jpeg } from "./camera.js";
+import { doing, fullName, h, heading, notice, percent } from "./dom.js";
+import { nameOf } from "./people.js";
+import { t } from "./words.js";
 
 /** A photo above this is made smaller first, to arrive sooner: the engine takes 32 MiB. */
 const MOST_BYTES = 8e6;
 const MOST_SIDE = 4000;
 
-export async function enrol(view, { id, query, signal }) {
+export async function enrol(view, { id, signal }) {
   /** `{ blob, look }`: the photos to enrol, and what the engine sees in each. */
   const shots = [];
   const gallery = h("ul", { class: "photos" });
@@ -20,7 +24,7 @@ export async function enrol(view, { id, query, signal }) {
     const shot = { blob: await smaller(blob), look: null };
     shots.push(shot);
     draw();
-    shot.look = await look(shot.blob);
+    shot.look = await look(shot.blob, id);
     draw();
   }
 
@@ -32,8 +36,9 @@ export async function enrol(view, { id, query, signal }) {
         draw();
       };
       return h("li", {}, h("figure", {},
-        h("img", { class: "photo", src: url, alt: "", onload: () => URL.revokeObjectURL(url) }),
-        h("figcaption", {}, verdict(shot.look, id), h("button", { type: "button", class: "plain", onclick: remove }, "Remove"))));
+        h("img", { class: "photo", src: url, alt: t("face.photo"), onload: () => URL.revokeObjectURL(url) }),
+        h("figcaption", {}, verdict(shot.look), h("button", { type: "button", class: "plain", onclick: remove }, t("remove")))),
+        shot.look?.confused && warnings(shot.look));
     }));
   }
 
@@ -44,7 +49,7 @@ export async function enrol(view, { id, query, signal }) {
   }));
 
   const submit = doing(async () => {
-    if (!shots.length) throw new Error("Add a photo first.");
+    if (!shots.length) throw new Error(t("photoFirst"));
     const made = await form.person();
     let person = made;
     while (shots.length) {
@@ -60,42 +65,38 @@ export async function enrol(view, { id, query, signal }) {
       }
     }
     location.hash = `#/people/${path(person)}`;
-    notice("Enrolled.");
+    notice(t("enrolled"));
   });
 
   view.replaceChildren(h("form", { onsubmit: submit },
-    h("h2", {}, id ? "Add photos" : "Enrol somebody"),
+    heading(t(id ? "addPhotos" : "enrol.title")),
     h("div", { class: "two" },
       h("section", {},
-        h("div", { class: "bar" }, h("label", { class: "grow" }, "Photos", files), cameraButton(camera, add, signal)),
+        h("div", { class: "bar" }, h("label", { class: "grow" }, t("person.photos"), files), cameraButton(camera, add, signal)),
         camera, gallery,
-        h("label", { class: "tick" }, force, "Take poor photos, too")),
+        h("label", { class: "tick" }, force, t("takePoor"))),
       h("section", { class: "form" }, await form.fields(),
-        h("div", {}, h("button", { type: "submit" }, id ? "Add to this person" : "Enrol"))))));
-
-  if (query.has("face")) {
-    await add(await photo(`api/v1/people/detectionPhoto/${path(query.get("face"), query.get("detection"))}`));
-  }
+        h("div", {}, h("button", { type: "submit" }, t(id ? "addToPerson" : "enrol")))))));
 }
 
 /** Names and tags of somebody new. */
 function newPerson(signal) {
   const first = h("input", { autocomplete: "off" });
   const last = h("input", { autocomplete: "off" });
-  const fresh = h("input", { autocomplete: "off", placeholder: "another tag" });
+  const fresh = h("input", { autocomplete: "off", placeholder: t("anotherTag"), "aria-label": t("anotherTag") });
   let ticks = [];
   return {
     async fields() {
       const definitions = await call("GET", "api/v1/Tags", { signal }).catch(() => []);
       ticks = definitions.filter((tag) => !tag.disabled).map((tag) => ({ tag, input: h("input", { type: "checkbox" }) }));
       return [
-        h("label", {}, "First name", first), h("label", {}, "Last name", last),
-        h("fieldset", {}, h("legend", {}, "Tags"),
+        h("label", {}, t("firstName"), first), h("label", {}, t("lastName"), last),
+        h("fieldset", {}, h("legend", {}, t("tags")),
           h("div", { class: "ticks" }, ticks.map(({ tag, input }) => h("label", { class: "tick" }, input, tag.tagName))), fresh),
       ];
     },
     async person() {
-      if (!first.value.trim() && !last.value.trim()) throw new Error("A name is needed.");
+      if (!first.value.trim() && !last.value.trim()) throw new Error(t("nameNeeded"));
       return null;
     },
     async enrolled(person) {
@@ -118,69 +119,29 @@ function existing(id, signal) {
   return {
     async fields() {
       const record = await call("GET", `api/v1/people/${path(id)}`, { signal });
-      return [h("p", {}, "More photos, in other light and at other angles, make it surer that ",
-        h("b", {}, fullName(record.aliases[0]) || "this person"), " is recognised.")];
+      return [h("p", {}, t("morePhotos", { name: nameOf(fullName(record.aliases[0])) }))];
     },
     person: async () => id,
     enrolled: async () => {},
   };
 }
 
-/** What the engine sees in a photo: `{ faces, quality, person }`, or why it cannot say. */
-async function look(blob) {
+/** What the engine sees in a photo, and who else it would be taken for; or why it cannot say. */
+async function look(blob, person) {
   try {
-    const { detections } = await call("POST", "api/v1/faces/faceDetect", { body: { image: await base64(blob) } });
-    const area = ({ boundingBox: box }) => box.width * box.height;
-    const largest = detections.toSorted((a, b) => area(b) - area(a))[0];
-    return { faces: detections.length, quality: largest?.quality, person: largest?.personId, match: largest?.matchConfidence };
+    return await call("POST", "page/portraits/look", { body: { image: await base64(blob), personId: person ?? null } });
   } catch (error) {
     return { problem: error.message };
   }
 }
 
-function verdict(look, id) {
+function verdict(look) {
   const chip = (kind, text) => h("span", { class: `chip ${kind}` }, text);
-  if (look === null) return chip("", "looking …");
+  if (look === null) return chip("", t("looking"));
   if (look.problem) return chip("bad", look.problem);
-  if (look.faces === 0) return chip("bad", "no face");
-  const seen = chip(look.faces > 1 ? "wait" : "good", look.faces > 1 ? `${look.faces} faces` : `quality ${percent(look.quality)}`);
-  if (!look.person || look.person === id) return seen;
-  return h("span", {}, seen, " ", h("a", { href: `#/people/${path(look.person)}` }, `known already (match ${percent(look.match)})`));
-}
-
-/** Opens the camera, takes pictures of it until it is closed. */
-function cameraButton(place, add, signal) {
-  let stream = null;
-  const button = h("button", { type: "button", class: "plain" }, "Use the camera");
-  const close = () => {
-    stream?.getTracks().forEach((track) => track.stop());
-    stream = null;
-    place.replaceChildren();
-    button.textContent = "Use the camera";
-  };
-  button.addEventListener("click", doing(async () => {
-    if (stream) return close();
-    if (!navigator.mediaDevices) {
-      throw new Error("The browser gives a page its camera only over HTTPS, or from this machine itself.");
-    }
-    try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 } } });
-    } catch (error) {
-      throw new Error(`There is no camera to use: ${error.message}`);
-    }
-    if (signal.aborted) return close();
-    const video = h("video", { autoplay: true, playsInline: true, muted: true, srcObject: stream });
-    const take = doing(async () => {
-      const canvas = h("canvas", { width: video.videoWidth, height: video.videoHeight });
-      canvas.getContext("2d").drawImage(video, 0, 0);
-      await add(await jpeg(canvas));
-    });
-    place.replaceChildren(h("div", { class: "camera" }, video),
-      h("div", { class: "bar" }, h("button", { type: "button", onclick: take }, "Take a picture")));
-    button.textContent = "Close the camera";
-  }));
-  signal.addEventListener("abort", close);
-  return button;
+  if (look.faces === 0) return chip("bad", t("noFace"));
+  if (look.faces > 1) return chip("wait", t("faces", { n: look.faces }));
+  return chip("good", t("quality", { percent: percent(look.quality) }));
 }
 
 async function smaller(blob) {
@@ -191,8 +152,6 @@ async function smaller(blob) {
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return jpeg(canvas);
 }
-
-const jpeg = (canvas) => new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
 
 function base64(blob) {
   return new Promise((resolve, reject) => {

@@ -34,3 +34,9 @@ async function fill(image, path) {
     image.classList.add("failed");
   }
 }
+
+/** Where the picture of a sighting is. */
+export const detectionPhoto = (sight) => `api/v1/people/detectionPhoto/${[sight.faceId, sight.detectId].map(encodeURIComponent).join("/")}`;
+
+/** Where the photo of an enrolled face is. */
+export const enrolledPhoto = (face) => face && `api/v1/people/enrollmentPhoto/${encodeURIComponent(face)}`;

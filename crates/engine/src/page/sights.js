@@ -1,136 +1,139 @@
-// Who was seen, newest first; new ones appear by themselves.
+// Who was seen, newest first; new ones appear by themselves. What is wrong about a match is said here.
 
 import { call, path } from "./api.js";
-import { doing, h, moment, notice, percent } from "./dom.js";
-import { eraseFor } from "./erase.js";
-import { photoOf } from "./photo.js";
+import { act, actions, dialogOf } from "./dialog.js";
+import { button, doing, h, heading, link, notice, percent, undoable } from "./dom.js";
+import { address, here, leave, open, place } from "./place.js";
+import { detectionPhoto, enrolledPhoto, photoOf } from "./photo.js";
+import { engineZone, known, moment, momentOf, when } from "./time.js";
+import { t } from "./words.js";
 
-const PAGE = 40;
+const PAGE = 18;
 const REFRESH_MS = 3000;
-const WHO = [["Everybody", undefined], ["Known", true], ["Unknown", false]];
+const WHO = { everybody: undefined, known: true, unknown: false };
 
-export async function sights(view, { signal }) {
+export async function sights(view, { query, signal }) {
+  const who = query.get("who") in WHO ? query.get("who") : "everybody";
   const list = h("div");
-  const buttons = WHO.map(([label, known]) => h("button", { type: "button", class: "plain", onclick: doing(() => choose(known)) }, label));
-  let stop = new AbortController();
-  let chosen;
-  signal.addEventListener("abort", () => stop.abort());
-  async function choose(known) {
-    chosen = known;
-    stop.abort();
-    stop = new AbortController();
-    buttons.forEach((button, n) => {
-      const pressed = WHO[n][1] === known;
-      button.className = pressed ? "" : "plain";
-      button.setAttribute("aria-pressed", pressed);
-    });
-    await sightList(list, { known }, stop.signal);
-  }
-  const again = () => choose(chosen);
-  view.replaceChildren(h("div", { class: "bar" }, buttons), list, eraseForm(again));
-  list.addEventListener("erased", () => again().catch((error) => notice(error.message, true)));
-  await choose(undefined);
+  view.replaceChildren(heading(t("sights.title")),
+    h("nav", { class: "bar", "aria-label": t("sights.who") }, Object.keys(WHO).map((one) => {
+      const choice = link(t(`who.${one}`), here({ who: one === "everybody" ? null : one, before: null }),
+        one === who ? "button" : "button plain");
+      if (one === who) choice.setAttribute("aria-current", "true");
+      return choice;
+    })), list, eraseForm());
+  await sightList(list, { known: WHO[who] }, query, signal);
 }
 
-/** Erases what was seen between two moments, by the clock of this browser. */
-function eraseForm(again) {
+/** Erases what was seen between two moments, by the clock of the engine's zone. */
+function eraseForm() {
   const time = (name, label) =>
-    h("label", {}, label, h("input", { type: "datetime-local", name, required: true }));
+    h("label", {}, `${label} (${known(engineZone)})`, h("input", { type: "datetime-local", name, required: true }));
   const erase = doing(async ({ target }) => {
-    const [fromMs, toMs] = [target.from, target.to].map((input) => new Date(input.value).getTime());
-    const query = { fromMs, toMs, detector: target.detector.value.trim() };
-    if (await eraseFor("Erase everything seen in this time?", "page/sights", query)) await again();
+    const [from, to] = [target.from, target.to].map((input) => momentOf(input.value));
+    open(`erase-time:${from}:${to}:${target.detector.value.trim()}`);
   });
-  return h("details", {}, h("summary", {}, "Erase a time"),
-    h("form", { class: "bar", onsubmit: erase }, time("from", "From"), time("to", "To"),
-      h("label", {}, "Detector", h("input", { name: "detector", placeholder: "every one" })),
-      h("button", { class: "danger" }, "Erase")));
+  return h("details", {}, h("summary", {}, t("eraseTime")),
+    h("form", { class: "bar", onsubmit: erase }, time("from", t("from")), time("to", t("to")),
+      h("label", {}, t("detector"), h("input", { name: "detector", placeholder: t("detector.every") })),
+      h("button", { class: "danger" }, t("erase"))));
 }
 
-/** Fills `place` with those who fit the query, and keeps it up to date until the signal. */
-export async function sightList(place, query, signal) {
-  const days = h("div");
-  const more = h("button", { type: "button", class: "plain", hidden: true }, "Show more");
-  place.replaceChildren(days, h("div", { class: "bar" }, more));
-  const known = new Set();
-  let last = null;
-
-  /** Puts a sight below its day, above or below those that are there. */
-  function put(sight, atTop) {
-    if (known.has(sight.detectId)) return;
-    known.add(sight.detectId);
-    const day = moment(sight.time, sight.timeZone, { dateStyle: "full" });
-    let section = atTop ? days.firstElementChild : days.lastElementChild;
-    if (section?.dataset.day !== day) {
-      section = h("section", {}, h("h3", {}, day), h("ul", { class: "grid" }));
-      section.dataset.day = day;
-      if (atTop) days.prepend(section);
-      else days.append(section);
-    }
-    const list = section.querySelector("ul");
-    if (atTop) list.prepend(entry(sight, place));
-    else list.append(entry(sight, place));
+/** Fills `list` with a page of those who fit, and keeps the first page up to date until the signal. */
+export async function sightList(list, wanted, query, signal) {
+  const [ms, row] = (query.get("before") ?? "").split(".");
+  const from = row ? { beforeMs: ms, beforeRow: row } : {};
+  let newest = null;
+  async function load() {
+    const found = await call("GET", "page/sights", { query: { ...wanted, ...from, take: PAGE }, signal });
+    if (newest !== null && newest === found[0]?.detectId) return;
+    newest = found[0]?.detectId ?? "";
+    const last = found.at(-1);
+    list.replaceChildren(...days(found), h("nav", { class: "bar pager", "aria-label": t("pages") },
+      row && link(t("newest"), here({ before: null }), "button plain"),
+      found.length === PAGE && link(t("older"), here({ before: `${Date.parse(last.time)}.${last.row}` }), "button plain")));
+    if (!found.length) list.prepend(h("p", { class: "soft" }, t("sights.none")));
   }
-
-  async function older() {
-    const from = last ? { beforeMs: Date.parse(last.time), beforeRow: last.row } : {};
-    const found = await call("GET", "page/sights", { query: { ...query, ...from, take: PAGE }, signal });
-    found.forEach((sight) => put(sight, false));
-    last = found.at(-1) ?? last;
-    more.hidden = found.length < PAGE;
-    if (!known.size) days.replaceChildren(h("p", { class: "soft" }, "Nobody yet."));
-  }
-
-  async function newer() {
-    const found = await call("GET", "page/sights", { query: { ...query, take: PAGE }, signal });
-    const fresh = found.filter((sight) => !known.has(sight.detectId));
-    if (fresh.length && !known.size) days.replaceChildren();
-    fresh.reverse().forEach((sight) => put(sight, true));
-    last ??= found.at(-1) ?? null;
-  }
-
-  more.addEventListener("click", doing(older));
-  await older();
+  await load();
+  if (row) return;
   const refresh = setInterval(() => {
-    if (!document.hidden) newer().catch((error) => signal.aborted || notice(error.message, true));
+    // Somebody who is at it would lose the place.
+    if (document.hidden || list.contains(document.activeElement)) return;
+    load().catch((error) => signal.aborted || notice(error.message, true));
   }, REFRESH_MS);
   signal.addEventListener("abort", () => clearInterval(refresh));
 }
 
-const photoPath = (sight) => `api/v1/people/detectionPhoto/${path(sight.faceId, sight.detectId)}`;
-const who = (sight) => (sight.personId ? sight.name || "without a name" : "Unknown");
+/** Sections of a day and a zone each. */
+function days(found) {
+  const sections = [];
+  for (const sight of found) {
+    const day = `${moment(sight.time, sight.timeZone, { dateStyle: "full" })}, ${known(sight.timeZone)}`;
+    let section = sections.at(-1);
+    if (section?.dataset.day !== day) {
+      section = h("section", {}, h("h3", {}, day), h("ul", { class: "grid" }));
+      section.dataset.day = day;
+      sections.push(section);
+    }
+    section.lastElementChild.append(entry(sight));
+  }
+  return sections;
+}
 
-/** How sure the match is; nothing for a stranger, nor where an older version did not write it down. */
-const matched = (sight) => (sight.matchConfidence === null ? undefined : `match ${percent(sight.matchConfidence)}`);
+const who = (sight) => (sight.personId ? sight.name || t("nameless") : t("unknown"));
 
-function entry(sight, place) {
-  return h("li", {}, h("button", { type: "button", class: "entry", onclick: () => open(sight, place) },
-    photoOf(photoPath(sight)),
+/** How sure the match is; nothing for a stranger, nor where somebody said who it is. */
+const matched = (sight) => (sight.matchConfidence === null ? undefined : t("match", { percent: percent(sight.matchConfidence) }));
+
+function entry(sight) {
+  return h("li", {}, h("button", { type: "button", class: "entry", onclick: () => open(`sight:${sight.detectId}`) },
+    photoOf(detectionPhoto(sight)),
     h("span", {}, h("b", {}, who(sight)),
       h("small", {}, `${moment(sight.time, sight.timeZone, { timeStyle: "medium" })}, ${sight.detector}`),
-      h("small", {}, matched(sight) ?? `quality ${percent(sight.quality)}`))));
+      h("small", {}, matched(sight) ?? t("quality", { percent: percent(sight.quality) })))));
 }
 
-/** The whole photo, and what can be made of it; `place` is told when it is erased. */
-function open(sight, place) {
-  const close = () => dialog.close();
-  const erase = doing(async () => {
-    if (!await eraseFor("Erase this stranger, and every face like it?", `page/strangers/${path(sight.faceId)}`)) return;
-    close();
-    place.dispatchEvent(new CustomEvent("erased"));
-  });
-  const from = new URLSearchParams({ face: sight.faceId, detection: sight.detectId });
-  const dialog = h("dialog", { onclose: () => dialog.remove() },
-    photoOf(photoPath(sight)),
+/** The whole photo, and what can be said of it. */
+dialogOf("sight", async (id, _, signal) => {
+  const sight = await call("GET", `page/sights/${path(id)}`, { signal });
+  const figures = [matched(sight), t("face", { percent: percent(sight.confidence) }), t("quality", { percent: percent(sight.quality) })];
+  return [
     h("h2", {}, who(sight)),
-    h("p", { class: "soft" }, `${moment(sight.time, sight.timeZone)} (${sight.timeZone}), ${sight.detector}; `
-      + [matched(sight), `face ${percent(sight.confidence)}`, `quality ${percent(sight.quality)}`].filter(Boolean).join(", ")),
-    h("div", { class: "bar" },
-      sight.personId && h("a", { class: "button", href: `#/people/${path(sight.personId)}`, onclick: close }, "Open person"),
-      h("a", { class: `button${sight.personId ? " plain" : ""}`, href: `#/enrol?${from}`, onclick: close },
-        sight.personId ? "It is somebody else" : "Enrol"),
-      !sight.personId && h("button", { type: "button", class: "danger", onclick: erase }, "Erase"),
-      h("button", { type: "button", class: "plain", onclick: close }, "Close")));
-  document.body.append(dialog);
-  dialog.showModal();
+    photoOf(detectionPhoto(sight), t("face.seen")),
+    h("p", { class: "soft" }, `${when(sight.time, sight.timeZone)}, ${sight.detector}; ${figures.filter(Boolean).join(", ")}`),
+    sight.personId
+      ? actions(button(t("notThis", { name: who(sight) }), () => open(`deny-sight:${id}`)),
+        button(t("somebodyElse"), () => open(`assign-sight:${id}`), "plain"),
+        link(t("openPerson"), address(["people", sight.personId]), "button plain"))
+      : actions(button(t("thisIs"), () => open(`assign-sight:${id}`)),
+        sight.groupId && button(t("stranger.all"), () => open(`group:${sight.groupId}`), "plain"),
+        sight.groupId && button(t("erase"), () => open(`erase-group:${sight.groupId}`), "danger")),
+  ];
+});
+
+/** Two faces side by side, each with what it is. */
+export function sideBySide(...figures) {
+  return h("div", { class: "sides" }, figures.filter(Boolean).map(([photo, alt, caption]) =>
+    h("figure", {}, photoOf(photo, alt), h("figcaption", {}, caption))));
 }
+
+/** "This is not …": the sighting and the photo it was taken for. */
+dialogOf("deny-sight", async (id, _, signal) => {
+  const sight = await call("GET", `page/sights/${path(id)}`, { signal });
+  const name = who(sight);
+  const deny = async () => {
+    const before = await call("POST", "page/denials", { body: { detectId: id } });
+    undoable(t("denied", { name }), async () => {
+      await call("POST", "page/denials/undo", { body: before });
+      if (place().name !== "enrol") leave();
+    });
+    leave();
+  };
+  return [
+    h("h2", {}, t("notThis.title", { name })),
+    sideBySide([detectionPhoto(sight), t("face.seen"), when(sight.time, sight.timeZone)],
+      [enrolledPhoto(sight.faceId), t("face.enrolled", { name }), name]),
+    h("p", {}, t("notThis.what", { name })),
+    actions(act(t("notThis", { name }), deny)),
+  ];
+});

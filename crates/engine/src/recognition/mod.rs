@@ -4,6 +4,7 @@
 //! rules of matching and recording; it knows neither HTTP nor models. Each request holds on to what it began with
 //! ([`Current`]): a change of the model waits for it.
 
+pub mod assign;
 mod enrol;
 mod nearest;
 mod record;

@@ -16,7 +16,7 @@ use super::nearest::MayKnow;
 use crate::analyzer::Analyzed;
 use crate::engine::Inner;
 use crate::error::{EngineError, Refusal};
-use crate::gallery::{KnownMatch, Serving, Whose};
+use crate::gallery::{KnownMatch, Serving, Stranger, Whose};
 use crate::store::{Stop, browse, faces, people, tags};
 
 /// A repeated detection within this time of the first is answered but not stored again.
@@ -121,15 +121,16 @@ impl<'a> Recording<'a> {
     /// requests with the same stranger, the second finds the first's.
     fn stranger(&mut self, transaction: &Transaction, found: &'a Analyzed) -> Result<Uuid, Stop> {
         let vector = found.embedding.values.as_slice();
-        let before = self.serving.gallery.read().unknown(vector).map_err(Refusal::from)?;
+        let before = self.serving.gallery.read().stranger(vector).map_err(Refusal::from)?;
         // Who was erased a moment ago is somebody new.
-        if let Some(before) = before
+        if let Stranger::Same(before) = before
             && faces::seen(transaction, before, self.now)?
         {
             return Ok(before);
         }
+        let perhaps = if let Stranger::Perhaps(face) = before { Some(face) } else { None };
         let face = Uuid::new_v4();
-        faces::insert_unknown(transaction, face, found.quality.total, self.now)?;
+        faces::insert_unknown(transaction, face, perhaps, found.quality.total, self.now)?;
         faces::insert_embedding(transaction, face, &found.embedding.model, vector)?;
         self.strangers.push((face, vector));
         Ok(face)

@@ -7,12 +7,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use identities::text;
 use identities::wire::{Base64, DetectionItem, DetectionsQuery, PersonTag};
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Row, Transaction};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::statement::{first, from_row, id, rows, run, value};
+use super::stays::{FACE_STAYS, PERSON_STAYS, SIGHTING_STAYS};
 use super::{Stop, millis, moment, tags};
+use crate::error::Refusal;
 
 /// One page of a list of people.
 #[derive(Debug, PartialEq, Serialize)]
@@ -35,6 +37,8 @@ pub struct ListedPerson {
     /// The tags the person carries now.
     pub tags: Vec<PersonTag>,
     pub last_seen: Option<DateTime<Utc>>,
+    /// The zone of the door they were seen at then.
+    pub time_zone: Option<String>,
 }
 
 /// A photo that somebody was enrolled with.
@@ -58,6 +62,8 @@ pub struct ListedSighting {
     pub person_id: Option<String>,
     /// The person's name, as in [`ListedPerson`].
     pub name: String,
+    /// Of a stranger, the group.
+    pub group_id: Option<String>,
     pub detector: String,
     pub time: DateTime<Utc>,
     pub time_zone: String,
@@ -76,6 +82,8 @@ pub struct WantedSightings {
     before_ms: Option<i64>,
     before_row: Option<i64>,
     person_id: Option<Uuid>,
+    /// Only of a group of strangers.
+    group_id: Option<Uuid>,
     /// Only people the engine knows (true), or only strangers (false).
     known: Option<bool>,
     #[serde(default = "fifty")]
@@ -100,6 +108,31 @@ const FITS: &str = "(?1 = ''
     OR EXISTS (SELECT 1 FROM entity_fields WHERE entity_fields.person_id = subject.person_id
         AND instr(folded(string_value), ?1)))";
 
+/// Rows of [`listed`]; a sighting is called `subject`.
+const SIGHTING: &str = "SELECT rowid AS row, detect_id, face_id, person_id, time, detector, time_zone, confidence, \
+    match_confidence, quality, \
+    (SELECT group_id FROM faces WHERE faces.face_id = subject.face_id) AS group_id, \
+    coalesce((SELECT trim(coalesce(first_name, '') || ' ' || coalesce(last_name, '')) FROM aliases \
+        WHERE aliases.person_id = subject.person_id ORDER BY aliases.rowid LIMIT 1), '') AS name \
+    FROM detections AS subject";
+
+/// How many people fit, and a page of them: first the page, by name alone; then what is shown of each person on it.
+pub(crate) fn statements() -> [String; 2] {
+    let count = format!("SELECT count(*) FROM people AS subject WHERE {FITS} AND {PERSON_STAYS} AND ?2 = ?2");
+    let page = format!(
+        "SELECT person_id, name, \
+         (SELECT face_id FROM faces WHERE faces.person_id = subject.person_id AND photo_id IS NOT NULL \
+          ORDER BY faces.rowid LIMIT 1), \
+         (SELECT count(*) FROM faces WHERE faces.person_id = subject.person_id AND photo_id IS NOT NULL), \
+         (SELECT max(time) FROM detections WHERE detections.person_id = subject.person_id), \
+         (SELECT time_zone FROM detections WHERE detections.person_id = subject.person_id ORDER BY time DESC LIMIT 1) \
+         FROM (SELECT person_id, {NAME} AS name, folded({NAME}) AS sorted, rowid AS place FROM people AS subject \
+            WHERE {FITS} AND {PERSON_STAYS} ORDER BY name = '', sorted, place LIMIT ?3 OFFSET ?4) AS subject \
+         ORDER BY name = '', sorted, place"
+    );
+    [count, page]
+}
+
 /// Lists the people whose name, tag or field text contains `text` in any spelling, in the order of their names.
 pub fn people(
     connection: &Connection,
@@ -109,16 +142,8 @@ pub fn people(
     now: DateTime<Utc>,
 ) -> Result<PeopleList, Stop> {
     let wanted = text::folded(text);
-    let count = format!("SELECT count(*) FROM people AS subject WHERE {FITS} AND ?2 = ?2");
+    let [count, query] = statements();
     let total = value(connection, &count, (&wanted, millis(now)))?;
-    let query = format!(
-        "SELECT person_id, {NAME} AS name, \
-         (SELECT face_id FROM faces WHERE faces.person_id = subject.person_id AND photo_id IS NOT NULL \
-          ORDER BY faces.rowid LIMIT 1), \
-         (SELECT count(*) FROM faces WHERE faces.person_id = subject.person_id AND photo_id IS NOT NULL), \
-         (SELECT max(time) FROM detections WHERE detections.person_id = subject.person_id) \
-         FROM people AS subject WHERE {FITS} ORDER BY name = '', folded(name), rowid LIMIT ?3 OFFSET ?4"
-    );
     let mut people = rows(connection, &query, (&wanted, millis(now), most, skip), |row| {
         Ok(ListedPerson {
             person_id: id(row, 0)?,
@@ -127,6 +152,7 @@ pub fn people(
             photos: row.get(3)?,
             tags: Vec::new(),
             last_seen: row.get::<_, Option<i64>>(4)?.map(moment),
+            time_zone: row.get(5)?,
         })
     })?;
     for listed in &mut people {
@@ -137,26 +163,45 @@ pub fn people(
 
 /// What a person was enrolled with, oldest first.
 pub fn photos(connection: &Connection, person: Uuid) -> Result<Vec<ListedPhoto>, Stop> {
-    let query = "SELECT face_id, quality, created FROM faces WHERE person_id = ? AND photo_id IS NOT NULL \
-                 ORDER BY rowid";
-    rows(connection, query, [person.to_string()], from_row!(ListedPhoto { face_id, quality; created: moment }))
+    let query = format!(
+        "SELECT face_id, quality, created FROM faces WHERE person_id = ? AND photo_id IS NOT NULL AND {FACE_STAYS} \
+         ORDER BY rowid"
+    );
+    rows(connection, &query, [person.to_string()], from_row!(ListedPhoto { face_id, quality; created: moment }))
 }
 
 /// Lists one page of who was seen, newest first; at most `most` whatever was asked for.
 pub fn sightings(connection: &Connection, wanted: &WantedSightings, most: u32) -> Result<Vec<ListedSighting>, Stop> {
     let before = (wanted.before_ms.unwrap_or(i64::MAX), wanted.before_row.unwrap_or(i64::MAX));
+    // Each way of asking has a query of its own: it reads the index that is made for it, and stops when it has enough.
+    let of = match (wanted.person_id, wanted.group_id) {
+        (Some(_), _) => "person_id = ?3 AND ?4 = ?4",
+        (None, Some(_)) => "face_id IN (SELECT face_id FROM faces WHERE group_id = ?4) AND ?3 IS NULL",
+        (None, None) => "?3 IS NULL AND ?4 IS NULL",
+    };
     let query = format!(
-        "SELECT rowid AS row, detect_id, face_id, person_id, {NAME} AS name, detector, time, time_zone, confidence, \
-         match_confidence, quality FROM detections AS subject \
-         WHERE (time, rowid) < (?1, ?2) AND (?3 IS NULL OR person_id = ?3) \
-         AND (?4 IS NULL OR (person_id IS NOT NULL) = ?4) ORDER BY time DESC, rowid DESC LIMIT ?5"
+        "{SIGHTING} WHERE (time, rowid) < (?1, ?2) AND {of} AND (?5 IS NULL OR (person_id IS NOT NULL) = ?5) \
+         AND {SIGHTING_STAYS} ORDER BY time DESC, rowid DESC LIMIT ?6"
     );
     let person = wanted.person_id.map(|person| person.to_string());
-    let sighting = from_row!(ListedSighting {
-        row, detect_id, face_id, person_id, name, detector, time_zone, confidence, match_confidence, quality;
+    // A comparison with NULL holds for nothing.
+    let group = wanted.group_id.map(|group| group.to_string()).or(person.as_ref().map(|_| String::new()));
+    let values = (before.0, before.1, person, group, wanted.known, wanted.take.min(most));
+    rows(connection, &query, values, listed)
+}
+
+/// One sighting as the lists have it.
+pub fn sighting(connection: &Connection, detection: Uuid) -> Result<ListedSighting, Stop> {
+    let query = format!("{SIGHTING} WHERE detect_id = ? AND {SIGHTING_STAYS}");
+    let found = first(connection, &query, [detection.to_string()], listed)?;
+    found.ok_or_else(|| Refusal::NotFound("sighting").into())
+}
+
+fn listed(row: &Row) -> Result<ListedSighting, rusqlite::Error> {
+    from_row!(ListedSighting {
+        row, detect_id, face_id, person_id, name, group_id, detector, time_zone, confidence, match_confidence, quality;
         time: moment
-    });
-    rows(connection, &query, (before.0, before.1, person, wanted.known, wanted.take.min(most)), sighting)
+    })(row)
 }
 
 /// One sighting of one face.

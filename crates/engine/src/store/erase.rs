@@ -23,6 +23,8 @@ pub enum Whom {
     Person(Uuid),
     /// A face nobody knows, and those that match it.
     Stranger(Uuid),
+    /// A group of strangers, and those that match one of it.
+    Group(Uuid),
     /// What was seen from then on and before then, at one detector or at all, and strangers nobody saw at another time.
     Seen {
         from: DateTime<Utc>,
@@ -97,6 +99,12 @@ pub fn plan(connection: &Connection, whom: &Whom, alike: Alike) -> Result<Plan, 
             faces.insert(*face);
             plan.take_strangers(connection, faces)?;
         }
+        Whom::Group(group) => {
+            let faces = super::groups::faces(connection, *group)?;
+            let mut all = strangers_like(connection, &faces, alike)?;
+            all.extend(faces);
+            plan.take_strangers(connection, all)?;
+        }
         Whom::Seen { from, to, detector } => {
             let during = "time >= ?1 AND time < ?2 AND (?3 IS NULL OR detector = ?3)";
             let values = (millis(*from), millis(*to), detector);
@@ -169,7 +177,7 @@ pub fn carry_out(transaction: &Transaction, plan: &Plan) -> Result<Erased, Stop>
         run(transaction, "DELETE FROM people WHERE person_id = ?", [person.to_string()])?;
     }
     for (photo, faces) in pictures {
-        if !erase_unused(transaction, photo)? && !faces.is_empty() {
+        if !unused(transaction, photo)? && !faces.is_empty() {
             let jpeg: Vec<u8> = value(transaction, "SELECT jpeg FROM photos WHERE photo_id = ?", [photo])?;
             let painted = blank::faces(&jpeg, &faces);
             run(transaction, "UPDATE photos SET jpeg = ? WHERE photo_id = ?", (painted, photo))?;
@@ -181,22 +189,29 @@ pub fn carry_out(transaction: &Transaction, plan: &Plan) -> Result<Erased, Stop>
 /// Erases an enrolled photo and its vector, and gives whose it was. A person's last photo stays: without any, nobody
 /// would be recognised and nobody would know why.
 pub fn photo(transaction: &Transaction, face: Uuid) -> Result<Uuid, Stop> {
+    let ((person, photo), another) = a_photo_among_others(transaction, face)?;
     let face = face.to_string();
-    let query = "SELECT person_id, photo_id FROM faces \
-                 WHERE face_id = ? AND person_id IS NOT NULL AND photo_id IS NOT NULL";
-    let found = first(transaction, query, [&face], |row| Ok((id(row, 0)?, row.get(1)?)))?;
-    let (person, photo) = found.ok_or(Refusal::NotFound("photo"))?;
-    let query = "SELECT face_id FROM faces WHERE person_id = ? AND photo_id IS NOT NULL AND face_id <> ? \
-                 ORDER BY rowid";
-    let another: Option<String> = first(transaction, query, (person.to_string(), &face), |row| row.get(0))?;
-    let another = another.ok_or_else(|| {
-        Refusal::bad_input("it is the person's only photo: add another one first, or erase the person")
-    })?;
     // What was seen stays the person's, as seen by another of their photos.
     run(transaction, "UPDATE detections SET face_id = ? WHERE face_id = ?", (another, &face))?;
     run(transaction, "DELETE FROM faces WHERE face_id = ?", [&face])?;
-    erase_unused(transaction, photo)?;
+    unused(transaction, photo)?;
     Ok(person)
+}
+
+/// The person and the row of an enrolled photo, and another face of theirs; refused where it is their only photo.
+pub fn a_photo_among_others(connection: &Connection, face: Uuid) -> Result<((Uuid, i64), String), Stop> {
+    let face = face.to_string();
+    let query = "SELECT person_id, photo_id FROM faces \
+                 WHERE face_id = ? AND person_id IS NOT NULL AND photo_id IS NOT NULL";
+    let found = first(connection, query, [&face], |row| Ok((id(row, 0)?, row.get(1)?)))?;
+    let (person, photo): (Uuid, i64) = found.ok_or(Refusal::NotFound("photo"))?;
+    let query = "SELECT face_id FROM faces WHERE person_id = ? AND photo_id IS NOT NULL AND face_id <> ? \
+                 ORDER BY rowid";
+    let another: Option<String> = first(connection, query, (person.to_string(), &face), |row| row.get(0))?;
+    let another = another.ok_or_else(|| {
+        Refusal::bad_input("it is the person's only photo: add another one first, or erase the person")
+    })?;
+    Ok(((person, photo), another))
 }
 
 impl Plan {
@@ -256,7 +271,7 @@ fn strangers_like(connection: &Connection, faces: &[Uuid], alike: Alike) -> Resu
 }
 
 /// Erases a photo that nothing shows any more; whether it did.
-fn erase_unused(transaction: &Transaction, photo: i64) -> Result<bool, Stop> {
+pub fn unused(transaction: &Transaction, photo: i64) -> Result<bool, Stop> {
     let statement = "DELETE FROM photos WHERE photo_id = ?1 \
                      AND NOT EXISTS (SELECT 1 FROM faces WHERE photo_id = ?1) \
                      AND NOT EXISTS (SELECT 1 FROM detections WHERE photo_id = ?1)";
@@ -373,7 +388,7 @@ mod tests {
     fn stranger(transaction: &Transaction, vector: &[f32], hours: &[u32]) -> Result<Uuid, Stop> {
         let face = Uuid::new_v4();
         let last = hour(*hours.last().unwrap());
-        faces::insert_unknown(transaction, face, 0.5, last)?;
+        faces::insert_unknown(transaction, face, None, 0.5, last)?;
         faces::insert_embedding(transaction, face, "model", vector)?;
         for at in hours {
             let photo = faces::insert_photo(transaction, SECRET, Some("door"))?;

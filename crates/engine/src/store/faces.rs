@@ -11,6 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::statement::{first, from_row, id, rows, run};
+use super::stays::FACE_STAYS;
 use super::{Stop, millis};
 
 /// A photo enrolled for a person.
@@ -63,10 +64,19 @@ pub fn insert_enrolled(transaction: &Transaction, enrolled: &Enrolled, now: Date
     run(transaction, statement, (face, person, detect_id, photo, photo_reference, quality, millis(now))).map(drop)
 }
 
-/// Adds a face nobody knows; it has no photo of its own, its detections have.
-pub fn insert_unknown(transaction: &Transaction, face: Uuid, quality: f32, now: DateTime<Utc>) -> Result<(), Stop> {
-    let statement = "INSERT INTO faces (face_id, quality, created, last_seen) VALUES (?1, ?2, ?3, ?3)";
-    run(transaction, statement, (face.to_string(), quality, millis(now))).map(drop)
+/// Adds a face nobody knows; it has no photo of its own, its detections have. It joins the group of the stranger whose
+/// it is perhaps, or begins a group of its own.
+pub fn insert_unknown(
+    transaction: &Transaction,
+    face: Uuid,
+    perhaps: Option<Uuid>,
+    quality: f32,
+    now: DateTime<Utc>,
+) -> Result<(), Stop> {
+    let statement = "INSERT INTO faces (face_id, quality, created, last_seen, group_id) VALUES (?1, ?2, ?3, ?3, \
+                     coalesce((SELECT group_id FROM faces WHERE face_id = ?4 AND person_id IS NULL), ?1))";
+    let perhaps = perhaps.map(|face| face.to_string());
+    run(transaction, statement, (face.to_string(), quality, millis(now), perhaps)).map(drop)
 }
 
 /// Notes that a face was seen again; whether there is such a face.
@@ -82,17 +92,17 @@ pub fn insert_embedding(transaction: &Transaction, face: Uuid, model: &str, vect
 }
 
 /// Every vector of a model with its face and person, in the order the faces came: of the people enrolled (`known`), or
-/// of faces nobody knows.
+/// of faces nobody knows. Nothing of what is [being erased](super::erasures).
 pub fn each_embedding(
     connection: &Connection,
     model: &str,
     known: bool,
     mut each: impl FnMut(Uuid, Option<Uuid>, &[f32]),
 ) -> Result<(), Stop> {
-    let mut statement = connection.prepare(
+    let mut statement = connection.prepare(&format!(
         "SELECT face_id, person_id, vector FROM faces JOIN embeddings USING (face_id) \
-         WHERE model = ? AND (person_id IS NOT NULL) = ? ORDER BY faces.rowid",
-    )?;
+         WHERE model = ? AND (person_id IS NOT NULL) = ? AND {FACE_STAYS} ORDER BY faces.rowid"
+    ))?;
     let mut rows = statement.query((model, known))?;
     let mut vector = Vec::new();
     while let Some(row) = rows.next()? {
@@ -113,7 +123,7 @@ pub fn embeddings_of(connection: &Connection, face: Uuid) -> Result<Vec<(String,
     })
 }
 
-fn read_vector(bytes: &[u8], vector: &mut Vec<f32>) {
+pub fn read_vector(bytes: &[u8], vector: &mut Vec<f32>) {
     vector.clear();
     vector.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
 }

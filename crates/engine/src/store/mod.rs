@@ -4,14 +4,19 @@
 //! transaction that is on disk (WAL, synchronous=FULL) before the caller goes on. Every call blocks; the files beside
 //! this one hold the statements, one file per kind of record.
 
+pub mod assign;
 pub mod browse;
+pub mod denials;
 pub mod erase;
+pub mod erasures;
 pub mod faces;
+pub mod groups;
 pub mod meta;
 pub mod people;
 mod schema;
 mod scrub;
 mod statement;
+mod stays;
 pub mod tags;
 pub mod usage;
 pub mod users;

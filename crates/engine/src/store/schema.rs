@@ -21,7 +21,7 @@ const VERSION: i32 = MIGRATIONS.len() as i32;
 ///
 /// Ids are UUIDs in their usual text form; times are milliseconds since 1970 in UTC; vectors are float32, little
 /// endian. `rowid` keeps lists in the order they were made in.
-const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
+const MIGRATIONS: [&str; 3] = [FIRST, SECOND, THIRD];
 
 const FIRST: &str = "
     CREATE TABLE meta (
@@ -214,6 +214,32 @@ const SECOND: &str = "
     INSERT INTO usage SELECT '', 'documents', sum(length(bytes)) FROM documents HAVING count(*) > 0;
 ";
 
+const THIRD: &str = "
+    -- Strangers' faces that are one person's, as far as can be told, share a group; NULL for people.
+    ALTER TABLE faces ADD COLUMN group_id TEXT;
+    UPDATE faces SET group_id = face_id WHERE person_id IS NULL;
+    CREATE INDEX faces_of_group ON faces (group_id, last_seen) WHERE group_id IS NOT NULL;
+
+    -- Somebody has said that this face is not this person's.
+    CREATE TABLE denials (
+        person_id TEXT NOT NULL REFERENCES people (person_id) ON DELETE CASCADE,
+        face_id TEXT NOT NULL REFERENCES faces (face_id) ON DELETE CASCADE,
+        PRIMARY KEY (person_id, face_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX denials_of_face ON denials (face_id);
+
+    -- What is erased as soon as that cannot be undone any more. Until then it is neither shown nor recognised.
+    CREATE TABLE erasures (
+        erasure_id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        -- The id of a person, a face or a group; of a time it is NULL, and from when until when.
+        subject TEXT,
+        from_ms INTEGER, to_ms INTEGER, detector TEXT,
+        username TEXT NOT NULL,
+        due INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Brings the database to [`VERSION`], all steps in one transaction.
 pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), EngineError> {
     let mut migrate = || {
@@ -259,5 +285,26 @@ mod tests {
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE somebody_elses (x)").unwrap();
         assert!(matches!(migrate(&mut other, path), Err(EngineError::NotOurDatabase { .. })));
+    }
+
+    #[test]
+    fn strangers_of_an_older_folder_are_a_group_each_and_people_none() {
+        let mut database = Connection::open_in_memory().unwrap();
+        for step in &MIGRATIONS[..2] {
+            database.execute_batch(step).unwrap();
+        }
+        database
+            .execute_batch(
+                "INSERT INTO people VALUES ('ada', 0);
+                 INSERT INTO faces (face_id, person_id, quality, created, last_seen) VALUES
+                    ('hers', 'ada', 1, 0, 0), ('one', NULL, 1, 0, 0), ('other', NULL, 1, 0, 0);",
+            )
+            .unwrap();
+        database.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        database.pragma_update(None, "user_version", 2).unwrap();
+        migrate(&mut database, Path::new("engine.db")).unwrap();
+        let mut statement = database.prepare("SELECT group_id FROM faces ORDER BY face_id").unwrap();
+        let groups: Vec<Option<String>> = statement.query_map([], |row| row.get(0)).unwrap().flatten().collect();
+        assert_eq!(groups, [None, Some("one".into()), Some("other".into())]);
     }
 }
