@@ -93,7 +93,7 @@ fn save_frame(clip: &Path, number: u64, to: &Path) {
         source.next_shot().unwrap();
     }
     let Next::Shot(shot) = source.next_shot().unwrap() else { panic!("the clip is shorter than {number} frames") };
-    std::fs::write(to, shot.picture.jpeg(95).unwrap()).unwrap();
+    std::fs::write(to, shot.image.into_picture().unwrap().jpeg(95).unwrap()).unwrap();
 }
 
 /// A main file with a journal for everybody, and one detector `door` that replays `recording`.

@@ -47,7 +47,7 @@ fn an_rtsp_camera_that_goes_away_and_comes_back_is_seen_again() {
     let camera = Watched::start("comes-back", stream(&url, RtspTransport::Tcp), Duration::ZERO);
     camera.wait_for_frames(10);
     let CameraState::Streaming { size, source, .. } = camera.state() else { panic!("{:?}", camera.state()) };
-    assert_eq!((size, source), ((320, 240), format!("rtsp://127.0.0.1:{}/…", server.port)));
+    assert_eq!((size, &*source), ((320, 240), &*format!("rtsp://127.0.0.1:{}/…", server.port)));
     let first = camera.frames.lock().unwrap()[0].picture.clone();
     assert_bars(&first);
 
@@ -203,7 +203,8 @@ fn a_recording_gives_every_frame_once() {
         let camera = thread::spawn(move || capture::run(&config, sender, stop, state));
         let mut seen = 0;
         while let Some(frame) = receiver.recv() {
-            assert_eq!((frame.picture.width(), frame.picture.height()), size, "{name}");
+            let shape = frame.image.shape();
+            assert_eq!((shape.width, shape.height), size, "{name}");
             assert_eq!(frame.seq, seen, "{name}: no frame is dropped");
             assert_eq!(frame.time.offset.as_millis() as u64, seen * step_ms, "{name}");
             seen += 1;

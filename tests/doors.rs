@@ -221,13 +221,14 @@ fn save_face(clip: &Path, shot: &Value, to: &Path) {
     for _ in 0..shot["frame"].as_u64().unwrap() {
         source.next_shot().unwrap();
     }
-    let Next::Shot(frame) = source.next_shot().unwrap() else { panic!("the clip is shorter") };
+    let Next::Shot(shown) = source.next_shot().unwrap() else { panic!("the clip is shorter") };
+    let picture = shown.image.into_picture().unwrap();
     let face: Vec<f64> = shot["box"].as_array().unwrap().iter().map(|side| side.as_f64().unwrap()).collect();
     let margin = 0.4 * face[2].max(face[3]);
     let (left, top) = ((face[0] - margin).max(0.0), (face[1] - margin).max(0.0));
-    let right = (face[0] + face[2] + margin).min(frame.picture.width().into());
-    let bottom = (face[1] + face[3] + margin).min(frame.picture.height().into());
-    let crop = frame.picture.cropped(left as i64, top as i64, (right - left) as u32, (bottom - top) as u32).unwrap();
+    let right = (face[0] + face[2] + margin).min(picture.width().into());
+    let bottom = (face[1] + face[3] + margin).min(picture.height().into());
+    let crop = picture.cropped(left as i64, top as i64, (right - left) as u32, (bottom - top) as u32).unwrap();
     std::fs::write(to, crop.jpeg(95).unwrap()).unwrap();
 }
 

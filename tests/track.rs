@@ -284,7 +284,7 @@ fn recording(clip: &str) -> Option<Vec<Taken>> {
         match source.next_shot().unwrap() {
             Next::Shot(shot) => {
                 let ShotTime::Recording { position, .. } = shot.time else { panic!("a recording has its own clock") };
-                taken.push((Arc::new(shot.picture), position));
+                taken.push((Arc::new(shot.image.into_picture().unwrap()), position));
             }
             Next::Skipped(skipped) => panic!("{}", skipped.what),
             Next::Lost(frames) => panic!("{frames} frames of {clip} are lost"),

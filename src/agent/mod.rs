@@ -18,11 +18,13 @@ mod delivery;
 mod events;
 mod heartbeat;
 mod listeners;
+mod loading;
 mod mounting;
 mod mqtt;
 mod pipeline;
 mod presence;
 mod rooms;
+mod search;
 mod shots;
 mod stays;
 mod supervisor;
@@ -34,9 +36,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use faces::embed::{EmbedError, FaceEmbedder};
 use faces::models::ModelStore;
-use faces::{detect, embed, liveness};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use telemetry::Metrics;
@@ -47,9 +47,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::capture::Losses;
-use crate::config::{DetectorConfig, DryRun, Settings};
+use crate::config::{DryRun, Settings};
 use crate::status::{self, Board, EngineState, StatusView};
-use crate::{recognition, terminal};
+use crate::terminal;
 pub use delivery::{Delivery, DeliveryOptions, Detector, Parts};
 pub use events::{Answered, Event, Events, Listener, Stream};
 pub use listeners::History;
@@ -235,39 +235,11 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Loads a detector and where wanted an embedder per camera; each detector proves itself before it is trusted with a
-/// door.
+/// The models of each detector.
 async fn load_models(settings: &Arc<Settings>, store: &ModelStore) -> Result<Vec<Models>> {
     let (settings, store) = (Arc::clone(settings), store.clone());
-    let loaded = tokio::task::spawn_blocking(move || {
-        let threads = settings.models.threads;
-        let load = |config: &DetectorConfig| -> Result<Models> {
-            let detector = detect::load(&store, &config.detect.search(), threads)?;
-            let embedder = load_embedder(&store, config, threads)?;
-            let embedding = embedder.as_ref().map(|embedder| embedder.model.name.clone());
-            tracing::info!(detector = %config.name, model = detector.name(), embedding, "the face detector is ready");
-            let wanted = config.liveness.models.wanted();
-            let liveness = wanted.map(|names| liveness::load(&store, names, threads)).transpose()?;
-            Ok(Models { detector, embedder, liveness })
-        };
-        settings.detectors.iter().map(load).collect()
-    });
-    loaded.await.context("loading the models ended badly")?
-}
-
-/// Where sightings carry embeddings it must be there; where it only tells faces apart, it may be missing.
-fn load_embedder(store: &ModelStore, config: &DetectorConfig, threads: u16) -> Result<Option<FaceEmbedder>> {
-    let needed = recognition::wants_embedding(&config.identify);
-    if !needed && !config.presence.same_face {
-        return Ok(None);
-    }
-    match embed::load(store, &config.embed.model, threads) {
-        Err(EmbedError::Choose { source }) if !needed => {
-            tracing::info!(detector = %config.name, "no model tells visits of one face from others: {source}");
-            Ok(None)
-        }
-        loaded => Ok(Some(loaded?)),
-    }
+    let loaded = tokio::task::spawn_blocking(move || loading::load(&settings, &store)).await;
+    loaded.context("loading the models ended badly")?
 }
 
 async fn open_page(

@@ -5,25 +5,25 @@
 //! shows the [`Supervisor`] what it is at.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use faces::detect::FaceDetector;
 use faces::embed::FaceEmbedder;
 use faces::liveness::LivenessCheck;
 use parking_lot::Mutex;
-use telemetry::Repeated;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::events::{Event, Events};
 use super::presence::Presences;
+use super::search::Search;
 use super::shots::Shots;
 use super::supervisor::{Beat, Ending, Supervisor, Thread};
-use crate::capture::{self, CameraState, CaptureTime, FrameReceiver, Losses};
+use crate::capture::{self, CameraState, CaptureTime, Losses};
 use crate::config::{CameraConfig, DetectorConfig, Pace};
 use crate::crop::Sighting;
-use crate::detect::{Detections, is_watched};
+use crate::detect::Seen;
 use crate::outbox::Outbox;
 use crate::status::Board;
 use crate::track::{BestShot, Feedback, TrackEvent, Tracker, VisitId};
@@ -32,8 +32,6 @@ use crate::visits::Sent;
 /// Detections waiting for the tracker: one, so that a slow tracker slows the detector and the newest frame wins in
 /// front of it.
 const DETECTIONS_WAITING: usize = 1;
-/// How often the detector proves that it still finds its canary face.
-const CANARY_EVERY: Duration = Duration::from_secs(30);
 
 /// A detector that searches one frame for this long hangs, and so does a tracker that waits this long for the outbox.
 pub const HANGS_AFTER: Duration = Duration::from_secs(25);
@@ -74,13 +72,13 @@ impl Handover {
     }
 }
 
-/// What one detector needs to run.
+/// What one detector needs to run; what it asks only for shots it shares with the others.
 pub struct Models {
     pub detector: FaceDetector,
     /// Where the configuration asks for embeddings, or for the visits of one face to be one stay.
-    pub embedder: Option<FaceEmbedder>,
+    pub embedder: Option<Arc<Mutex<FaceEmbedder>>>,
     /// Where the configuration asks whether shots show people.
-    pub liveness: Option<LivenessCheck>,
+    pub liveness: Option<Arc<Mutex<LivenessCheck>>>,
 }
 
 /// A detector's running threads.
@@ -93,7 +91,7 @@ pub struct Pipeline {
 
 /// How a detector's threads ended.
 pub struct End {
-    /// Frames that were searched.
+    /// Frames that were searched, or passed over because nothing moved in them.
     pub frames: u64,
     /// What the camera's frames lost on their way here.
     pub losses: Losses,
@@ -126,9 +124,8 @@ impl Pipeline {
 
         let camera = Arc::clone(&config);
         let capture = move |_: Beat| capture::run(&camera, frames, cancel, state);
-        let (detect_config, board) = (Arc::clone(&config), handover.board.clone());
-        let search = Arc::clone(&detector);
-        let detect = move |beat: Beat| detect_faces(&detect_config, &search, &newest, &detections, &board, &beat);
+        let search = Search::new(&config, Arc::clone(&detector), handover.board.clone());
+        let detect = move |beat: Beat| search.run(&newest, &detections, &beat);
         let track = move |beat: Beat| {
             let shots = Shots::new(Arc::clone(&config), detector, embedder, liveness, handover.board.clone());
             TrackThread { config: &config, in_view: Vec::new(), shots, handover, beat }.run(&detected, &feedback);
@@ -177,62 +174,6 @@ impl End {
     }
 }
 
-/// The detect thread: newest frame in, all its faces out. Gives back how many frames were searched.
-fn detect_faces(
-    config: &DetectorConfig,
-    detector: &Mutex<FaceDetector>,
-    frames: &FrameReceiver,
-    detections: &SyncSender<Detections>,
-    board: &Board,
-    beat: &Beat,
-) -> u64 {
-    let mut searched = 0;
-    let (canary_lost, unsearched) = (Repeated::default(), Repeated::default());
-    let mut proved = Instant::now();
-    let label = config.name.to_string();
-    let seconds = metrics::histogram!("doorward_detect_seconds", "detector" => label.clone());
-    let processed = metrics::counter!("doorward_detect_frames_total", "detector" => label.clone());
-    let mut dropped = 0;
-    while let Some(frame) = frames.recv() {
-        let now = Instant::now();
-        board.received(&config.name, now);
-        let newly_dropped = frames.dropped() - dropped;
-        dropped += newly_dropped;
-        board.dropped(&config.name, newly_dropped, now);
-        if proved.elapsed() >= CANARY_EVERY {
-            proved = Instant::now();
-            let found = beat.during("looking for its canary face", || detector.lock().prove());
-            let found = found.map_err(|error| error.to_string());
-            if let Err(error) = &found
-                && let Some(line) = canary_lost.note(Instant::now(), error)
-            {
-                tracing::error!("the face detector no longer finds its canary face: {line}");
-            }
-            board.canary(&config.name, found, proved);
-        }
-        let started = Instant::now();
-        let found = beat.during("searching a frame", || detector.lock().detect(&frame.picture));
-        match found {
-            Ok(mut faces) => {
-                faces.retain(|face| is_watched(face, &frame.picture, &config.view));
-                seconds.record(started.elapsed());
-                processed.increment(1);
-                searched += 1;
-                board.searched(&config.name, Instant::now());
-                if detections.send(Detections { frame: Arc::new(frame), faces }).is_err() {
-                    break;
-                }
-            }
-            Err(error) => {
-                if let Some(line) = unsearched.note(Instant::now(), &error) {
-                    tracing::warn!("a frame could not be searched: {line}");
-                }
-            }
-        }
-    }
-    searched
-}
-
 /// The track thread: detections in, sightings into the outbox.
 struct TrackThread<'a> {
     config: &'a DetectorConfig,
@@ -244,19 +185,22 @@ struct TrackThread<'a> {
 }
 
 impl TrackThread<'_> {
-    fn run(mut self, detections: &Receiver<Detections>, feedback: &Receiver<(VisitId, Feedback)>) {
+    fn run(mut self, seen: &Receiver<Seen>, feedback: &Receiver<(VisitId, Feedback)>) {
         let mut tracker = Tracker::new(self.config.name.clone(), &self.config.track, &self.config.quality.options());
         // A recording replayed as fast as possible has no clock but its frames'.
         let has_clock = !matches!(&self.config.camera, CameraConfig::Replay(it) if it.pace == Pace::Fast);
         let mut newest: Option<CaptureTime> = None;
         loop {
-            let received = detections.recv_timeout(TICK);
+            let received = seen.recv_timeout(TICK);
             feedback.try_iter().for_each(|(visit, feedback)| tracker.hear(visit, feedback));
             let events = match received {
-                Ok(detections) => {
-                    let time = detections.frame.time;
+                Ok(seen) => {
+                    let time = seen.time();
                     newest = Some(time);
-                    let events = tracker.observe(&detections);
+                    let events = match &seen {
+                        Seen::Faces(detections) => tracker.observe(detections),
+                        Seen::Nothing(time) => tracker.observe_nobody(*time),
+                    };
                     // Before the shots: whoever is recognised must have been seen.
                     self.in_view.clear();
                     self.in_view.extend(tracker.present().map(|(visit, _)| visit));

@@ -26,10 +26,10 @@ pub struct Shots {
     config: Arc<DetectorConfig>,
     /// Shared with the thread that searches frames: one model, which is not small.
     detector: Arc<Mutex<FaceDetector>>,
-    embedder: Option<FaceEmbedder>,
+    embedder: Option<Arc<Mutex<FaceEmbedder>>>,
     /// Which visits are of one face; `None` where nothing tells faces apart.
     stays: Option<Stays>,
-    liveness: Option<LivenessCheck>,
+    liveness: Option<Arc<Mutex<LivenessCheck>>>,
     mounting: Mounting,
     board: Board,
 }
@@ -38,12 +38,12 @@ impl Shots {
     pub fn new(
         config: Arc<DetectorConfig>,
         detector: Arc<Mutex<FaceDetector>>,
-        embedder: Option<FaceEmbedder>,
-        liveness: Option<LivenessCheck>,
+        embedder: Option<Arc<Mutex<FaceEmbedder>>>,
+        liveness: Option<Arc<Mutex<LivenessCheck>>>,
         board: Board,
     ) -> Self {
         let stays = embedder.as_ref().filter(|_| config.presence.same_face);
-        let stays = stays.map(|embedder| Stays::new(embedder.model.clone(), absent(&config)));
+        let stays = stays.map(|embedder| Stays::new(embedder.lock().model.clone(), absent(&config)));
         let mounting = Mounting::new(config.camera.rotate(), config.view.mirror);
         Self { config, detector, embedder, stays, liveness, mounting, board }
     }
@@ -85,7 +85,7 @@ impl Shots {
     }
 
     fn embedding(&mut self, shot: &BestShot) -> Option<Embedding> {
-        let embedded = self.embedder.as_mut()?.embed(&shot.frame.picture, &shot.face);
+        let embedded = self.embedder.as_ref()?.lock().embed(&shot.frame.picture, &shot.face);
         // The engine can do without it, and so can presence.
         let failed = |error: &_| tracing::warn!(visit = %shot.visit, %error, "a shot is sent without its embedding");
         embedded.inspect_err(failed).ok()
@@ -93,7 +93,7 @@ impl Shots {
 
     /// Whether the shot shows a person or a picture of one, where models are asked.
     fn liveness(&mut self, shot: &BestShot) -> Option<Liveness> {
-        let looked = self.liveness.as_mut()?.look(&shot.frame.picture, &shot.face.bbox);
+        let looked = self.liveness.as_ref()?.lock().look(&shot.frame.picture, &shot.face.bbox);
         // Guards that ask for it keep their actuators still without it.
         let failed = |error: &LivenessError| {
             tracing::warn!(visit = %shot.visit, error = with_causes(error), "a shot is sent without its liveness");

@@ -104,18 +104,15 @@ fn work(open: &Opener, limit: Duration, events: &SyncSender<Event>) {
     // A source is used by this thread alone and dropped in here, so a panic leaves nothing half-changed to see.
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut source = open(limit)?;
-        let mut about = source.about();
-        let mut event = Event::Opened(about.clone());
+        let mut event = Event::Opened(source.about());
         // When nobody listens any more this connection is no longer wanted.
         while events.send(event).is_ok() {
             event = match source.next_shot()? {
                 Next::Shot(shot) => {
                     let arrived = clock::now();
-                    let now = source.about();
-                    if about != now && events.send(Event::Opened(now.clone())).is_err() {
+                    if source.has_news() && events.send(Event::Opened(source.about())).is_err() {
                         break;
                     }
-                    about = now;
                     Event::Shot(shot, arrived)
                 }
                 Next::NotDue => Event::NotDue(clock::now()),
@@ -152,10 +149,14 @@ mod tests {
             About { name: "a camera".into(), fps: 10.0, unmet: [unmet].into_iter().filter(|_| self.0 >= 2).collect() }
         }
 
+        fn has_news(&mut self) -> bool {
+            self.0 == 2
+        }
+
         fn next_shot(&mut self) -> Result<Next, CaptureError> {
             self.0 += 1;
-            let picture = Picture::filled(8, 6, [90; 3]);
-            let shot = Shot { picture, time: ShotTime::Arrival, damaged: false };
+            let image = Picture::filled(8, 6, [90; 3]).into();
+            let shot = Shot { image, time: ShotTime::Arrival, damaged: false };
             Ok(if self.0 > 3 { Next::End } else { Next::Shot(shot) })
         }
     }

@@ -91,6 +91,8 @@ pub enum CaptureError {
          and that this user is in the group `video`"
     )]
     Device { operation: &'static str, device: String, source: std::io::Error },
+    #[error("there is no memory for a frame's picture")]
+    NotDeveloped,
     #[error("no frame for {waited_ms} ms")]
     Stalled { waited_ms: u128 },
     #[error(

@@ -4,13 +4,18 @@
 //! first of several, still to be decoded. A cut-short JPEG would decode to a picture that is grey below, so it is not
 //! decoded at all. It does not know where the bytes came from.
 
-use faces::picture::{FirstJpeg, MAX_PIXELS, Picture, PictureError, first_jpeg};
+use faces::picture::{FirstJpeg, MAX_PIXELS, Picture, PictureError, Sketch, first_jpeg};
 use memchr::memmem;
 
 use super::SkipReason;
+use super::light::{COLUMNS, LightMeter, ROWS};
+use super::raw::{Image, Raw, Shape};
+use super::turn::Turn;
 
 /// JPEG's marker of the beginning of a picture (ITU-T T.81, table B.1), and the first byte of the next marker.
 pub(super) const BEGIN: &[u8] = &[0xff, 0xd8, 0xff];
+/// A sketch has a pixel for each point that its light is read at.
+const LEAST: (u32, u32) = (COLUMNS as u32, ROWS as u32);
 /// A JPEG of 50 megapixels takes less.
 pub(super) const MOST_BYTES: usize = 64 << 20;
 
@@ -24,6 +29,14 @@ pub(super) enum First {
     CutShort(Vec<u8>),
     /// More than [`MOST_BYTES`] without an end.
     TooLong(Vec<u8>),
+}
+
+/// A JPEG that stands, and its light.
+#[derive(derive_more::Debug)]
+struct Sketched {
+    #[debug("{} bytes", bytes.len())]
+    bytes: Vec<u8>,
+    sketch: Sketch,
 }
 
 /// Takes the first picture out of what a camera has sent so far, with whatever stands before it.
@@ -46,6 +59,18 @@ pub(super) fn cut_first(bytes: &mut Vec<u8>) -> First {
     }
 }
 
+/// One whole JPEG as an image: it is decoded when its pixels are wanted, until then in its light alone.
+pub(super) fn image(bytes: &[u8]) -> Result<Image, SkipReason> {
+    let sketch = match bytes.starts_with(BEGIN) {
+        true => Sketch::of_jpeg(bytes, MAX_PIXELS, LEAST).map_err(|error| SkipReason::of(&error))?,
+        false => None,
+    };
+    match sketch {
+        Some(sketch) => Ok(Image::of(Sketched { bytes: bytes.to_vec(), sketch })),
+        None => jpeg(bytes).map(Image::from),
+    }
+}
+
 /// Decodes one whole JPEG. What follows its end, as the unused rest of a buffer, is left out; any other format is none
 /// a camera sends.
 pub(super) fn jpeg(bytes: &[u8]) -> Result<Picture, SkipReason> {
@@ -53,6 +78,21 @@ pub(super) fn jpeg(bytes: &[u8]) -> Result<Picture, SkipReason> {
         return Err(SkipReason::Undecodable);
     }
     Picture::decode(bytes, MAX_PIXELS).map_err(|error| SkipReason::of(&error))
+}
+
+impl Raw for Sketched {
+    fn shape(&self) -> Shape {
+        let (width, height) = self.sketch.of();
+        Shape { width, height, turn: Turn::default() }
+    }
+
+    fn light(&self, meter: &mut LightMeter, light: &mut Vec<u16>) {
+        meter.read_grey(self.sketch.size(), |y| self.sketch.row(y), light);
+    }
+
+    fn picture(&self) -> Option<Picture> {
+        Picture::decode(&self.bytes, MAX_PIXELS).ok()
+    }
 }
 
 impl SkipReason {

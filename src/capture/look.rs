@@ -56,7 +56,7 @@ pub fn look(config: &CameraConfig, mut view: View) -> Result<Look, CaptureError>
     loop {
         let (more, why) = match source.next_shot()? {
             Next::Shot(shot) => {
-                let picture = view.of(shot.picture)?;
+                let picture = view.of(shot.image.into_picture().ok_or(CaptureError::NotDeveloped)?)?;
                 return Ok(Look { about: source.about(), picture, opened, shown: began.elapsed() });
             }
             Next::NotDue => continue,
@@ -85,7 +85,9 @@ pub fn deliver(config: &CameraConfig, within: Duration) -> Result<Delivered, Cap
                 last = Instant::now();
                 first.get_or_insert(last);
                 frames += 1;
-                size = (shot.picture.width(), shot.picture.height());
+                // Whoever measures what a camera costs wants its pictures.
+                let picture = shot.image.into_picture().ok_or(CaptureError::NotDeveloped)?;
+                size = (picture.width(), picture.height());
             }
             Next::NotDue => {}
             Next::Skipped(_) => skipped += 1,

@@ -4,7 +4,7 @@
 //! reconnect loop lives here, once, for every source. It knows nothing of faces.
 //!
 //! ```text
-//! CameraSource --Shot--▶ run (reconnects, dates, counts, watches the lens, views) --Frame--▶ channel --▶ detect
+//! CameraSource --Shot--▶ run (reconnects, dates, counts, watches the lens) --RawFrame--▶ channel --▶ detect, by a view
 //!  own thread             the agent's thread         └-- CameraState --▶ status
 //! ```
 
@@ -15,6 +15,7 @@ mod ffmpeg;
 mod folder;
 mod health;
 mod jpeg;
+mod light;
 mod look;
 mod news;
 mod pace;
@@ -22,6 +23,7 @@ mod patience;
 mod pieces;
 mod pixels;
 mod program;
+mod raw;
 mod reach;
 mod reconnect;
 mod redact;
@@ -30,6 +32,7 @@ mod slot;
 mod snapshot;
 mod stream;
 mod tally;
+mod turn;
 mod v4l2;
 mod view;
 
@@ -46,8 +49,10 @@ pub use ask::SnapshotError;
 pub use error::CaptureError;
 pub use ffmpeg::VideoError;
 pub use health::{BELIEVED_WITHIN, FROZEN_AFTER, Lens, LensWatch};
+pub(crate) use light::{COLUMNS, LEVEL, LightMeter, POINTS, ROWS};
 pub use look::{Delivered, Look, deliver, look};
 use patience::Patience;
+pub use raw::{Image, Shape};
 pub use reach::Unreached;
 pub use reconnect::run;
 pub use redact::redacted;
@@ -67,6 +72,30 @@ pub struct Frame {
     /// Parts of the picture, or of one it is built on, did not arrive, and the decoder made them up: good enough to
     /// follow somebody by, but what looks like a face in it may be nobody's.
     pub damaged: bool,
+}
+
+/// A frame of which no picture may have been made yet.
+#[derive(Debug)]
+pub struct RawFrame {
+    pub detector: DetectorName,
+    pub seq: u64,
+    pub time: CaptureTime,
+    /// As the camera gave it: nothing of it is turned, mirrored, cut or blacked out.
+    pub image: Image,
+    pub damaged: bool,
+}
+
+impl RawFrame {
+    /// The frame as every other room sees it.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn developed(self, view: &mut View) -> Result<Frame, CaptureError> {
+        let Self { detector, seq, time, image, damaged } = self;
+        let picture = image.into_picture().ok_or(CaptureError::NotDeveloped)?;
+        let picture = Arc::new(view.of(picture)?);
+        Ok(Frame { detector, seq, time, picture, damaged })
+    }
 }
 
 /// How many of a camera's frames were not what they should have been.
@@ -103,6 +132,11 @@ impl CaptureTime {
 pub trait CameraSource: Send {
     /// What was opened, for the log and the status page.
     fn about(&self) -> About;
+
+    /// Whether [`about`](Self::about) says something else than before: asked with every shot.
+    fn has_news(&mut self) -> bool {
+        false
+    }
 
     /// Waits for the next picture, in a recording's case until it is due.
     fn next_shot(&mut self) -> Result<Next, CaptureError>;
@@ -146,7 +180,7 @@ pub enum Next {
 /// One picture and its place in time.
 #[derive(Debug)]
 pub struct Shot {
-    pub picture: Picture,
+    pub image: Image,
     pub time: ShotTime,
     /// See [`Frame::damaged`].
     pub damaged: bool,
@@ -195,7 +229,7 @@ pub enum CameraState {
         /// Fewer frames a second than this are too few for any camera; 0 where any number will do.
         least_fps: f32,
         /// See [`About::name`].
-        source: String,
+        source: Arc<str>,
         /// What is wrong with the picture.
         lens: Lens,
     },

@@ -11,7 +11,8 @@ use opencv::imgproc;
 use strum::{Display, EnumIter};
 
 use super::SkipReason;
-use super::jpeg::jpeg;
+use super::jpeg::{self, jpeg};
+use super::raw::Image;
 
 /// How the pixels lie, in the order in which a camera's ways are preferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Display, EnumIter)]
@@ -25,6 +26,14 @@ pub enum Layout {
     Bgr,
     #[strum(serialize = "grey")]
     Grey,
+}
+
+/// The same as [`picture`], which of a JPEG is made when it is wanted.
+pub fn image(layout: Layout, bytes: &[u8], width: u32, height: u32, stride: u32) -> Result<Image, SkipReason> {
+    match layout {
+        Layout::Mjpeg => jpeg::image(bytes),
+        _ => picture(layout, bytes, width, height, stride).map(Image::from),
+    }
 }
 
 /// Decodes a buffer of `width` by `height` pixels. `stride` is the length of a row in bytes, at least the pixels'; of

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use faces::picture::Picture;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -22,7 +21,9 @@ use parking_lot::Mutex;
 use super::jpeg::{First, cut_first};
 use super::pace::Pace;
 use super::pixels::{self, Layout};
-use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, redacted, stall_limit};
+use super::{
+    About, CameraSource, CaptureError, Image, Next, Shot, ShotTime, SkipReason, Skipped, redacted, stall_limit,
+};
 use crate::config::{ProgramConfig, WrittenFormat};
 
 /// A running program.
@@ -136,14 +137,14 @@ impl Program {
     /// A picture, decoded when it is due.
     fn shot(&mut self, piece: Piece) -> Next {
         let Pictures { layout, width, height, .. } = self.pictures;
-        let picture: Result<Picture, SkipReason> = match piece {
+        let image: Result<Image, SkipReason> = match piece {
             Piece::Picture(_) if !self.pace.due_now() => return Next::NotDue,
-            Piece::Picture(bytes) => pixels::picture(layout, &bytes, width, height, 0),
+            Piece::Picture(bytes) => pixels::image(layout, &bytes, width, height, 0),
             Piece::CutShort => Err(SkipReason::CutShort),
             Piece::NoPicture => Err(SkipReason::Undecodable),
         };
-        match picture {
-            Ok(picture) => Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged: false }),
+        match image {
+            Ok(image) => Next::Shot(Shot { image, time: ShotTime::Arrival, damaged: false }),
             Err(reason) => Next::Skipped(Skipped { reason, what: format!("what {} wrote", self.name) }),
         }
     }
@@ -320,6 +321,7 @@ fn layout(format: WrittenFormat) -> Layout {
 mod tests {
     use std::path::Path;
 
+    use faces::picture::Picture;
     use tempfile::TempDir;
 
     use super::*;
@@ -385,7 +387,7 @@ mod tests {
     fn shot(program: &mut Program) -> Picture {
         loop {
             match program.next_shot().unwrap() {
-                Next::Shot(shot) => return shot.picture,
+                Next::Shot(shot) => return shot.image.into_picture().unwrap(),
                 Next::Skipped(_) => {}
                 other => panic!("{other:?}"),
             }

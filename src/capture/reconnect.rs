@@ -27,8 +27,7 @@ use super::news::News;
 use super::patience::Patience;
 use super::tally::{Clock, Counters, Meter};
 use super::{
-    About, CameraState, CaptureError, CaptureTime, Frame, FrameSender, Lens, Losses, Sent, Shot, ShotTime, SkipReason,
-    View,
+    CameraState, CaptureError, CaptureTime, FrameSender, Lens, Losses, RawFrame, Sent, Shot, ShotTime, SkipReason, View,
 };
 use crate::config::{CameraConfig, DetectorConfig, DetectorName, Pace};
 
@@ -227,6 +226,7 @@ impl Reconnect {
         self.limits.open.opened(began.elapsed());
         self.clock.reopened(about.fps);
         self.lens.restart();
+        let mut source: Arc<str> = about.name.as_str().into();
         let mut meter = Meter::new(about.fps);
         let mut first_shot = None;
         let mut silent_since = Instant::now();
@@ -248,7 +248,7 @@ impl Reconnect {
                         self.pauses = self.limits.pauses.build();
                     }
                     let fps = meter.frame(arrived);
-                    if self.deliver(shot, arrived, &about, fps)? == Sent::Closed {
+                    if self.deliver(shot, arrived, &source, fps)? == Sent::Closed {
                         return Ok(End::NobodyReceives);
                     }
                     // From here, and not from the shot: a lossless channel may have held us back.
@@ -284,6 +284,7 @@ impl Reconnect {
                 }
                 Waited::Event(Event::Opened(now)) => {
                     self.news.opened(&now.unmet);
+                    source = now.name.as_str().into();
                     about = now;
                 }
             }
@@ -307,27 +308,29 @@ impl Reconnect {
         }
     }
 
-    /// Dates a shot, watches the lens, sends on what is viewed of it, and shows the state.
-    fn deliver(&mut self, shot: Shot, arrived: Instant, about: &About, fps: f32) -> Result<Sent, CaptureError> {
+    /// Dates a shot, watches the lens, sends it on, and shows the state.
+    fn deliver(&mut self, shot: Shot, arrived: Instant, source: &Arc<str>, fps: f32) -> Result<Sent, CaptureError> {
         let (utc, offset) = match shot.time {
             ShotTime::Arrival => (Utc::now(), self.clock.arrival(arrived)),
             ShotTime::Recording { position, utc } => (utc.unwrap_or_else(Utc::now), self.clock.recording(position)),
         };
-        let Shot { picture, damaged, .. } = shot;
-        let picture = self.view.upright(picture)?;
-        // All of it: what is blacked out would look like a cover.
-        let lens = self.lens.observe(&picture, offset);
+        let Shot { mut image, damaged, .. } = shot;
+        let shape = image.shape();
+        let size = (shape.width, shape.height);
+        let lens = match self.lens.is_due(size, offset) {
+            // All of it: what is blacked out would look like a cover.
+            true => self.lens.observe(image.picture().ok_or(CaptureError::NotDeveloped)?, offset),
+            false => self.lens.believed(),
+        };
         if shot.time == ShotTime::Arrival && self.reopens_frozen(lens, offset) {
             return Err(CaptureError::Frozen { secs: FROZEN_AFTER.as_secs() });
         }
-        let picture = self.view.part(picture)?;
-        let size = (picture.width(), picture.height());
-        let (least_fps, source) = (self.limits.least_fps, about.name.clone());
+        let size = self.view.size(size);
+        let (least_fps, source) = (self.limits.least_fps, Arc::clone(source));
         self.news.streaming(CameraState::Streaming { size, fps, least_fps, source, lens });
 
         let time = CaptureTime { utc, offset, arrived };
-        let (detector, picture) = (self.detector.clone(), Arc::new(picture));
-        let frame = Frame { detector, seq: self.seq, time, picture, damaged };
+        let frame = RawFrame { detector: self.detector.clone(), seq: self.seq, time, image, damaged };
         self.seq += 1;
         if damaged {
             self.losses.damaged += 1;
@@ -410,7 +413,7 @@ mod tests {
     use faces::picture::Picture;
 
     use super::*;
-    use crate::capture::{CameraSource, FrameReceiver, Next, Skipped, channel};
+    use crate::capture::{About, CameraSource, FrameReceiver, Next, Skipped, channel};
     use crate::config::{ReplayConfig, StreamConfig, ViewConfig};
 
     /// What the scripted camera does next; when a script is over, the connection breaks.
@@ -447,7 +450,8 @@ mod tests {
         }
 
         fn next_shot(&mut self) -> Result<Next, CaptureError> {
-            let shot = |time, damaged| Next::Shot(Shot { picture: Picture::filled(8, 6, [90, 90, 90]), time, damaged });
+            let image = || Picture::filled(8, 6, [90, 90, 90]).into();
+            let shot = |time, damaged| Next::Shot(Shot { image: image(), time, damaged });
             let at = |ms| ShotTime::Recording { position: Duration::from_millis(ms), utc: None };
             let rubbish = || Next::Skipped(Skipped { reason: SkipReason::Undecodable, what: "rubbish".into() });
             match self.steps.pop_front().unwrap_or(Step::Fault) {
@@ -537,7 +541,7 @@ mod tests {
     #[test]
     fn a_finite_recording_ends_the_loop_after_its_last_frame() {
         let rig = rig(true, vec![Some(vec![Step::At(0), Step::Rubbish, Step::At(100), Step::At(200), Step::End])]);
-        let frames: Vec<Frame> = std::iter::from_fn(|| rig.frames.recv()).collect();
+        let frames: Vec<RawFrame> = std::iter::from_fn(|| rig.frames.recv()).collect();
         let seen: Vec<_> = frames.iter().map(|frame| (frame.seq, frame.time.offset.as_millis())).collect();
         assert_eq!(seen, [(0, 0), (1, 100), (2, 200)]);
         rig.thread.join().unwrap();

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use faces::picture::Picture;
 use tracing::warn;
 
 use super::ffmpeg::{Decoded, Options, Read, Video, is_rate};
 use super::folder::{Folder, is_picture};
 use super::pace::Pace as Due;
-use super::{About, CameraSource, CaptureError, Losses, Next, Shot, ShotTime, SkipReason, Skipped};
+use super::{About, CameraSource, CaptureError, Image, Losses, Next, Shot, ShotTime, SkipReason, Skipped};
 use crate::config::{Pace, ReplayConfig};
 
 /// A recording being replayed.
@@ -77,7 +76,7 @@ impl Replay {
     }
 
     /// A shot, at its moment. `stamp_ms` is where it lies on the recording's clock, as far as that is known.
-    fn shot(&mut self, picture: Picture, stamp_ms: Option<f64>, damaged: bool) -> Next {
+    fn shot(&mut self, image: Image, stamp_ms: Option<f64>, damaged: bool) -> Next {
         // A given pace leaves no room for the recorded one.
         let position = self.clock.next(stamp_ms.filter(|_| self.config.pace != Pace::Fixed));
         self.shots_in_round += 1;
@@ -92,15 +91,15 @@ impl Replay {
         let dated = !paced || self.config.starts_at.is_some();
         let since_start = TimeDelta::from_std(position).unwrap_or(TimeDelta::MAX);
         let utc = dated.then(|| self.starts_at.checked_add_signed(since_start)).flatten();
-        Next::Shot(Shot { picture, time: ShotTime::Recording { position, utc }, damaged })
+        Next::Shot(Shot { image, time: ShotTime::Recording { position, utc }, damaged })
     }
 
     /// The next of a video's frames.
     fn next_of_video(&mut self, read: Read) -> Result<Next, CaptureError> {
         match read {
-            Read::Picture(Decoded { picture, position_ms, damaged }) => {
+            Read::Picture(Decoded { image, position_ms, damaged }) => {
                 self.losses.damaged += u64::from(damaged);
-                Ok(self.shot(picture, position_ms, damaged))
+                Ok(self.shot(image, position_ms, damaged))
             }
             Read::NotDue => Ok(Next::NotDue),
             Read::Lost(frames) => {
@@ -163,7 +162,7 @@ impl CameraSource for Replay {
             Recording::Folder(folder) => folder,
         };
         match folder.read() {
-            Some(Ok(picture)) => Ok(self.shot(picture, None, false)),
+            Some(Ok(picture)) => Ok(self.shot(picture.into(), None, false)),
             Some(Err(skipped)) => {
                 self.clock.pass(1);
                 Ok(Next::Skipped(skipped))
@@ -237,6 +236,8 @@ mod tests {
     use ffmpeg_next::codec::Id;
     use tempfile::TempDir;
 
+    use faces::picture::Picture;
+
     use super::*;
     use crate::capture::ffmpeg::clip::{self, Clip};
 
@@ -257,8 +258,8 @@ mod tests {
         let (mut shots, mut skipped) = (Vec::new(), 0);
         while shots.len() < limit {
             match replay.next_shot().unwrap() {
-                Next::Shot(Shot { picture, time: ShotTime::Recording { position, .. }, .. }) => {
-                    shots.push((position.as_millis(), picture.bgr()[0]));
+                Next::Shot(Shot { mut image, time: ShotTime::Recording { position, .. }, .. }) => {
+                    shots.push((position.as_millis(), image.picture().unwrap().bgr()[0]));
                 }
                 Next::Shot(shot) => panic!("a recording has its own clock: {:?}", shot.time),
                 Next::NotDue => {}

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Frame;
+use super::RawFrame;
 use crate::config::{CameraConfig, Pace};
 
 /// Frames read ahead of the detector in a lossless replay: enough to keep both busy, little memory.
@@ -61,7 +61,7 @@ struct Slot {
 
 #[derive(Debug, Default)]
 struct Inside {
-    frames: VecDeque<Frame>,
+    frames: VecDeque<RawFrame>,
     dropped: u64,
     sender_gone: bool,
     receiver_gone: bool,
@@ -69,7 +69,7 @@ struct Inside {
 
 impl FrameSender {
     /// Hands a frame over. Never waits when the newest wins; waits for room when lossless.
-    pub fn send(&self, frame: Frame) -> Sent {
+    pub fn send(&self, frame: RawFrame) -> Sent {
         let mut inside = self.0.inside.lock();
         if self.0.when_full == WhenFull::Wait {
             while inside.frames.len() >= LOSSLESS_FRAMES && !inside.receiver_gone {
@@ -89,7 +89,7 @@ impl FrameSender {
 
 impl FrameReceiver {
     /// Waits for the next frame; `None` once the sender is gone and nothing is waiting.
-    pub fn recv(&self) -> Option<Frame> {
+    pub fn recv(&self) -> Option<RawFrame> {
         let mut inside = self.0.inside.lock();
         loop {
             if let Some(frame) = inside.frames.pop_front() {
@@ -141,8 +141,8 @@ mod tests {
     use crate::config::DetectorName;
     use faces::picture::Picture;
 
-    fn frame(seq: u64) -> Frame {
-        Frame {
+    fn frame(seq: u64) -> RawFrame {
+        RawFrame {
             detector: DetectorName::new("door").unwrap(),
             seq,
             time: CaptureTime {
@@ -150,7 +150,7 @@ mod tests {
                 offset: Duration::from_millis(seq * 40),
                 arrived: Instant::now(),
             },
-            picture: Arc::new(Picture::filled(2, 2, [0; 3])),
+            image: Picture::filled(2, 2, [0; 3]).into(),
             damaged: false,
         }
     }

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
 
 use super::ask::{Camera, SnapshotError};
-use super::jpeg::jpeg;
+use super::jpeg;
 use super::reach::reach;
 use super::{About, CameraSource, CaptureError, Next, Shot, ShotTime, SkipReason, Skipped, redacted, stall_limit};
 use crate::config::SnapshotConfig;
@@ -73,8 +73,8 @@ impl CameraSource for Snapshot {
             return Err(CaptureError::Stalled { waited_ms: asked.elapsed().as_millis() });
         };
         let (bytes, kind) = answer.map_err(|error| self.failed(error))?;
-        match jpeg(&bytes) {
-            Ok(picture) => Ok(Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged: false })),
+        match jpeg::image(&bytes) {
+            Ok(image) => Ok(Next::Shot(Shot { image, time: ShotTime::Arrival, damaged: false })),
             Err(SkipReason::Undecodable) => Err(self.failed(SnapshotError::NoPicture { kind })),
             Err(SkipReason::TooLarge) => Err(self.failed(SnapshotError::TooLarge)),
             Err(reason) => Ok(Next::Skipped(Skipped { reason, what: format!("a picture of {}", self.address) })),
@@ -137,7 +137,8 @@ mod tests {
         let began = Instant::now();
         for _ in 0..7 {
             let Next::Shot(shot) = source.next_shot().unwrap() else { panic!("no picture") };
-            assert_eq!((shot.picture.width(), shot.picture.height()), (64, 48));
+            let shape = shot.image.shape();
+            assert_eq!((shape.width, shape.height), (64, 48));
         }
         assert!(began.elapsed() >= Duration::from_millis(6 * 33), "not faster than it is told to");
         assert_eq!(source.about().name, format!("http://127.0.0.1:{port}/…"));

@@ -35,6 +35,8 @@ pub(super) struct Stream {
     /// not.
     pieces: Option<(Pieces, Pace)>,
     stall: Duration,
+    /// Whether hardware decodes, and whether there is something wrong with it, as was told last.
+    told: [bool; 2],
 }
 
 impl Stream {
@@ -78,7 +80,10 @@ impl Stream {
             Ok(mut video) => {
                 let in_pieces = video.comes_in_pieces();
                 let pieces = in_pieces.then(|| (Pieces::new(Instant::now()), video.hand_over_pace()));
-                Ok(Self { video, address, finite, pieces, stall })
+                let mut stream = Self { video, address, finite, pieces, stall, told: [false; 2] };
+                // What is known from the beginning is told with the opening.
+                stream.has_news();
+                Ok(stream)
             }
             Err(VideoError::Refused(refused)) => Err(nothing_fetched(address, refused)),
             Err(source) if source.is_log_in() && has_account(url) => Err(CaptureError::LogInRefused { address }),
@@ -129,11 +134,17 @@ impl CameraSource for Stream {
         About { name, fps: self.video.fps().unwrap_or(0.0) as f32, unmet: unmet.into_iter().collect() }
     }
 
+    fn has_news(&mut self) -> bool {
+        let (hardware, problem) = self.video.hardware();
+        let now = [hardware.is_some(), problem.is_some()];
+        std::mem::replace(&mut self.told, now) != now
+    }
+
     fn next_shot(&mut self) -> Result<Next, CaptureError> {
         let asked = Instant::now();
         match self.next_new() {
-            Read::Picture(Decoded { picture, damaged, .. }) => {
-                Ok(Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged }))
+            Read::Picture(Decoded { image, damaged, .. }) => {
+                Ok(Next::Shot(Shot { image, time: ShotTime::Arrival, damaged }))
             }
             Read::NotDue => Ok(Next::NotDue),
             Read::Lost(frames) => Ok(Next::Lost(frames)),

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use faces::picture::{Picture, PictureError, Turn};
 
-use crate::config::{CameraConfig, Part, Polygon, ViewConfig};
+use crate::config::{CameraConfig, Part, Point, Polygon, ViewConfig};
 
 /// How one camera is looked at.
 #[derive(Debug, Clone)]
@@ -33,27 +33,17 @@ impl View {
         Self { turn: camera.turn(), mirror, crop, ignore, black: None }
     }
 
-    /// The picture turned as the camera hangs.
-    pub fn upright(&self, picture: Picture) -> Result<Picture, PictureError> {
-        match self.turn {
-            Some(turn) => picture.turned(turn),
-            None => Ok(picture),
+    /// What may be seen of a camera's picture.
+    pub fn of(&mut self, mut picture: Picture) -> Result<Picture, PictureError> {
+        if let Some(turn) = self.turn {
+            picture = picture.turned(turn)?;
         }
-    }
-
-    /// Of an upright picture what may be seen, mirrored where that is asked for.
-    pub fn part(&mut self, mut picture: Picture) -> Result<Picture, PictureError> {
         if self.mirror {
             picture = picture.mirrored()?;
         }
         if let Some(part) = self.crop {
-            let (width, height) = (picture.width() as f32, picture.height() as f32);
-            let at = |share: f32, length: f32| (share * length).round();
-            let [wide, high] = [at(part.width, width), at(part.height, height)].map(|length| length.max(1.0) as u32);
-            // Rounded down where the rest would lie beyond the edge.
-            let left = (at(part.left, width) as u32).min(picture.width() - wide.min(picture.width()));
-            let top = (at(part.top, height) as u32).min(picture.height() - high.min(picture.height()));
-            picture = picture.cropped(left.into(), top.into(), wide, high)?;
+            let [left, top, width, height] = pixels(part, (picture.width(), picture.height()));
+            picture = picture.cropped(left.into(), top.into(), width, height)?;
         }
         if !self.ignore.is_empty() {
             let size = (picture.width(), picture.height());
@@ -69,11 +59,42 @@ impl View {
         Ok(picture)
     }
 
-    /// Both, one after the other.
-    pub fn of(&mut self, picture: Picture) -> Result<Picture, PictureError> {
-        let picture = self.upright(picture)?;
-        self.part(picture)
+    /// Width and height of what may be seen of a picture of this width and height, in pixels.
+    pub fn size(&self, (width, height): (u32, u32)) -> (u32, u32) {
+        let lies = matches!(self.turn, Some(Turn::Quarter | Turn::ThreeQuarters));
+        let size = if lies { (height, width) } else { (width, height) };
+        self.crop.map_or(size, |part| {
+            let [.., width, height] = pixels(part, size);
+            (width, height)
+        })
     }
+
+    /// Where a place of a camera's picture is seen, both in shares of their picture; `None` where it is nobody's
+    /// business.
+    pub fn place(&self, [x, y]: Point) -> Option<Point> {
+        let [x, y] = match self.turn {
+            None => [x, y],
+            Some(Turn::Quarter) => [1.0 - y, x],
+            Some(Turn::Half) => [1.0 - x, 1.0 - y],
+            Some(Turn::ThreeQuarters) => [y, 1.0 - x],
+        };
+        let x = if self.mirror { 1.0 - x } else { x };
+        let whole = Part { left: 0.0, top: 0.0, width: 1.0, height: 1.0 };
+        let Part { left, top, width, height } = self.crop.unwrap_or(whole);
+        let place = [(x - left) / width, (y - top) / height];
+        let seen = place.iter().all(|share| (0.0..=1.0).contains(share));
+        (seen && !self.ignore.iter().any(|polygon| polygon.holds(place))).then_some(place)
+    }
+}
+
+/// A part of a picture of this size: its left, its top, its width and its height, in pixels.
+fn pixels(part: Part, (width, height): (u32, u32)) -> [u32; 4] {
+    let at = |share: f32, length: u32| (share * length as f32).round() as u32;
+    let [wide, high] = [at(part.width, width), at(part.height, height)].map(|length| length.max(1));
+    // Rounded down where the rest would lie beyond the edge.
+    let left = at(part.left, width).min(width - wide.min(width));
+    let top = at(part.top, height).min(height - high.min(height));
+    [left, top, wide, high]
 }
 
 /// The pixels that lie in any of these polygons, or are touched by them.
@@ -145,5 +166,36 @@ mod tests {
         let recording = CameraConfig::Replay(ReplayConfig::new("clip.mp4".to_owned()));
         let seen = View::new(&recording, &view).of(numbered(3, 3)).unwrap();
         assert_eq!(shown(&seen), [[[0, 0], [2, 1], [3, 1]], [[0, 0], [0, 0], [3, 2]], [[0, 0], [0, 0], [0, 0]]]);
+    }
+
+    #[test]
+    fn a_place_is_seen_where_its_pixel_is_or_nowhere() {
+        let corner = Polygon(vec![[0.0, 0.0], [0.5, 0.0], [0.5, 0.5], [0.0, 0.5]]);
+        let part = Part { left: 0.25, top: 0.0, width: 0.5, height: 1.0 };
+        let views = [false, true].into_iter().flat_map(|mirror| {
+            let whole = ViewConfig { mirror, ..ViewConfig::default() };
+            let cut = ViewConfig { crop: Some(part), ..whole.clone() };
+            let black = ViewConfig { ignore: vec![corner.clone()], ..cut.clone() };
+            [whole, cut, black]
+        });
+        for (rotate, config) in views.flat_map(|config| [0, 90, 180, 270].map(|rotate| (rotate, config.clone()))) {
+            let mut view = View::new(&camera(rotate), &config);
+            let (width, height) = (8, 4);
+            let seen = view.of(numbered(width, height)).unwrap();
+            assert_eq!(view.size((width, height)), (seen.width(), seen.height()), "{rotate} {config:?}");
+            let rows = shown(&seen);
+            for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+                let share = |at: u32, of: u32| (at as f32 + 0.5) / of as f32;
+                let pixel = [x as u8 + 1, y as u8 + 1];
+                match view.place([share(x, width), share(y, height)]) {
+                    Some([across, down]) => {
+                        let at = |share: f32, of: u32| (share * of as f32) as usize;
+                        let found = rows[at(down, seen.height())][at(across, seen.width())];
+                        assert_eq!(found, pixel, "{rotate} {config:?}");
+                    }
+                    None => assert!(!rows.concat().contains(&pixel), "{rotate} {config:?}: {pixel:?}"),
+                }
+            }
+        }
     }
 }

@@ -54,6 +54,8 @@ section! {
         pub nms_iou: f32 = SearchOptions::default().nms_iou, in 0.0..=1.0;
         /// Frames searched per second at most; the rest are not decoded where that can be. 0 is without limit.
         pub max_fps: f32 = 0.0, in 0.0..=240.0;
+        /// Only where something moves is searched, and everything once a second.
+        pub motion_gate: bool = true;
     }
 }
 

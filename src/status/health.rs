@@ -194,7 +194,7 @@ mod tests {
             (
                 "the camera comes and goes",
                 |board, name, at| {
-                    let (lens, source) = (Lens::Clear, "a camera".to_owned());
+                    let (lens, source) = (Lens::Clear, "a camera".into());
                     let streaming = CameraState::Streaming { size: (64, 48), fps: 15.0, least_fps: 0.3, source, lens };
                     board.camera_state(name, &streaming, at(0));
                     board.engine(EngineState::Answering, "", at(50));

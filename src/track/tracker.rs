@@ -148,6 +148,17 @@ impl Tracker {
         events
     }
 
+    /// The same of a frame at which nobody looked, because nothing moved in it.
+    pub fn observe_nobody(&mut self, time: CaptureTime) -> Vec<TrackEvent> {
+        let now = self.clock.tick(time.offset);
+        let mut events = self.end_lost(now);
+        self.visits.iter_mut().for_each(Visit::not_seen);
+        self.believe(&mut vec![None; self.visits.len()], now);
+        self.choose_subject(now);
+        events.extend(self.overdue(now, self.clock.interval()));
+        events
+    }
+
     /// Time has passed without a frame, up to `offset` on the pipeline's clock: the camera is gone, or slow. What was
     /// to be sent by now goes out, and who has not been seen for too long has left. A frame that is still being
     /// searched is waited for.
@@ -155,12 +166,7 @@ impl Tracker {
         let now = self.clock.pass(offset);
         let mut events = self.end_lost(now.saturating_sub(2 * self.clock.interval() + SEARCHED_WITHIN));
         self.choose_subject(now);
-        let turn = self.turn();
-        for visit in &mut self.visits {
-            let moment = visit.moment(now, turn);
-            let shot = visit.shots.observe(None, moment, &self.config);
-            events.extend(shot.map(|shot| visit.best_shot(shot)));
-        }
+        events.extend(self.overdue(now, Duration::ZERO));
         events
     }
 
@@ -190,6 +196,16 @@ impl Tracker {
     /// Who is in the newest frame, and where: the believed visits, in the order they began.
     pub fn present(&self) -> impl Iterator<Item = (VisitId, Rect)> {
         self.visits.iter().filter(|visit| visit.believed && visit.missed == 0).map(|it| (it.id, it.motion.bbox))
+    }
+
+    /// The shots that have to be sent now, whether or not anybody is seen; the next frame is so far away.
+    fn overdue(&mut self, now: Duration, interval: Duration) -> Vec<TrackEvent> {
+        let turn = self.turn();
+        let shot = |visit: &mut Visit| {
+            let moment = Moment { interval, ..visit.moment(now, turn) };
+            visit.shots.observe(None, moment, &self.config).map(|shot| visit.best_shot(shot))
+        };
+        self.visits.iter_mut().filter_map(shot).collect()
     }
 
     fn end_lost(&mut self, now: Duration) -> Vec<TrackEvent> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use doorward::capture::{self, CameraState, Frame};
+use doorward::capture::{self, CameraState, Frame, View};
 use doorward::config::{CameraConfig, DetectorConfig, DetectorName};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
@@ -33,11 +33,13 @@ impl Watched {
         let cancel = CancellationToken::new();
         let frames = Arc::new(Mutex::new(Vec::new()));
         let (stop, seen) = (cancel.clone(), frames.clone());
+        let mut view = View::new(&config.camera, &config.view);
         let camera = thread::spawn(move || {
             capture::run(&config, sender, stop, state);
         });
         let watcher = thread::spawn(move || {
             while let Some(frame) = receiver.recv() {
+                let frame = frame.developed(&mut view).unwrap();
                 seen.lock().unwrap().push(frame);
                 thread::sleep(thinks);
             }

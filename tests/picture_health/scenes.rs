@@ -65,7 +65,7 @@ pub fn play(file: &Path, mut each: impl FnMut(usize, Picture, f32) -> bool) {
         let (picture, position) = match source.next_shot().unwrap() {
             Next::End => return,
             Next::Shot(shot) => match shot.time {
-                ShotTime::Recording { position, .. } => (shot.picture, position),
+                ShotTime::Recording { position, .. } => (shot.image.into_picture().unwrap(), position),
                 ShotTime::Arrival => panic!("a recording has its own clock"),
             },
             Next::NotDue | Next::Skipped(_) | Next::Lost(_) => continue,

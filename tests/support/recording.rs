@@ -97,7 +97,7 @@ pub fn unpack(video: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for n in 0.. {
         let Next::Shot(shot) = source.next_shot().unwrap() else { break };
-        std::fs::write(to.join(format!("{n:04}.jpg")), shot.picture.jpeg(92).unwrap()).unwrap();
+        std::fs::write(to.join(format!("{n:04}.jpg")), shot.image.into_picture().unwrap().jpeg(92).unwrap()).unwrap();
     }
 }
 

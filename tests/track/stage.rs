@@ -128,7 +128,7 @@ impl Scene {
     }
 
     pub fn play(&self) -> Played {
-        let mut tracker = Tracker::new(name(), &self.config, &QualityOptions::default());
+        let [mut tracker, mut other] = [(); 2].map(|()| Tracker::new(name(), &self.config, &QualityOptions::default()));
         let mut played = Played { given: vec![Vec::new(); self.actors.len()], ..Played::default() };
         for number in 0..(self.secs * self.fps) as u32 {
             let time = number as f32 / self.fps;
@@ -139,6 +139,7 @@ impl Scene {
                 for (_, shot) in played.shots.iter().skip(answered).take_while(due) {
                     let feedback = Feedback { shot: shot.number, answer: answer(shot), confirm: None };
                     tracker.hear(shot.visit, feedback);
+                    other.hear(shot.visit, feedback);
                     played.answered += 1;
                 }
             }
@@ -158,7 +159,15 @@ impl Scene {
             faces.sort_by(|a, b| b.bbox.area().total_cmp(&a.bbox.area()));
             let frame = frame(number, Duration::from_secs_f32(time), picture(&poses));
             let frame = Arc::new(Frame { damaged: (self.damages)(number), ..Arc::unwrap_or_clone(frame) });
-            played.take(tracker.observe(&Detections { frame, faces }), Duration::from_secs_f32(time));
+            let detections = Detections { frame, faces };
+            let events = tracker.observe(&detections);
+            // To the other it is a frame at which nobody looked.
+            let passed = match detections.faces.is_empty() {
+                true => other.observe_nobody(detections.frame.time),
+                false => other.observe(&detections),
+            };
+            assert_eq!(events.iter().map(told).collect::<Vec<_>>(), passed.iter().map(told).collect::<Vec<_>>());
+            played.take(events, Duration::from_secs_f32(time));
             for (visit, bbox) in tracker.present() {
                 if let Some((actor, _)) = found.iter().find(|(_, face)| face.bbox == bbox)
                     && played.given[*actor].last() != Some(&visit)
@@ -207,6 +216,14 @@ impl Played {
 
     pub fn outcomes(&self) -> Vec<&str> {
         self.ends.iter().map(|end| end.unsent.map_or("sent", Unsent::as_str)).collect()
+    }
+}
+
+/// An event as far as two trackers must agree on it.
+fn told(event: &TrackEvent) -> (VisitId, u8, u32) {
+    match event {
+        TrackEvent::Shot(shot) => (shot.visit, shot.number, shot.frame.seq as u32),
+        TrackEvent::Ended(end) => (end.visit, 0, end.frames),
     }
 }
 

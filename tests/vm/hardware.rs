@@ -60,7 +60,7 @@ fn play(path: &Path, decode: Decode) -> Played {
         match source.next_shot().unwrap() {
             Next::Shot(shot) => {
                 damaged += usize::from(shot.damaged);
-                pictures.push(shot.picture);
+                pictures.push(shot.image.into_picture().unwrap());
             }
             Next::Lost(frames) => lost += frames,
             Next::End => return Played { before, after: source.about(), pictures, lost, damaged },

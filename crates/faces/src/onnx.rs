@@ -4,10 +4,13 @@
 //! idle, and say nothing below an error. It knows no model.
 
 use std::path::PathBuf;
+use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
+use ort::AsPointer;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
@@ -66,9 +69,31 @@ pub fn init(runtime: &Runtime) -> Result<(), OnnxError> {
         .with_name("doorward")
         .with_telemetry(false)
         .build()
+        .and_then(|environment| share_arena(&environment).map(|()| environment))
         .map_err(|source| OnnxError::Start { source })?;
     *loaded = Some((file, environment));
     Ok(())
+}
+
+/// One arena for what the networks of all sessions need while they run, which grows by what is asked for. By default
+/// each session has its own, grows it by doubling, and keeps it: with a detector and an embedder 37 MB instead of 21.
+fn share_arena(environment: &Environment) -> ort::Result<()> {
+    /// ONNX Runtime's `kSameAsRequested`, and what leaves the rest to it.
+    const AS_REQUESTED: i32 = 1;
+    const NO_LIMIT: usize = 0;
+    const ITS_OWN: i32 = -1;
+    let cpu = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default)?;
+    let api = ort::api();
+    let mut arena = ptr::null_mut();
+    // SAFETY: the environment and the memory's description live longer than the calls, which keep neither; the
+    // configuration is freed once, after its last use. The crate has no safe way to this.
+    unsafe {
+        let made = (api.CreateArenaCfg)(NO_LIMIT, AS_REQUESTED, ITS_OWN, ITS_OWN, &raw mut arena);
+        ort::Error::result_from_status(made)?;
+        let shared = (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), cpu.ptr(), arena);
+        (api.ReleaseArenaCfg)(arena);
+        ort::Error::result_from_status(shared)
+    }
 }
 
 /// Opens the model of this name, whose file has these bytes, for inference with `threads` threads (at least 1).
@@ -91,6 +116,9 @@ fn options(environment: &Environment, threads: u16) -> ort::Result<SessionBuilde
         // Threads that wait by spinning keep a core busy between frames.
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
+        // Plans of where in its memory everything lies are kept for every size of picture, and save nothing.
+        .with_memory_pattern(false)?
+        .with_env_allocators()?
         // Models exported by older tools give hundreds of warnings that no user can do anything about.
         .with_log_level(LogLevel::Error)?)
 }

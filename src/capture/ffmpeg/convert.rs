@@ -12,7 +12,7 @@ use ffmpeg_next::format::Pixel;
 use ffmpeg_next::software::scaling::{Context, Flags};
 use ffmpeg_next::util::frame;
 
-use super::turn::Turn;
+use crate::capture::turn::Turn;
 
 /// Converts frames, one after the other.
 #[derive(Default)]
@@ -42,6 +42,19 @@ unsafe impl Send for Prepared {}
 impl Converter {
     /// `None` for a format that cannot be shown, and when there is no memory.
     pub fn picture(&mut self, frame: &frame::Video, turn: Turn) -> Option<Picture> {
+        let Prepared { kind, scaler, bgr } = self.prepared(frame)?;
+        scaler.run(frame, bgr).ok()?;
+        let pixels = turn.apply(bgr.data(0), bgr.stride(0), kind.width, kind.height);
+        let (width, height) = turn.size(kind.width, kind.height);
+        Picture::new(width, height, pixels).ok()
+    }
+
+    /// Whether a picture can be made of it.
+    pub fn takes(&mut self, frame: &frame::Video) -> bool {
+        self.prepared(frame).is_some()
+    }
+
+    fn prepared(&mut self, frame: &frame::Video) -> Option<&mut Prepared> {
         let kind = Kind {
             format: frame.format(),
             width: frame.width(),
@@ -52,11 +65,7 @@ impl Converter {
         if self.0.as_ref().is_none_or(|prepared| prepared.kind != kind) {
             self.0 = Prepared::new(kind);
         }
-        let Prepared { scaler, bgr, .. } = self.0.as_mut()?;
-        scaler.run(frame, bgr).ok()?;
-        let pixels = turn.apply(bgr.data(0), bgr.stride(0), kind.width, kind.height);
-        let (width, height) = turn.size(kind.width, kind.height);
-        Picture::new(width, height, pixels).ok()
+        self.0.as_mut()
     }
 }
 

@@ -119,6 +119,11 @@ impl Hardware {
         self.by.as_deref().filter(|_| self.proven)
     }
 
+    /// Whether it decodes, or is to be tried.
+    pub fn is_used(&self) -> bool {
+        self.by.is_some()
+    }
+
     /// Why hardware that was asked for does not decode.
     pub fn problem(&self) -> Option<&str> {
         self.problem.as_deref().filter(|_| self.wanted)

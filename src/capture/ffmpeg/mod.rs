@@ -5,7 +5,7 @@
 //! fault.
 //!
 //! ```text
-//! container --packets--▶ decoder, or hardware --frames--▶ convert (colours, upright) --▶ Read::Picture
+//! container --packets--▶ decoder, or hardware --frames--▶ Read::Picture --asked for--▶ convert (colours, upright)
 //!     │ cut short, marked     │ refused --▶ Read::Lost
 //!     ├-----------------------┴ concealed --▶ the picture is marked as damaged, and those that are built on it
 //!     └ not due: decoded only where others are built on it, never converted --▶ Read::NotDue
@@ -22,20 +22,19 @@ mod hosts;
 mod log;
 mod opening;
 mod packets;
+mod still;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod turn;
 
 use std::ffi::CString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use convert::Converter;
 use deadline::Deadline;
 use doubt::Doubt;
-use faces::picture::{MAX_PIXELS, Picture};
+use faces::picture::MAX_PIXELS;
 use ffmpeg_next::codec::{self, Id, threading};
 use ffmpeg_next::decoder::{self, Check};
 use ffmpeg_next::format::context::Input;
@@ -46,9 +45,11 @@ use hardware::{Driver, Hardware};
 use hosts::Hosts;
 use identities::trust::Trust;
 use packets::{Packets, Sent};
-use turn::Turn;
+use still::{Darkroom, VideoFrame};
 
 use super::pace::Pace;
+use super::raw::Image;
+use super::turn::Turn;
 use crate::config::{AllowedHost, Decode};
 
 pub use hosts::{Disbelief, Refusal, Refused};
@@ -65,7 +66,7 @@ pub(super) struct Video {
     deadline: Deadline,
     hosts: Arc<Hosts>,
     limits: Option<Limits>,
-    converter: Converter,
+    darkroom: Darkroom,
     /// What the container says of the way up.
     turn: Turn,
     /// Milliseconds of one unit of the stream's time stamps.
@@ -150,7 +151,7 @@ pub(super) enum Read {
 /// A frame, decoded.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    pub picture: Picture,
+    pub image: Image,
     /// Where it lies on the video's clock; `None` when the video does not say.
     pub position_ms: Option<f64>,
     /// The decoder had to make up parts of it, or of one that it is built on.
@@ -274,7 +275,7 @@ impl Video {
             hosts,
             limits: options.limits,
             frame: frame::Video::empty(),
-            converter: Converter::default(),
+            darkroom: Darkroom::default(),
             turn,
             unit_ms: unit * 1000.0,
             fps,
@@ -484,10 +485,14 @@ impl Video {
         // A camera that turns its pictures itself says so in each of them.
         let side_data = self.frame.side_data(frame::side_data::Type::DisplayMatrix);
         let turn = side_data.and_then(|matrix| Turn::of_matrix(matrix.data())).unwrap_or(self.turn);
-        match self.converter.picture(&self.frame, turn) {
-            Some(picture) => Read::Picture(Decoded { picture, position_ms, damaged }),
-            None => Read::Lost(1),
-        }
+        let image = if self.hardware.is_used() {
+            // Its driver has few frames, and waits for them.
+            VideoFrame::developed(&self.frame, turn, &self.darkroom)
+        } else {
+            let frame = std::mem::replace(&mut self.frame, frame::Video::empty());
+            VideoFrame::image(frame, turn, &self.darkroom)
+        };
+        image.map_or(Read::Lost(1), |image| Read::Picture(Decoded { image, position_ms, damaged }))
     }
 
     /// After the last frame: first what never came, then the end.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use faces::picture::Picture;
 use tempfile::TempDir;
 
 use super::clip::{Clip, edit, frames, turn};
@@ -14,12 +15,21 @@ fn open(path: &std::path::Path) -> Result<Video, VideoError> {
     Video::open(&format!("file:{}", path.display()), &FILE)
 }
 
-/// Every picture, how many were lost, and how it ended.
-fn play(video: &mut Video) -> (Vec<Decoded>, u64) {
+/// A picture that was shown.
+struct Shown {
+    picture: Picture,
+    position_ms: Option<f64>,
+    damaged: bool,
+}
+
+/// Every picture, and how many were lost.
+fn play(video: &mut Video) -> (Vec<Shown>, u64) {
     let (mut pictures, mut lost) = (Vec::new(), 0);
     loop {
         match video.read() {
-            Read::Picture(decoded) => pictures.push(decoded),
+            Read::Picture(Decoded { image, position_ms, damaged }) => {
+                pictures.push(Shown { picture: image.into_picture().unwrap(), position_ms, damaged });
+            }
             Read::NotDue => {}
             Read::Lost(frames) => lost += frames,
             Read::End => return (pictures, lost),
@@ -80,7 +90,7 @@ fn a_recording_is_shown_as_its_metadata_turns_it() {
         turn(&path, matrix);
         let (pictures, lost) = play(&mut open(&path).unwrap());
         assert_eq!((pictures.len(), lost), (2, 0), "{what}");
-        for Decoded { picture, damaged, .. } in pictures {
+        for Shown { picture, damaged, .. } in pictures {
             assert_eq!((picture.width(), picture.height()), size, "{what}");
             assert_eq!(seen(&picture), quarters, "{what}");
             assert!(!damaged, "{what}");
@@ -294,7 +304,9 @@ fn watch(mut video: Video) -> (Vec<(i64, Picture)>, u32, i32) {
     let (mut shown, mut not_due) = (Vec::new(), 0);
     loop {
         match video.read() {
-            Read::Picture(it) => shown.push((it.position_ms.unwrap().round() as i64, it.picture)),
+            Read::Picture(it) => {
+                shown.push((it.position_ms.unwrap().round() as i64, it.image.into_picture().unwrap()));
+            }
             Read::NotDue => not_due += 1,
             Read::End => break,
             other => panic!("{other:?}"),
@@ -342,4 +354,41 @@ fn what_is_not_shown_is_doubted_all_the_same() {
     let (pictures, _) = play(&mut paced(&path, 5.0));
     let marked: Vec<_> = pictures.iter().map(|it| (it.position_ms.unwrap().round() as i64, it.damaged)).collect();
     assert_eq!(marked, [(0, false), (160, false), (360, true), (560, true), (760, true)]);
+}
+
+#[test]
+fn a_frames_light_is_its_pictures_wherever_it_is_seen_and_takes_no_pixels() {
+    use crate::capture::light::{COLUMNS, LEVEL, LightMeter, POINTS, ROWS};
+
+    for (what, matrix) in [
+        ("as it is", [1, 0, 0, 1]),
+        ("a quarter to the right", [0, 1, -1, 0]),
+        ("a half", [-1, 0, 0, -1]),
+        ("mirrored, a quarter to the right", [0, 1, 1, 0]),
+    ] {
+        let (_dir, path) = clip("turned.mp4", &Clip::steady(Id::MPEG4, (96, 64), 1, 40));
+        turn(&path, matrix);
+        let Read::Picture(Decoded { mut image, .. }) = open(&path).unwrap().read() else { panic!("no picture") };
+        let (mut meter, mut light) = (LightMeter::default(), Vec::new());
+        let (mut raw, mut upright) = (Vec::new(), Vec::new());
+        image.light(&mut meter, &mut raw);
+        let shape = image.shape();
+        let picture = image.picture().unwrap();
+        assert_eq!((shape.width, shape.height), (picture.width(), picture.height()), "{what}");
+        meter.read(picture, &mut upright);
+        image.light(&mut meter, &mut light);
+        assert_eq!(light, raw, "{what}: whether or not its pixels have been made");
+        // Each quarter of it, in the middle, is noise around one brightness: where it is seen it is the same.
+        for (x, y) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
+            let around = |light: &[u16], [x, y]: [f32; 2]| {
+                let (x, y) = ((x * COLUMNS as f32) as usize, (y * ROWS as f32) as usize);
+                let points = (y - 12..y + 12).flat_map(|y| (x - 20..x + 20).map(move |x| y * COLUMNS + x));
+                points.map(|point| f32::from(light[point])).sum::<f32>() / (24.0 * 40.0 * LEVEL)
+            };
+            let (ours, seen) = (around(&raw, [x, y]), around(&upright, shape.upright([x, y])));
+            // The frame's black is 16 and its white 235.
+            assert!(((ours - 16.0) * 255.0 / 219.0 - seen).abs() < 8.0, "{what} at {x},{y}: {ours} is not {seen}");
+        }
+        assert_eq!(raw.len(), POINTS);
+    }
 }

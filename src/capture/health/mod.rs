@@ -109,13 +109,25 @@ impl LensWatch {
         }
     }
 
+    /// Whether a frame of this size, in pixels, at its offset on the pipeline's clock is one to be looked at.
+    pub fn is_due(&self, size: (u32, u32), offset: Duration) -> bool {
+        let follows = self.begun.is_some() && offset >= self.last;
+        !follows || offset - self.last >= GLANCE_EVERY || size != self.size
+    }
+
+    /// What is believed of the frames that were looked at.
+    pub fn believed(&self) -> Lens {
+        self.belief.now()
+    }
+
     /// Takes one frame's picture, at its offset on the pipeline's clock; answers what is believed now.
     pub fn observe(&mut self, picture: &Picture, offset: Duration) -> Lens {
         let size = (picture.width(), picture.height());
+        if !self.is_due(size, offset) {
+            return self.believed();
+        }
         if offset < self.last || offset - self.last > GAP {
             self.begun = None;
-        } else if self.begun.is_some() && offset - self.last < GLANCE_EVERY && size == self.size {
-            return self.belief.now();
         }
         if size != self.size {
             self.resized(size);

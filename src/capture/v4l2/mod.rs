@@ -163,13 +163,13 @@ impl CameraSource for V4l2 {
         if !self.pace.due_now() {
             return Ok(Next::NotDue);
         }
-        let picture = if filled.flags.contains(Flags::ERROR) {
+        let image = if filled.flags.contains(Flags::ERROR) {
             Err(SkipReason::Undecodable)
         } else {
-            pixels::picture(layout, bytes, width, height, self.stride)
+            pixels::image(layout, bytes, width, height, self.stride)
         };
-        Ok(match picture {
-            Ok(picture) => Next::Shot(Shot { picture, time: ShotTime::Arrival, damaged: false }),
+        Ok(match image {
+            Ok(image) => Next::Shot(Shot { image, time: ShotTime::Arrival, damaged: false }),
             Err(reason) => Next::Skipped(Skipped { reason, what: format!("a buffer of {}", self.path) }),
         })
     }

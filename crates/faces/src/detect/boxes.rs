@@ -51,6 +51,16 @@ impl Face {
             score: self.score,
         }
     }
+
+    /// The same face in a picture of which its own is a part that lies so far to the right and down.
+    pub(super) fn moved(&self, right: f32, down: f32) -> Face {
+        let Rect { x, y, width, height } = self.bbox;
+        Face {
+            bbox: Rect { x: x + right, y: y + down, width, height },
+            landmarks: self.landmarks.map(|point| Point { x: point.x + right, y: point.y + down }),
+            score: self.score,
+        }
+    }
 }
 
 #[cfg(test)]

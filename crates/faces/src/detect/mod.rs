@@ -6,6 +6,7 @@
 mod boxes;
 mod canary;
 mod centerface;
+mod cut;
 mod pass;
 mod search;
 mod second_look;

@@ -26,42 +26,48 @@ pub(super) enum Channels {
 #[derive(Debug)]
 pub(super) struct Input {
     channels: Channels,
-    /// Of the picture that was filled in last; what lies beyond is zero.
-    filled: (u32, u32),
     /// With the padding, like the height.
     pub width: u32,
     pub height: u32,
-    pub values: Vec<f32>,
+    /// Of the largest picture so far; the first of them are those of the last one.
+    values: Vec<f32>,
 }
 
 impl Input {
     pub fn new(channels: Channels) -> Self {
-        Self { channels, filled: (0, 0), width: 0, height: 0, values: Vec::new() }
+        Self { channels, width: 0, height: 0, values: Vec::new() }
     }
 
     /// Copies the picture to the top left and leaves zeros to the right of it and below, up to the next multiple of
     /// the stride, as OpenCV's `FaceDetectorYN` does.
     pub fn fill(&mut self, picture: &Picture) {
-        let size = (picture.width(), picture.height());
-        if self.filled != size {
-            self.filled = size;
-            (self.width, self.height) = (size.0.next_multiple_of(STRIDE), size.1.next_multiple_of(STRIDE));
-            self.values.clear();
-            self.values.resize(3 * self.plane(), 0.0);
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        (self.width, self.height) =
+            (picture.width().next_multiple_of(STRIDE), picture.height().next_multiple_of(STRIDE));
+        let (stride, plane) = (self.width as usize, self.plane());
+        if self.values.len() < 3 * plane {
+            self.values.resize(3 * plane, 0.0);
         }
-        let plane = self.plane();
         let (first, rest) = self.values.split_at_mut(plane);
         let (second, third) = rest.split_at_mut(plane);
         let (blue, green, red) = match self.channels {
-            Channels::Bgr => (first, second, third),
-            Channels::Rgb => (third, second, first),
+            Channels::Bgr => (first, second, &mut third[..plane]),
+            Channels::Rgb => (&mut third[..plane], second, first),
         };
-        let stride = self.width as usize;
-        let rows = picture.bgr().chunks_exact(3 * size.0 as usize);
+        let rows = picture.bgr().chunks_exact(3 * width);
         for (y, row) in rows.enumerate() {
-            let at = y * stride..y * stride + size.0 as usize;
+            let at = y * stride..y * stride + width;
             split(row, &mut blue[at.clone()], &mut green[at.clone()], &mut red[at]);
         }
+        for plane in [blue, green, red] {
+            plane[..height * stride].chunks_exact_mut(stride).for_each(|row| row[width..].fill(0.0));
+            plane[height * stride..].fill(0.0);
+        }
+    }
+
+    /// All of it, plane by plane.
+    pub fn values(&self) -> &[f32] {
+        &self.values[..3 * self.plane()]
     }
 
     /// Batch, channels, height, width.
@@ -150,7 +156,7 @@ impl<L: Layout> Model for Pass<L> {
         let size = (self.input.width as usize, self.input.height as usize);
         let run = |source| DetectError::Run { model: self.name.clone(), source };
         let started = Instant::now();
-        let tensor = TensorRef::from_array_view((self.input.shape(), self.input.values.as_slice())).map_err(run)?;
+        let tensor = TensorRef::from_array_view((self.input.shape(), self.input.values())).map_err(run)?;
         let values = self.session.run(ort::inputs![tensor]).map_err(run)?;
         self.network += started.elapsed();
 
@@ -206,7 +212,7 @@ mod tests {
                 for (plane, channel) in order.into_iter().enumerate() {
                     for y in 0..input.height {
                         for x in 0..input.width {
-                            let got = input.values[plane * input.plane() + (y * input.width + x) as usize];
+                            let got = input.values()[plane * input.plane() + (y * input.width + x) as usize];
                             let inside = x < width && y < height;
                             let want = if inside { picture.row(y)[x as usize * 3 + channel].into() } else { 0.0 };
                             assert_eq!(got, want, "{width}x{height} {channels:?} plane {plane} at {x},{y}");
@@ -222,16 +228,17 @@ mod tests {
         let mut input = Input::new(Channels::Bgr);
         input.fill(&Picture::filled(64, 64, [255; 3]));
         input.fill(&Picture::filled(33, 33, [0; 3]));
-        assert!(input.values.iter().all(|value| *value == 0.0));
+        assert!(input.values().iter().all(|value| *value == 0.0));
     }
 
     #[test]
-    fn the_same_size_again_takes_no_new_memory() {
+    fn no_size_but_a_larger_one_takes_new_memory() {
         let mut input = Input::new(Channels::Bgr);
         input.fill(&Picture::filled(100, 50, [1; 3]));
-        let before = input.values.as_ptr();
+        let before = input.values().as_ptr();
+        input.fill(&Picture::filled(40, 20, [3; 3]));
         input.fill(&Picture::filled(100, 50, [2; 3]));
-        assert_eq!(before, input.values.as_ptr());
-        assert_eq!(input.values[0], 2.0);
+        assert_eq!(before, input.values().as_ptr());
+        assert_eq!(input.values()[0], 2.0);
     }
 }

@@ -17,11 +17,11 @@
 //!
 //! It wraps a model's single pass and knows sizes, not models.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
+use super::cut::Cut;
 use super::second_look::{self, SecondLook};
-use super::shrink::shrunk;
+use super::shrink::{Area, Shrinker};
 use super::{DetectError, Face, Model, Point, Rect, SearchOptions, boxes};
 use crate::align::{self, apply};
 use crate::picture::{Interpolation, Picture};
@@ -57,8 +57,8 @@ const LEAN_DEG: f32 = 40.0;
 /// A leaning photo lies in a square as wide as its diagonal, which has up to twice its pixels or more: it is shrunk to
 /// this, so that it costs no more than the fine look of a photo of the usual limit.
 const MOST_LEANT_PX: f32 = 1024.0;
-/// Of a camera's frames, every so many have their surest faint face looked at again: three looks of a tenth of a frame
-/// each. A photo has as many as this looked at.
+/// Of a camera's frames, one in so many has its surest faint face looked at again, at once when there was none for a
+/// while: three looks of a tenth of a frame each. A photo has as many as this looked at.
 const FAINT_EVERY: u32 = 4;
 const MOST_FAINT: usize = 8;
 /// Smaller faces are not worth it, they cannot be recognised; larger ones are seen by the coarser look.
@@ -70,8 +70,9 @@ const NEARLY: f32 = 0.08;
 pub struct FaceDetector {
     model: Box<dyn Model>,
     options: SearchOptions,
-    /// Pictures searched, modulo [`FAINT_EVERY`].
-    searched: u32,
+    /// Pictures searched since a faint face was last looked at again.
+    rested: u32,
+    shrinker: Shrinker,
     network: Duration,
 }
 
@@ -85,7 +86,13 @@ struct Found {
 impl FaceDetector {
     /// `model` reports faces down to [`CONFIRMING`] of the least score of `options`.
     pub(super) fn new(model: Box<dyn Model>, options: &SearchOptions) -> Self {
-        Self { model, options: options.clone(), searched: 0, network: Duration::ZERO }
+        Self {
+            model,
+            options: options.clone(),
+            rested: FAINT_EVERY,
+            shrinker: Shrinker::default(),
+            network: Duration::ZERO,
+        }
     }
 
     /// The model's name in the manifest.
@@ -95,31 +102,73 @@ impl FaceDetector {
 
     /// Every face in the picture, largest first, in the picture's pixels. Any size of picture will do.
     pub fn detect(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
+        self.timed(|it| it.detect_all(picture))
+    }
+
+    /// Every face in this part of the picture, in pixels of the picture, at the scale of [`detect`](Self::detect). What
+    /// is searched may be a little more than the part, so that the network sees few sizes; of a face that is cut in two
+    /// there nothing is promised.
+    pub fn detect_part(&mut self, picture: &Picture, part: &Rect) -> Result<Vec<Face>, DetectError> {
+        match Cut::new((picture.width(), picture.height()), part, self.fine_px(picture)) {
+            Some(cut) => self.timed(|it| it.detect_cut(picture, &cut)),
+            None => self.detect(picture),
+        }
+    }
+
+    fn timed(
+        &mut self,
+        detect: impl FnOnce(&mut Self) -> Result<Vec<Face>, DetectError>,
+    ) -> Result<Vec<Face>, DetectError> {
         let before = self.model.network_time();
-        let faces = self.detect_all(picture);
+        let faces = detect(self);
         self.network = self.model.network_time() - before;
         faces
     }
 
-    fn detect_all(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
-        let longest = picture.width().max(picture.height());
-        let fine = sized(picture, longest.min(self.options.longest_side_px.clamp(32, MOST_PX)))?;
-        let mut searched = &*fine;
+    fn detect_cut(&mut self, picture: &Picture, cut: &Cut) -> Result<Vec<Face>, DetectError> {
+        let Cut { left, top, width, height, .. } = *cut;
+        let fine = cut.of(picture, &mut self.shrinker).map_err(|source| DetectError::Picture { source })?;
+        let mut faces = self.faces_of(&fine)?;
+        let (x, y) = (width as f32 / fine.width() as f32, height as f32 / fine.height() as f32);
+        self.shrinker.done_with(fine);
+        faces.iter_mut().for_each(|face| *face = face.scaled(x, y).moved(left as f32, top as f32));
+        boxes::largest_first(&mut faces);
+        Ok(faces)
+    }
+
+    /// The faces in a picture as it is searched, and those that were faint.
+    fn faces_of(&mut self, searched: &Picture) -> Result<Vec<Face>, DetectError> {
         let Found { mut faces, faint } = self.search(searched)?;
         self.add_faint(searched, faint, &mut faces)?;
+        Ok(faces)
+    }
+
+    /// The longest side of the picture in the fine look.
+    fn fine_px(&self, picture: &Picture) -> u32 {
+        picture.width().max(picture.height()).min(self.options.longest_side_px.clamp(32, MOST_PX))
+    }
+
+    fn detect_all(&mut self, picture: &Picture) -> Result<Vec<Face>, DetectError> {
+        let longest = picture.width().max(picture.height());
+        let fine = self.sized(picture, self.fine_px(picture))?;
+        let mut searched = fine.as_ref().unwrap_or(picture);
+        let mut faces = self.faces_of(searched)?;
         if faces.is_empty() && self.options.thorough {
             faces = self.leaning(searched)?;
         }
         let enlarged;
         if faces.is_empty() && longest < SMALL_PX {
-            enlarged = sized(picture, (longest * MOST_ENLARGED).min(SMALL_PX))?;
-            searched = &enlarged;
+            enlarged = self.sized(picture, (longest * MOST_ENLARGED).min(SMALL_PX))?;
+            searched = enlarged.as_ref().unwrap_or(picture);
             faces = self.look(searched)?.faces;
         }
         let x = picture.width() as f32 / searched.width() as f32;
         let y = picture.height() as f32 / searched.height() as f32;
         if (x, y) != (1.0, 1.0) {
             faces.iter_mut().for_each(|face| *face = face.scaled(x, y));
+        }
+        if let Some(fine) = fine {
+            self.shrinker.done_with(fine);
         }
         boxes::largest_first(&mut faces);
         Ok(faces)
@@ -142,14 +191,34 @@ impl FaceDetector {
         self.network
     }
 
+    /// The picture with its longest side brought to `longest` pixels; `None` where that is the picture itself.
+    fn sized(&mut self, picture: &Picture, longest: u32) -> Result<Option<Picture>, DetectError> {
+        let (width, height) = (picture.width(), picture.height());
+        let side = width.max(height);
+        if side == longest {
+            return Ok(None);
+        }
+        let factor = side / longest;
+        let sized = if factor > 1 && side % longest == 0 && width.min(height) >= factor {
+            self.shrinker.shrunk(picture, Area::whole(picture), factor)
+        } else {
+            let sized = |length: u32| (u64::from(length) * u64::from(longest)).div_ceil(u64::from(side)) as u32;
+            let method = if longest < side { Interpolation::Area } else { Interpolation::Linear };
+            picture.resized(sized(width), sized(height), method)
+        };
+        sized.map(Some).map_err(|source| DetectError::Picture { source })
+    }
+
     /// Looks at the picture as it is, and more coarsely as long as there is room for faces that need it.
     fn search(&mut self, picture: &Picture) -> Result<Found, DetectError> {
         let mut fine = self.look(picture)?;
         if picture.width().min(picture.height()) < ROOM_PX {
             return Ok(fine);
         }
-        let coarse = shrunk(picture, COARSER).map_err(|source| DetectError::Picture { source })?;
-        let coarse = self.search(&coarse)?;
+        let shrunk = self.shrinker.shrunk(picture, Area::whole(picture), COARSER);
+        let shrunk = shrunk.map_err(|source| DetectError::Picture { source })?;
+        let coarse = self.search(&shrunk)?;
+        self.shrinker.done_with(shrunk);
         let factor = COARSER as f32;
         let coarse = coarse.faces.iter().chain(&coarse.faint).map(|face| face.scaled(factor, factor)).collect();
         fine.faces = merge(fine.faces, coarse, self.options.min_score);
@@ -166,15 +235,18 @@ impl FaceDetector {
 
     /// Looks again at what may be faces, and adds those that are.
     fn add_faint(&mut self, picture: &Picture, faint: Vec<Face>, faces: &mut Vec<Face>) -> Result<(), DetectError> {
-        self.searched = (self.searched + 1) % FAINT_EVERY;
+        self.rested = self.rested.saturating_add(1);
         let most = match self.options.thorough {
             true => MOST_FAINT,
-            false => usize::from(self.searched == 0),
+            false => usize::from(self.rested >= FAINT_EVERY),
         };
         let sized = |face: &&Face| FAINT_PX.contains(&face.bbox.width.max(face.bbox.height));
         for face in faint.iter().filter(sized).take(most) {
-            if !is_part_of(faces, face)
-                && let Some(look) = self.surest(picture, face)?
+            if is_part_of(faces, face) {
+                continue;
+            }
+            self.rested = 0;
+            if let Some(look) = self.surest(picture, face)?
                 && !is_part_of(faces, &look.face)
             {
                 faces.push(look.face);
@@ -228,24 +300,6 @@ fn is_part_of(faces: &[Face], face: &Face) -> bool {
             || face.bbox.holds(known.bbox.centre())
     };
     faces.iter().any(same)
-}
-
-/// The picture with its longest side brought to `longest` pixels.
-fn sized(picture: &Picture, longest: u32) -> Result<Cow<'_, Picture>, DetectError> {
-    let (width, height) = (picture.width(), picture.height());
-    let side = width.max(height);
-    if side == longest {
-        return Ok(Cow::Borrowed(picture));
-    }
-    let factor = side / longest;
-    let sized = if factor > 1 && side % longest == 0 && width.min(height) >= factor {
-        shrunk(picture, factor)
-    } else {
-        let sized = |length: u32| (u64::from(length) * u64::from(longest)).div_ceil(u64::from(side)) as u32;
-        let method = if longest < side { Interpolation::Area } else { Interpolation::Linear };
-        picture.resized(sized(width), sized(height), method)
-    };
-    sized.map(Cow::Owned).map_err(|source| DetectError::Picture { source })
 }
 
 /// What two looks found, taken together, in pixels of the fine look. What the coarse look found alone must have

@@ -1,56 +1,123 @@
 //! Shrinking by a whole factor: every pixel is the mean of a square of pixels.
 //!
-//! In: a picture and the factor. Out: the smaller picture; up to `factor - 1` pixels at the right and bottom edges do
-//! not fill a square and are left out. OpenCV's area averaging gives the same, takes five times as long for it, and
-//! starts threads.
+//! In: a picture, a part of it, and the factor. Out: the smaller picture, in memory that is used again; up to
+//! `factor - 1` pixels at the right and bottom edges do not fill a square and are left out. OpenCV's area averaging
+//! gives the same, takes five times as long for it, and starts threads.
 
 use crate::picture::{Interpolation, Picture, PictureError};
 
-/// An error only when the picture is smaller than one square.
-pub(super) fn shrunk(picture: &Picture, factor: u32) -> Result<Picture, PictureError> {
-    match factor {
-        // What cameras' sizes take to become 640 pixels wide, and the coarse look.
-        2 => by::<2>(picture),
-        3 => by::<3>(picture),
-        4 => by::<4>(picture),
-        6 => by::<6>(picture),
-        _ => {
-            let (width, height) = (picture.width() / factor * factor, picture.height() / factor * factor);
-            let whole = picture.cropped(0, 0, width, height)?;
-            whole.resized(width / factor, height / factor, Interpolation::Area)
+/// A part of a picture, in pixels; it lies inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Area {
+    pub left: u32,
+    pub top: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Pictures that are not needed for the moment, and whose memory is.
+#[derive(Debug, Default)]
+pub(super) struct Shrinker {
+    spare: Vec<Picture>,
+    /// One row of squares, summed up from top to bottom.
+    sums: Vec<u16>,
+}
+
+impl Area {
+    pub fn whole(picture: &Picture) -> Self {
+        Self { left: 0, top: 0, width: picture.width(), height: picture.height() }
+    }
+}
+
+impl Shrinker {
+    /// An error only when the area is smaller than one square.
+    pub fn shrunk(&mut self, picture: &Picture, area: Area, factor: u32) -> Result<Picture, PictureError> {
+        let Area { left, top, width, height } = area;
+        let (columns, rows) = (width / factor, height / factor);
+        if columns == 0 || rows == 0 {
+            return Err(PictureError::Empty);
+        }
+        let mut small = self.spare.pop().unwrap_or_else(|| Picture::filled(columns, rows, [0; 3]));
+        small.reshape(columns, rows);
+        match factor {
+            1 => copy(picture, area, &mut small),
+            // What cameras' sizes take to become 640 pixels wide, and the coarse look.
+            2 => self.by::<2>(picture, area, &mut small),
+            3 => self.by::<3>(picture, area, &mut small),
+            4 => self.by::<4>(picture, area, &mut small),
+            6 => self.by::<6>(picture, area, &mut small),
+            _ => {
+                let whole = picture.cropped(left.into(), top.into(), columns * factor, rows * factor)?;
+                small = whole.resized(columns, rows, Interpolation::Area)?;
+            }
+        }
+        Ok(small)
+    }
+
+    /// Takes a picture back that is no longer needed.
+    pub fn done_with(&mut self, picture: Picture) {
+        self.spare.push(picture);
+    }
+
+    /// With the factor known, the compiler makes wide sums of the loops and a multiplication of the division.
+    fn by<const FACTOR: usize>(&mut self, picture: &Picture, area: Area, small: &mut Picture) {
+        let Area { left, top, .. } = area;
+        let columns = small.width() as usize;
+        let bytes = left as usize * 3..(left as usize + columns * FACTOR) * 3;
+        let square = (FACTOR * FACTOR) as u32;
+        // A square of 16 by 16 still fits.
+        self.sums.resize(columns * FACTOR * 3, 0);
+        for (y, out) in (0..).zip(small.bgr_mut().chunks_exact_mut(columns * 3)) {
+            self.sums.fill(0);
+            for row in (0..FACTOR as u32).map(|n| picture.row(top + y * FACTOR as u32 + n)) {
+                for (sum, value) in self.sums.iter_mut().zip(&row[bytes.clone()]) {
+                    *sum += u16::from(*value);
+                }
+            }
+            for (out, sums) in out.as_chunks_mut::<3>().0.iter_mut().zip(self.sums.chunks_exact(FACTOR * 3)) {
+                for (channel, out) in out.iter_mut().enumerate() {
+                    let total: u32 = (0..FACTOR).map(|n| u32::from(sums[n * 3 + channel])).sum();
+                    *out = ((total + square / 2) / square) as u8;
+                }
+            }
         }
     }
 }
 
-/// With the factor known, the compiler makes wide sums of the loops and a multiplication of the division.
-fn by<const FACTOR: usize>(picture: &Picture) -> Result<Picture, PictureError> {
-    let (columns, rows) = (picture.width() as usize / FACTOR, picture.height() as usize / FACTOR);
-    let stride = picture.width() as usize * 3;
-    let area = (FACTOR * FACTOR) as u32;
-    let mut small = vec![0; columns * rows * 3];
-    // One row of squares, summed up from top to bottom; a square of 16 by 16 still fits.
-    let mut sums = vec![0u16; columns * FACTOR * 3];
-    let bands = picture.bgr().chunks_exact(stride * FACTOR);
-    for (band, out) in bands.zip(small.chunks_exact_mut((columns * 3).max(1))) {
-        sums.fill(0);
-        for row in band.chunks_exact(stride) {
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += u16::from(*value);
-            }
-        }
-        for (out, square) in out.as_chunks_mut::<3>().0.iter_mut().zip(sums.chunks_exact(FACTOR * 3)) {
-            for (channel, out) in out.iter_mut().enumerate() {
-                let total: u32 = (0..FACTOR).map(|n| u32::from(square[n * 3 + channel])).sum();
-                *out = ((total + area / 2) / area) as u8;
-            }
-        }
+fn copy(picture: &Picture, area: Area, small: &mut Picture) {
+    let bytes = area.left as usize * 3..(area.left + area.width) as usize * 3;
+    for (y, out) in (area.top..).zip(small.bgr_mut().chunks_exact_mut(area.width as usize * 3)) {
+        out.copy_from_slice(&picture.row(y)[bytes.clone()]);
     }
-    Picture::new(columns as u32, rows as u32, small)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shrunk(picture: &Picture, factor: u32) -> Result<Picture, PictureError> {
+        Shrinker::default().shrunk(picture, Area::whole(picture), factor)
+    }
+
+    #[test]
+    fn a_part_is_as_in_the_whole_and_its_memory_is_used_again() {
+        let pixels = (0..90 * 70 * 3).map(|n| (n % 251) as u8).collect();
+        let picture = Picture::new(90, 70, pixels).unwrap();
+        let mut shrinker = Shrinker::default();
+        for factor in [1, 2, 3, 4, 5, 6] {
+            let area = Area { left: factor * 3, top: factor * 2, width: factor * 7, height: factor * 5 };
+            let part = shrinker.shrunk(&picture, area, factor).unwrap();
+            let whole = shrunk(&picture, factor).unwrap();
+            assert_eq!(part, whole.cropped(3, 2, 7, 5).unwrap(), "by {factor}");
+            let at = part.bgr().as_ptr();
+            shrinker.done_with(part);
+            if factor != 5 {
+                let again = shrinker.shrunk(&picture, Area { height: factor * 2, ..area }, factor).unwrap();
+                assert_eq!((again.height(), again.bgr().as_ptr()), (2, at));
+                shrinker.done_with(again);
+            }
+        }
+    }
 
     #[test]
     fn it_is_the_mean_as_opencv_computes_it() {

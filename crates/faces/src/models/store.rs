@@ -3,12 +3,15 @@
 //! In: the manifest and a folder. Out: a [`Model`] whose file is there and has the right length, and its bytes, which
 //! are the manifest's and out of a file nobody else can change. It never fetches and never writes.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
@@ -52,6 +55,10 @@ pub struct Runtime {
     /// Open since it was hashed; none where the machine's owner named a library of their own.
     file: Option<File>,
 }
+
+/// What changes with a file's bytes: its place, its length, and when it and what is known of it was last changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct FileState([u64; 7]);
 
 /// What the folder has of an entry, by a look at the file's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +189,7 @@ impl ModelStore {
             return if path.is_file() { Runtime::named(&path) } else { Err(ModelError::RuntimeOverride { path }) };
         }
         let entry = self.manifest.preference(Role::Runtime).first().copied();
-        let (file, path) = self.hashed(entry.ok_or(ModelError::RuntimeArch { arch: env::consts::ARCH })?)?;
+        let (file, path) = self.hashed_once(entry.ok_or(ModelError::RuntimeArch { arch: env::consts::ARCH })?)?;
         Ok(Runtime { path, file: Some(file) })
     }
 
@@ -191,6 +198,20 @@ impl ModelStore {
         let model = self.there(entry)?;
         let (file, path) = trusted::open(&model.path)?;
         right(&model, entry, &digest(&file, &path)?)?;
+        Ok((file, path))
+    }
+
+    /// The same; what this process has hashed is hashed again only once it was changed.
+    fn hashed_once(&self, entry: &Entry) -> Result<(File, PathBuf), ModelError> {
+        static HASHED: Mutex<BTreeSet<(FileState, String)>> = Mutex::new(BTreeSet::new());
+        let model = self.there(entry)?;
+        let (file, path) = trusted::open(&model.path)?;
+        let now = FileState::of(&file.metadata().map_err(ModelError::file("read", &path))?);
+        let mut hashed = HASHED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hashed.contains(&(now, entry.sha256.clone())) {
+            right(&model, entry, &digest(&file, &path)?)?;
+            hashed.insert((now, entry.sha256.clone()));
+        }
         Ok((file, path))
     }
 
@@ -216,6 +237,14 @@ impl ModelStore {
 
     fn model(&self, entry: &Entry) -> Model {
         Model { name: entry.name.clone(), path: self.path(entry) }
+    }
+}
+
+impl FileState {
+    fn of(about: &Metadata) -> Self {
+        let [mtime, mtime_nsec] = [about.mtime(), about.mtime_nsec()].map(i64::cast_unsigned);
+        let [ctime, ctime_nsec] = [about.ctime(), about.ctime_nsec()].map(i64::cast_unsigned);
+        Self([about.dev(), about.ino(), about.len(), mtime, mtime_nsec, ctime, ctime_nsec])
     }
 }
 

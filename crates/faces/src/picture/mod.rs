@@ -24,6 +24,17 @@ pub struct Picture {
     bgr: Vec<u8>,
 }
 
+/// The brightness of a picture at a part of its size: for what moves in it, and for far less than its pixels cost.
+#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[debug("Sketch({width}x{height})")]
+pub struct Sketch {
+    width: u32,
+    height: u32,
+    columns: u32,
+    rows: u32,
+    grey: Vec<u8>,
+}
+
 /// The most pixels a picture may have: 50 megapixels are 150 MB, and up to 600 MB while it is being decoded.
 pub const MAX_PIXELS: u64 = 50_000_000;
 
@@ -86,6 +97,16 @@ impl Picture {
         &self.bgr
     }
 
+    /// Gives it another size, of at least a pixel, in the memory it has; what it shows is left to whoever paints it.
+    pub(crate) fn reshape(&mut self, width: u32, height: u32) {
+        (self.width, self.height) = (width, height);
+        self.bgr.resize(width as usize * height as usize * 3, 0);
+    }
+
+    pub(crate) fn bgr_mut(&mut self) -> &mut [u8] {
+        &mut self.bgr
+    }
+
     /// One row of pixels; `y` must be below [`height`](Self::height).
     pub fn row(&self, y: u32) -> &[u8] {
         let stride = self.width as usize * 3;
@@ -102,6 +123,34 @@ impl Picture {
     /// The picture as JPEG, `quality` from 1 to 100.
     pub fn jpeg(&self, quality: u8) -> Result<Vec<u8>, PictureError> {
         codec::jpeg::encode(self.width, self.height, &self.bgr, quality)
+    }
+}
+
+impl Sketch {
+    /// Of a whole JPEG, at a half, a quarter or an eighth of its size: in no fewer columns and rows than these, where
+    /// it has as many. `None` for one that is decoded whole or not at all: turned, printed, or with something astray in
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Picture::decode`], as far as they can be known.
+    pub fn of_jpeg(encoded: &[u8], max_pixels: u64, least: (u32, u32)) -> Result<Option<Self>, PictureError> {
+        codec::jpeg::sketch(encoded, max_pixels, least)
+    }
+
+    /// Width and height of the picture, in pixels.
+    pub fn of(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    /// Width and height of the sketch, in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.columns, self.rows)
+    }
+
+    /// One row, of one byte a pixel; `y` must be below its height.
+    pub fn row(&self, y: u32) -> &[u8] {
+        let width = self.columns as usize;
+        &self.grey[y as usize * width..][..width]
     }
 }
 

@@ -111,8 +111,9 @@ impl Picture {
         if right <= left || bottom <= top {
             return Err(PictureError::Empty);
         }
-        let rows = (top..bottom).flat_map(|y| &self.row(y as u32)[left * 3..right * 3]).copied().collect();
-        Self::new((right - left) as u32, (bottom - top) as u32, rows)
+        let mut bgr = Vec::with_capacity((right - left) * (bottom - top) * 3);
+        (top..bottom).for_each(|y| bgr.extend_from_slice(&self.row(y as u32)[left * 3..right * 3]));
+        Self::new((right - left) as u32, (bottom - top) as u32, bgr)
     }
 
     /// The picture turned clockwise.

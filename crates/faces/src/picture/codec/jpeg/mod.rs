@@ -14,7 +14,7 @@ pub use self::markers::{FirstJpeg, first};
 use self::turbo::{Colours, Decompressor};
 use super::format::{Kind, Looks};
 use super::{Header, Stored, raster};
-use crate::picture::{Picture, PictureError};
+use crate::picture::{Picture, PictureError, Sketch};
 
 /// How many passes over how many pixels a progressive picture may take: 20 over 50 megapixels, where cameras and
 /// programs write 10. Without a limit, a small file keeps a processor busy for minutes.
@@ -56,6 +56,32 @@ pub(super) fn decode(encoded: &[u8], max_pixels: u64) -> Result<Stored, PictureE
     }
     let orientation = markers.exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
     Ok(Stored { picture: Picture::new(width, height, pixels)?, orientation })
+}
+
+/// The brightness of a picture at a half, a quarter or an eighth of its size, in no fewer columns and rows than these
+/// where it has as many. `None` for one whose pixels have to be turned, or are of inks. It is as whole as [`decode`]
+/// wants it.
+pub(in crate::picture) fn sketch(
+    encoded: &[u8],
+    max_pixels: u64,
+    least: (u32, u32),
+) -> Result<Option<Sketch>, PictureError> {
+    let markers = Markers::of(encoded);
+    let Header { width, height, .. } = header(encoded, max_pixels)?;
+    let mut decompressor = Decompressor::new(max_pixels)?;
+    let turned = markers.exif.and_then(Orientation::from_exif_chunk);
+    let stands = turned.is_none_or(|orientation| orientation == Orientation::NoTransforms);
+    let (header, colours) = decompressor.header(encoded)?;
+    header.within(max_pixels)?;
+    if !stands || markers.astray || colours == Colours::Ink {
+        return Ok(None);
+    }
+    let count = u64::from(width) * u64::from(height);
+    decompressor.limit_passes((MOST_WORK / count).clamp(1, MOST_PASSES) as i32)?;
+    let enough = |part: &u32| width / part >= least.0 && height / part >= least.1;
+    let part = [8, 4, 2].into_iter().find(enough).unwrap_or(1);
+    let (columns, rows, grey) = decompressor.decode_grey(encoded, part)?;
+    Ok(Some(Sketch { width, height, columns, rows, grey }))
 }
 
 /// The same pixels in a JPEG that says nothing beside them; `None` where that takes more than leaving things out: it is

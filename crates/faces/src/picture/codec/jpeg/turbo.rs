@@ -68,16 +68,41 @@ impl Decompressor {
     /// Decodes into rows without padding; `pixels` has room for exactly what [`header`](Self::header) says.
     pub fn decode(&mut self, jpeg: &[u8], pixels: &mut [u8]) -> Result<(), PictureError> {
         let (Header { width, height, .. }, colours) = self.header(jpeg)?;
-        let (width, height) = (width as usize, height as usize);
-        assert_eq!(pixels.len(), width * height * colours as usize, "the caller makes room for every pixel");
         let format = match colours {
             Colours::BlueGreenRed => raw::TJPF_TJPF_BGR,
             Colours::Ink => raw::TJPF_TJPF_CMYK,
         };
-        let pitch = (width * colours as usize) as i32;
+        self.decompress(jpeg, pixels, (width, height), colours as usize, format)
+    }
+
+    /// Decodes the brightness alone, at one `part`th (1, 2, 4 or 8) of the size: its columns, its rows, and its bytes.
+    pub fn decode_grey(&mut self, jpeg: &[u8], part: u32) -> Result<(u32, u32, Vec<u8>), PictureError> {
+        let (Header { width, height, .. }, _) = self.header(jpeg)?;
+        let factor = raw::tjscalingfactor { num: 1, denom: part as i32 };
+        // SAFETY: the handle is a decoder's; a factor that cannot be is answered with a failure.
+        let status = unsafe { raw::tj3SetScalingFactor(self.handle, factor) };
+        self.verdict(status)?;
+        let (columns, rows) = (width.div_ceil(part), height.div_ceil(part));
+        let mut grey = vec![0; columns as usize * rows as usize];
+        self.decompress(jpeg, &mut grey, (columns, rows), 1, raw::TJPF_TJPF_GRAY)?;
+        Ok((columns, rows, grey))
+    }
+
+    /// Decodes into rows of `columns` pixels of so many bytes: what the header says, scaled as was set.
+    fn decompress(
+        &mut self,
+        jpeg: &[u8],
+        pixels: &mut [u8],
+        (columns, rows): (u32, u32),
+        bytes: usize,
+        format: raw::TJPF,
+    ) -> Result<(), PictureError> {
+        let row = columns as usize * bytes;
+        assert_eq!(pixels.len(), row * rows as usize, "the caller makes room for every pixel");
+        let pitch = row as i32;
         // SAFETY: the handle is a decoder's. The library reads `jpeg.len()` bytes and writes rows of `pitch` bytes, as
-        // many as the header says; it reads the same header from the same bytes as a moment ago, so these are
-        // `width` by `height`, for which `pixels` has room.
+        // many as the header says, scaled (rounded up, as here); it reads the same header from the same bytes as a
+        // moment ago, so these are `columns` by `rows`, for which `pixels` has room.
         let status = unsafe {
             raw::tj3Decompress8(
                 self.handle,

@@ -43,6 +43,12 @@ impl Turn {
         if self.transposed { (height, width) } else { (width, height) }
     }
 
+    /// Where a place of the picture is once it is turned; both in shares of the width and the height.
+    pub fn place(self, [x, y]: [f32; 2]) -> [f32; 2] {
+        let [x, y] = if self.transposed { [y, x] } else { [x, y] };
+        [if self.mirrored { 1.0 - x } else { x }, if self.flipped { 1.0 - y } else { y }]
+    }
+
     /// The turned pixels, rows packed, of a picture of `width` by `height` whose rows are `stride` bytes apart. `rows`
     /// must reach to the last pixel.
     pub fn apply(self, rows: &[u8], stride: usize, width: u32, height: u32) -> Vec<u8> {
@@ -113,6 +119,11 @@ mod tests {
             let (a, b, c, d) = matrix;
             let turn = Turn::of_matrix(&bytes(a, b, c, d)).unwrap();
             assert_eq!(turned(turn, "abc def"), upright, "{what}");
+            // The upper left pixel's middle.
+            let rows: Vec<&str> = upright.split(' ').collect();
+            let (width, height) = (rows[0].len() as f32, rows.len() as f32);
+            let [x, y] = turn.place([0.5 / 3.0, 0.5 / 2.0]);
+            assert_eq!(rows[(y * height) as usize].as_bytes()[(x * width) as usize], b'a', "{what}");
         }
     }
 
