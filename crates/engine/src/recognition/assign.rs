@@ -255,7 +255,7 @@ fn look(
         let part = picture.cropped(left as i64, top as i64, side(width), side(height)).map_err(EngineError::Picture)?;
         let faces = analyzer.analyze(&part, Wanted::All)?;
         let own = Rect { x: x - left, y: y - top, width, height };
-        let found = faces.iter().enumerate().map(|(n, found)| (n, shared(&found.face.bbox, &own)));
+        let found = faces.iter().enumerate().map(|(n, found)| (n, found.face.bbox.iou(&own)));
         let nearest = found.filter(|(_, share)| *share > 0.3).max_by(|a, b| a.1.total_cmp(&b.1));
         let Some((n, _)) = nearest else { continue };
         if n == 0 || around == CLOSE_AROUND {
@@ -263,14 +263,6 @@ fn look(
         }
     }
     Ok(None)
-}
-
-/// What two boxes share of what they cover together, 0 to 1.
-fn shared(a: &Rect, b: &Rect) -> f32 {
-    let width = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
-    let height = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
-    let both = width.max(0.0) * height.max(0.0);
-    both / (a.area() + b.area() - both).max(1.0)
 }
 
 /// Whom else these would be taken for, each person once and with the nearest of their photos.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
 use super::statement::{id, rows, run, value};
-use super::{Stop, groups};
+use super::{Stop, denials, groups};
 use crate::error::Refusal;
 
 /// What is said to be somebody.
@@ -108,8 +108,7 @@ pub fn move_sightings(
     // Whom the sighting was taken for, they were not.
     for (face, shot) in enrolled {
         if let Some(wrong) = shot.person.filter(|wrong| *wrong != person) {
-            let statement = "INSERT OR IGNORE INTO denials (person_id, face_id) VALUES (?, ?)";
-            run(transaction, statement, (wrong.to_string(), face.to_string()))?;
+            denials::insert(transaction, wrong, *face)?;
         }
     }
     Ok(())

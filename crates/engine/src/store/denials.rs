@@ -86,7 +86,8 @@ pub fn photo(transaction: &Transaction, face: Uuid) -> Result<Uuid, Stop> {
     Ok(person)
 }
 
-fn insert(transaction: &Transaction, person: Uuid, face: Uuid) -> Result<(), Stop> {
+/// Remembers that a face is not a person's.
+pub fn insert(transaction: &Transaction, person: Uuid, face: Uuid) -> Result<(), Stop> {
     let statement = "INSERT OR IGNORE INTO denials (person_id, face_id) VALUES (?, ?)";
     run(transaction, statement, (person.to_string(), face.to_string())).map(drop)
 }

@@ -136,7 +136,7 @@ impl FaceDetector {
         Ok(faces)
     }
 
-    /// The faces in a picture as it is searched, and those that were faint.
+    /// The faces in a picture as it is searched, those that were faint among them.
     fn faces_of(&mut self, searched: &Picture) -> Result<Vec<Face>, DetectError> {
         let Found { mut faces, faint } = self.search(searched)?;
         self.add_faint(searched, faint, &mut faces)?;
